@@ -1,0 +1,41 @@
+# On a machine with Python >= 3.11 and make, `make demo` and `make test` do all the set-up.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help install demo test check format browser bench clean
+
+help:       ## what can be made
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/.installed   ## the virtual environment with everything in it
+
+demo: install                 ## the main job on a drawn set with known faults, in demo/
+	$(BIN)/curate demo demo
+
+test: install                 ## all tests but those that need a browser
+	$(BIN)/python -m pytest -m "not browser"
+
+browser: install              ## the tests that open the report in a browser
+	$(BIN)/python -m pytest -m browser
+
+check: install                ## format, lint and types, as CI runs them
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: install               ## put the code into form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: install                ## the figures that docs/numbers.md shows
+	$(BIN)/python benchmarks/stages.py
+
+clean:                        ## remove what was made here
+	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

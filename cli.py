@@ -1,0 +1,341 @@
+"""The three command lines: read the options, call the function of the same name, print what came of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+from curate.configs import MAP_NAMES, ScanConfig
+from curate.errors import DataError, ToolkitError, UnknownName
+from curate.findings import DROP, KEEP, REVIEW, SEVERITY
+from curate.progress import Advance
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from curate.scanning import Scan
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(highlight=False, soft_wrap=True, stderr=True)
+
+
+class Group(TyperGroup):
+    """Commands whose user errors end as one line and exit status 2; anything else is a bug and shows its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ToolkitError as error:
+            err.print(f"{type(error).__name__}: {error}", markup=False)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            err.print("stopped; nothing was left half-written.")
+            raise typer.Exit(130) from None
+
+
+def _app(name: str, says: str) -> typer.Typer:
+    # Each has a callback: without one, an app of a single command swallows the command's name.
+    app = typer.Typer(name=name, cls=Group, help=says, no_args_is_help=True, pretty_exceptions_enable=False)
+    app.callback()(lambda: None)
+    return app
+
+
+curate_app = _app(
+    "curate", "Find what is wrong with a set of labelled images, show it, and leave a clean set beside it."
+)
+augment_app = _app("augment", "Build balanced training data and a corrupted domain-shift benchmark.")
+train_app = _app("train", "Fine-tune a reference model and measure it, on clean images and under shift.")
+
+
+@augment_app.command("build")
+def augment_build() -> None:
+    """Not built yet."""
+    _not_built_yet("augment build")
+
+
+@train_app.command("baseline")
+def train_baseline() -> None:
+    """Not built yet."""
+    _not_built_yet("train baseline")
+
+
+def _not_built_yet(command: str) -> NoReturn:
+    err.print(f"`{command}` is not built yet in this version; `curate` is. See CHANGELOG.md for what has landed.")
+    raise typer.Exit(2)
+
+
+class Terminal:
+    """Progress bars on a terminal, nothing anywhere else."""
+
+    def __init__(self, console: Console, quiet: bool = False) -> None:
+        self.console, self.quiet = console, quiet
+
+    @contextmanager
+    def stage(self, name: str, total: int, unit: str) -> Iterator[Advance]:
+        if not self.console.is_terminal or not total:
+            yield lambda done: None
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        rate = "{task.fields[rate]}" if unit == "images" else ""
+        columns = (
+            TextColumn("  {task.description:<24}"),
+            BarColumn(28),
+            MofNCompleteColumn(),
+            TextColumn(rate),
+        )
+        with Progress(*columns, console=self.console) as progress:
+            task = progress.add_task(name, total=total, rate="")
+
+            def advance(done: int) -> None:
+                speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
+                progress.update(task, completed=done, rate=f"{speed:,.0f} {unit}/s" if speed else "")
+
+            yield advance
+
+    def say(self, line: str) -> None:
+        if not self.quiet:
+            self.console.print(line, markup=False)
+
+
+Source = Annotated[Path, typer.Argument(help="An .npz of images and labels, a folder of images, or a list of files.")]
+Artifacts = Annotated[Path, typer.Option(help="Folder for everything that is written.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines instead.")]
+_DEFAULT = ScanConfig()
+
+
+@curate_app.command()
+def scan(
+    source: Source,
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV of labels for a flat folder: columns file and label.")
+    ] = None,
+    artifacts: Artifacts = Path(_DEFAULT.artifacts or "artifacts"),
+    backbone: Annotated[
+        str, typer.Option(help="A Keras application such as MobileNetV2-0.35, 'builtin', or 'auto'.")
+    ] = _DEFAULT.backbone,
+    weights: Annotated[Path | None, typer.Option(help="Weights file for the backbone instead of ImageNet's.")] = None,
+    input_size: Annotated[
+        int, typer.Option(help="Pixels a side that pictures are resized to for embedding.")
+    ] = _DEFAULT.input_size,
+    map: Annotated[str, typer.Option(help=f"Picture of the set: {', '.join(MAP_NAMES)}.")] = _DEFAULT.map,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(help="Drop every finding of this check. Repeat, or separate by commas."),
+    ] = None,
+    review: Annotated[list[str] | None, typer.Option(help="Drop no finding of this check, only review.")] = None,
+    threshold: Annotated[
+        list[str] | None, typer.Option(help="CHECK=SCORE from which a check speaks, instead of 0.5.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option(help="Leave what awaits review out of the clean set as well.")
+    ] = _DEFAULT.strict,
+    workers: Annotated[int, typer.Option(help="Threads; 0 means one per core.")] = _DEFAULT.workers,
+    seed: Annotated[int, typer.Option(help="Of everything drawn by chance.")] = _DEFAULT.seed,
+    fail_on: Annotated[
+        str, typer.Option(help='Exit 1 when a condition holds, as in "leak>0,label_conflict>0,drop>=100".')
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Find what is wrong with a set of images; leave a report and a clean set, and the input as it is."""
+    conditions = _conditions(fail_on)
+    config = ScanConfig(
+        labels=_text(labels),
+        artifacts=str(artifacts),
+        backbone=backbone,
+        weights=_text(weights),
+        input_size=input_size,
+        map=map,
+        drop=_names(drop),
+        review=_names(review),
+        thresholds=_thresholds(threshold),
+        strict=strict,
+        workers=workers,
+        seed=seed,
+    )
+    from curate.scanning import scan as run
+
+    found = run(source, config, Terminal(err if as_json else out, quiet=as_json))
+    if as_json:
+        print(json.dumps(_scan_json(found, artifacts), ensure_ascii=False, indent=2))
+    else:
+        _print_scan(found, artifacts)
+    _fail_on(conditions, found)
+
+
+def _print_scan(found: Scan, artifacts: Path) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2), header_style="dim")
+    for name, justify in (
+        ("check", "left"),
+        ("rows", "right"),
+        ("groups", "right"),
+        ("action", "left"),
+        ("", "left"),
+    ):
+        table.add_column(name, justify=justify, no_wrap=name != "")  # type: ignore[arg-type]
+    for check, of in found.findings.groupby("check", sort=False):
+        groups = of.loc[of["group"] >= 0, "group"].nunique()
+        table.add_row(
+            str(check),
+            f"{(of['row'] >= 0).sum():,}",
+            f"{groups:,}" if groups else "",
+            _actions(of),
+            _gist(found, str(check)),
+        )
+    out.print()
+    if len(found.findings):
+        out.print(table)
+    else:
+        out.print("  no check has anything to say against these images")
+    out.print()
+    for i, sentence in enumerate(_telling(found), 1):
+        out.print(f"{i}. {sentence}", markup=False)
+    counts = found.table["verdict"].value_counts()
+    dropped, awaiting = int(counts.get(DROP, 0)), int(counts.get(REVIEW, 0))
+    line = f"would drop {dropped:,} rows ({dropped / len(found.table):.1%}), keep {awaiting:,} for your review"
+    if found.effect:
+        e = found.effect
+        line += (
+            f"; probe accuracy {e.before:.3f} -> {e.after:.3f} ({e.low:.3f} .. {e.high:.3f}) on the same held-out rows"
+        )
+    out.print()
+    out.print(line, markup=False)
+    for note in found.notes:
+        out.print(f"note    {note}", markup=False, style="dim")
+    kept = len(found.table) - dropped - (awaiting if found.config.strict else 0)
+    clean = artifacts / ("clean.npz" if found.images.source.kind == "npz" else "clean.csv")
+    out.print(f"report  {artifacts / 'scan' / 'report.html'}      clean set  {clean} ({kept:,} rows)", markup=False)
+    where = "" if str(artifacts) == _DEFAULT.artifacts else f" --artifacts {artifacts}"
+    out.print(f"next    augment build --policy heavy{where}    or look first: open the report", markup=False)
+
+
+def _actions(of: pd.DataFrame) -> str:
+    """ "drop", "review", or how many of each."""
+    counts = of["action"].value_counts()
+    if len(counts) == 1:
+        return str(counts.index[0])
+    return ", ".join(f"{counts[action]:,} {action}" for action in (DROP, REVIEW))
+
+
+def _gist(found: Scan, check: str) -> str:
+    """The weightiest story of a check, short enough for a table."""
+    stories = [s for s in found.stories if s.check == check]
+    if not stories or check == "label_conflict":
+        return ""
+    words = re.split(r"[:;,(]", stories[0].sentence)[0].strip()
+    more = f" (+{len(stories) - 1} more)" if len(stories) > 1 else ""
+    return words + more
+
+
+def _telling(found: Scan, at_most: int = 3) -> list[str]:
+    """The most telling findings in words, of as many kinds as there are, and what becomes of them."""
+    first: list[Any] = []
+    for story in found.stories:
+        if sum(s.check == story.check for s in first) < 2:
+            first.append(story)
+    lines = []
+    for story in first[:at_most]:
+        group = f" (group {story.group})" if story.group >= 0 and story.rows else ""
+        of = found.findings[(found.findings["check"] == story.check) & found.findings["row"].isin(story.rows)]
+        dropped = len(of) and (of["action"] == DROP).all()
+        lines.append(f"{story.sentence}{group}.{' All dropped.' if dropped else ''}")
+    return lines
+
+
+def _scan_json(found: Scan, artifacts: Path) -> dict[str, Any]:
+    counts = found.table["verdict"].value_counts()
+    effect = found.effect
+    return {
+        "source": str(found.images.source.path),
+        "images": len(found.table),
+        "classes": list(found.images.classes),
+        "embedder": found.embedder,
+        "verdicts": {v: int(counts.get(v, 0)) for v in (KEEP, DROP, REVIEW)},
+        "checks": {
+            str(check): {
+                "rows": int((of["row"] >= 0).sum()),
+                "groups": int(of.loc[of["group"] >= 0, "group"].nunique()),
+                "drop": int((of["action"] == DROP).sum()),
+                "review": int((of["action"] == REVIEW).sum()),
+            }
+            for check, of in found.findings.groupby("check", sort=False)
+        },
+        "stories": [
+            {"check": s.check, "group": s.group, "rows": len(s.rows), "sentence": s.sentence} for s in found.stories
+        ],
+        "effect": vars(effect) if effect else None,
+        "notes": list(found.notes),
+        "timings": dict(found.timings),
+        "artifacts": str(artifacts),
+    }
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _names(given: list[str] | None) -> tuple[str, ...]:
+    return tuple(name.strip() for part in given or () for name in part.split(",") if name.strip())
+
+
+def _thresholds(given: list[str] | None) -> dict[str, float]:
+    values = {}
+    for pair in _names(given):
+        name, _, value = pair.partition("=")
+        try:
+            values[name.strip()] = float(value)
+        except ValueError:
+            raise DataError(f"--threshold {pair!r} is not CHECK=SCORE, as in --threshold dark=0.6.") from None
+    return values
+
+
+Condition = tuple[str, str, float]
+_OPERATORS = {
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    "==": lambda a, b: a == b,
+}
+
+
+def _conditions(text: str) -> list[Condition]:
+    """The conditions of --fail-on: a check or a verdict, a comparison, a number."""
+    known = (*SEVERITY, KEEP, DROP, REVIEW)
+    conditions = []
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        match = re.fullmatch(r"(\w+)\s*(>=|<=|==|>|<)\s*([\d.]+)", part)
+        if not match:
+            raise DataError(f'--fail-on {part!r} is not a condition; needed is one such as "leak>0" or "drop>=100".')
+        if match[1] not in known:
+            raise UnknownName.among("check or verdict", match[1], known)
+        conditions.append((match[1], match[2], float(match[3])))
+    return conditions
+
+
+def _fail_on(conditions: list[Condition], found: Scan) -> None:
+    counts = found.findings["check"].value_counts().to_dict() | found.table["verdict"].value_counts().to_dict()
+    broken = [
+        f"{name} is {counts.get(name, 0)} ({op}{bound:g})"
+        for name, op, bound in conditions
+        if _OPERATORS[op](counts.get(name, 0), bound)
+    ]
+    if broken:
+        err.print(f"failed on: {'; '.join(broken)}", markup=False)
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    apps = {"curate": curate_app, "augment": augment_app, "train": train_app}
+    name = sys.argv.pop(1) if len(sys.argv) > 1 and sys.argv[1] in apps else "curate"
+    apps[name]()

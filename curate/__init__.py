@@ -1,0 +1,60 @@
+"""Trustset's core: what a set of images is, how it is read and written, what is wrong with it.
+
+    import curate
+    found = curate.scan("data.npz")
+    found.findings
+
+Names are loaded when they are first used, so that `import curate` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .configs import ScanConfig
+    from .errors import DataError, MissingExtra, OutputError, ToolkitError, UnknownName
+    from .imageset import ImageSet, Picture, Unreadable
+    from .reading import read
+    from .scanning import Scan, scan
+
+_HOMES = {
+    "DataError": "errors",
+    "ImageSet": "imageset",
+    "MissingExtra": "errors",
+    "OutputError": "errors",
+    "Picture": "imageset",
+    "Scan": "scanning",
+    "ScanConfig": "configs",
+    "ToolkitError": "errors",
+    "UnknownName": "errors",
+    "Unreadable": "imageset",
+    "read": "reading",
+    "scan": "scanning",
+}
+
+__all__ = [
+    "DataError",
+    "ImageSet",
+    "MissingExtra",
+    "OutputError",
+    "Picture",
+    "Scan",
+    "ScanConfig",
+    "ToolkitError",
+    "UnknownName",
+    "Unreadable",
+    "read",
+    "scan",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'curate' has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,473 @@
+"""decide, apply, undo: a person's word on what a scan found, and the clean set that follows from it."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+import os
+import sys
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from .errors import DataError, OutputError, UnknownName
+from .findings import DROP, KEEP, REVIEW, SEVERITY
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from .imageset import ImageSet
+
+ACTIONS = (KEEP, DROP, REVIEW)
+
+
+@dataclass(frozen=True)
+class ApplyConfig:
+    """How to rebuild the clean set. Every option of `curate apply` is a field of this.
+
+    strict  leave out what awaits review; None does as the scan did
+    drop    checks whose every finding is dropped;  review  checks of which none is
+    labels  the CSV of labels that the scan was given, where that has moved
+    """
+
+    strict: bool | None = None
+    drop: tuple[str, ...] = ()
+    review: tuple[str, ...] = ()
+    labels: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in (*self.drop, *self.review):
+            if name not in SEVERITY:
+                raise UnknownName.among("check", name, SEVERITY)
+        both = set(self.drop) & set(self.review)
+        if both:
+            raise DataError(f"{', '.join(sorted(both))} is given to both --drop and --review; choose one.")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a person said of one image.
+
+    digest  of the pixels that were decided on, "" where that is not known
+    line    of decisions.jsonl, from 1
+    """
+
+    id: str
+    action: str
+    why: str
+    when: str
+    by: str
+    digest: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What `decide` wrote: the decisions just made, and all that are in force, by id."""
+
+    path: Path
+    made: tuple[Decision, ...]
+    standing: Mapping[str, Decision]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Applied:
+    """The clean set as it was written.
+
+    rows                    images in it: what is kept and, unless strict, what awaits review
+    kept, dropped, review   images of each verdict, decisions included
+    decided                 images on which a decision counted
+    """
+
+    path: Path
+    rows: int
+    kept: int
+    dropped: int
+    review: int
+    decided: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Undone:
+    """The decisions that were taken back, the latest first, and the clean set without them."""
+
+    taken_back: tuple[Decision, ...]
+    standing: Mapping[str, Decision]
+    applied: Applied
+
+
+@dataclass(frozen=True, eq=False)
+class Scanned:
+    """A finished scan as it lies on disk: its manifest, images.parquet and findings.parquet."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    table: pd.DataFrame
+    findings: pd.DataFrame
+
+
+def open_scan(folder: Path) -> Scanned:
+    """The scan that a folder (artifacts/scan) holds. Raises DataError where it is not whole."""
+    import pandas as pd
+    import pyarrow as pa
+
+    from .manifest import read_manifest
+
+    manifest = read_manifest(folder, "scan")
+    tables = []
+    for name in ("images", "findings"):
+        path = folder / f"{name}.parquet"
+        try:
+            tables.append(pd.read_parquet(path))
+        except (OSError, pa.ArrowException) as error:
+            missing = isinstance(error, FileNotFoundError)
+            reason = "is missing" if missing else f"cannot be read ({str(error).splitlines()[0]})"
+            raise DataError(f"{path} {reason}. Run `curate scan` again.") from error
+    return Scanned(folder, manifest, *tables)
+
+
+def decide(artifacts: Path, ids: Sequence[str], action: str, why: str = "") -> Decisions:
+    """Write down a person's decision on images of a scan: one line of artifacts/decisions.jsonl for each.
+
+    action  "keep", "drop" or "review";  why  in the person's words
+
+    The clean set follows with `apply`. Either all ids are written or none is: raises DataError where one is not in
+    the scan, UnknownName for another action, OutputError where nothing can be written.
+    """
+    if action not in ACTIONS:
+        raise UnknownName.among("action", action, ACTIONS)
+    wanted = list(dict.fromkeys([ids] if isinstance(ids, str) else ids))
+    if not wanted:
+        raise DataError("no ids were given. Name the images to decide on, as the column id of the scan does.")
+    scan = open_scan(Path(artifacts) / "scan")
+    digests = dict(zip(scan.table["id"], scan.table["digest"], strict=True))
+    _check_known(wanted, list(digests), scan.folder)
+    blind = [name for name in wanted if not digests[name]]
+    if blind and action != DROP:
+        raise DataError(
+            f"{blind[0]} cannot be decoded, so that it can only be dropped. Repair the file and scan again."
+        )
+    when = _now()
+    entries = [
+        {"id": name, "action": action, "why": why, "when": when, "by": "person", "digest": digests[name]}
+        for name in wanted
+    ]
+    path = _decisions_path(artifacts)
+    history = _append(path, lambda past: entries)
+    return Decisions(path, tuple(history.made[-len(wanted) :]), history.standing, history.notes)
+
+
+def standing(artifacts: Path) -> dict[str, Decision]:
+    """The decisions in force, by id: of each image the last that was not undone. Raises DataError."""
+    return _read_history(_decisions_path(artifacts)).standing
+
+
+def apply(artifacts: Path, config: ApplyConfig = ApplyConfig()) -> Applied:
+    """Write the clean set of artifacts/scan anew, a person's decisions over the scan's verdicts.
+
+    Nothing else is written; the tables of the scan keep its own verdicts. Raises DataError where the source has
+    moved or is no longer what was scanned, or where no image would be left; OutputError where nothing can be written.
+    """
+    scan = open_scan(Path(artifacts) / "scan")
+    images, notes = _read_again(scan, config)
+    return _write(scan, images, config, _read_history(_decisions_path(artifacts)), notes)
+
+
+def undo(artifacts: Path, count: int = 1, config: ApplyConfig = ApplyConfig()) -> Undone:
+    """Take back the last `count` decisions that still stand, and write the clean set anew.
+
+    For each a line {"undo": line, "when": ...} is appended, which names the line of the decision; nothing is erased,
+    and an earlier decision on the image counts again. Raises DataError where fewer stand, as `apply` where the
+    clean set cannot be made; then nothing is taken back.
+    """
+    if count < 1:
+        raise DataError(f"cannot take back {count} decisions. Give a number from 1.")
+    scan = open_scan(Path(artifacts) / "scan")
+    path = _decisions_path(artifacts)
+    past = _read_history(path)
+    _last(past, count, path)  # before the source is read: most likely to fail, and cheap
+    images, notes = _read_again(scan, config)
+    taken: list[Decision] = []
+
+    def entries(history: _History) -> list[dict[str, object]]:
+        taken[:] = _last(history, count, path)
+        return [{"undo": decision.line, "when": _now()} for decision in taken]
+
+    history = _append(path, entries)
+    return Undone(tuple(taken), history.standing, _write(scan, images, config, history, notes))
+
+
+# decisions.jsonl
+
+
+@dataclass(frozen=True)
+class _History:
+    """decisions.jsonl as read.
+
+    made   decisions that were not undone, in order
+    whole  bytes up to the end of the last whole line;  lines  how many these are
+    """
+
+    made: list[Decision]
+    whole: int
+    lines: int
+    notes: tuple[str, ...]
+    standing: dict[str, Decision] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "standing", {decision.id: decision for decision in self.made})
+
+
+def _decisions_path(artifacts: Path) -> Path:
+    return Path(artifacts) / "decisions.jsonl"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _last(history: _History, count: int, path: Path) -> list[Decision]:
+    """The last `count` decisions that stand, the latest first."""
+    if not history.made:
+        raise DataError(f"there is nothing to undo: no decision stands in {path}.")
+    if count > len(history.made):
+        plural = "decision stands" if len(history.made) == 1 else "decisions stand"
+        raise DataError(f"cannot take back {count}: only {len(history.made)} {plural} in {path}.")
+    return history.made[: -count - 1 : -1]
+
+
+def _read_history(path: Path) -> _History:
+    try:
+        return _parse(path, path.read_bytes())
+    except FileNotFoundError:
+        return _parse(path, b"")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _parse(path: Path, data: bytes) -> _History:
+    """The history that the bytes of decisions.jsonl hold. Raises DataError with the number of a malformed line."""
+    lines = data.split(b"\n")
+    rest = lines.pop()  # what follows the last line's end: nothing, unless a write was cut short
+    made: dict[int, Decision] = {}
+    whole = len(data) - len(rest)
+    notes: tuple[str, ...] = ()
+    for number, text in enumerate([*lines, rest] if rest else lines, 1):
+        if not text.strip():
+            continue
+        try:
+            _take(json.loads(text), number, made)
+        except (ValueError, TypeError, RecursionError) as error:
+            if number <= len(lines):
+                raise DataError(
+                    f"{path}, line {number} is no decision: {error}. "
+                    'Needed is an object with "id" and "action" (keep, drop or review). Correct that line, or empty it.'
+                ) from None
+            notes = (f"line {number} of {path.name} was cut short while it was written, and does not count",)
+        else:
+            whole = max(whole, len(data) if number > len(lines) else 0)
+    return _History(list(made.values()), whole, len(lines) + (whole == len(data) and bool(rest)), notes)
+
+
+def _take(entry: object, number: int, made: dict[int, Decision]) -> None:
+    """Add what one line says to the decisions made so far, by line. Raises ValueError with what is wrong."""
+    if not isinstance(entry, dict):
+        raise ValueError("it is not an object")
+    if "undo" in entry:
+        if not isinstance(entry["undo"], int) or entry["undo"] not in made:
+            raise ValueError(f"no decision stands on line {entry['undo']!r} to be undone")
+        del made[entry["undo"]]
+        return
+    name, action = entry.get("id"), entry.get("action")
+    if not isinstance(name, str):
+        raise ValueError("it names no id")
+    if action not in ACTIONS:
+        raise ValueError(f"its action is {action!r}")
+    why, when, by, digest = (str(entry.get(key, "")) for key in ("why", "when", "by", "digest"))
+    made[number] = Decision(name, str(action), why, when, by, digest, number)
+
+
+def _append(path: Path, entries: Callable[[_History], Sequence[Mapping[str, object]]]) -> _History:
+    """Append what `entries` makes of the history so far, all of it or nothing; return the history with it."""
+    try:
+        with path.open("a+b") as file:
+            _lock(file)  # until the file is closed
+            file.seek(0)
+            data = file.read()
+            past = _parse(path, data)
+            # A line cut short was never a decision; joined to the next it would spoil that one too.
+            start = data[: past.whole]
+            added = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries(past))
+            # A byte that is no UTF-8, typed in a reason, becomes the escape \udc.., which JSON reads back.
+            new = (b"\n" if start and not start.endswith(b"\n") else b"") + added.encode("utf-8", "backslashreplace")
+            try:
+                file.truncate(past.whole)
+                file.write(new)
+                file.flush()
+                os.fsync(file.fileno())
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(file.fileno(), past.whole)
+                raise
+            after = _parse(path, start + new)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}. No decision was taken.") from error
+    return _History(after.made, after.whole, after.lines, past.notes)
+
+
+def _lock(file: BinaryIO) -> None:
+    """Keep other processes from writing the file until it is closed, where the system can."""
+    if sys.platform != "win32":
+        import fcntl
+
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+
+
+# Ids
+
+
+_COMPARED = 5_000  # ids that are compared letter by letter: a tenth of a second
+
+
+def _check_known(wanted: Sequence[str], known: Sequence[str], folder: Path) -> None:
+    """Raise DataError where an id is none of the scan's, naming the nearest one."""
+    there = set(known)
+    strange = [name for name in wanted if name not in there]
+    if not strange:
+        return
+    near = difflib.get_close_matches(strange[0], _near(strange[0], known), n=1, cutoff=0.0)
+    hint = f" The nearest is {near[0]!r}." if near else ""
+    more = f", nor have {len(strange) - 1:,} more of those given" if len(strange) > 1 else ""
+    raise DataError(
+        f"no image of the scan in {folder} has the id {strange[0]!r}{more}.{hint} "
+        f"Ids are the column id of {folder / 'images.parquet'}; nothing was decided."
+    )
+
+
+def _near(name: str, known: Sequence[str]) -> Sequence[str]:
+    """Ids worth a comparison: all of a small set; of a large one namesakes, and the neighbours in order."""
+    if len(known) <= _COMPARED:
+        return known
+    base = name.rpartition("/")[2].lower()
+    ordered = sorted(known)
+    at = bisect_left(ordered, name)
+    namesakes = [other for other in known if other.rpartition("/")[2].lower() == base]
+    return [*namesakes[:_COMPARED], *ordered[max(0, at - 200) : at + 200]]
+
+
+# The clean set
+
+
+_SPOT_CHECKS = 32  # pictures whose pixels are compared with the scan's: enough to tell another set, and quick
+
+
+def changed_pictures(images: ImageSet, digests: Sequence[str]) -> list[int]:
+    """Rows, of a few spread over the set, whose pixels have not the digest given for each of N rows."""
+    import numpy as np
+
+    from .hashing import digest
+    from .imageset import Unreadable
+
+    changed = []
+    for row in np.unique(np.linspace(0, len(images) - 1, min(len(images), _SPOT_CHECKS)).astype(int)).tolist():
+        try:
+            found = digest(images.images[row].raw)
+        except Unreadable:
+            found = ""
+        if found != digests[row]:
+            changed.append(row)
+    return changed
+
+
+def _read_again(scan: Scanned, config: ApplyConfig) -> tuple[ImageSet, list[str]]:
+    """The set that was scanned, and notes on it. Raises DataError where it is not what it was."""
+    from .reading import read
+
+    source = Path(scan.manifest["source"])
+    if not source.exists():
+        raise DataError(
+            f"{source} is not where it was scanned. Put it back, or scan it where it is now "
+            "(`curate scan PATH`): decisions are kept."
+        )
+    images = read(source, labels=config.labels or scan.manifest["config"]["labels"])
+    table = scan.table
+    again = f"Scan it again (`curate scan {source}`): decisions are kept."
+    if len(images) != len(table):
+        raise DataError(f"{source} holds {len(images):,} images, but {len(table):,} were scanned. {again}")
+    ids = table["id"].tolist()
+    if list(images.ids) != ids:
+        row = next(row for row, (a, b) in enumerate(zip(images.ids, ids, strict=True)) if a != b)
+        raise DataError(f"{source}: image {row} is {images.ids[row]}, but {ids[row]} was scanned. {again}")
+    names = table["label_name"].tolist()
+    relabelled = [row for row in range(len(images)) if images.label_name(row) != names[row]]
+    if relabelled and images.source.kind == "npz":
+        raise DataError(
+            f"{source}: the label of image {ids[relabelled[0]]} is "
+            f"{images.label_name(relabelled[0]) or 'missing'}, but was {names[relabelled[0]] or 'missing'} when it "
+            f"was scanned; {len(relabelled):,} labels differ. {again}"
+        )
+    changed = changed_pictures(images, table["digest"].tolist())
+    if changed:
+        raise DataError(f"{source}: image {ids[changed[0]]} has other pixels than when it was scanned. {again}")
+    notes = []
+    if relabelled:
+        plural = "label differs" if len(relabelled) == 1 else "labels differ"
+        notes.append(f"{len(relabelled):,} {plural} from those that were scanned, such as of {ids[relabelled[0]]}")
+    return images, notes
+
+
+def _verdicts(scan: Scanned, config: ApplyConfig) -> np.ndarray:
+    """(N,) of keep, drop or review: the gravest action on each row, without decisions."""
+    import numpy as np
+
+    findings = scan.findings
+    action = findings["action"].to_numpy(dtype=object).copy()
+    action[findings["check"].isin(config.review)] = REVIEW
+    action[findings["check"].isin(config.drop)] = DROP
+    rows = findings["row"].to_numpy()
+    verdict = np.full(len(scan.table), KEEP, dtype=object)
+    for name in (REVIEW, DROP):
+        verdict[rows[(action == name) & (rows >= 0)]] = name
+    return verdict
+
+
+def _write(scan: Scanned, images: ImageSet, config: ApplyConfig, history: _History, notes: Sequence[str]) -> Applied:
+    from .writing import write_clean
+
+    told = [*notes, *history.notes]
+    verdict = _verdicts(scan, config)
+    row_of = {name: row for row, name in enumerate(images.ids)}
+    digests = scan.table["digest"].tolist()
+    absent = [d for d in history.standing.values() if d.id not in row_of]
+    present = [d for d in history.standing.values() if d.id in row_of]
+    # In an archive without ids these are row numbers: of another set, they name other pictures.
+    others = [d for d in present if d.digest and d.digest != digests[row_of[d.id]]]
+    valid = [d for d in present if not d.digest or d.digest == digests[row_of[d.id]]]
+    for those, why in ((absent, "which this scan does not have"), (others, "whose pixels have changed since")):
+        if those:
+            plural = "1 decision does" if len(those) == 1 else f"{len(those):,} decisions do"
+            told.append(f"{plural} not count, on images {why}, such as {those[0].id}")
+    for decision in valid:
+        verdict[row_of[decision.id]] = decision.action
+    strict = bool(scan.manifest["config"]["strict"]) if config.strict is None else config.strict
+    keep = (verdict == KEEP) | ((verdict == REVIEW) & (not strict))
+    blind = keep & (scan.table["digest"] == "").to_numpy()
+    if blind.any():
+        told.append(f"{blind.sum():,} images that cannot be decoded are left out all the same")
+        keep &= ~blind
+    if not keep.any():
+        raise DataError(
+            f"no image would be left: {(verdict == DROP).sum():,} of {len(verdict):,} are dropped, "
+            f"{(verdict == REVIEW).sum():,} await review. Keep some (`curate decide`), or drop fewer checks."
+        )
+    path = write_clean(images, keep.astype(bool), scan.folder.parent)
+    kept, dropped, review = (int((verdict == name).sum()) for name in (KEEP, DROP, REVIEW))
+    return Applied(path, int(keep.sum()), kept, dropped, review, len(valid), tuple(told))

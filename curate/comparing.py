@@ -1,0 +1,191 @@
+"""diff(a, b) -> Difference: what two scans say of one set of images, or of two versions of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from .cleaning import Scanned, open_scan
+from .findings import SEVERITY
+
+# Options that say where and how fast, not what is found.
+_WITHOUT_EFFECT = ("artifacts", "workers")
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """What changed from scan A to scan B. Images are matched by id.
+
+    a, b            the folders of the scans
+    matched         number of images that both have
+    only_a, only_b  images of one scan: row, id, label, verdict
+    pixels          matched images with other pixels: id, row_a, row_b
+    labels          matched images with another label: id, row_a, row_b, label_a, label_b ("" for none)
+    verdicts        matched images with another verdict: id, row_a, row_b, label, verdict_a, verdict_b
+    moves           how many these are: verdict_a, verdict_b, images
+    gone            findings of A that B has not: check, row, id, score, action, because, matched (B has the image)
+    new             findings of B that A has not, likewise
+    summary         per check that speaks in either: check, in_a, in_b, gone, new
+    settings        what was done otherwise: kind (option | embedder | version), name, a, b
+    effect          per scan whose manifest tells it: scan, before, after, low, high, rows (see CleaningEffect)
+    notes           what makes the two hard to compare
+    """
+
+    a: Path
+    b: Path
+    matched: int
+    only_a: pd.DataFrame
+    only_b: pd.DataFrame
+    pixels: pd.DataFrame
+    labels: pd.DataFrame
+    verdicts: pd.DataFrame
+    moves: pd.DataFrame
+    gone: pd.DataFrame
+    new: pd.DataFrame
+    summary: pd.DataFrame
+    settings: pd.DataFrame
+    effect: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def diff(scan_a: str | Path, scan_b: str | Path) -> Difference:
+    """What two finished scans say differently; each is a folder artifacts/scan, or the artifacts above it.
+
+    Raises DataError where there is no whole scan.
+    """
+    a, b = (open_scan(_scan_folder(Path(place))) for place in (scan_a, scan_b))
+    both = _side_by_side(a.table, b.table)
+    ids_a, ids_b = set(a.table["id"]), set(b.table["id"])
+    gone = _without(a.findings, b.findings, ids_b)
+    new = _without(b.findings, a.findings, ids_a)
+    verdicts = both[both["verdict_a"] != both["verdict_b"]]
+    moves = verdicts.groupby(["verdict_a", "verdict_b"], sort=True).size().reset_index(name="images")
+    pixels = both[both["digest_a"] != both["digest_b"]]
+    only_a, only_b = _only(a.table, ids_b), _only(b.table, ids_a)
+    return Difference(
+        a=a.folder,
+        b=b.folder,
+        matched=len(both),
+        only_a=only_a.drop(columns="digest"),
+        only_b=only_b.drop(columns="digest"),
+        pixels=_columns(pixels, "id", "row_a", "row_b"),
+        labels=_columns(both[both["label_a"] != both["label_b"]], "id", "row_a", "row_b", "label_a", "label_b"),
+        verdicts=_columns(
+            verdicts.rename(columns={"label_b": "label"}),
+            *("id", "row_a", "row_b", "label", "verdict_a", "verdict_b"),
+        ),
+        moves=moves,
+        gone=gone,
+        new=new,
+        summary=_summary(a.findings, b.findings, gone, new),
+        settings=_settings(a.manifest, b.manifest),
+        effect=_effect(a.manifest, b.manifest),
+        notes=_notes(a, b, len(both), len(pixels), only_a, only_b),
+    )
+
+
+def _scan_folder(place: Path) -> Path:
+    """The folder of the scan, given it or the artifacts that hold it."""
+    return place / "scan" if (place / "scan").is_dir() and not (place / "images.parquet").exists() else place
+
+
+def _side_by_side(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+    """One row per id that both scans have, in the order of A."""
+    columns = ["id", "row", "label_name", "digest", "verdict"]
+    merged = a[columns].merge(b[columns], on="id", suffixes=("_a", "_b"))
+    return merged.rename(columns={"label_name_a": "label_a", "label_name_b": "label_b"})
+
+
+def _only(table: pd.DataFrame, others: set[str]) -> pd.DataFrame:
+    """Images whose id is none of the others."""
+    there = table.loc[~table["id"].isin(others), ["row", "id", "label_name", "verdict", "digest"]]
+    return there.rename(columns={"label_name": "label"}).reset_index(drop=True)
+
+
+def _columns(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
+    return frame[list(names)].reset_index(drop=True)
+
+
+def _keys(findings: pd.DataFrame) -> pd.Series:
+    """What a finding is known by: its check and image; of the set as a whole, its sentence."""
+    # A separator that stands in no id, so that no two findings are taken for one.
+    return findings["check"] + "\0" + findings["id"].where(findings["row"] >= 0, "\0" + findings["because"])
+
+
+def _without(findings: pd.DataFrame, others: pd.DataFrame, ids: set[str]) -> pd.DataFrame:
+    """Findings that the others have not, in their own order; `matched` where the other scan has the image."""
+    left = findings[~_keys(findings).isin(set(_keys(others)))]
+    left = left[["check", "row", "id", "score", "action", "because"]].reset_index(drop=True)
+    return left.assign(matched=left["id"].isin(ids) | (left["row"] < 0))
+
+
+def _summary(a: pd.DataFrame, b: pd.DataFrame, gone: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """Findings per check that speaks in either scan, the gravest check first."""
+    counted = {
+        name: of["check"].value_counts() for name, of in (("in_a", a), ("in_b", b), ("gone", gone), ("new", new))
+    }
+    table = pd.DataFrame({name: counts.reindex(SEVERITY, fill_value=0) for name, counts in counted.items()})
+    table = table[(table["in_a"] > 0) | (table["in_b"] > 0)].astype("int64")
+    return table.rename_axis("check").reset_index()
+
+
+def _settings(a: Mapping[str, Any], b: Mapping[str, Any]) -> pd.DataFrame:
+    """Options, embedder and package versions that are not the same, as text."""
+    rows: list[tuple[str, str, str, str]] = []
+
+    def compare(kind: str, left: Mapping[str, Any], right: Mapping[str, Any], leave: Sequence[str] = ()) -> None:
+        for name in dict.fromkeys((*left, *right)):
+            if name not in leave and left.get(name) != right.get(name):
+                rows.append((kind, name, _told(left.get(name)), _told(right.get(name))))
+
+    compare("option", a["config"], b["config"], _WITHOUT_EFFECT)
+    left, right = ({name: of.get(name) for name in ("embedder", "embedder_digest")} for of in (a, b))
+    compare("embedder", left, right)
+    compare("version", a.get("versions", {}), b.get("versions", {}))
+    return pd.DataFrame(rows, columns=["kind", "name", "a", "b"], dtype="str")
+
+
+def _told(value: object) -> str:
+    """A value of the manifest as a person would type it."""
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={item}" for name, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _effect(a: Mapping[str, Any], b: Mapping[str, Any]) -> pd.DataFrame:
+    """Did cleaning help in either scan? A row for each whose manifest tells it."""
+    told = {name: scan["effect"] for name, scan in (("a", a), ("b", b)) if scan.get("effect")}
+    columns = ["before", "after", "low", "high", "rows"]
+    return pd.DataFrame(
+        [(name, *(effect.get(c) for c in columns)) for name, effect in told.items()], columns=["scan", *columns]
+    )
+
+
+def _notes(
+    a: Scanned, b: Scanned, matched: int, changed: int, only_a: pd.DataFrame, only_b: pd.DataFrame
+) -> tuple[str, ...]:
+    notes = []
+    if not matched:
+        notes.append("no id occurs in both scans: these are two sets, or one whose files were renamed")
+    if changed and changed * 2 > matched:
+        notes.append(
+            f"{changed:,} of {matched:,} images matched by id have other pixels: where ids are row numbers, "
+            "these are two sets, or one in another order"
+        )
+    renamed = only_a["digest"].isin(set(only_b["digest"])) & (only_a["digest"] != "")
+    if renamed.any():
+        first = only_a[renamed].iloc[0]
+        now = only_b.loc[only_b["digest"] == first["digest"], "id"].iloc[0]
+        notes.append(
+            f"{renamed.sum():,} images only in A have the very pixels of one only in B: renamed, "
+            f"such as {first['id']} to {now}"
+        )
+    if a.manifest["source"] != b.manifest["source"]:
+        notes.append(f"A scanned {a.manifest['source']}, B {b.manifest['source']}")
+    return tuple(notes)

@@ -1,0 +1,116 @@
+"""What a set of images is: pictures, labels, ids and class names, aligned row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from .errors import DataError
+
+UNLABELLED = -1
+
+
+class Unreadable(DataError):
+    """One picture that cannot be decoded; a scan turns it into a finding and goes on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One decoded image.
+
+    pixels      uint8 (H, W, 3) RGB, upright
+    raw         the array as decoded, before any conversion: what a digest is taken of
+    file_type   "PNG", "JPEG" ...; "" for a row of an array
+    """
+
+    pixels: np.ndarray
+    raw: np.ndarray
+    file_type: str = ""
+
+
+class Pictures(Protocol):
+    """N pictures, decoded one at a time; any number of threads may read at once."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int) -> Picture:
+        """The picture of one row. Raises Unreadable with the reason."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a set came from: enough to write a cleaned copy of it.
+
+    kind   "npz" (path is the archive) or "files" (path is the folder or list; ids are paths below root)
+    notes  sentences on how it was read, for the person: "labels are one-hot", "greyscale"
+    """
+
+    kind: str
+    path: Path
+    root: Path | None = None
+    notes: tuple[str, ...] = ()
+    # kind "npz": names of the image and label members, one pair per split, in row order.
+    members: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """N images with what is known of each, aligned row by row.
+
+    images   N pictures (see Pictures)
+    labels   int64 (N,), an index into `classes`; -1 where there is no label
+    ids      N unique strings that follow an image: the path below the root, or the row
+    classes  names of the classes
+    splits   N strings ("train", "val", "test", "" where unknown), or None
+    groups   int64 (N,): images that belong together (one patient, one slide), -1 none; or None
+    """
+
+    images: Pictures
+    labels: np.ndarray
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    source: Source
+    splits: tuple[str, ...] | None = None
+    groups: np.ndarray | None = None
+    describe: str = field(default="")  # "96x96 RGB", "28x28 grey": the pictures in three words
+
+    def __post_init__(self) -> None:
+        n = len(self.images)
+        for name, values in (
+            ("labels", self.labels),
+            ("ids", self.ids),
+            ("splits", self.splits),
+            ("groups", self.groups),
+        ):
+            if values is not None and len(values) != n:
+                raise DataError(f"{n:,} images but {len(values):,} {name}; each image needs one.")
+        if len(set(self.ids)) != n:
+            raise DataError("ids are not unique; each image needs an id of its own.")
+        labels = np.asarray(self.labels, dtype=np.int64).view()
+        if n and (labels.min() < UNLABELLED or labels.max() >= len(self.classes)):
+            raise DataError(
+                f"labels run from {labels.min()} to {labels.max()}, but there are {len(self.classes)} classes."
+            )
+        labels.flags.writeable = False  # of the view: the caller's array stays as it was
+        object.__setattr__(self, "labels", labels)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether any image has a label."""
+        return bool((self.labels != UNLABELLED).any())
+
+    def label_name(self, row: int) -> str:
+        """The name of a row's class, "" where it has no label."""
+        return self.classes[self.labels[row]] if self.labels[row] != UNLABELLED else ""
+
+
+def chunks(n: int, size: int) -> Iterator[range]:
+    """range(n) in pieces of at most `size` rows, in order."""
+    return (range(start, min(start + size, n)) for start in range(0, n, size))

@@ -1,0 +1,166 @@
+"""Wrong labels: out-of-fold probabilities of a linear probe, confident learning, and the neighbours' opinion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .evidence import Evidence, Probe
+from .findings import NO_GROUP, Judgement
+from .imageset import UNLABELLED
+from .registry import CHECKS
+from .scores import THRESHOLD
+
+FOLDS = 5
+_SHRINKAGE = 0.1
+_VOTERS = 15
+
+
+def folds_of(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray | None:
+    """int64 (M,): a fold for each row, groups kept whole and classes spread evenly; None where that cannot be."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    _, counts = np.unique(labels, return_counts=True)
+    number = min(FOLDS, len(np.unique(groups)))
+    if len(counts) < 2 or number < 2 or counts.max() < number:
+        return None
+    fold = np.zeros(len(labels), np.int64)
+    splitter = StratifiedGroupKFold(number, shuffle=True, random_state=seed)
+    for i, (_, held_out) in enumerate(splitter.split(labels, labels, groups)):
+        fold[held_out] = i
+    return fold
+
+
+def fit_probe(
+    features: np.ndarray,
+    labels: np.ndarray,
+    rows: np.ndarray,
+    fold: np.ndarray,
+    train: np.ndarray | None = None,
+) -> Probe:
+    """Out-of-fold probabilities for `rows`, whose folds are given.
+
+    train  bool (M,): rows to learn from; all are predicted in any case.
+
+    The probe is linear discriminant analysis with a shrunk covariance: on the embeddings of `docs/numbers.md` it ranks
+    planted label errors above logistic regression (AP 0.975 against 0.965), which bends towards each wrong label, and
+    takes a tenth of the time.
+    """
+    classes = np.unique(labels[rows])
+    probabilities = np.full((len(rows), len(classes)), 1 / len(classes))
+    usable = np.ones(len(rows), bool) if train is None else train
+    for i in range(fold.max(initial=-1) + 1):
+        learn, held_out = usable & (fold != i), fold == i
+        seen = np.unique(labels[rows[learn]])
+        if len(seen) < 2 or learn.sum() <= len(seen):
+            continue
+        model = _discriminant().fit(features[rows[learn]], labels[rows[learn]])
+        probabilities[held_out] = 0
+        probabilities[np.ix_(held_out, np.searchsorted(classes, seen))] = model.predict_proba(features[rows[held_out]])
+    return Probe(rows, probabilities, classes, fold)
+
+
+def _discriminant() -> Any:
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    return LinearDiscriminantAnalysis(solver="lsqr", shrinkage=_SHRINKAGE)
+
+
+def probe_labels(evidence: Evidence) -> Probe | None:
+    """The probe on all labelled rows that are not foreign, calibrated; None where it cannot be fitted."""
+    labels = evidence.images.labels
+    rows = np.flatnonzero((labels != UNLABELLED) & (evidence.position >= 0) & ~evidence.foreign)
+    fold = folds_of(labels[rows], whole_groups(evidence)[rows], evidence.seed) if len(rows) else None
+    return None if fold is None else calibrated(fit_probe(evidence.features, labels, rows, fold), labels)
+
+
+def whole_groups(evidence: Evidence) -> np.ndarray:
+    """int64 (N,): rows that must stay on one side of a split: copies of each other, and groups given with the set."""
+    n = len(evidence)
+    own = np.where(evidence.copies.group == NO_GROUP, np.arange(n), n + evidence.copies.group)
+    given = evidence.images.groups
+    if given is None or (given < 0).all():
+        return own
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    # Rows meet through either kind of group: a graph of rows and groups, its components kept whole.
+    _, copies = np.unique(own, return_inverse=True)
+    _, outer = np.unique(np.where(given < 0, n + np.arange(n), given), return_inverse=True)
+    size = copies.max() + 1 + outer.max() + 1
+    graph = coo_array((np.ones(n), (copies, copies.max() + 1 + outer)), shape=(size, size))
+    return np.asarray(connected_components(graph, directed=False)[1][copies])
+
+
+def calibrated(probe: Probe, labels: np.ndarray) -> Probe:
+    """The probe with its probabilities tempered (Guo et al. 2017): discriminant analysis is too sure of itself."""
+    from scipy.optimize import minimize_scalar
+
+    own = np.searchsorted(probe.classes, labels[probe.rows])
+    logs = np.log(np.clip(probe.probabilities, 1e-12, 1))
+
+    def tempered(log_factor: float) -> np.ndarray:
+        scaled = logs * np.exp(log_factor)
+        scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
+
+    def loss(log_factor: float) -> float:
+        return float(-np.log(np.clip(tempered(log_factor)[np.arange(len(own)), own], 1e-12, 1)).mean())
+
+    best = minimize_scalar(loss, bounds=(-4.0, 1.0), method="bounded")
+    return Probe(probe.rows, tempered(float(best.x)), probe.classes, probe.fold)
+
+
+@CHECKS.add
+def label_error(evidence: Evidence) -> Judgement:
+    """The label is probably wrong: a probe that never saw the image and its neighbours both say another class."""
+    n, probe = len(evidence), evidence.probe
+    if not evidence.images.labelled:
+        return Judgement.silent(n, "no labels")
+    if probe is None:
+        return Judgement.silent(n, "one class only, or too few images of each, to learn what a label should be")
+    labels = evidence.images.labels
+    own = np.searchsorted(probe.classes, labels[probe.rows])
+    each = np.arange(len(own))
+    given = probe.probabilities[each, own]
+    others = probe.probabilities.copy()
+    others[each, own] = -1
+    likely = others.argmax(axis=1)
+    votes = _votes(evidence, probe)
+    opposed = votes[each, likely] > votes[each, own]
+    suspected = _confident(own, probe) | (opposed & (given < 0.1))
+
+    # The rank is the probability's alone, in decades, as it is the better judge; the flag needs the second opinion.
+    rank = np.clip(-np.log10(np.clip(given, 1e-6, 1)) / 6, 0, 1)
+    score = np.zeros(n, np.float32)
+    score[probe.rows] = np.where(suspected, THRESHOLD + (1 - THRESHOLD) * rank, THRESHOLD * rank * 0.99)
+    at = dict(zip(probe.rows.tolist(), each.tolist(), strict=True))
+
+    def because(row: int) -> str:
+        i = at[row]
+        name = evidence.images.classes[probe.classes[likely[i]]]
+        return (
+            f"labelled {evidence.images.label_name(row)}, likely {name}: the probe gives {name} "
+            f"{probe.probabilities[i, likely[i]]:.0%} and {votes[i, likely[i]]:.0%} of its {_VOTERS} nearest agree"
+        )
+
+    return Judgement(score, because)
+
+
+def _votes(evidence: Evidence, probe: Probe) -> np.ndarray:
+    """(M, K): the share of each class among a row's nearest, none of them a copy of it."""
+    near = evidence.neighbours.indices[evidence.position[probe.rows], :_VOTERS]
+    labels = evidence.images.labels[evidence.representatives][near]
+    return np.stack(
+        [(labels == c).mean(axis=1) if near.shape[1] else np.zeros(len(near)) for c in probe.classes], axis=1
+    )
+
+
+def _confident(own: np.ndarray, probe: Probe) -> np.ndarray:
+    """bool (M,): off the diagonal of the confident joint and below its class's noise rate (Northcutt et al. 2021)."""
+    from cleanlab.filter import find_label_issues
+
+    if len(np.unique(own)) < len(probe.classes) or np.bincount(own).min() < 2:
+        return np.zeros(len(own), bool)
+    return np.asarray(find_label_issues(own, probe.probabilities, filter_by="both", n_jobs=1), bool)

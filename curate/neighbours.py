@@ -1,0 +1,103 @@
+"""One exact table of nearest neighbours, from which duplicates, outliers, labels and the map are all read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import MissingExtra
+
+NEIGHBOURS = 32
+DIMENSIONS = 128
+# Above this many rows an exact search takes minutes; an index of FAISS finds the same neighbours in seconds.
+EXACT_LIMIT = 60_000
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """The nearest rows of each row, nearest first, itself left out.
+
+    rows       int64 (M,): the rows of the set that take part
+    indices    int64 (M, k), positions in `rows`
+    distances  float32 (M, k), Euclidean, in the space of `features`
+    features   float32 (M, d)
+    """
+
+    rows: np.ndarray
+    indices: np.ndarray
+    distances: np.ndarray
+    features: np.ndarray
+
+
+def principal_features(embeddings: np.ndarray, fit_on: np.ndarray | None = None) -> np.ndarray:
+    """float32 (N, d): embeddings on the main axes of their variation, d <= 128, centred and not rescaled.
+
+    fit_on  rows that the axes are found from; at most 20,000 of them are used, evenly spread.
+    """
+    from scipy.linalg import eigh
+
+    base = np.arange(len(embeddings)) if fit_on is None else fit_on
+    if len(base) > 20_000:
+        base = base[np.linspace(0, len(base) - 1, 20_000).astype(np.int64)]
+    size = min(DIMENSIONS, embeddings.shape[1], max(1, len(base) - 1))
+    if len(base) < 2:
+        return np.zeros((len(embeddings), size), np.float32)
+    sample = embeddings[base].astype(np.float32)
+    centre = sample.mean(axis=0)
+    sample -= centre
+    # Only the leading eigenvectors, of a matrix that is D x D whatever N is: a quarter of the time of a whole PCA.
+    d = embeddings.shape[1]
+    _, axes = eigh(sample.T @ sample / len(sample), subset_by_index=[d - size, d - 1])
+    axes = axes[:, ::-1]
+    # An eigenvector may point either way; each is made to point where its largest part is positive.
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(size)])
+    out = np.empty((len(embeddings), size), np.float32)
+    for start in range(0, len(embeddings), 8192):
+        out[start : start + 8192] = (embeddings[start : start + 8192].astype(np.float32) - centre) @ axes
+    return out
+
+
+def nearest(features: np.ndarray, rows: np.ndarray, k: int = NEIGHBOURS) -> Neighbours:
+    """The k nearest among `rows` of each of them (fewer where there are fewer rows). Ties go to the lower row."""
+    points = np.ascontiguousarray(features[rows], dtype=np.float32)
+    k = min(k, len(rows) - 1)
+    if k < 1:
+        empty = np.zeros((len(rows), 0))
+        return Neighbours(rows, empty.astype(np.int64), empty.astype(np.float32), points)
+    if len(rows) > EXACT_LIMIT:
+        distances, indices = _by_index(points, k + 1)
+    else:
+        from sklearn.neighbors import NearestNeighbors
+
+        distances, indices = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(points).kneighbors(points)
+    # A row is its own nearest neighbour, but not always the first: a twin is just as near.
+    itself = indices == np.arange(len(rows))[:, None]
+    itself[~itself.any(axis=1), -1] = True
+    shape = (len(rows), k)
+    indices, distances = indices[~itself].reshape(shape), distances[~itself].reshape(shape)
+    order = np.lexsort((indices, distances.astype(np.float32)), axis=1)
+    return Neighbours(
+        rows,
+        np.take_along_axis(indices, order, 1).astype(np.int64),
+        np.take_along_axis(distances, order, 1).astype(np.float32),
+        points,
+    )
+
+
+def _by_index(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distances and indices by FAISS: coarse cells by k-means, the sixteen nearest of them searched exactly."""
+    try:
+        import faiss
+    except ImportError:
+        raise MissingExtra(
+            f"{len(points):,} images need the extra [ann] to find neighbours in minutes: pip install 'trustset[ann]'."
+        ) from None
+    size = points.shape[1]
+    index = faiss.IndexIVFFlat(faiss.IndexFlatL2(size), size, int(4 * np.sqrt(len(points))))
+    index.cp.seed = 0
+    index.train(points[np.linspace(0, len(points) - 1, min(len(points), 200_000)).astype(np.int64)])
+    index.add(points)
+    index.nprobe = 16
+    squared, indices = index.search(points, k)
+    return np.sqrt(np.maximum(squared, 0)), indices

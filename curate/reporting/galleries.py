@@ -1,0 +1,109 @@
+"""Which findings a page shows, in what order, and beside which pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ..findings import DROP, NO_GROUP
+
+ROUND = 12  # members of one group before the next group has its turn
+MATES = 6
+# Their groups are those of the table's `group` column; other checks number groups of their own.
+OF_COPIES = frozenset({"label_conflict", "leak", "exact_duplicate", "near_duplicate"})
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One group of findings, or a single one.
+
+    group   its number, -1 none
+    total   findings in it, shown or not
+    found   positions in the table of findings of those that are shown
+    mates   rows that belong to the group without being accused: in a group of copies the kept one
+    """
+
+    group: int
+    total: int
+    found: tuple[int, ...]
+    mates: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What one check found: `total` findings, of which the units hold those that are shown."""
+
+    check: str
+    total: int
+    units: tuple[Unit, ...]
+
+    @property
+    def shown(self) -> int:
+        """How many findings are shown."""
+        return sum(len(unit.found) for unit in self.units)
+
+
+def gallery(check: str, findings: pd.DataFrame, table: pd.DataFrame, limit: int) -> Gallery:
+    """The findings of one check, the worst groups first; with more than `limit`, some of every group.
+
+    findings   the whole table, numbered 0, 1, 2 ...
+    """
+    found = findings[findings["check"] == check]
+    group = found["group"].to_numpy()
+    unit = np.where(group != NO_GROUP, group, -2 - np.arange(len(found)))
+    found = found.assign(unit=unit)
+    by_unit = found.groupby("unit")
+    worst = by_unit["score"].transform("max")
+    found = found.assign(
+        worst=worst,
+        about=worst.round(2),  # groups as bad as one another: the larger one first
+        size=by_unit["row"].transform("size"),
+        first=by_unit["row"].transform("min"),
+    ).sort_values(
+        ["about", "size", "worst", "first", "unit", "score", "row"],
+        ascending=[False, False, False, True, True, False, True],
+        kind="stable",
+    )
+    turn = found.groupby("unit", sort=False).cumcount().to_numpy() // ROUND
+    shown = found.iloc[np.sort(np.argsort(turn, kind="stable")[:limit])]
+
+    mates = _mates(shown, set(found["row"]), table) if check in OF_COPIES else {}
+    units = []
+    for _, members in shown.groupby("unit", sort=False):
+        number = int(members["group"].iloc[0])
+        positions = tuple(int(i) for i in members.index)
+        units.append(Unit(number, int(members["size"].iloc[0]), positions, mates.get(number, ())))
+    return Gallery(check, len(found), tuple(units))
+
+
+def _mates(shown: pd.DataFrame, accused: set[int], table: pd.DataFrame) -> dict[int, tuple[int, ...]]:
+    """Per group the rows that stay: not dropped, and not accused by this check."""
+    groups = set(shown["group"]) - {NO_GROUP}
+    staying = table[table["group"].isin(groups) & (table["verdict"] != DROP)]
+    mates: dict[int, tuple[int, ...]] = {}
+    for group, row in zip(staying["group"].tolist(), staying["row"].tolist(), strict=True):
+        if row not in accused and len(mates.get(group, ())) < MATES:
+            mates[group] = (*mates.get(group, ()), row)
+    return mates
+
+
+def evenly(rows: np.ndarray, n: int) -> np.ndarray:
+    """At most `n` of the rows, evenly spaced, in their order."""
+    if len(rows) <= n:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, n).round().astype(np.int64)]
+
+
+def first_of_each(galleries: Iterable[Gallery], findings: pd.DataFrame) -> list[int]:
+    """The rows of all galleries, each once, as they appear; -1, the whole set, left out."""
+    row = findings["row"].to_numpy()
+    seen: dict[int, None] = {}
+    for one in galleries:
+        for unit in one.units:
+            seen.update(dict.fromkeys(int(row[i]) for i in unit.found))
+            seen.update(dict.fromkeys(unit.mates))
+    seen.pop(-1, None)
+    return list(seen)

@@ -1,0 +1,414 @@
+"""page(scan) -> str: what a scan found, as one HTML page that opens offline.
+
+Pictures, script and style are all inside; the page makes no request. The same scan gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.resources import files
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
+
+from ..configs import ScanConfig
+from ..findings import DROP, KEEP, REVIEW, SEVERITY, Story
+from .galleries import Gallery, evenly, first_of_each, gallery
+from .thumbnails import UNREADABLE, Thumbnails, thumbnails
+
+if TYPE_CHECKING:
+    from ..scanning import CleaningEffect, Scan
+
+# Of each check what is said on the page: its title, and what it looks for.
+IN_WORDS: Mapping[str, tuple[str, str]] = {
+    "label_conflict": ("Label conflicts", "One picture under two labels: at least one of them is wrong."),
+    "leak": ("Leaks", "A picture of one split that comes back in another, so that test results flatter."),
+    "unreadable": ("Unreadable", "Files that cannot be decoded."),
+    "outlier_group": (
+        "Foreign groups",
+        "Many look-alikes that resemble no class of this set, such as one image copied into all of them.",
+    ),
+    "exact_duplicate": ("Exact duplicates", "Pixel-identical copies. One of each group stays."),
+    "near_duplicate": (
+        "Near duplicates",
+        "One picture resaved, resized, shifted, brightened, turned or mirrored. One of each group stays.",
+    ),
+    "label_error": (
+        "Likely label errors",
+        "A model that never saw the picture would have labelled it otherwise.",
+    ),
+    "colour_cast": ("Colour casts", "Tinted unlike the rest of their class: another scanner, stain or lamp."),
+    "outlier": ("Outliers", "Single pictures that lie far from all others."),
+    "blurred": ("Blurred", "Far less fine detail than the other pictures of the set."),
+    "dark": ("Dark", "Far darker than the other pictures of the set."),
+    "light": ("Light", "Far lighter than the other pictures of the set."),
+    "low_information": ("Nearly empty", "One flat colour, or hardly any structure."),
+    "odd_size": ("Odd sizes", "Much larger or smaller than the other pictures."),
+    "odd_aspect": ("Odd shapes", "Much longer or taller than the other pictures."),
+    "grayscale": ("Grey pictures", "Without colour in a set of coloured pictures."),
+    "shortcut": (
+        "Shortcuts",
+        "Something beside the subject that gives the class away: a model may learn that instead.",
+    ),
+}
+STRIP = 8  # pictures beside a story
+TOLD = 6  # stories told at once; as many again as MORE_TOLD are folded away
+MORE_TOLD = 24
+CLASSES_AT_ONCE = 30
+WITH_PICTURES = 4_000  # rows that get a thumbnail
+PER_CHECK = 200  # findings shown per check, in a set larger than that
+MAP_POINTS = 30_000
+FLAGGED_SIDE, OTHER_SIDE = 96, 64  # pixels; what is judged by eye deserves the larger one
+PICTURE_BYTES = 10_000_000
+VERDICTS = (KEEP, REVIEW, DROP)
+PACKAGES = (
+    "trustset",
+    "numpy",
+    "scikit-learn",
+    "opencv-python-headless",
+    "cleanlab",
+    "umap-learn",
+    "keras",
+    "openvino",
+)
+
+
+def page(scan: Scan) -> str:
+    """The whole page of a scan: HTML with everything inlined, to be written as UTF-8."""
+    findings = scan.findings.reset_index(drop=True)
+    checks = _checks_found(findings)
+    limit = PER_CHECK if len(scan.table) > WITH_PICTURES else len(findings)
+    galleries = [gallery(check, findings, scan.table, limit) for check in checks]
+    told = scan.stories[: TOLD + MORE_TOLD]
+
+    mapped = _mapped(scan)
+    strips = [_strip(story) for story in told]
+    told_rows = (row for strip in strips for row in strip)
+    flagged = list(dict.fromkeys(chain(told_rows, first_of_each(galleries, findings))))
+    rows = np.union1d(np.array(flagged, np.int64), mapped)
+    pictures = _pictures(scan, flagged, mapped)
+
+    html = _template().render(
+        style=Markup(_inlined("report.css")),
+        script=Markup(_inlined("report.js")),
+        plotly=Markup(_plotly()) if len(mapped) else None,
+        data=_json(_data(scan, findings, galleries, rows, pictures, strips)),
+        pictures=_json(_picture_data(pictures)),
+        scan=scan,
+        name=scan.images.source.path.name or str(scan.images.source.path.resolve()),
+        verdict=_verdict(scan),
+        counts=_counts(scan.table["verdict"]),
+        effect=_effect(scan.effect) if scan.effect else None,
+        checks=[_summary(one, findings) for one in galleries],
+        silent=[_in_words(name)[0] for name in SEVERITY if name not in checks],
+        stories=[_told(i, s, galleries) for i, s in enumerate(told)],
+        told_at_once=TOLD,
+        untold=len(scan.stories) - len(told),
+        classes=_classes(scan.balance),
+        classes_at_once=CLASSES_AT_ONCE,
+        mapped=len(mapped),
+        placed=int(_placed(scan.table).sum()),
+        settings=_settings(scan.config),
+        versions=_versions(),
+        files_written=_files_written(scan),
+    )
+    # A file name that is no valid text would otherwise keep the page from being written at all.
+    return html.encode("utf-8", "replace").decode("utf-8")
+
+
+def _checks_found(findings: pd.DataFrame) -> list[str]:
+    """The checks that found something, the most serious first: it gives a row its colour on the map."""
+    order = {name: i for i, name in enumerate(SEVERITY)}
+    return sorted(findings["check"].unique(), key=lambda name: (order.get(name, len(order)), name))
+
+
+def _in_words(check: str) -> tuple[str, str]:
+    return IN_WORDS.get(check, (check.replace("_", " ").capitalize(), ""))
+
+
+# What the page says
+
+
+def _verdict(scan: Scan) -> str:
+    """What cleaning would do, in one sentence."""
+    n, counts = len(scan.table), _counts(scan.table["verdict"])
+    drop, review = counts[DROP], counts[REVIEW]
+    if not drop and not review:
+        return "Nothing to drop and nothing to review."
+    share = f"{_rows(drop)} ({100 * drop / n:.1f}\N{NO-BREAK SPACE}%)"
+    if not review:
+        return f"Would drop {share}; nothing is left for you to review."
+    if scan.config.strict:
+        return f"Would drop {share} and leave out {review:,} more that await your review."
+    if not drop:
+        return f"Nothing to drop for certain; {_rows(review)} kept for your review."
+    return f"Would drop {share}, keep {review:,} for your review."
+
+
+def _rows(n: int) -> str:
+    return f"{n:,} row" if n == 1 else f"{n:,} rows"
+
+
+def _counts(verdicts: pd.Series[str]) -> dict[str, int]:
+    found = verdicts.value_counts()
+    return {verdict: int(found.get(verdict, 0)) for verdict in VERDICTS}
+
+
+def _effect(effect: CleaningEffect) -> dict[str, Any]:
+    """The numbers of the effect, what they mean, and where they lie on a scale of 0 to 100."""
+    if effect.before < effect.low:
+        meaning = "Cleaning helps."
+    elif effect.before > effect.high:
+        meaning = "Cleaning does not help here: look at what is dropped."
+    else:
+        meaning = "No clear change."
+    numbers = {"before": effect.before, "after": effect.after, "low": effect.low, "high": effect.high}
+    left = max(0.0, math.floor(20 * min(numbers.values()) - 0.2) / 20)
+    right = min(1.0, math.ceil(20 * max(numbers.values()) + 0.2) / 20)
+    at = {name: round(100 * (value - left) / (right - left), 2) for name, value in numbers.items()}
+    return {**numbers, "rows": effect.rows, "meaning": meaning, "left": left, "right": right, "at": at}
+
+
+def _summary(one: Gallery, findings: pd.DataFrame) -> dict[str, Any]:
+    """One line of the summary table."""
+    found = findings[findings["check"] == one.check]
+    title, what = _in_words(one.check)
+    actions = found["action"].value_counts()
+    groups = found["group"]
+    return {
+        "name": one.check,
+        "title": title,
+        "what": what,
+        "rows": int(found.loc[found["row"] >= 0, "row"].nunique()),
+        "groups": int(groups[groups >= 0].nunique()),
+        "drop": int(actions.get(DROP, 0)),
+        "review": int(actions.get(REVIEW, 0)),
+        "total": one.total,
+        "shown": one.shown,
+    }
+
+
+def _strip(story: Story) -> list[int]:
+    """The rows whose pictures stand beside a story."""
+    return [int(row) for row in story.rows if row >= 0][:STRIP]
+
+
+def _told(i: int, story: Story, galleries: list[Gallery]) -> dict[str, Any]:
+    return {
+        "number": i,
+        "check": story.check,
+        "group": story.group,
+        "title": _in_words(story.check)[0],
+        "sentence": story.sentence,
+        "rows": len(story.rows),
+        "has_gallery": any(one.check == story.check for one in galleries),
+    }
+
+
+def _classes(balance: pd.DataFrame) -> list[dict[str, Any]]:
+    """Per class its counts, and how long each piece of its bar is in percent of the largest class."""
+    largest = max(1, int(balance["images"].max())) if len(balance) else 1
+    classes = []
+    for of_class in balance.to_dict("records"):
+        counts = {
+            KEEP: int(of_class["kept"]),
+            REVIEW: int(of_class["review"]),
+            DROP: int(of_class["dropped"]),
+        }
+        bar = {verdict: round(100 * count / largest, 2) for verdict, count in counts.items()}
+        name, images = str(of_class["name"]), int(of_class["images"])
+        classes.append({"name": name, "images": images, "counts": counts, "bar": bar})
+    return classes
+
+
+def _settings(config: ScanConfig) -> list[tuple[str, str]]:
+    """Every option of the scan and its value, in words."""
+
+    def said(value: object) -> str:
+        if isinstance(value, Mapping):
+            return ", ".join(f"{k} {v}" for k, v in value.items()) or "none"
+        if isinstance(value, (tuple, list)):
+            return ", ".join(map(str, value)) or "none"
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return "none" if value is None else str(value)
+
+    return [(name, said(value)) for name, value in asdict(config).items()]
+
+
+@functools.cache
+def _versions() -> list[tuple[str, str]]:
+    """The packages that a scan rests on and their versions, where they are installed as packages."""
+    found = []
+    for name in PACKAGES:
+        try:
+            found.append((name, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _files_written(scan: Scan) -> list[tuple[str, str]]:
+    """The files that lie beside this page, and what each holds."""
+    if scan.config.artifacts is None:
+        return []
+    clean = "../clean.csv" if scan.images.source.kind == "files" else "../clean.npz"
+    kept = "the rows that are kept" + ("" if scan.config.strict else ", and those that await review")
+    return [
+        (clean, kept),
+        ("images.parquet", "one row per image: verdict, group, place on the map, the score of every check"),
+        ("findings.parquet", "one row per suspicion, with its reason"),
+        ("pairs.parquet", "pairs of duplicates that stood verification"),
+        ("embeddings.npy", "the vectors that images were compared by"),
+        ("manifest.json", "configuration, digests and versions, to repeat this scan"),
+    ]
+
+
+# What the script draws
+
+
+def _placed(table: pd.DataFrame) -> np.ndarray:
+    """Which rows have a place on the map."""
+    placed: np.ndarray = np.isfinite(table[["x", "y"]].to_numpy(np.float64)).all(axis=1)
+    return placed
+
+
+def _mapped(scan: Scan) -> np.ndarray:
+    """The rows drawn on the map: all of them, or of a large set an even sample that prefers flagged rows."""
+    table = scan.table
+    placed, fine = _placed(table), (table["verdict"] == KEEP).to_numpy()
+    flagged_rows, fine_rows = np.flatnonzero(placed & ~fine), np.flatnonzero(placed & fine)
+    if len(flagged_rows) + len(fine_rows) > MAP_POINTS:
+        flagged_rows = evenly(flagged_rows, MAP_POINTS // 2)
+        fine_rows = evenly(fine_rows, MAP_POINTS - len(flagged_rows))
+    return np.union1d(flagged_rows, fine_rows)
+
+
+def _pictures(scan: Scan, flagged: list[int], mapped: np.ndarray) -> Thumbnails:
+    """Thumbnails of what the galleries show, then of as many points of the map as may have one."""
+    sides = dict.fromkeys(flagged, FLAGGED_SIDE)
+    others = evenly(np.setdiff1d(mapped, flagged), max(0, WITH_PICTURES - len(sides)))
+    # Shuffled, so that where room runs out the pictures that are left still come from everywhere.
+    sides.update(dict.fromkeys(np.random.default_rng(0).permutation(others).tolist(), OTHER_SIDE))
+    digest = scan.table["digest"].fillna("").to_numpy()
+    return thumbnails(scan.images.images, sides, {row: digest[row] for row in sides}, PICTURE_BYTES)
+
+
+def _picture_data(pictures: Thumbnails) -> dict[str, Any]:
+    return {
+        "beginnings": [[one.width, one.height, one.text] for one in pictures.beginnings],
+        "kind": pictures.kind,
+        "rests": pictures.rests,
+    }
+
+
+def _data(
+    scan: Scan,
+    findings: pd.DataFrame,
+    galleries: list[Gallery],
+    rows: np.ndarray,
+    pictures: Thumbnails,
+    strips: list[list[int]],
+) -> dict[str, Any]:
+    """Everything that the script shows; a row is given by its place among `rows`."""
+    table = scan.table.iloc[rows]
+    place = {int(row): i for i, row in enumerate(rows)}
+    about = findings[findings["row"].isin(place) | (findings["row"] < 0)]
+    found_at = {int(position): i for i, position in enumerate(about.index)}
+    checks = [one.check for one in galleries]
+    sentences: dict[str, int] = {}
+    said = [sentences.setdefault(text, len(sentences)) for text in about["because"]]
+    x, y = _coordinates(table)
+    without = -1
+    return {
+        "classes": list(scan.images.classes),
+        "checks": [[name, _in_words(name)[0]] for name in checks],
+        "verdicts": VERDICTS,
+        "unreadable": UNREADABLE,
+        "rows": {
+            "id": table["id"].tolist(),
+            "label": table["label"].tolist(),
+            "split": table["split"].fillna("").tolist() if "split" in table else [""] * len(table),
+            "verdict": [VERDICTS.index(verdict) for verdict in table["verdict"]],
+            "x": x,
+            "y": y,
+            "picture": [pictures.of.get(int(row), without) for row in rows],
+        },
+        "findings": {
+            "row": [place.get(int(row), without) for row in about["row"]],
+            "check": [checks.index(name) for name in about["check"]],
+            "score": [round(float(score), 3) for score in about["score"]],
+            "action": about["action"].tolist(),
+            "because": said,
+        },
+        "sentences": list(sentences),
+        "galleries": [
+            [
+                {
+                    "group": unit.group,
+                    "total": unit.total,
+                    "found": [found_at[i] for i in unit.found],
+                    "mates": [place[row] for row in unit.mates],
+                }
+                for unit in one.units
+            ]
+            for one in galleries
+        ],
+        "stories": [[place[row] for row in strip] for strip in strips],
+    }
+
+
+def _coordinates(table: pd.DataFrame) -> tuple[list[int | None], list[int | None]]:
+    """The map's coordinates, None where a row has no place; in whole numbers, as they have no unit anyway."""
+    xy = table[["x", "y"]].to_numpy(np.float64)
+    placed = np.isfinite(xy).all(axis=1)
+    if not placed.any():
+        return [None] * len(table), [None] * len(table)
+    low = xy[placed].min(axis=0)
+    span = float((xy[placed].max(axis=0) - low).max()) or 1.0
+    whole = np.where(placed[:, None], (xy - low) / span * 10_000, 0).round().astype(int)
+    x, y = ([int(v) if ok else None for v, ok in zip(column, placed, strict=True)] for column in whole.T)
+    return x, y
+
+
+# How it is put together
+
+
+def _json(value: object) -> Markup:
+    """JSON that may stand inside a <script>: nothing in it can end the element or begin a comment.
+
+    >>> print(_json("</script>"))
+    "\\u003c/script\\u003e"
+    """
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _inlined(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _template() -> Template:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["n"] = lambda number: f"{number:,}"
+    return environment.from_string(_inlined("report.html"))
+
+
+@functools.cache
+def _plotly() -> str:
+    """Plotly's own script. The package is only located: importing it costs time that a page does not need."""
+    spec = importlib.util.find_spec("plotly")
+    if spec is None:
+        return ""
+    script = files(importlib.util.module_from_spec(spec)).joinpath("package_data", "plotly.min.js")
+    return script.read_text(encoding="utf-8").replace("</script", "<\\/script")

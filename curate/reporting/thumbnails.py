@@ -1,0 +1,138 @@
+"""Small pictures for a page: base64 JPEGs that store their common beginnings once."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ..imageset import Pictures, Unreadable, chunks
+
+UNREADABLE = -2
+TINY = 48  # pictures of at most so many pixels are line art as often as not: kept crisp
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """JPEGs in base64; thumbnail i is beginnings[kind[i]].text + rests[i].
+
+    Every small JPEG of one size repeats the same tables, a third of its bytes: kept apart in `beginnings`.
+
+    of   row -> thumbnail, or UNREADABLE; rows with identical pictures share one, a row without is absent
+    """
+
+    beginnings: tuple[Beginning, ...]
+    kind: tuple[int, ...]
+    rests: tuple[str, ...]
+    of: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What all thumbnails of one size begin with."""
+
+    width: int
+    height: int
+    text: str
+
+
+def thumbnails(images: Pictures, sides: Mapping[int, int], same: Mapping[int, str], budget: int) -> Thumbnails:
+    """Thumbnails of the rows in `sides`, the longest side of each at most what is asked for.
+
+    sides    row -> pixels, the most important rows first: what comes after `budget` bytes gets none
+    same     row -> digest; rows of one digest share the first one's thumbnail
+    """
+    carriers: dict[str | int, int] = {}
+    carrier = {row: carriers.setdefault(same.get(row) or row, row) for row in sides}
+    rows = list(carriers.values())
+
+    def encode_batch(batch: range) -> list[_Encoded | None]:
+        return [_encode(images, rows[i], sides[rows[i]]) for i in batch]
+
+    made: dict[int, _Encoded | None] = {}
+    spent = 0
+    pool = ThreadPoolExecutor(2)
+    try:
+        # Taken in order whatever ends first, so that the same rows fit into the budget each time.
+        batches = list(chunks(len(rows), BATCH))
+        for batch, done in zip(batches, pool.map(encode_batch, batches), strict=True):
+            made.update(zip([rows[i] for i in batch], done, strict=True))
+            spent += sum(len(one.text) for one in done if one)
+            if spent > budget:
+                break
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return _packed(carrier, made)
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    width: int
+    height: int
+    channels: int
+    text: str
+
+
+def _encode(images: Pictures, row: int, side: int) -> _Encoded | None:
+    """One picture no larger than `side`, None if it cannot be read."""
+    try:
+        pixels = images[row].pixels
+    except Unreadable:
+        return None
+    height, width = pixels.shape[:2]
+    if max(height, width) > side:
+        scale = side / max(height, width)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    height, width = pixels.shape[:2]
+    grey = bool((pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all())
+    coded = np.ascontiguousarray(pixels[..., 0] if grey else pixels[..., ::-1])
+    options = [cv2.IMWRITE_JPEG_QUALITY, 80]
+    if max(height, width) <= TINY:
+        options = [cv2.IMWRITE_JPEG_QUALITY, 93]
+        if not grey:
+            options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    _, buffer = cv2.imencode(".jpg", coded, options)
+    return _Encoded(width, height, 1 if grey else 3, base64.b64encode(buffer.tobytes()).decode("ascii"))
+
+
+def _packed(carrier: Mapping[int, int], made: Mapping[int, _Encoded | None]) -> Thumbnails:
+    """The thumbnails with the beginning of each size taken off."""
+    by_size: dict[tuple[int, int, int], list[_Encoded]] = {}
+    for one in made.values():
+        if one:
+            by_size.setdefault((one.width, one.height, one.channels), []).append(one)
+    beginnings = {size: _common_beginning([one.text for one in ones]) for size, ones in by_size.items()}
+    kinds = {size: kind for kind, size in enumerate(by_size)}
+
+    place: dict[int, int] = {}
+    kind: list[int] = []
+    rests: list[str] = []
+    for row, one in made.items():
+        if one is None:
+            place[row] = UNREADABLE
+            continue
+        size = one.width, one.height, one.channels
+        place[row] = len(rests)
+        kind.append(kinds[size])
+        rests.append(one.text[len(beginnings[size]) :])
+    return Thumbnails(
+        beginnings=tuple(Beginning(size[0], size[1], text) for size, text in beginnings.items()),
+        kind=tuple(kind),
+        rests=tuple(rests),
+        of={row: place[first] for row, first in carrier.items() if first in place},
+    )
+
+
+def _common_beginning(texts: Sequence[str]) -> str:
+    """The longest text that all begin with."""
+    first, last = min(texts), max(texts)
+    for i, (a, b) in enumerate(zip(first, last, strict=False)):
+        if a != b:
+            return first[:i]
+    return first

@@ -1,0 +1,382 @@
+"""scan(source, config) -> Scan: read, measure, judge, write."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pandas as pd
+
+from . import duplicates, neighbours
+from .checks import CHECKS
+from .configs import ScanConfig
+from .embedding import load_embedder
+from .engine import cores, small_algebra
+from .evidence import Evidence, Measured, measure
+from .findings import DROP, KEEP, NO_GROUP, REVIEW, SEVERITY, Finding, Judgement, Story, findings_table
+from .imageset import UNLABELLED, ImageSet
+from .labels import fit_probe, folds_of, probe_labels, whole_groups
+from .manifest import write_manifest
+from .mapping import lay_out
+from .outliers import foreign_copies
+from .progress import Reporter, Silent, Stopwatch
+from .reading import read
+from .redundancy import settled
+from .scores import THRESHOLD
+from .writing import clean_path, replacing, write_clean, write_npy, write_parquet, write_text
+
+
+@dataclass(frozen=True)
+class CleaningEffect:
+    """Out-of-fold accuracy of one linear probe, fitted on all rows and on the clean ones.
+
+    Both are measured on the same `rows` rows of the clean set, each held out with its whole duplicate group.
+    low, high: 95 % interval of `after`, by bootstrap over groups.
+    """
+
+    before: float
+    after: float
+    low: float
+    high: float
+    rows: int
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """What a scan found.
+
+    table       images.parquet: one row per image, in input order
+    findings    findings.parquet: one row per suspicion, label conflicts first
+    pairs       pairs.parquet: duplicate pairs that stood verification
+    embeddings  float16 (N, D), L2-normalised
+    stories     groups of findings in words, the most telling first
+    balance     per class: name, images, kept, dropped, review
+    effect      did cleaning help? None where there are no labels to tell by
+    notes       what was left out and why, how the input was read
+    embedder    what embedded: "MobileNetV2-0.35 (ImageNet), 160 px, OpenVINO on the CPU"
+    timings     seconds of each stage
+    """
+
+    images: ImageSet
+    config: ScanConfig
+    table: pd.DataFrame
+    findings: pd.DataFrame
+    pairs: pd.DataFrame
+    embeddings: np.ndarray
+    stories: tuple[Story, ...]
+    balance: pd.DataFrame
+    effect: CleaningEffect | None
+    notes: tuple[str, ...]
+    embedder: str
+    timings: Mapping[str, float]
+
+
+def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), reporter: Reporter = Silent()) -> Scan:  # noqa: B008
+    """Find what is wrong with a set of images, and, unless `config.artifacts` is None, write it all down.
+
+    source  an .npz, a folder of images or a list of files (see curate.read), or a set that is read already
+
+    Raises DataError where the source is no set of images, UnknownName where the configuration names what is not
+    known, OutputError where the artifacts cannot be written. The source is never changed.
+    """
+    watch = Stopwatch()
+    Thread(target=_preload, daemon=True).start()
+    workers = config.workers or cores()
+    with watch.stage("reading"):
+        images = source if isinstance(source, ImageSet) else read(source, labels=config.labels)
+        if config.artifacts is not None:
+            check_writable(images, Path(config.artifacts))  # now, and not after minutes of work
+    with watch.stage("loading the model"):
+        embedder, note = load_embedder(config.backbone, config.weights, config.input_size, workers)
+    reporter.say(f"{_named(images)}; embedding with {embedder.describe}")
+    with (
+        watch.stage("measuring and embedding"),
+        reporter.stage("measuring and embedding", len(images), "images") as advance,
+    ):
+        measured = measure(images, embedder, workers, advance)
+    with watch.stage("comparing"), reporter.stage("comparing", 3, "steps") as advance, small_algebra(len(images)):
+        evidence = gather(images, measured, config, workers)
+        advance(3)
+    with (
+        watch.stage("judging"),
+        reporter.stage("judging", len(CHECKS), "checks") as advance,
+        small_algebra(len(images)),
+    ):
+        judgements: dict[str, Judgement] = {}
+        for name, check in CHECKS.items():
+            judgements[name] = check(evidence)
+            advance(len(judgements))
+        judgements["outlier_group"] = _unexplained(judgements, config)
+        findings = _findings(evidence, judgements, config)
+        verdict = _verdict(len(images), findings)
+        effect = _effect(evidence, verdict)
+    with watch.stage("mapping"), reporter.stage("mapping", 1, "steps") as advance:
+        places = lay_out(evidence.neighbours, config.map, config.seed)
+        advance(1)
+    result = Scan(
+        images,
+        config,
+        _table(evidence, judgements, verdict, places),
+        findings,
+        pd.DataFrame(evidence.copies.pairs, columns=["row_a", "row_b", "kind", "distance"]).astype(_PAIR_TYPES),
+        measured.embeddings,
+        _stories(judgements, findings),
+        _balance(images, verdict),
+        effect,
+        _notes(images, note, judgements),
+        f"{embedder.describe}, {embedder.size} px",
+        watch.seconds,
+    )
+    if config.artifacts is not None:
+        write_scan(result, Path(config.artifacts), watch, reporter, embedder_digest=embedder.digest)
+    return result
+
+
+def _preload() -> None:
+    """Load what judging needs while the set is being read: a second of work that needs no input."""
+    for name in ("sklearn.neighbors", "sklearn.discriminant_analysis", "sklearn.model_selection", "cleanlab.filter"):
+        import_module(name)
+
+
+_PAIR_TYPES = {"row_a": "int64", "row_b": "int64", "kind": "str", "distance": "float32"}
+_SPLIT_RANK = {"test": 2, "val": 1}
+
+
+def gather(images: ImageSet, measured: Measured, config: ScanConfig, workers: int) -> Evidence:
+    """What the measured set shows as a whole: its copies, its neighbours, and what its labels are worth."""
+    n = len(images)
+    first = duplicates.first_of_each(measured.digests)
+    distinct = np.flatnonzero(first == np.arange(n))
+    features = neighbours.principal_features(measured.embeddings, fit_on=distinct)
+    among_distinct = neighbours.nearest(features, distinct)
+    of = measured.properties
+    # Of copies in several splits the held-out one is kept; of those in one split the larger, then the sharper. A
+    # sharper copy differs by more than an eighth in its detail; less is noise.
+    rank = np.array([_SPLIT_RANK.get(s, 0) for s in images.splits or [""] * n], float)
+    quality = np.nan_to_num(np.stack([rank, of["width"] * of["height"], np.round(of["detail"] * 4)], axis=1), nan=-1e9)
+    copies = duplicates.find_copies(first, measured.prints, among_distinct, quality, workers)
+    stand = np.flatnonzero((first != -1) & (copies.kept == np.arange(n)))
+    among_kept = among_distinct if len(stand) == len(distinct) else neighbours.nearest(features, stand)
+    where = np.full(n, -1)
+    where[stand] = np.arange(len(stand))
+    nobody = np.zeros(n, bool)
+    evidence = Evidence(
+        images, measured, copies, features, among_kept, where[copies.kept], nobody, None, config.seed, config.thresholds
+    )
+    # What belongs to no class must teach neither the probe what the classes are nor the other checks what is usual.
+    evidence = replace(evidence, foreign=foreign_copies(evidence))
+    evidence = replace(evidence, probe=probe_labels(evidence))
+    return replace(evidence, copies=settled(evidence))
+
+
+_EXPLAINS = ("blurred", "dark", "light", "low_information", "grayscale", "colour_cast")
+
+
+def _unexplained(judgements: Mapping[str, Judgement], config: ScanConfig) -> Judgement:
+    """The outlier groups but for those whose members another check explains: ten blurred cells are no strangers."""
+    strangers = judgements["outlier_group"]
+    if strangers.group is None or strangers.certain is None:
+        return strangers
+    explained = np.zeros(len(strangers.score), bool)
+    for name in _EXPLAINS:
+        explained |= judgements[name].score >= config.thresholds.get(name, THRESHOLD)
+    score, stories = strangers.score.copy(), []
+    for story in strangers.stories:
+        rows = list(story.rows)
+        if not strangers.certain[rows].any() and explained[rows].mean() >= 0.7:
+            score[rows] = np.minimum(score[rows], 0.49)
+        else:
+            stories.append(story)
+    return replace(strangers, score=score, stories=tuple(stories))
+
+
+def _findings(evidence: Evidence, judgements: Mapping[str, Judgement], config: ScanConfig) -> pd.DataFrame:
+    """One row per suspicion, in order of severity, then of score."""
+    images = evidence.images
+    found: list[Finding] = []
+    offset = 0
+    for name in SEVERITY:
+        judgement = judgements[name]
+        flagged = judgement.score >= config.thresholds.get(name, THRESHOLD)
+        if name not in ("outlier_group", "unreadable"):
+            flagged &= ~evidence.foreign  # a picture that does not belong is told once
+        group = judgement.group if judgement.group is not None else np.full(len(images), NO_GROUP)
+        if name == "colour_cast":  # its groups are numbered for themselves
+            offset = 1 + max((f.group for f in found), default=NO_GROUP)
+            group = np.where(group == NO_GROUP, NO_GROUP, group + offset)
+        for row in sorted(np.flatnonzero(flagged).tolist(), key=lambda r: (-judgement.score[r], r)):
+            certain = judgement.certain is not None and bool(judgement.certain[row])
+            action = DROP if name in config.drop or (certain and name not in config.review) else REVIEW
+            score = round(float(judgement.score[row]), 4)
+            found.append(Finding(row, images.ids[row], name, score, int(group[row]), action, judgement.because(row)))
+        if name == "shortcut":
+            found += [
+                Finding(-1, "", name, round(min(1.0, 4 * s.weight), 4), NO_GROUP, REVIEW, s.sentence)
+                for s in judgement.stories
+            ]
+    return findings_table(found)
+
+
+def _verdict(n: int, findings: pd.DataFrame) -> np.ndarray:
+    """(N,) of keep, drop or review: the gravest action on each row."""
+    verdict = np.full(n, KEEP, dtype="<U6")
+    for action in (REVIEW, DROP):
+        rows = findings.loc[findings["action"] == action, "row"].to_numpy()
+        verdict[rows[rows >= 0]] = action
+    return verdict
+
+
+def _table(
+    evidence: Evidence, judgements: Mapping[str, Judgement], verdict: np.ndarray, places: np.ndarray
+) -> pd.DataFrame:
+    """images.parquet."""
+    images = evidence.images
+    n = len(images)
+    xy = np.append(places, [[np.nan, np.nan]], axis=0)[evidence.position]
+    columns: dict[str, object] = {
+        "row": np.arange(n),
+        "id": pd.Series(images.ids, dtype="str"),
+        "label": images.labels,
+        "label_name": pd.Series([images.label_name(r) for r in range(n)], dtype="str"),
+        "split": pd.Series(images.splits or [""] * n, dtype="str"),
+        "digest": pd.Series(evidence.measured.digests, dtype="str"),
+        "group": evidence.copies.group,
+        "verdict": pd.Series(verdict, dtype="str"),
+        "x": xy[:, 0].astype(np.float32),
+        "y": xy[:, 1].astype(np.float32),
+    }
+    columns |= {f"{name}_score": np.round(judgements[name].score.astype(np.float32), 4) for name in SEVERITY}
+    return pd.DataFrame(columns)
+
+
+def _stories(judgements: Mapping[str, Judgement], findings: pd.DataFrame) -> tuple[Story, ...]:
+    """Groups in words, the weightiest first; those of which nothing is told left out."""
+    told = set(zip(findings["check"], findings["row"], strict=True))
+    stories = [
+        story
+        for name in SEVERITY
+        for story in judgements[name].stories
+        if not story.rows or any((name, row) in told for row in story.rows)
+    ]
+    return tuple(sorted(stories, key=lambda s: (-round(s.weight, 3), SEVERITY.index(s.check), s.group)))
+
+
+def _balance(images: ImageSet, verdict: np.ndarray) -> pd.DataFrame:
+    """Per class: name, images, kept, dropped, review; a last row for what has no label."""
+    parts = [(name, images.labels == c) for c, name in enumerate(images.classes)]
+    if (images.labels == UNLABELLED).any():
+        parts.append(("(no label)", images.labels == UNLABELLED))
+    rows = [(name, int(of.sum()), *(int((verdict[of] == v).sum()) for v in (KEEP, DROP, REVIEW))) for name, of in parts]
+    return pd.DataFrame(rows, columns=["name", "images", "kept", "dropped", "review"])
+
+
+def _effect(evidence: Evidence, verdict: np.ndarray) -> CleaningEffect | None:
+    """Did cleaning help? The probe fitted on all rows and on the clean set, tried on the same rows of the clean set."""
+    labels = evidence.images.labels
+    rows = np.flatnonzero((labels != UNLABELLED) & (evidence.position >= 0))
+    groups = whole_groups(evidence)[rows]
+    fold = folds_of(labels[rows], groups, evidence.seed) if len(rows) else None
+    clean = verdict[rows] != DROP
+    if fold is None or clean.sum() < 20:
+        return None
+    hits = []
+    for train in (np.ones(len(rows), bool), clean):
+        probe = fit_probe(evidence.features, labels, rows, fold, train)
+        hits.append(probe.classes[probe.probabilities.argmax(axis=1)] == labels[rows])
+    before, after = (float(h[clean].mean()) for h in hits)
+    low, high = _interval(hits[1][clean], groups[clean], evidence.seed)
+    return CleaningEffect(before, after, low, high, int(clean.sum()))
+
+
+def _interval(hits: np.ndarray, groups: np.ndarray, seed: int, draws: int = 500) -> tuple[float, float]:
+    """95 % interval of a mean, by bootstrap over groups."""
+    _, of = np.unique(groups, return_inverse=True)
+    right, size = np.bincount(of, hits), np.bincount(of)
+    rng = np.random.default_rng([seed, len(hits)])
+    means = []
+    for _ in range(draws):
+        drawn = rng.integers(0, len(size), len(size))
+        means.append(right[drawn].sum() / size[drawn].sum())
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _notes(images: ImageSet, note: str, judgements: Mapping[str, Judgement]) -> tuple[str, ...]:
+    """How the input was read, and which checks were left out and why."""
+    silent: dict[str, list[str]] = {}
+    for name in SEVERITY:
+        if judgements[name].note:
+            silent.setdefault(judgements[name].note, []).append(name)
+    left_out = [f"left out: {', '.join(names)} ({reason})" for reason, names in silent.items()]
+    return (*images.source.notes, *filter(None, [note]), *left_out)
+
+
+def _named(images: ImageSet) -> str:
+    """ "data.npz: 13,759 images, 96x96 RGB, 8 classes"."""
+    classes = f", {len(images.classes)} classes" if images.classes else ", no labels"
+    described = f", {images.describe}" if images.describe else ""
+    plural = "image" if len(images) == 1 else "images"
+    return f"{images.source.path.name}: {len(images):,} {plural}{described}{classes}"
+
+
+def check_writable(images: ImageSet, artifacts: Path) -> None:
+    """Raise OutputError where a scan could not be written."""
+    clean_path(images, artifacts)
+    with replacing(artifacts / "scan" / ".writable"):
+        pass
+    (artifacts / "scan" / ".writable").unlink()
+
+
+def write_scan(result: Scan, artifacts: Path, watch: Stopwatch, reporter: Reporter, embedder_digest: str) -> None:
+    """Write artifacts/scan/ and the clean set; the manifest last, so that it stands for the whole."""
+    from .reporting import page
+
+    folder = artifacts / "scan"
+    keep = result.table["verdict"].to_numpy() == KEEP
+    if not result.config.strict:
+        keep |= result.table["verdict"].to_numpy() == REVIEW
+    keep &= result.table["digest"].to_numpy() != ""  # what cannot be read cannot be kept, whatever was asked for
+    with watch.stage("writing"), reporter.stage("writing", 6, "files") as advance:
+        (folder / "manifest.json").unlink(missing_ok=True)  # from here on the old scan is no longer whole
+        outputs = {}
+        for i, (name, table) in enumerate(
+            (("images", result.table), ("findings", result.findings), ("pairs", result.pairs))
+        ):
+            outputs[name] = folder / f"{name}.parquet"
+            write_parquet(table, outputs[name])
+            advance(i + 1)
+        outputs["embeddings"] = folder / "embeddings.npy"
+        write_npy(result.embeddings, outputs["embeddings"])
+        advance(4)
+        outputs["clean"] = write_clean(result.images, keep, artifacts)
+        advance(5)
+        outputs["report"] = folder / "report.html"
+        write_text(page(result), outputs["report"])
+        advance(6)
+    verdicts = result.table["verdict"].value_counts()
+    counts = {"images": len(result.table), **{v: int(verdicts.get(v, 0)) for v in (KEEP, DROP, REVIEW)}}
+    counts |= {str(name): int(count) for name, count in result.findings["check"].value_counts(sort=False).items()}
+    write_manifest(
+        folder,
+        "scan",
+        result.config,
+        source=str(result.images.source.path.resolve()),
+        input_digest=content_digest(result.table),
+        outputs=outputs,
+        counts=counts,
+        timings=watch.seconds,
+        extra={"embedder": result.embedder, "embedder_digest": embedder_digest},
+    )
+
+
+def content_digest(table: pd.DataFrame) -> str:
+    """Hex BLAKE2b-128 of a set's ids, labels and pixels, from its images.parquet."""
+    h = hashlib.blake2b(digest_size=16)
+    for row in zip(table["id"], table["label_name"], table["digest"], strict=True):
+        h.update("\0".join(row).encode() + b"\n")
+    return h.hexdigest()

@@ -1,0 +1,669 @@
+"""selftest(source, config) -> Selftest: plant known faults in a copy of one's own images, and see what a scan finds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from .arrays import ArrayPictures
+from .configs import ScanConfig
+from .engine import cores, threaded
+from .errors import DataError
+from .findings import DROP, NO_GROUP, REVIEW, SEVERITY
+from .imageset import UNLABELLED, ImageSet, Source, Unreadable
+from .planting import COLOURS, STRENGTHS, Cast, PlantConfig, Planted, plant
+from .progress import Advance, Reporter, Silent
+from .properties import LONGEST_SIDE, bounded
+from .reading import read
+from .scanning import Scan, scan
+from .scores import THRESHOLD
+from .writing import replacing, write_text
+
+# With fewer, one planted fault is a percent or more of the set, and the checks have no set to compare it with.
+FEWEST = 60
+FORMAT = 1
+
+# The checks that may tell of each kind of planted fault; the first is the one that it is planted for.
+SEES: Mapping[str, tuple[str, ...]] = {
+    "intruder": ("outlier_group", "outlier", "exact_duplicate", "near_duplicate", "label_conflict"),
+    "exact": ("exact_duplicate", "label_conflict"),
+    "near": ("near_duplicate", "label_conflict"),
+    "conflict": ("label_conflict",),
+    "label": ("label_error",),
+    "cast": ("colour_cast",),
+    "blur": ("blurred",),
+    "dark": ("dark",),
+    "light": ("light",),
+    "grey": ("grayscale",),
+    "solid": ("low_information",),
+}
+_COPIES = ("exact", "near", "conflict")
+_OF_LABELS, _OF_COLOURS = ("conflict", "label"), ("cast", "grey")
+_GRID = np.round(np.arange(0.05, 0.995, 0.01), 2)
+
+
+@dataclass(frozen=True)
+class SelftestConfig:
+    """How to test. Every option of `curate selftest` is a field of this or of `scan`.
+
+    scan       how the planted copy is scanned; of it `map`, `artifacts` and `strict` are not used
+    images     how many images are taken, evenly from each class
+    precision  that the proposed thresholds should reach on the planted copy
+    repeats    how often faults are planted anew, in the same images; the counts are pooled
+    faults     what is planted; None plants some of each kind, casts of as many colours as the set has room for
+    artifacts  where `selftest.json` is written; None writes nothing
+    """
+
+    scan: ScanConfig = field(default_factory=ScanConfig)
+    images: int = 2000
+    precision: float = 0.95
+    repeats: int = 1
+    seed: int = 0
+    faults: PlantConfig | None = None
+    artifacts: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.images < FEWEST:
+            raise DataError(f"images is {self.images}; a self-test needs {FEWEST} at least.")
+        if not 0 < self.precision <= 1:
+            raise DataError(f"precision is {self.precision}; it must be above 0 and at most 1, such as 0.95.")
+        if self.repeats < 1:
+            raise DataError(f"repeats is {self.repeats}; it must be 1 or more.")
+        if self.seed < 0:
+            raise DataError(f"seed is {self.seed}; it must be 0 or more.")
+
+
+@dataclass(frozen=True, eq=False)
+class Selftest:
+    """What a scan finds of faults that are known.
+
+    table       one row per check that a fault was planted for or that flags anything:
+                check           its name
+                natural         images that it flags before anything is planted. Whether they are wrong is not
+                                known; they count neither way
+                planted, found  faults planted for it, and those of them that are flagged, by it or by another check
+                                that may tell of them; copies when they share a group with their original
+                recall, recall_low, recall_high           found / planted, and its 95 % interval (Wilson)
+                flagged         rows that it flags in the planted copy, the natural ones left out
+                false_alarms    those of them in which nothing was planted
+                precision, precision_low, precision_high  right / (right + false alarms), with its 95 % interval;
+                                flags on faults of other kinds count neither way
+                ap              average precision of its score, its planted faults against untouched rows
+                threshold       in use
+                proposed        the threshold that finds most at the wanted precision, of equal ones the nearest to
+                                that in use; NaN where another threshold gains nothing or none reaches the precision
+                recall_at_proposed
+    ways        kind, how, planted, found: by way of a near copy, by strength and colour of a cast
+    thresholds  check -> threshold, those in use with the proposals: goes into ScanConfig(thresholds=...)
+    notes       what was tested, what was left out, what the numbers do not say
+    rows        one row per planted fault, and one per false alarm, whose kind is "": repeat, id (of the image that
+                it was planted in or that it copies, "" for a strange picture), kind, how, found, flagged (the
+                checks that flag it), score (of the check that it was planted for, or that raised the alarm)
+    """
+
+    table: pd.DataFrame
+    ways: pd.DataFrame
+    thresholds: dict[str, float]
+    notes: tuple[str, ...]
+    rows: pd.DataFrame
+
+
+def selftest(
+    source: str | Path | ImageSet,
+    config: SelftestConfig = SelftestConfig(),
+    reporter: Reporter = Silent(),  # noqa: B008
+) -> Selftest:
+    """Plant known faults in a copy of some of the images, scan it, and count what is found and what is not.
+
+    source  an .npz, a folder of images or a list of files (see curate.read), or a set that is read already
+
+    The images are scanned as they are first. What that scan drops is left out; what it flags for review stays in the
+    copy, but nothing is planted in it and it counts neither way, as nobody knows whether it is wrong. The numbers are
+    those of planted faults: real ones can be fainter or plainer, and where faults are rarer than here, precision is
+    lower. A proposed threshold is chosen on the rows that it is tried on; another seed tells how far it holds.
+
+    Raises DataError where the source is no set of images or has fewer than 60 that can be used, OutputError where
+    selftest.json cannot be written. The source is never changed.
+    """
+    target = Path(config.artifacts, "selftest.json") if config.artifacts is not None else None
+    if target is not None:
+        _check_writable(target)
+    images = source if isinstance(source, ImageSet) else read(source, labels=config.scan.labels)
+    plain = replace(config.scan, map="none", artifacts=None)
+    sample, notes = _sample(images, config, reporter)
+    reporter.say(f"{images.source.path.name}: testing on {len(sample):,} of {len(images):,} images, {sample.describe}")
+    baseline = scan(sample, plain, _Within(reporter, "as it is"))
+    base, bystanders = _parted(baseline)
+    if len(base) < FEWEST:
+        raise DataError(
+            f"only {len(base):,} of {len(sample):,} images of {images.source.path} are without a finding; a self-test "
+            f"needs {FEWEST} to plant faults in. Give more images, or clean the set first (curate scan)."
+        )
+    thresholds = {name: float(config.scan.thresholds.get(name, THRESHOLD)) for name in SEVERITY}
+    tallies, sets = [], []
+    for repeat in range(config.repeats):
+        planted = _plant(sample, base, config, repeat)
+        copy = _copy(sample, base, bystanders, planted)
+        step = "planted" if config.repeats == 1 else f"planted {repeat + 1}/{config.repeats}"
+        found = scan(copy, plain, _Within(reporter, step))
+        ignored = np.arange(len(copy)) >= len(planted.images)
+        ids = ["" if row < 0 else sample.ids[base[row]] for row in planted.source.tolist()]
+        tallies.append(tally(planted.truth["planted"], found.table, found.findings, thresholds, ignored, ids))
+        sets.append(planted)
+    flagged = baseline.findings.loc[baseline.findings["row"] >= 0, "check"].tolist()
+    natural = {name: flagged.count(name) for name in SEVERITY}
+    table = summary(tallies, thresholds, config.precision, natural)
+    proposals = table.dropna(subset=["proposed"]).set_index("check")["proposed"]
+    result = Selftest(
+        table,
+        ways_of(tallies),
+        {**config.scan.thresholds, **{str(name): float(value) for name, value in proposals.items()}},
+        (*notes, *_caveats(baseline, bystanders, sets, table, config)),
+        pd.concat(
+            [t.rows.assign(repeat=i)[["repeat", *t.rows.columns]] for i, t in enumerate(tallies)],
+            ignore_index=True,
+        ),
+    )
+    if target is not None:
+        write_text(_document(result, config), target)
+    return result
+
+
+# --- what is tested on ------------------------------------------------------------------------------------
+
+
+def sample_rows(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
+    """int64 (min(N, size),): rows drawn so that each class keeps its share, in ascending order.
+
+    >>> sample_rows(np.array([0] * 90 + [1] * 9 + [2]), 11, seed=0).searchsorted([90, 99]).tolist()
+    [9, 10]
+    """
+    n = len(labels)
+    if n <= size:
+        return np.arange(n)
+    order = np.random.default_rng([seed, n, 3]).permutation(n)
+    order = order[np.argsort(labels[order], kind="stable")]
+    _, start, count = np.unique(labels[order], return_index=True, return_counts=True)
+    # How far into its class each row comes: the first of every class are taken before the second of any.
+    depth = (np.arange(n) - np.repeat(start, count)) / np.repeat(count, count)
+    return np.sort(order[np.argsort(depth, kind="stable")[:size]])
+
+
+def uniform(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """uint8 (N, H, W, 3) of N >= 1 pictures uint8 (h, w, 3).
+
+    Where they are of several sizes, all come to the median one: fitted in whole, and filled up with their edge pixels.
+    """
+    shapes = {picture.shape for picture in pictures}
+    if len(shapes) == 1:
+        return np.stack(pictures)
+    height, width = np.median([picture.shape[:2] for picture in pictures], axis=0).round().astype(int).tolist()
+    return np.stack([_fitted(picture, height, width) for picture in pictures])
+
+
+def _fitted(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    h, w = pixels.shape[:2]
+    scale = min(height / h, width / w)
+    size = min(width, max(1, round(w * scale))), min(height, max(1, round(h * scale)))
+    if size != (w, h):
+        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=way))
+    top, left = (height - size[1]) // 2, (width - size[0]) // 2
+    rest = height - size[1] - top, width - size[0] - left
+    return np.asarray(cv2.copyMakeBorder(pixels, top, rest[0], left, rest[1], cv2.BORDER_REPLICATE))
+
+
+def _sample(images: ImageSet, config: SelftestConfig, reporter: Reporter) -> tuple[ImageSet, list[str]]:
+    """The images that faults are planted in, decoded and of one size, and how they were chosen."""
+    rows = sample_rows(images.labels, config.images, config.seed)
+    notes = list(images.source.notes)
+    if len(rows) < len(images):
+        notes.append(f"tested on {len(rows):,} of {len(images):,} images, each class by its share")
+
+    def look(row: int) -> tuple[np.ndarray | None, tuple[int, ...]]:
+        try:
+            pixels = images.images[row].pixels
+        except Unreadable:
+            return None, ()
+        return bounded(pixels, LONGEST_SIDE), pixels.shape
+
+    pictures, sizes, good = [], set(), []
+    with reporter.stage("reading", len(rows), "images") as advance:
+        looked = threaded(look, rows.tolist(), config.scan.workers or cores())
+        for done, (row, (pixels, shape)) in enumerate(zip(rows.tolist(), looked, strict=True), start=1):
+            if pixels is not None:
+                pictures.append(pixels)
+                sizes.add(shape)
+                good.append(row)
+            advance(done)
+    if len(good) < FEWEST:
+        raise DataError(
+            f"{images.source.path} has {len(good):,} images that can be read; a self-test needs {FEWEST} at least, to "
+            "have something to compare planted faults with. Give more images."
+        )
+    if len(good) < len(rows):
+        notes.append(f"{len(rows) - len(good):,} images that cannot be read were left out")
+    array = uniform(pictures)
+    size = f"{array.shape[2]}x{array.shape[1]}"
+    if len(sizes) > 1:
+        notes.append(
+            f"images of {len(sizes):,} sizes were brought to {size}, so that odd sizes and aspects are not tested"
+        )
+    elif (*array.shape[1:],) not in sizes:
+        notes.append(f"images were shrunk to {size}")
+    if images.splits is not None and len(set(images.splits)) > 1:
+        notes.append("splits were not looked at: leaks between them are not tested")
+    at = np.array(good)
+    sample = ImageSet(
+        ArrayPictures([array]),
+        images.labels[at],
+        tuple(images.ids[row] for row in good),
+        images.classes,
+        Source("npz", images.source.path),
+        groups=None if images.groups is None else images.groups[at],
+        describe=size,
+    )
+    return sample, notes
+
+
+def _parted(baseline: Scan) -> tuple[np.ndarray, np.ndarray]:
+    """Rows without a finding, and those that stay without being planted on; what is dropped is in neither."""
+    verdict, group = baseline.table["verdict"].to_numpy(), baseline.table["group"].to_numpy()
+    left = verdict != DROP
+    # The kept one of some copies is not flagged itself, but a fault planted in it would show as one of theirs.
+    crowded = np.bincount(group[left & (group != NO_GROUP)], minlength=group.max(initial=0) + 1) > 1
+    aside = left & ((verdict == REVIEW) | ((group != NO_GROUP) & crowded[group]))
+    return np.flatnonzero(left & ~aside), np.flatnonzero(aside)
+
+
+def some_of_each(n: int, seed: int) -> PlantConfig:
+    """Faults of every kind for n images: enough of each to count, few enough to leave the set what it is."""
+    rng = np.random.default_rng([seed, n, 4])
+    mixed = [(str(c), s) for c in rng.permutation(list(COLOURS)) for s in STRENGTHS]
+    # Strong and subtle in turn, each colour once before any comes again.
+    mixed = [*mixed[::4], *mixed[3::4], *mixed[1::4], *mixed[2::4]]
+    share = 0.045
+    number = min(len(mixed), max(2, round(share * n / 4)))
+    return PlantConfig(
+        seed=int(rng.integers(2**31)),
+        intruder=(0.02, 0.004),
+        intruder_one_class=0.008,
+        exact=0.015,
+        near=0.05,
+        conflict=0.012,
+        label=0.03,
+        casts=tuple(Cast(colour, strength, share / number) for colour, strength in mixed[:number]),
+        blur=0.012,
+        dark=0.01,
+        light=0.01,
+        grey=0.01,
+        solid=0.006,
+    )
+
+
+def _plant(sample: ImageSet, base: np.ndarray, config: SelftestConfig, repeat: int) -> Planted:
+    seed = int(np.random.default_rng([config.seed, repeat, 5]).integers(2**31))
+    faults = some_of_each(len(base), seed)
+    if config.faults is not None:
+        faults = replace(config.faults, seed=seed)
+    return plant(_pixels(sample)[base], sample.labels[base], faults)
+
+
+def _pixels(sample: ImageSet) -> np.ndarray:
+    """uint8 (N, H, W, 3) of a sample."""
+    assert isinstance(sample.images, ArrayPictures)
+    return sample.images.arrays[0]
+
+
+def _copy(sample: ImageSet, base: np.ndarray, bystanders: np.ndarray, planted: Planted) -> ImageSet:
+    """The planted rows, then the bystanders, as a set of images."""
+    parts = [planted.images, _pixels(sample)[bystanders]] if len(bystanders) else [planted.images]
+    groups = None
+    if sample.groups is not None:
+        own = np.append(sample.groups[base], NO_GROUP)[planted.source]  # -1, a strange picture, takes the last
+        groups = np.concatenate([own, sample.groups[bystanders]])
+    n = sum(map(len, parts))
+    return ImageSet(
+        ArrayPictures(parts),
+        np.concatenate([planted.labels, sample.labels[bystanders]]),
+        tuple(map(str, range(n))),
+        sample.classes,
+        sample.source,
+        groups=groups,
+        describe=sample.describe,
+    )
+
+
+class _Within:
+    """A reporter for one of several scans: its stages say which, its lines are left out."""
+
+    def __init__(self, reporter: Reporter, step: str) -> None:
+        self._reporter, self._step = reporter, step
+
+    def stage(self, name: str, total: int, unit: str) -> AbstractContextManager[Advance]:
+        return self._reporter.stage(f"{self._step}: {name}", total, unit)
+
+    def say(self, line: str) -> None:
+        return None
+
+
+# --- counting ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """What one check makes of one planted copy, at whatever threshold.
+
+    target     float (T,): its score of each fault that was planted for it; of a copy in no group with its original, 0
+    otherwise  bool (T,): another check that may tell of that fault flags it
+    right      float (R,): its score of each row that it is right to flag
+    clean      float (C,): its score of each row in which nothing was planted
+    flagged    rows that it flags
+    """
+
+    target: np.ndarray
+    otherwise: np.ndarray
+    right: np.ndarray
+    clean: np.ndarray
+    flagged: int
+
+    def at(self, threshold: float) -> tuple[int, int, int]:
+        """At a threshold: faults found, rows rightly flagged, false alarms."""
+        found = self.otherwise | (self.target >= threshold)
+        return int(found.sum()), int((self.right >= threshold).sum()), int((self.clean >= threshold).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """One planted copy, counted: what each check makes of it, and `rows` as in Selftest, without `repeat`."""
+
+    counts: Mapping[str, Counts]
+    rows: pd.DataFrame
+
+
+def tally(
+    planted: Sequence[Mapping[str, Any]],
+    table: pd.DataFrame,
+    findings: pd.DataFrame,
+    thresholds: Mapping[str, float],
+    ignored: np.ndarray,
+    ids: Sequence[str] = (),
+) -> Tally:
+    """What a scan of a planted copy of N rows found.
+
+    planted     the entries of its truth (see planting.Planted)
+    table       images.parquet of the scan: group, and <check>_score for every check
+    findings    findings.parquet of the scan: row, check
+    thresholds  check -> threshold in use, for every check
+    ignored     bool (N,): rows that count neither way
+    ids         what each planted row is called; by default its number
+    """
+    n = len(table)
+    group = table["group"].to_numpy()
+    flags = {name: np.zeros(n, bool) for name in SEVERITY}
+    for name, row in zip(findings["check"], findings["row"], strict=True):
+        if row >= 0:
+            flags[name][row] = True
+    scores = {name: _heeded(table[f"{name}_score"].to_numpy(), flags[name], thresholds[name]) for name in SEVERITY}
+
+    touched = np.zeros(n, bool)  # what nothing was planted in, and no copy was made of, is clean
+    rightful = {name: np.zeros(n, bool) for name in SEVERITY}
+    target: dict[str, list[float]] = {name: [] for name in SEVERITY}
+    otherwise: dict[str, list[bool]] = {name: [] for name in SEVERITY}
+    told = []
+    for entry in planted:
+        row, kind = int(entry["row"]), str(entry["kind"])
+        first, *others = SEES[kind]
+        rows = [row, int(entry["of"])] if kind in _COPIES else [row]
+        touched[rows] = True
+        for name in SEES[kind]:
+            rightful[name][rows] = True
+        together = kind not in _COPIES or bool(group[row] != NO_GROUP and group[row] == group[rows[1]])
+        score = float(scores[first][rows].max()) if together else 0.0
+        by_other = together and any(bool(flags[name][rows].any()) for name in others)
+        target[first].append(score)
+        otherwise[first].append(by_other)
+        told.append(
+            (
+                ids[row] if ids else str(row),
+                kind,
+                _how(entry),
+                by_other or (together and bool(flags[first][rows].any())),
+                ", ".join(name for name in SEVERITY if flags[name][rows].any()),
+                score,
+            )
+        )
+
+    clean = ~touched & ~ignored
+    for name in SEVERITY:
+        told += [
+            (ids[row] if ids else str(row), "", "", False, name, float(scores[name][row]))
+            for row in np.flatnonzero(clean & flags[name]).tolist()
+        ]
+    counts = {
+        name: Counts(
+            np.array(target[name], float),
+            np.array(otherwise[name], bool),
+            scores[name][rightful[name] & ~ignored],
+            scores[name][clean],
+            int((flags[name] & ~ignored).sum()),
+        )
+        for name in SEVERITY
+    }
+    return Tally(counts, pd.DataFrame(told, columns=["id", "kind", "how", "found", "flagged", "score"]))
+
+
+def _heeded(score: np.ndarray, flagged: np.ndarray, threshold: float) -> np.ndarray:
+    """Scores as the scan acted on them: at or above the threshold just where it flagged.
+
+    Tables are rounded, and a scan keeps silent on pictures that it has called foreign already.
+    """
+    score = np.nan_to_num(score.astype(np.float64))
+    return np.where(flagged, np.maximum(score, threshold), np.minimum(score, np.nextafter(threshold, 0)))
+
+
+def _how(entry: Mapping[str, Any]) -> str:
+    """In which way a fault was planted, "" where there is one only."""
+    if entry["kind"] == "cast":
+        return f"{entry['strength']} {entry['colour']}"
+    if entry["kind"] == "intruder":
+        return f"picture {entry['of']}"
+    return str(entry.get("how", ""))
+
+
+def pooled(tallies: Sequence[Tally], name: str) -> Counts:
+    """The counts of one check over several planted copies."""
+    parts = [t.counts[name] for t in tallies]
+    arrays = {f: np.concatenate([getattr(p, f) for p in parts]) for f in ("target", "otherwise", "right", "clean")}
+    return Counts(**arrays, flagged=sum(p.flagged for p in parts))
+
+
+def summary(
+    tallies: Sequence[Tally],
+    thresholds: Mapping[str, float],
+    precision: float,
+    natural: Mapping[str, int],
+) -> pd.DataFrame:
+    """The table of a Selftest; `natural` tells how many images each check flags before anything is planted."""
+    rows = []
+    for name in SEVERITY:
+        counts, threshold = pooled(tallies, name), thresholds[name]
+        n = len(counts.target)
+        if not n and not counts.flagged:
+            continue
+        found, right, wrong = counts.at(threshold)
+        proposed = propose(counts, threshold, precision) if n else None
+        # Where nothing was planted for a check, all that it flags is false by definition.
+        recall, exact = (found, n), (right if n else 0, right + wrong if n else 0)
+        rows.append(
+            {
+                "check": name,
+                "natural": int(natural.get(name, 0)),
+                "planted": n,
+                "found": found,
+                "recall": _share(*recall),
+                "recall_low": wilson(*recall)[0],
+                "recall_high": wilson(*recall)[1],
+                "flagged": counts.flagged,
+                "false_alarms": wrong,
+                "precision": _share(*exact),
+                "precision_low": wilson(*exact)[0],
+                "precision_high": wilson(*exact)[1],
+                "ap": average_precision(counts.target, counts.clean),
+                "threshold": threshold,
+                "proposed": np.nan if proposed is None else proposed,
+                "recall_at_proposed": np.nan if proposed is None else _share(counts.at(proposed)[0], n),
+            }
+        )
+    return pd.DataFrame(rows, columns=list(_TABLE)).astype(_TABLE)
+
+
+_TABLE = {
+    "check": "str", "natural": "int64", "planted": "int64", "found": "int64",
+    "recall": "float64", "recall_low": "float64", "recall_high": "float64",
+    "flagged": "int64", "false_alarms": "int64",
+    "precision": "float64", "precision_low": "float64", "precision_high": "float64",
+    "ap": "float64", "threshold": "float64", "proposed": "float64", "recall_at_proposed": "float64",
+}  # fmt: skip
+
+
+def ways_of(tallies: Sequence[Tally]) -> pd.DataFrame:
+    """kind, how, planted, found: over several planted copies, in the order of SEES and then of the alphabet."""
+    rows = pd.concat([t.rows for t in tallies], ignore_index=True)
+    counted = rows[rows["kind"] != ""].groupby(["kind", "how"])["found"].agg(["size", "sum"]).reset_index()
+    counted.columns = pd.Index(["kind", "how", "planted", "found"])
+    counted = counted.astype({"planted": "int64", "found": "int64"})
+    order = {kind: i for i, kind in enumerate(SEES)}
+    return counted.sort_values("kind", key=lambda kinds: kinds.map(order), kind="stable", ignore_index=True)
+
+
+def propose(counts: Counts, threshold: float, precision: float) -> float | None:
+    """The threshold of 0.05, 0.06 .. 0.99 that finds most of what was planted, with at least that precision.
+
+    Of equal ones the nearest to that in use: lower would flag more and find no more, higher would stand closer to
+    what must be found. None where that in use does as well already, or where none reaches the precision.
+    """
+    best, most = None, -1
+    for candidate in (threshold, *sorted(_GRID.tolist(), key=lambda t: (abs(t - threshold), t))):
+        found, right, wrong = counts.at(candidate)
+        if right and right >= precision * (right + wrong) and found > most:
+            best, most = candidate, found
+    return None if best == threshold else best
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """95 % interval of a share of n draws (Wilson 1927); NaN where there is none.
+
+    >>> [round(end, 3) for end in wilson(20, 20)]
+    [0.839, 1.0]
+    """
+    if not n:
+        return np.nan, np.nan
+    z = 1.959964
+    share = hits / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def average_precision(bad: np.ndarray, clean: np.ndarray) -> float:
+    """Area under the steps of precision over recall, ties taken together; NaN where nothing is bad.
+
+    >>> average_precision(np.array([0.9, 0.5]), np.array([0.7, 0.1])).__round__(3)
+    0.833
+    """
+    if not len(bad):
+        return np.nan
+    levels = np.unique(bad)  # precision matters where recall grows, which is at these scores
+    hits = len(bad) - np.searchsorted(np.sort(bad), levels)
+    alarms = len(clean) - np.searchsorted(np.sort(clean), levels)
+    gained = hits - np.append(hits[1:], 0)
+    return float((gained * hits / (hits + alarms)).sum() / len(bad))
+
+
+def _share(hits: int, n: int) -> float:
+    return hits / n if n else np.nan
+
+
+# --- telling ----------------------------------------------------------------------------------------------
+
+
+def _caveats(
+    baseline: Scan,
+    bystanders: np.ndarray,
+    sets: Sequence[Planted],
+    table: pd.DataFrame,
+    config: SelftestConfig,
+) -> list[str]:
+    """What was set aside, what was planted at which rate, and what the numbers do not say."""
+    total = sum(len(p.images) + len(bystanders) for p in sets)
+    planted = {kind: sum(p.truth["counts"].get(kind, 0) for p in sets) for kind in SEES}
+    dropped = int((baseline.table["verdict"] == DROP).sum())
+    labelled = baseline.images.labels[baseline.images.labels != UNLABELLED]
+    one_class = "no labels" if not len(labelled) else "one class only"
+    reasons = [
+        (_OF_LABELS, one_class, len(np.unique(labelled)) < 2),
+        (_OF_COLOURS, "the images are grey", not any(planted[kind] for kind in _OF_COLOURS)),
+    ]
+    notes = [
+        f"not planted: {', '.join(kinds)} ({why})" for kinds, why, holds in reasons if holds and config.faults is None
+    ]
+    if dropped or len(bystanders):
+        notes.append(
+            f"before anything was planted, the scan dropped {dropped:,} of {len(baseline.table):,} images, which were "
+            f"left out, and {len(bystanders):,} more were flagged or like others; these stayed and count neither way, "
+            "as nobody knows whether they are wrong: precision is of the other rows"
+        )
+    rates = ", ".join(f"{kind} {count / total:.1%}" for kind, count in planted.items() if count)
+    notes.append(f"planted: {rates}; where faults are rarer than that, precision is lower")
+    notes.append("planted faults are not real ones, which can be fainter or plainer: take these numbers as a guide")
+    short = [
+        str(row["check"])
+        for row in table.to_dict("records")
+        if row["planted"] and np.isnan(row["proposed"]) and not row["precision"] >= config.precision
+    ]
+    if short:
+        notes.append(f"no threshold reaches a precision of {config.precision:g}: {', '.join(short)}")
+    return notes
+
+
+def _document(result: Selftest, config: SelftestConfig) -> str:
+    """selftest.json: equal results give equal bytes."""
+    document = {
+        "format": FORMAT,
+        "config": dataclasses.asdict(config),
+        "table": _records(result.table),
+        "ways": _records(result.ways),
+        "thresholds": result.thresholds,
+        "notes": result.notes,
+        "rows": _records(result.rows),
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as JSON has them: null for NaN, four decimals."""
+    return [
+        {
+            str(name): (None if np.isnan(value) else round(value, 4)) if isinstance(value, float) else value
+            for name, value in row.items()
+        }
+        for row in frame.to_dict("records")
+    ]
+
+
+def _check_writable(path: Path) -> None:
+    """Raise OutputError now, and not after minutes of work."""
+    probe = path.with_name(f".{path.name}.writable")
+    with replacing(probe):
+        pass
+    probe.unlink()
