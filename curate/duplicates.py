@@ -248,7 +248,7 @@ def _null(neighbours: Neighbours, prints: Fingerprints, workers: int) -> tuple[f
     rows, k = neighbours.indices.shape
     if rows < 30 or k < 10:
         return _AGREEMENT, _SPECTRUM
-    sample = np.linspace(0, rows - 1, min(rows, 300)).astype(np.int64)
+    sample = np.linspace(0, rows - 1, min(rows, 200)).astype(np.int64)
     pairs = np.stack([neighbours.rows[sample], neighbours.rows[neighbours.indices[sample, 9]]], axis=1)
     values, _ = _aligned(pairs, prints, _by_warp, workers)
     spectral = _spectral_agreement(pairs, prints)

@@ -60,6 +60,7 @@ class Evidence:
     features    float32 (N, d), principal axes of the embedding
     neighbours  among the representatives: readable rows, of copies the best one
     position    int64 (N,): where each row, or the one that stands for it, is among these; -1 unreadable
+    fold        int64 (N,): held-out folds that keep copies and given groups whole; -1 unlabelled
     foreign     bool (N,): rows of outlier groups so certain that nothing else is asked of them
     probe       what labels the embedding speaks for; None where there is nothing to learn from
     thresholds  check -> score from which it speaks
@@ -71,6 +72,7 @@ class Evidence:
     features: np.ndarray
     neighbours: Neighbours
     position: np.ndarray
+    fold: np.ndarray
     foreign: np.ndarray
     probe: Probe | None = None
     seed: int = 0

@@ -164,9 +164,19 @@ def gather(images: ImageSet, measured: Measured, config: ScanConfig, workers: in
     among_kept = among_distinct if len(stand) == len(distinct) else neighbours.nearest(features, stand)
     where = np.full(n, -1)
     where[stand] = np.arange(len(stand))
+    fold = folds_of(images.labels, whole_groups(copies.group, images.groups), config.seed)
     nobody = np.zeros(n, bool)
     evidence = Evidence(
-        images, measured, copies, features, among_kept, where[copies.kept], nobody, None, config.seed, config.thresholds
+        images,
+        measured,
+        copies,
+        features,
+        among_kept,
+        where[copies.kept],
+        fold,
+        nobody,
+        seed=config.seed,
+        thresholds=config.thresholds,
     )
     # What belongs to no class must teach neither the probe what the classes are nor the other checks what is usual.
     evidence = replace(evidence, foreign=foreign_copies(evidence))
@@ -279,17 +289,16 @@ def _effect(evidence: Evidence, verdict: np.ndarray) -> CleaningEffect | None:
     """Did cleaning help? The probe fitted on all rows and on the clean set, tried on the same rows of the clean set."""
     labels = evidence.images.labels
     rows = np.flatnonzero((labels != UNLABELLED) & (evidence.position >= 0))
-    groups = whole_groups(evidence)[rows]
-    fold = folds_of(labels[rows], groups, evidence.seed) if len(rows) else None
     clean = verdict[rows] != DROP
-    if fold is None or clean.sum() < 20:
+    if evidence.probe is None or clean.sum() < 20:
         return None
     hits = []
     for train in (np.ones(len(rows), bool), clean):
-        probe = fit_probe(evidence.features, labels, rows, fold, train)
-        hits.append(probe.classes[probe.probabilities.argmax(axis=1)] == labels[rows])
-    before, after = (float(h[clean].mean()) for h in hits)
-    low, high = _interval(hits[1][clean], groups[clean], evidence.seed)
+        probe = fit_probe(evidence.features, labels, rows, evidence.fold[rows], train)
+        hits.append((probe.classes[probe.probabilities.argmax(axis=1)] == labels[rows])[clean])
+    before, after = (float(h.mean()) for h in hits)
+    groups = whole_groups(evidence.copies.group, evidence.images.groups)[rows][clean]
+    low, high = _interval(hits[1], groups, evidence.seed)
     return CleaningEffect(before, after, low, high, int(clean.sum()))
 
 

@@ -151,7 +151,7 @@ def selftest(
     thresholds = {name: float(config.scan.thresholds.get(name, THRESHOLD)) for name in SEVERITY}
     tallies, sets = [], []
     for repeat in range(config.repeats):
-        planted = _plant(sample, base, config, repeat)
+        planted = plant(_pixels(sample)[base], sample.labels[base], _faults(len(base), config, repeat))
         copy = _copy(sample, base, bystanders, planted)
         step = "planted" if config.repeats == 1 else f"planted {repeat + 1}/{config.repeats}"
         found = scan(copy, plain, _Within(reporter, step))
@@ -288,9 +288,9 @@ def _parted(baseline: Scan) -> tuple[np.ndarray, np.ndarray]:
 def some_of_each(n: int, seed: int) -> PlantConfig:
     """Faults of every kind for n images: enough of each to count, few enough to leave the set what it is."""
     rng = np.random.default_rng([seed, n, 4])
-    mixed = [(str(c), s) for c in rng.permutation(list(COLOURS)) for s in STRENGTHS]
-    # Strong and subtle in turn, each colour once before any comes again.
-    mixed = [*mixed[::4], *mixed[3::4], *mixed[1::4], *mixed[2::4]]
+    colours, strengths = [str(colour) for colour in rng.permutation(list(COLOURS))], [*STRENGTHS]
+    # Strong and subtle in turn, and each colour once before any comes again.
+    mixed = [(colour, strengths[(i + again) % 2]) for again in range(2) for i, colour in enumerate(colours)]
     share = 0.045
     number = min(len(mixed), max(2, round(share * n / 4)))
     return PlantConfig(
@@ -310,12 +310,10 @@ def some_of_each(n: int, seed: int) -> PlantConfig:
     )
 
 
-def _plant(sample: ImageSet, base: np.ndarray, config: SelftestConfig, repeat: int) -> Planted:
+def _faults(n: int, config: SelftestConfig, repeat: int) -> PlantConfig:
+    """What is planted in n images this time."""
     seed = int(np.random.default_rng([config.seed, repeat, 5]).integers(2**31))
-    faults = some_of_each(len(base), seed)
-    if config.faults is not None:
-        faults = replace(config.faults, seed=seed)
-    return plant(_pixels(sample)[base], sample.labels[base], faults)
+    return some_of_each(n, seed) if config.faults is None else replace(config.faults, seed=seed)
 
 
 def _pixels(sample: ImageSet) -> np.ndarray:
@@ -608,15 +606,18 @@ def _caveats(
     total = sum(len(p.images) + len(bystanders) for p in sets)
     planted = {kind: sum(p.truth["counts"].get(kind, 0) for p in sets) for kind in SEES}
     dropped = int((baseline.table["verdict"] == DROP).sum())
-    labelled = baseline.images.labels[baseline.images.labels != UNLABELLED]
-    one_class = "no labels" if not len(labelled) else "one class only"
-    reasons = [
-        (_OF_LABELS, one_class, len(np.unique(labelled)) < 2),
-        (_OF_COLOURS, "the images are grey", not any(planted[kind] for kind in _OF_COLOURS)),
-    ]
-    notes = [
-        f"not planted: {', '.join(kinds)} ({why})" for kinds, why, holds in reasons if holds and config.faults is None
-    ]
+    labelled = bool((baseline.images.labels != UNLABELLED).any())
+    faults = config.faults or PlantConfig()  # by default all of these are planted
+    asked = {"conflict": faults.conflict, "label": faults.label, "grey": faults.grey}
+    asked["cast"] = sum(cast.rate for cast in faults.casts)
+    notes = []
+    for kinds, why in (
+        (_OF_LABELS, "one class only" if labelled else "no labels"),
+        (_OF_COLOURS, "the images are grey"),
+    ):
+        missing = [kind for kind in kinds if asked[kind] * faults.fraction > 0 and not planted[kind]]
+        if missing:
+            notes.append(f"not planted: {', '.join(missing)} ({why})")
     if dropped or len(bystanders):
         notes.append(
             f"before anything was planted, the scan dropped {dropped:,} of {len(baseline.table):,} images, which were "
@@ -629,7 +630,7 @@ def _caveats(
     short = [
         str(row["check"])
         for row in table.to_dict("records")
-        if row["planted"] and np.isnan(row["proposed"]) and not row["precision"] >= config.precision
+        if row["precision"] < config.precision and np.isnan(row["proposed"])
     ]
     if short:
         notes.append(f"no threshold reaches a precision of {config.precision:g}: {', '.join(short)}")

@@ -273,10 +273,10 @@ def assign(
     classes names of the classes, for what is told
 
     Every class is shared out by largest remainders (Hamilton), its largest groups first, each to the split that lacks
-    most; so no split of a class is further from its share than its largest group is large, and large groups lie in
-    train, where they weigh least. A group of several classes goes where it overfills least. A class with as many
-    groups as there are splits is in each of them. Raises DataError where a split would stay empty, or the test set
-    cannot be balanced.
+    most; so a class of many groups is, but for rounding, no further from its share than its largest group is large,
+    and large groups lie in train, where they weigh least. A group of several classes goes where it overfills least.
+    A class with as many groups as there are splits is in each of them. Raises DataError where a split would stay
+    empty, or the test set cannot be balanced.
     """
     labels, units = np.asarray(labels, np.int64), np.asarray(units, np.int64)
     given = np.full(len(labels), UNASSIGNED) if fixed is None else np.asarray(fixed, np.int64)
@@ -285,8 +285,8 @@ def assign(
     plan = _Plan(labels, units, whole, tuple(names), config.seed)
     shares = np.array([config.train, config.val, config.test])
     if config.balanced_test:
-        return *_balanced(plan, shares, config), ()
-    assigned = _allot(plan, whole, shares)
+        return _balanced(plan, shares, config)
+    assigned = _allot(plan, shares)
     return assigned, None, _filled(plan, assigned, shares)
 
 
@@ -348,16 +348,18 @@ def _pools(plan: _Plan, rows: np.ndarray) -> _Pools:
     return _Pools(single, ordered(np.flatnonzero((sizes > 0) & (low < high)), -2), sizes)
 
 
-def _allot(plan: _Plan, whole: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """(N,): `whole` with the rest of its rows shared out among the splits whose share is above 0."""
-    free = np.flatnonzero(whole == UNASSIGNED)
+def _allot(plan: _Plan, shares: np.ndarray) -> np.ndarray:
+    """(N,): every row's split, what is not decided shared out among the splits whose share is above 0."""
+    free = np.flatnonzero(plan.whole == UNASSIGNED)
     if not len(free):
-        return whole
+        return plan.whole.copy()
     pools = _pools(plan, free)
     wanted = [s for s in range(3) if shares[s] > 0]
-    codes = np.unique(plan.labels[whole < 3]).tolist()
-    have = np.array([[((whole == s) & (plan.labels == c)).sum() for s in range(3)] for c in codes])
-    lacking = np.array([((whole == UNASSIGNED) & (plan.labels == c)).sum() for c in codes])
+    counted = np.flatnonzero(plan.whole < 3)  # further splits have no share
+    known, at = np.unique(plan.labels[counted], return_inverse=True)
+    codes = known.tolist()
+    table = np.bincount(at * 4 + plan.whole[counted] + 1, minlength=4 * len(codes)).reshape(-1, 4)
+    lacking, have = table[:, 0], table[:, 1:]
     due = _due(have, lacking, shares)
     required = {}
     for i, code in enumerate(codes):
@@ -374,7 +376,7 @@ def _allot(plan: _Plan, whole: np.ndarray, shares: np.ndarray) -> np.ndarray:
     for i, code in enumerate(codes):
         if code in pools.single:
             _place_single(pools.single[code], pools.sizes, due[i].tolist(), wanted, required[code], of_unit)
-    assigned = whole.copy()
+    assigned = plan.whole.copy()
     assigned[free] = of_unit[plan.units[free]]
     return assigned
 
@@ -503,10 +505,10 @@ def _spare(plan: _Plan, assigned: np.ndarray) -> int | None:
 # A balanced test set
 
 
-def _balanced(plan: _Plan, shares: np.ndarray, config: SplitConfig) -> tuple[np.ndarray, int]:
-    """(assigned, images of every class in test): as M2G's report has it, the rest naturally imbalanced.
+def _balanced(plan: _Plan, shares: np.ndarray, config: SplitConfig) -> tuple[np.ndarray, int, tuple[str, ...]]:
+    """(assigned, images of every class in test, notes): the rest is shared by train and val, naturally imbalanced.
 
-    Source: "First Homework Report Team M2G" (AN2DL 2024), section 3.
+    Source: report of team M2G (AN2DL, first homework, 2024), section 3.
     """
     if (plan.whole == TEST).any():
         raise DataError(
@@ -520,19 +522,19 @@ def _balanced(plan: _Plan, shares: np.ndarray, config: SplitConfig) -> tuple[np.
     rest = np.array([shares[TRAIN], shares[VAL], 0]) / (shares[TRAIN] + shares[VAL])
     totals = {c: int((plan.labels == c).sum()) for c in codes}
     smallest = min(codes, key=lambda c: (totals[c], c))
-    if config.per_class is None:
-        most = int(totals[smallest] * rest[TRAIN] / (1 + rest[TRAIN])) + 1
-    else:
-        most = config.per_class
+    # With the rest shared by train and val, train keeps as many as test up to this.
+    most = config.per_class or int(totals[smallest] * rest[TRAIN] / (1 + rest[TRAIN])) + 1
     stocks = {c: _Stock.of(pools.single.get(c, np.zeros(0, np.int64)), pools.sizes, most) for c in codes}
     if config.per_class is not None:
-        return _drawn(plan, stocks, rest, most, totals, least=1), most
+        assigned, notes = _drawn(plan, stocks, rest, most, totals, least=1)
+        return assigned, most, notes
     for number in range(most, 0, -1):
         if all(stock.reaches(number) for stock in stocks.values()):
             try:
-                return _drawn(plan, stocks, rest, number, totals, least=number), number
-            except DataError:  # too few would be left in train: one fewer
+                assigned, notes = _drawn(plan, stocks, rest, number, totals, least=number)
+            except DataError:  # too few are left for train: one fewer
                 continue
+            return assigned, number, notes
     raise DataError(
         f"no balanced test set can be made: class {plan.name(smallest)} has {totals[smallest]} images, in "
         f"{stocks[smallest].count} groups of its own; needed are 2 of every class. Split without --balanced-test."
@@ -541,20 +543,27 @@ def _balanced(plan: _Plan, shares: np.ndarray, config: SplitConfig) -> tuple[np.
 
 def _drawn(
     plan: _Plan, stocks: dict[int, _Stock], rest: np.ndarray, number: int, totals: dict[int, int], least: int
-) -> np.ndarray:
-    """Assigned rows with `number` images of every class in test; at least `least` of each in train, or DataError."""
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(assigned, notes): `number` images of every class in test, `least` in train at least. Raises DataError."""
     of_unit = np.zeros(int(plan.units.max(initial=-1)) + 1, bool)
     for code, stock in stocks.items():
+        if number >= totals[code]:
+            raise DataError(
+                f"{number} test images of every class leave none of class {plan.name(code)} to train on, "
+                f"which has {totals[code]}. Set a smaller --per-class."
+            )
         if not stock.reaches(number):
             near = stock.nearest(number)
             raise DataError(
-                f"class {plan.name(code)} cannot have exactly {number} images in test: it has {totals[code]}, and whole "
-                f"groups of its own make {near} at most. Set --per-class {near}, or leave it out."
+                f"class {plan.name(code)} cannot have exactly {number} images in test: it has {totals[code]}, and "
+                f"whole groups of its own make {near}. Set --per-class {near}, or leave it out."
                 if near
                 else f"class {plan.name(code)} has no group of {number} images or fewer of its own for a test set."
             )
         of_unit[stock.draw(number, plan.rng(code))] = True
-    assigned = _allot(plan, np.where(of_unit[plan.units], TEST, plan.whole), rest)
+    drawn = replace(plan, whole=np.where(of_unit[plan.units], TEST, plan.whole))
+    assigned = _allot(drawn, rest)
+    notes = _filled(drawn, assigned, rest)
     for code in stocks:
         left = int(((assigned == TRAIN) & (plan.labels == code)).sum())
         if left < least:
@@ -562,7 +571,7 @@ def _drawn(
                 f"{number} test images of every class leave {left} of class {plan.name(code)} in train, "
                 f"which has {totals[code]} in all. Set a smaller --per-class."
             )
-    return assigned
+    return assigned, notes
 
 
 @dataclass(frozen=True, eq=False)
@@ -669,11 +678,14 @@ def _remarks(
         )
     if not images.labelled:
         notes.append("no labels: split without regard to classes")
-    elif len(counts) == 1:
-        notes.append(f"all images are of class {counts['class'][0]}: there was nothing to stratify by")
+    present = counts.loc[counts["total"] > 0, "class"].tolist()
+    if images.labelled and len(present) == 1:
+        notes.append(f"all images are of class {present[0]}: there was nothing to stratify by")
     if per_class is not None:
         share = counts["test"].sum() / len(images)
-        notes.append(f"test holds {per_class:,} images of every class, {share:.1%} of the set")
+        notes.append(
+            f"test holds {per_class:,} images of every class, {share:.1%} of the set; --per-class sets another"
+        )
         short = counts.loc[(counts["test"] > 0) & (counts["train"] < counts["test"]), "class"].tolist()
         if short:
             notes.append(f"train holds fewer images than test of {_listed(short)}")
