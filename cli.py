@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -23,9 +23,11 @@ from curate.progress import Advance
 if TYPE_CHECKING:
     import pandas as pd
 
+    from curate.cleaning import Applied
     from curate.scanning import Scan
 
-out = Console(highlight=False, soft_wrap=True)
+# Where nobody looks, lines need not fit a screen.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 err = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
@@ -112,6 +114,7 @@ Source = Annotated[Path, typer.Argument(help="An .npz of images and labels, a fo
 Artifacts = Annotated[Path, typer.Option(help="Folder for everything that is written.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines instead.")]
 _DEFAULT = ScanConfig()
+_ARTIFACTS = _DEFAULT.artifacts or "artifacts"
 
 
 @curate_app.command()
@@ -120,7 +123,7 @@ def scan(
     labels: Annotated[
         Path | None, typer.Option(help="CSV of labels for a flat folder: columns file and label.")
     ] = None,
-    artifacts: Artifacts = Path(_DEFAULT.artifacts or "artifacts"),
+    artifacts: Artifacts = Path(_ARTIFACTS),
     backbone: Annotated[
         str, typer.Option(help="A Keras application such as MobileNetV2-0.35, 'builtin', or 'auto'.")
     ] = _DEFAULT.backbone,
@@ -182,7 +185,7 @@ def _print_scan(found: Scan, artifacts: Path) -> None:
         ("action", "left"),
         ("", "left"),
     ):
-        table.add_column(name, justify=justify, no_wrap=name != "")  # type: ignore[arg-type]
+        table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
     for check, of in found.findings.groupby("check", sort=False):
         groups = of.loc[of["group"] >= 0, "group"].nunique()
         table.add_row(
@@ -210,12 +213,11 @@ def _print_scan(found: Scan, artifacts: Path) -> None:
         )
     out.print()
     out.print(line, markup=False)
-    for note in found.notes:
-        out.print(f"note    {note}", markup=False, style="dim")
+    _print_notes(found.notes)
     kept = len(found.table) - dropped - (awaiting if found.config.strict else 0)
     clean = artifacts / ("clean.npz" if found.images.source.kind == "npz" else "clean.csv")
     out.print(f"report  {artifacts / 'scan' / 'report.html'}      clean set  {clean} ({kept:,} rows)", markup=False)
-    where = "" if str(artifacts) == _DEFAULT.artifacts else f" --artifacts {artifacts}"
+    where = "" if str(artifacts) == _ARTIFACTS else f" --artifacts {artifacts}"
     out.print(f"next    augment build --policy heavy{where}    or look first: open the report", markup=False)
 
 
@@ -278,6 +280,223 @@ def _scan_json(found: Scan, artifacts: Path) -> dict[str, Any]:
         "timings": dict(found.timings),
         "artifacts": str(artifacts),
     }
+
+
+@curate_app.command()
+def apply(
+    artifacts: Artifacts = Path(_ARTIFACTS),
+    keep_id: Annotated[
+        list[str] | None, typer.Option(help="Id of an image to keep, whatever was found. Repeat.")
+    ] = None,
+    drop_id: Annotated[list[str] | None, typer.Option(help="Id of an image to drop. Repeat.")] = None,
+    why: Annotated[str, typer.Option(help="Reason, recorded with the decision.")] = "",
+    drop: Annotated[list[str] | None, typer.Option(help="Drop every finding of this check. Repeat.")] = None,
+    review: Annotated[list[str] | None, typer.Option(help="Drop no finding of this check. Repeat.")] = None,
+    strict: Annotated[bool | None, typer.Option(help="Leave out what awaits review; by default as scanned.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="The CSV of labels, where it has moved since.")] = None,
+) -> None:
+    """Rebuild the clean set from the findings and your decisions, which are recorded and can be undone."""
+    from curate.cleaning import ApplyConfig, decide
+    from curate.cleaning import apply as run
+
+    config = ApplyConfig(strict=strict, drop=_names(drop), review=_names(review), labels=_text(labels))
+    for ids, action in ((keep_id, KEEP), (drop_id, DROP)):
+        if ids:
+            decide(artifacts, ids, action, why)
+    _print_applied(run(artifacts, config))
+
+
+@curate_app.command()
+def undo(
+    count: Annotated[int, typer.Argument(help="How many decisions to take back, the latest first.")] = 1,
+    artifacts: Artifacts = Path(_ARTIFACTS),
+) -> None:
+    """Take back your last decisions, and rebuild the clean set without them."""
+    from curate.cleaning import undo as run
+
+    undone = run(artifacts, count)
+    for decision in undone.taken_back:
+        out.print(
+            f"taken back: {decision.action} {decision.id}{f' ({decision.why})' if decision.why else ''}", markup=False
+        )
+    _print_applied(undone.applied)
+
+
+def _print_applied(applied: Applied) -> None:
+    out.print(
+        f"kept {applied.kept:,}, dropped {applied.dropped:,}, awaiting review {applied.review:,}; "
+        f"{applied.decided:,} by your decision"
+    )
+    _print_notes(applied.notes)
+    out.print(f"clean set  {applied.path} ({applied.rows:,} rows)", markup=False)
+
+
+@curate_app.command()
+def diff(
+    scan_a: Annotated[Path, typer.Argument(help="Folder of a scan, or the artifacts that hold it.")],
+    scan_b: Annotated[Path, typer.Argument(help="Folder of a later scan.")],
+    as_json: AsJson = False,
+) -> None:
+    """What changed from one scan to another: images, findings, verdicts, settings."""
+    from curate.comparing import diff as run
+
+    found = run(scan_a, scan_b)
+    counts = {
+        "matched": found.matched,
+        "only in the first": len(found.only_a),
+        "only in the second": len(found.only_b),
+        "other pixels": len(found.pixels),
+        "other label": len(found.labels),
+        "other verdict": len(found.verdicts),
+    }
+    if as_json:
+        tables = {name: json.loads(getattr(found, name).to_json(orient="records")) for name in _DIFF_TABLES}
+        print(json.dumps({"counts": counts, **tables, "notes": list(found.notes)}, ensure_ascii=False, indent=2))
+        return
+    out.print(", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    for title, table in (("findings", found.summary), ("verdicts", found.moves), ("settings", found.settings)):
+        if len(table):
+            out.print()
+            _print_table(table, title)
+    _print_notes(found.notes)
+
+
+_DIFF_TABLES = (
+    "summary",
+    "moves",
+    "settings",
+    "only_a",
+    "only_b",
+    "pixels",
+    "labels",
+    "verdicts",
+    "gone",
+    "new",
+    "effect",
+)
+
+
+@curate_app.command()
+def split(
+    source: Annotated[Path | None, typer.Argument(help="The scanned set; by default its clean set.")] = None,
+    train: Annotated[float, typer.Option(help="Share of the images.")] = 0.7,
+    val: Annotated[float, typer.Option(help="Share of the images.")] = 0.15,
+    test: Annotated[float, typer.Option(help="Share of the images.")] = 0.15,
+    balanced_test: Annotated[bool, typer.Option(help="The same number of images of every class in test.")] = False,
+    per_class: Annotated[int | None, typer.Option(help="That number; by default the largest that fits.")] = None,
+    fresh: Annotated[bool, typer.Option(help="Forget the splits that the set has.")] = False,
+    labels: Annotated[Path | None, typer.Option(help="CSV of labels for a flat folder.")] = None,
+    artifacts: Artifacts = Path(_ARTIFACTS),
+    to: Annotated[
+        Path | None, typer.Option("--out", help="File to write; by default splits.csv in the artifacts.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything drawn by chance.")] = 0,
+) -> None:
+    """Train, val and test by groups of copies, stratified; proves that no group crosses."""
+    from curate.splitting import SplitConfig
+    from curate.splitting import split as run
+
+    config = SplitConfig(
+        train, val, test, balanced_test, per_class, fresh, _text(labels), str(artifacts), _text(to), seed
+    )
+    done = run(source, config)
+    _print_table(done.counts)
+    out.print()
+    proof = done.proof
+    out.print(f"proof   {proof.crossings} of {proof.groups:,} groups cross ({proof.several:,} of more than one image)")
+    _print_notes(done.notes)
+    out.print(f"splits  {done.path}", markup=False)
+
+
+@curate_app.command()
+def selftest(
+    source: Source,
+    images: Annotated[int, typer.Option(help="How many of the images to try on.")] = 2000,
+    precision: Annotated[float, typer.Option(help="Wanted of the thresholds that are proposed.")] = 0.95,
+    repeats: Annotated[int, typer.Option(help="How often faults are planted anew.")] = 1,
+    labels: Annotated[Path | None, typer.Option(help="CSV of labels for a flat folder.")] = None,
+    artifacts: Artifacts = Path(_ARTIFACTS),
+    backbone: Annotated[str, typer.Option(help="As of `curate scan`.")] = _DEFAULT.backbone,
+    weights: Annotated[Path | None, typer.Option(help="As of `curate scan`.")] = None,
+    input_size: Annotated[int, typer.Option(help="As of `curate scan`.")] = _DEFAULT.input_size,
+    threshold: Annotated[list[str] | None, typer.Option(help="As of `curate scan`.")] = None,
+    workers: Annotated[int, typer.Option(help="As of `curate scan`.")] = _DEFAULT.workers,
+    seed: Annotated[int, typer.Option(help="Of everything drawn by chance.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Plant known faults in a copy of your own images, and tell how many a scan finds."""
+    from curate.selftesting import SelftestConfig
+    from curate.selftesting import selftest as run
+
+    scanned = ScanConfig(
+        labels=_text(labels), backbone=backbone, weights=_text(weights), input_size=input_size,
+        thresholds=_thresholds(threshold), workers=workers, seed=seed,
+    )  # fmt: skip
+    config = SelftestConfig(scanned, images, precision, repeats, seed, artifacts=str(artifacts))
+    found = run(source, config, Terminal(err if as_json else out, quiet=as_json))
+    if as_json:
+        print((artifacts / "selftest.json").read_text(encoding="utf-8"))
+        return
+    shown = found.table[
+        ["check", "planted", "found", "recall", "false_alarms", "precision", "ap", "threshold", "proposed"]
+    ]
+    out.print()
+    _print_table(shown)
+    missed = found.ways[found.ways["found"] < found.ways["planted"]]
+    if len(missed):
+        out.print()
+        _print_table(missed, "not all found")
+    _print_notes(found.notes)
+    changed = {
+        name: value for name, value in found.thresholds.items() if value != _thresholds(threshold).get(name, 0.5)
+    }
+    out.print(f"full table  {artifacts / 'selftest.json'}", markup=False)
+    if changed:
+        options = " ".join(f"--threshold {name}={value:g}" for name, value in changed.items())
+        out.print(f"for a precision of {precision:g}  curate scan {source} {options}", markup=False)
+
+
+@curate_app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where the set and the artifacts of its scan go.")] = Path("demo"),
+    images: Annotated[int, typer.Option(help="Clean images to draw; faults come on top.")] = 1200,
+    seed: Annotated[int, typer.Option(help="Of everything drawn by chance.")] = 0,
+    map: Annotated[str, typer.Option(help=f"Picture of the set: {', '.join(MAP_NAMES)}.")] = _DEFAULT.map,
+) -> None:
+    """Draw a synthetic set of cells with known faults, scan it, and tell what was found of them."""
+    scanned = ScanConfig(artifacts=str(folder / "artifacts"), map=map, seed=seed)
+    from curate.demo import DemoConfig
+    from curate.demo import demo as run
+
+    out.print("drawing cells: a synthetic set, generated here, with faults planted in it")
+    done = run(folder, DemoConfig(images=images, seed=seed), scanned, Terminal(out))
+    _print_scan(done.scan, folder / "artifacts")
+    out.print()
+    _print_table(done.found, "planted and found")
+    out.print(f"the set  {done.path}, its truth  {done.path.with_name('truth.json')}", markup=False)
+
+
+def _print_table(frame: pd.DataFrame, title: str = "") -> None:
+    table = Table(
+        box=None, pad_edge=False, padding=(0, 2), header_style="dim", title=title or None, title_justify="left"
+    )
+    for name in frame.columns:
+        number = frame[name].dtype.kind in "iuf"
+        table.add_column(str(name), justify="right" if number else "left", no_wrap=True)
+    for row in frame.itertuples(index=False):
+        table.add_row(*(_cell(value) for value in row))
+    out.print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _print_notes(notes: Iterable[str]) -> None:
+    for note in notes:
+        out.print(f"note    {note}", markup=False, style="dim")
 
 
 def _text(path: Path | None) -> str | None:

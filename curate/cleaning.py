@@ -184,8 +184,8 @@ def undo(artifacts: Path, count: int = 1, config: ApplyConfig = ApplyConfig()) -
     """Take back the last `count` decisions that still stand, and write the clean set anew.
 
     For each a line {"undo": line, "when": ...} is appended, which names the line of the decision; nothing is erased,
-    and an earlier decision on the image counts again. Raises DataError where fewer stand, as `apply` where the
-    clean set cannot be made; then nothing is taken back.
+    and an earlier decision on the image counts again. Raises DataError where fewer stand, or where the source is not
+    what was scanned: then nothing is taken back.
     """
     if count < 1:
         raise DataError(f"cannot take back {count} decisions. Give a number from 1.")
@@ -466,7 +466,7 @@ def _write(scan: Scanned, images: ImageSet, config: ApplyConfig, history: _Histo
     if not keep.any():
         raise DataError(
             f"no image would be left: {(verdict == DROP).sum():,} of {len(verdict):,} are dropped, "
-            f"{(verdict == REVIEW).sum():,} await review. Keep some (`curate decide`), or drop fewer checks."
+            f"{(verdict == REVIEW).sum():,} await review. Keep some (--keep-id ID), or drop fewer checks."
         )
     path = write_clean(images, keep.astype(bool), scan.folder.parent)
     kept, dropped, review = (int((verdict == name).sum()) for name in (KEEP, DROP, REVIEW))

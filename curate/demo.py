@@ -10,14 +10,22 @@ import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
+from .configs import ScanConfig
 from .errors import DataError, OutputError
+from .findings import SEVERITY
 from .planting import Cast, PlantConfig, plant
+from .progress import Reporter, Silent
 from .writing import replacing, write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .scanning import Scan
 
 SIDE = 96
 # Outlines are drawn at this many times the size and shrunk, which smooths their edges.
@@ -350,3 +358,30 @@ def write_demo(folder: Path, config: DemoConfig) -> Path:
     except OutputError as error:
         raise OutputError(f"the demo cannot be written to {folder}: {error}") from error
     return data
+
+
+@dataclass(frozen=True, eq=False)
+class Demo:
+    """A drawn set and what a scan made of it.
+
+    path   of data.npz
+    found  per kind of planted fault and way of planting: kind, how, planted, found
+    """
+
+    path: Path
+    scan: Scan
+    found: pd.DataFrame
+
+
+def demo(folder: Path, config: DemoConfig, scan_config: ScanConfig, reporter: Reporter = Silent()) -> Demo:  # noqa: B008
+    """Draw the set into a folder, scan it as a user's own, and hold the findings against the truth."""
+    from .scanning import scan
+    from .scores import THRESHOLD
+    from .selftesting import tally, ways_of
+
+    path = write_demo(folder, config)
+    found = scan(path, scan_config, reporter)
+    truth = json.loads(path.with_name("truth.json").read_text(encoding="utf-8"))
+    thresholds = {name: scan_config.thresholds.get(name, THRESHOLD) for name in SEVERITY}
+    counted = tally(truth["planted"], found.table, found.findings, thresholds, np.zeros(len(found.table), bool))
+    return Demo(path, found, ways_of([counted]))

@@ -141,6 +141,7 @@ def find_copies(
     candidates = _unique(np.concatenate([hashed, _neighbour_pairs(neighbours, 8)]))
     verify(candidates[_spectral_agreement(candidates, prints) >= likeness], _by_shift)
     verify(_without(_mutual_pairs(neighbours), verified), _by_warp)
+    verified = _standing_out(verified, neighbours, prints, workers)
 
     group, kept, distance = _grouped(first, verified, quality, partial(_recheck, prints=prints, threshold=threshold))
     pairs: list[tuple[int, int, str, float]] = [
@@ -255,6 +256,34 @@ def _null(neighbours: Neighbours, prints: Fingerprints, workers: int) -> tuple[f
     return float(max(_AGREEMENT, (1 + np.quantile(values, 0.99)) / 2)), float(
         max(_SPECTRUM, np.quantile(spectral, 0.98))
     )
+
+
+def _standing_out(
+    verified: dict[tuple[int, int], tuple[str, float]], neighbours: Neighbours, prints: Fingerprints, workers: int
+) -> dict[tuple[int, int], tuple[str, float]]:
+    """Those verified pairs that agree twice as closely as either picture does with others that are like it.
+
+    All strokes of a pen are alike, whatever the rest of the set looks like. Beyond any doubt are pairs that agree to
+    0.995.
+    """
+    doubtful = [pair for pair, (_, distance) in verified.items() if distance > 0.005]
+    if not doubtful:
+        return verified
+    partners: dict[int, set[int]] = {}
+    for a, b in verified:
+        partners.setdefault(a, set()).add(b)
+        partners.setdefault(b, set()).add(a)
+    rows = sorted({row for pair in doubtful for row in pair})
+    at = np.searchsorted(neighbours.rows, rows)
+    others = []
+    for row, near in zip(rows, neighbours.rows[neighbours.indices[at]].tolist(), strict=True):
+        others += [(row, other) for other in near if other not in partners[row]][:3]
+    closest: dict[int, float] = {}
+    values, _ = _aligned(np.array(others, np.int64).reshape(-1, 2), prints, _by_warp, workers)
+    for (row, _), value in zip(others, values.tolist(), strict=True):
+        closest[row] = max(closest.get(row, 0.0), value)
+    alike = {pair for pair in doubtful if 2 * verified[pair][1] > 1 - max(closest.get(row, 0.0) for row in pair)}
+    return {pair: found for pair, found in verified.items() if pair not in alike}
 
 
 def _neighbour_pairs(neighbours: Neighbours, k: int) -> np.ndarray:

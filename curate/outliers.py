@@ -137,7 +137,7 @@ def _far_clusters(evidence: Evidence, far: Distances) -> list[tuple[np.ndarray, 
     """
     from sklearn.cluster import HDBSCAN
 
-    points, rows = evidence.neighbours.features, evidence.representatives
+    points, rows = evidence.neighbours.features[evidence.native], evidence.representatives[evidence.native]
     m = len(rows)
     if m < 100 or m > 50_000:
         return []

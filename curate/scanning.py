@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -112,6 +112,7 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
             judgements[name] = check(evidence)
             advance(len(judgements))
         judgements["outlier_group"] = _unexplained(judgements, config)
+        judgements["colour_cast"] = _numbered_on(judgements)
         findings = _findings(evidence, judgements, config)
         verdict = _verdict(len(images), findings)
         effect = _effect(evidence, verdict)
@@ -184,6 +185,17 @@ def gather(images: ImageSet, measured: Measured, config: ScanConfig, workers: in
     return replace(evidence, copies=settled(evidence))
 
 
+def _numbered_on(judgements: Mapping[str, Judgement]) -> Judgement:
+    """The colour casts with groups of their own numbers: they are no groups of copies."""
+    casts = judgements["colour_cast"]
+    if casts.group is None:
+        return casts
+    others = [j.group.max(initial=NO_GROUP) for name, j in judgements.items() if j.group is not None and j is not casts]
+    first = 1 + int(max(others, default=NO_GROUP))
+    group = np.where(casts.group == NO_GROUP, NO_GROUP, casts.group + first)
+    return replace(casts, group=group, stories=tuple(replace(s, group=s.group + first) for s in casts.stories))
+
+
 _EXPLAINS = ("blurred", "dark", "light", "low_information", "grayscale", "colour_cast")
 
 
@@ -209,16 +221,12 @@ def _findings(evidence: Evidence, judgements: Mapping[str, Judgement], config: S
     """One row per suspicion, in order of severity, then of score."""
     images = evidence.images
     found: list[Finding] = []
-    offset = 0
     for name in SEVERITY:
         judgement = judgements[name]
         flagged = judgement.score >= config.thresholds.get(name, THRESHOLD)
         if name not in ("outlier_group", "unreadable"):
             flagged &= ~evidence.foreign  # a picture that does not belong is told once
         group = judgement.group if judgement.group is not None else np.full(len(images), NO_GROUP)
-        if name == "colour_cast":  # its groups are numbered for themselves
-            offset = 1 + max((f.group for f in found), default=NO_GROUP)
-            group = np.where(group == NO_GROUP, NO_GROUP, group + offset)
         for row in sorted(np.flatnonzero(flagged).tolist(), key=lambda r: (-judgement.score[r], r)):
             certain = judgement.certain is not None and bool(judgement.certain[row])
             action = DROP if name in config.drop or (certain and name not in config.review) else REVIEW
@@ -379,7 +387,11 @@ def write_scan(result: Scan, artifacts: Path, watch: Stopwatch, reporter: Report
         outputs=outputs,
         counts=counts,
         timings=watch.seconds,
-        extra={"embedder": result.embedder, "embedder_digest": embedder_digest},
+        extra={
+            "embedder": result.embedder,
+            "embedder_digest": embedder_digest,
+            "effect": asdict(result.effect) if result.effect else None,
+        },
     )
 
 

@@ -134,10 +134,10 @@ def selftest(
     Raises DataError where the source is no set of images or has fewer than 60 that can be used, OutputError where
     selftest.json cannot be written. The source is never changed.
     """
+    images = source if isinstance(source, ImageSet) else read(source, labels=config.scan.labels)
     target = Path(config.artifacts, "selftest.json") if config.artifacts is not None else None
     if target is not None:
         _check_writable(target)
-    images = source if isinstance(source, ImageSet) else read(source, labels=config.scan.labels)
     plain = replace(config.scan, map="none", artifacts=None)
     sample, notes = _sample(images, config, reporter)
     reporter.say(f"{images.source.path.name}: testing on {len(sample):,} of {len(images):,} images, {sample.describe}")
@@ -251,7 +251,7 @@ def _sample(images: ImageSet, config: SelftestConfig, reporter: Reporter) -> tup
             "have something to compare planted faults with. Give more images."
         )
     if len(good) < len(rows):
-        notes.append(f"{len(rows) - len(good):,} images that cannot be read were left out")
+        notes.append(f"left out: {len(rows) - len(good):,} of {len(rows):,} images, which cannot be read")
     array = uniform(pictures)
     size = f"{array.shape[2]}x{array.shape[1]}"
     if len(sizes) > 1:
@@ -463,9 +463,9 @@ def tally(
 def _heeded(score: np.ndarray, flagged: np.ndarray, threshold: float) -> np.ndarray:
     """Scores as the scan acted on them: at or above the threshold just where it flagged.
 
-    Tables are rounded, and a scan keeps silent on pictures that it has called foreign already.
+    Tables are rounded to four decimals, and a scan keeps silent on pictures that it has called foreign already.
     """
-    score = np.nan_to_num(score.astype(np.float64))
+    score = np.round(np.nan_to_num(score.astype(np.float64)), 4)
     return np.where(flagged, np.maximum(score, threshold), np.minimum(score, np.nextafter(threshold, 0)))
 
 

@@ -283,7 +283,7 @@ def assign(
     names = classes if classes is not None else [str(c) for c in range(labels.max(initial=-1) + 1)]
     whole = _followed(units, given)
     plan = _Plan(labels, units, whole, tuple(names), config.seed)
-    shares = np.array([config.train, config.val, config.test])
+    shares = np.array([config.train, config.val, config.test], dtype=float)
     if config.balanced_test:
         return _balanced(plan, shares, config)
     assigned = _allot(plan, shares)
@@ -340,11 +340,8 @@ def _pools(plan: _Plan, rows: np.ndarray) -> _Pools:
     alone = np.flatnonzero((sizes > 0) & (low == high))
     by_class = alone[np.argsort(low[alone], kind="stable")]
     codes, starts = np.unique(low[by_class], return_index=True)
-    single = {
-        code: ordered(of, code)
-        for code, of in zip(codes.tolist(), np.split(by_class, starts[1:]), strict=True)
-        if len(of)
-    }
+    pieces = np.split(by_class, starts[1:]) if len(codes) else []
+    single = {code: ordered(of, code) for code, of in zip(codes.tolist(), pieces, strict=True)}
     return _Pools(single, ordered(np.flatnonzero((sizes > 0) & (low < high)), -2), sizes)
 
 

@@ -1,0 +1,45 @@
+import inspect
+
+import pytest
+
+from curate import errors
+from curate.errors import DataError, MissingExtra, OutputError, ToolkitError, UnknownName
+
+TWINS = {DataError: ValueError, UnknownName: KeyError, MissingExtra: ImportError, OutputError: OSError}
+TREE = [e for _, e in inspect.getmembers(errors, inspect.isclass) if issubclass(e, ToolkitError) and e != ToolkitError]
+
+
+@pytest.mark.parametrize("error", TREE)
+def test_every_error_is_also_the_builtin_error_that_callers_know(error):
+    assert issubclass(error, TWINS[error])
+
+
+@pytest.mark.parametrize("error", [ToolkitError, *TREE])
+def test_an_error_says_its_message_and_nothing_around_it(error):
+    assert str(error("no check named 'drak'.")) == "no check named 'drak'."
+    assert str(error("d.npz", "is empty.")) == "d.npz is empty."
+
+
+def test_the_tree_in_the_docstring_is_the_tree_in_the_code():
+    drawn = [line for line in errors.__doc__.splitlines() if line[:1] in "├└" and line]
+    assert len(drawn) == len(TREE)
+    for line in drawn:
+        name = line.split()[1]
+        assert line.endswith(
+            f"(also {'an' if TWINS[getattr(errors, name)].__name__[0] in 'IO' else 'a'} "
+            f"{TWINS[getattr(errors, name)].__name__})"
+        )
+
+
+def test_an_unknown_name_names_the_nearest_and_all_that_are_known():
+    error = UnknownName.among("check", "drak", ["outlier", "dark", "light"])
+    assert str(error) == "no check named 'drak'. Did you mean 'dark'? Known: dark, light, outlier"
+
+
+def test_nothing_is_guessed_where_nothing_is_near():
+    error = UnknownName.among("check", "zzzz", iter(["dark", "light"]))
+    assert str(error) == "no check named 'zzzz'. Known: dark, light"
+
+
+def test_a_name_among_none_is_unknown_too():
+    assert "no map named 'umap'" in str(UnknownName.among("map", "umap", []))
