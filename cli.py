@@ -300,9 +300,9 @@ def apply(
     from curate.cleaning import apply as run
 
     config = ApplyConfig(strict=strict, drop=_names(drop), review=_names(review), labels=_text(labels))
-    for ids, action in ((keep_id, KEEP), (drop_id, DROP)):
-        if ids:
-            decide(artifacts, ids, action, why)
+    decisions = {name: action for ids, action in ((keep_id, KEEP), (drop_id, DROP)) for name in ids or ()}
+    if decisions:
+        decide(artifacts, decisions, why)
     _print_applied(run(artifacts, config))
 
 

@@ -46,9 +46,8 @@ def report(source: Path, truth: dict[str, Any]) -> None:
     if natural.any():
         score = found.table["colour_cast_score"].to_numpy()
         ap = average_precision(score[natural], score[clean])
-        print(
-            f"\nreal colour casts: {cast[natural].sum()} of {natural.sum()} found, {cast[clean].sum()} others, AP {ap:.3f}"
-        )
+        hits = f"{cast[natural].sum()} of {natural.sum()} found, {cast[clean].sum()} others"
+        print(f"\nreal colour casts: {hits}, AP {ap:.3f}")
     if planted and any(entry["kind"] == "label" for entry in planted):
         wrong = np.isin(np.arange(n), [entry["row"] for entry in planted if entry["kind"] == "label"])
         score = found.table["label_error_score"].to_numpy()

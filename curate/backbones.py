@@ -52,7 +52,7 @@ def feature_model(name: str, size: int, weights: str) -> Any:
             # Keras raises a bare Exception where the download fails; any other is not ours to hide.
             if "URL fetch failure" not in str(error) and not isinstance(error, OSError):
                 raise
-            raise WeightsUnavailable(f"no ImageNet weights for {name}: {error}") from error
+            raise WeightsUnavailable(f"no ImageNet weights for {name}: {error}.") from error
         built.set_weights(published.get_weights())
     elif weights != "random":
         try:

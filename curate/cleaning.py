@@ -133,35 +133,35 @@ def open_scan(folder: Path) -> Scanned:
     return Scanned(folder, manifest, *tables)
 
 
-def decide(artifacts: Path, ids: Sequence[str], action: str, why: str = "") -> Decisions:
-    """Write down a person's decision on images of a scan: one line of artifacts/decisions.jsonl for each.
+def decide(artifacts: Path, decisions: Mapping[str, str], why: str = "") -> Decisions:
+    """Write down a person's decisions on images of a scan: one line of artifacts/decisions.jsonl for each.
 
-    action  "keep", "drop" or "review";  why  in the person's words
+    decisions  id -> "keep", "drop" or "review";  why  in the person's words
 
-    The clean set follows with `apply`. Either all ids are written or none is: raises DataError where one is not in
-    the scan, UnknownName for another action, OutputError where nothing can be written.
+    The clean set follows with `apply`. Either all are written or none is: raises DataError where an id is not in the
+    scan, UnknownName for another action, OutputError where nothing can be written.
     """
-    if action not in ACTIONS:
-        raise UnknownName.among("action", action, ACTIONS)
-    wanted = list(dict.fromkeys([ids] if isinstance(ids, str) else ids))
-    if not wanted:
+    for action in decisions.values():
+        if action not in ACTIONS:
+            raise UnknownName.among("action", action, ACTIONS)
+    if not decisions:
         raise DataError("no ids were given. Name the images to decide on, as the column id of the scan does.")
     scan = open_scan(Path(artifacts) / "scan")
     digests = dict(zip(scan.table["id"], scan.table["digest"], strict=True))
-    _check_known(wanted, list(digests), scan.folder)
-    blind = [name for name in wanted if not digests[name]]
-    if blind and action != DROP:
+    _check_known(list(decisions), list(digests), scan.folder)
+    blind = [name for name, action in decisions.items() if not digests[name] and action != DROP]
+    if blind:
         raise DataError(
             f"{blind[0]} cannot be decoded, so that it can only be dropped. Repair the file and scan again."
         )
     when = _now()
     entries = [
         {"id": name, "action": action, "why": why, "when": when, "by": "person", "digest": digests[name]}
-        for name in wanted
+        for name, action in decisions.items()
     ]
     path = _decisions_path(artifacts)
     history = _append(path, lambda past: entries)
-    return Decisions(path, tuple(history.made[-len(wanted) :]), history.standing, history.notes)
+    return Decisions(path, tuple(history.made[-len(entries) :]), history.standing, history.notes)
 
 
 def standing(artifacts: Path) -> dict[str, Decision]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .evidence import Evidence, Probe
-from .findings import NO_GROUP, Judgement
+from .findings import Judgement
 from .imageset import UNLABELLED
 from .registry import CHECKS
 from .scores import THRESHOLD
@@ -84,26 +84,6 @@ def probe_labels(evidence: Evidence) -> Probe | None:
     if len(np.unique(labels[rows])) < 2 or len(np.unique(evidence.fold[rows])) < 2:
         return None
     return calibrated(fit_probe(evidence.features, labels, rows, evidence.fold[rows]), labels)
-
-
-def whole_groups(copies: np.ndarray, given: np.ndarray | None) -> np.ndarray:
-    """int64 (N,): rows that must stay on one side of a split: copies of each other, and groups given with the set.
-
-    copies, given  int64 (N,), -1 none
-    """
-    n = len(copies)
-    own = np.where(copies == NO_GROUP, np.arange(n), n + copies)
-    if given is None or (given < 0).all():
-        return own
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    # Rows meet through either kind of group: a graph of both kinds with an edge a row, its components kept whole.
-    _, inner = np.unique(own, return_inverse=True)
-    _, outer = np.unique(np.where(given < 0, n + np.arange(n), given), return_inverse=True)
-    size = inner.max() + 1 + outer.max() + 1
-    graph = coo_array((np.ones(n), (inner, inner.max() + 1 + outer)), shape=(size, size))
-    return connected_components(graph, directed=False)[1][inner]
 
 
 def calibrated(probe: Probe, labels: np.ndarray) -> Probe:

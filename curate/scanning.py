@@ -20,7 +20,7 @@ from .engine import cores, small_algebra
 from .evidence import Evidence, Measured, measure
 from .findings import DROP, KEEP, NO_GROUP, REVIEW, SEVERITY, Finding, Judgement, Story, findings_table
 from .imageset import UNLABELLED, ImageSet
-from .labels import fit_probe, folds_of, probe_labels, whole_groups
+from .labels import fit_probe, folds_of, probe_labels
 from .manifest import write_manifest
 from .mapping import lay_out
 from .outliers import foreign_copies
@@ -28,6 +28,7 @@ from .progress import Reporter, Silent, Stopwatch
 from .reading import read
 from .redundancy import settled
 from .scores import THRESHOLD
+from .splitting import whole_groups
 from .writing import clean_path, replacing, write_clean, write_npy, write_parquet, write_text
 
 
@@ -84,6 +85,8 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
     Raises DataError where the source is no set of images, UnknownName where the configuration names what is not
     known, OutputError where the artifacts cannot be written. The source is never changed.
     """
+    if config.labels is not None:  # as the manifest must name it, wherever it is read from
+        config = replace(config, labels=str(Path(config.labels).resolve()))
     watch = Stopwatch()
     Thread(target=_preload, daemon=True).start()
     workers = config.workers or cores()

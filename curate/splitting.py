@@ -35,7 +35,8 @@ class SplitConfig:
     train, val, test  shares of the images, which add up to 1
     balanced_test     the same number of images of every class in test, as in real life each may be as frequent;
                       train and val share the rest in the ratio of theirs, as unbalanced as it is
-    per_class         that number; None takes the largest that leaves every class as many in train as in test
+    per_class         that number; None divides the share of test among the classes, or takes the largest number that
+                      leaves every class as many in train as in test where that is less
     fresh             forget the splits that the set has; otherwise only what has none is assigned
     labels            a CSV of labels for a flat folder (columns: file, label; optionally split, group)
     artifacts         where `scan/` is, and `splits.csv` is written
@@ -519,8 +520,9 @@ def _balanced(plan: _Plan, shares: np.ndarray, config: SplitConfig) -> tuple[np.
     rest = np.array([shares[TRAIN], shares[VAL], 0]) / (shares[TRAIN] + shares[VAL])
     totals = {c: int((plan.labels == c).sum()) for c in codes}
     smallest = min(codes, key=lambda c: (totals[c], c))
-    # With the rest shared by train and val, train keeps as many as test up to this.
-    most = config.per_class or int(totals[smallest] * rest[TRAIN] / (1 + rest[TRAIN])) + 1
+    # With the rest shared by train and val, train keeps as many as test up to this; and test is no larger than asked.
+    fits = int(totals[smallest] * rest[TRAIN] / (1 + rest[TRAIN])) + 1
+    most = config.per_class or min(fits, max(1, round(config.test * sum(totals.values()) / len(codes))))
     stocks = {c: _Stock.of(pools.single.get(c, np.zeros(0, np.int64)), pools.sizes, most) for c in codes}
     if config.per_class is not None:
         assigned, notes = _drawn(plan, stocks, rest, most, totals, least=1)
@@ -704,12 +706,12 @@ def _listed(names: Sequence[str], at_most: int = 5) -> str:
 
 def _write(images: ImageSet, path: Path) -> None:
     """splits.csv. Of files it is a list of them, which `read` takes."""
-    from .writing import _write_csv, write_text
+    from .writing import write_list, write_text
 
     if path.exists() and images.source.path.exists() and path.samefile(images.source.path):
         raise OutputError(f"{path} is what was read, and no input is overwritten. Write elsewhere (--out FILE).")
     if images.source.kind == "files":
-        _write_csv(images, np.ones(len(images), bool), path)
+        write_list(images, np.ones(len(images), bool), path)
         return
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)

@@ -131,7 +131,7 @@ def write_clean(images: ImageSet, keep: np.ndarray, artifacts: Path) -> Path:
     if path.suffix == ".npz":
         _write_npz(images, keep, path)
     else:
-        _write_csv(images, keep, path)
+        write_list(images, keep, path)
     stale = path.with_suffix(".csv" if path.suffix == ".npz" else ".npz")
     with contextlib.suppress(OSError):
         stale.unlink(missing_ok=True)
@@ -233,7 +233,7 @@ def _group_names(groups: np.ndarray) -> Callable[[int], str]:
     return lambda row: str(groups[row]) if groups[row] >= 0 else ""
 
 
-def _write_csv(images: ImageSet, keep: np.ndarray, path: Path) -> None:
+def write_list(images: ImageSet, keep: np.ndarray, path: Path) -> None:
     pictures = images.images
     root = images.source.root or images.source.path.parent
     columns = {

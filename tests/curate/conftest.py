@@ -86,3 +86,9 @@ def cells() -> tuple[np.ndarray, np.ndarray]:
 def clean(cells: tuple[np.ndarray, np.ndarray]) -> Evidence:
     """What is known of the clean cells."""
     return _evidence_of(*cells)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Draws that are the same for every test."""
+    return np.random.default_rng(0)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from curate.cleaning import ACTIONS, ApplyConfig, Decisions, apply, decide, standing, undo
+from curate import cleaning
+from curate.cleaning import ACTIONS, ApplyConfig, Decisions, apply, standing, undo
 from curate.configs import ScanConfig
 from curate.errors import DataError, OutputError, UnknownName
 from curate.findings import Finding, findings_table
@@ -23,6 +24,11 @@ from curate.writing import write_clean, write_parquet
 
 # What the scan said: row -> check and action. Row 2 is told twice, row 5 can only be reviewed.
 SAID = [(1, "exact_duplicate", "drop"), (2, "exact_duplicate", "drop"), (2, "dark", "review"), (5, "blurred", "review")]
+
+
+def decide(artifacts, ids, action, why=""):
+    """The same decision on several images."""
+    return cleaning.decide(artifacts, dict.fromkeys([ids] if isinstance(ids, str) else ids, action), why)
 
 
 def scanned(source: Path, artifacts: Path, said=SAID, **options: object) -> Path:

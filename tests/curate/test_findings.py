@@ -3,8 +3,25 @@ import numpy as np
 from curate.findings import COLUMNS, SEVERITY, Finding, Judgement, findings_table
 
 # The check names that docs/ and every table promise.
-PUBLIC = """unreadable exact_duplicate near_duplicate label_conflict leak outlier outlier_group colour_cast dark light
-blurred low_information odd_size odd_aspect grayscale label_error shortcut""".split()
+PUBLIC = [
+    "unreadable",
+    "exact_duplicate",
+    "near_duplicate",
+    "label_conflict",
+    "leak",
+    "outlier",
+    "outlier_group",
+    "colour_cast",
+    "dark",
+    "light",
+    "blurred",
+    "low_information",
+    "odd_size",
+    "odd_aspect",
+    "grayscale",
+    "label_error",
+    "shortcut",
+]
 TYPES = {
     "row": "int64",
     "id": "str",
