@@ -161,7 +161,7 @@ def agreement(a: np.ndarray, b: np.ndarray) -> float:
     """Normalised cross-correlation of two details of one shape, -1 .. 1; 0 where either has none."""
     a, b = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    return float((a * b).sum()) / scale if scale > _PLAIN**2 * a.size else 0.0
+    return min(1.0, float((a * b).sum()) / scale) if scale > _PLAIN**2 * a.size else 0.0
 
 
 # Two details (SIDE, SIDE) -> their agreement once aligned, and the orientation in which it was found.

@@ -45,12 +45,14 @@ class Probe:
     probabilities  float64 (M, K), each row predicted by a probe that saw neither it nor its copies
     classes        int64 (K,): labels of the columns
     fold           int64 (M,)
+    doubt          float64 (M,): -log10 of what was given to a row's own label before tempering, 0 .. 12
     """
 
     rows: np.ndarray
     probabilities: np.ndarray
     classes: np.ndarray
     fold: np.ndarray
+    doubt: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from .scores import THRESHOLD
 
 FOLDS = 5
 _SHRINKAGE = 0.1
+# Fewer images of a class than this say nothing of what the class looks like.
+_FEWEST = 5
 _VOTERS = 15
 
 
@@ -62,13 +65,16 @@ def fit_probe(
     usable = np.ones(len(rows), bool) if train is None else train
     for i in range(fold.max(initial=-1) + 1):
         learn, held_out = usable & (fold != i), fold == i
-        seen = np.unique(labels[rows[learn]])
-        if len(seen) < 2 or learn.sum() <= len(seen):
+        names, counts = np.unique(labels[rows[learn]], return_counts=True)
+        seen = names[counts > 1]
+        learn &= np.isin(labels[rows], seen)
+        if len(seen) < 2:
             continue
         model = _discriminant().fit(features[rows[learn]], labels[rows[learn]])
         probabilities[held_out] = 0
         probabilities[np.ix_(held_out, np.searchsorted(classes, seen))] = model.predict_proba(features[rows[held_out]])
-    return Probe(rows, probabilities, classes, fold)
+    given = probabilities[np.arange(len(rows)), np.searchsorted(classes, labels[rows])]
+    return Probe(rows, probabilities, classes, fold, -np.log10(np.clip(given, 1e-12, 1)))
 
 
 def _discriminant() -> Any:
@@ -80,8 +86,11 @@ def _discriminant() -> Any:
 def probe_labels(evidence: Evidence) -> Probe | None:
     """The probe on all labelled rows that are not foreign, calibrated; None where it cannot be fitted."""
     labels = evidence.images.labels
-    rows = np.flatnonzero((labels != UNLABELLED) & (evidence.position >= 0) & ~evidence.foreign)
-    if len(np.unique(labels[rows])) < 2 or len(np.unique(evidence.fold[rows])) < 2:
+    usable = (labels != UNLABELLED) & (evidence.position >= 0) & ~evidence.foreign
+    stand = evidence.representatives[usable[evidence.representatives]]
+    names, counts = np.unique(labels[stand], return_counts=True)
+    rows = np.flatnonzero(usable & np.isin(labels, names[counts >= _FEWEST]))
+    if (counts >= _FEWEST).sum() < 2 or len(np.unique(evidence.fold[rows])) < 2:
         return None
     return calibrated(fit_probe(evidence.features, labels, rows, evidence.fold[rows]), labels)
 
@@ -102,7 +111,7 @@ def calibrated(probe: Probe, labels: np.ndarray) -> Probe:
         return float(-np.log(np.clip(tempered(log_factor)[np.arange(len(own)), own], 1e-12, 1)).mean())
 
     best = minimize_scalar(loss, bounds=(-4.0, 1.0), method="bounded")
-    return Probe(probe.rows, tempered(float(best.x)), probe.classes, probe.fold)
+    return replace(probe, probabilities=tempered(float(best.x)))
 
 
 @CHECKS.add
@@ -122,10 +131,11 @@ def label_error(evidence: Evidence) -> Judgement:
     likely = others.argmax(axis=1)
     votes = _votes(evidence, probe)
     opposed = votes[each, likely] > votes[each, own]
-    suspected = _confident(own, probe) | (opposed & (given < 0.1))
+    suspected = opposed & (_confident(own, probe) | (others[each, likely] > 4 * given))
 
-    # The rank is the probability's alone, in decades, as it is the better judge; the flag needs the second opinion.
-    rank = np.clip(-np.log10(np.clip(given, 1e-6, 1)) / 6, 0, 1)
+    # The rank is the probe's alone and before tempering, as it is the better judge (AP 0.93 against 0.88 on flipped
+    # digits); the flag needs the second opinion.
+    rank = probe.doubt / 12
     score = np.zeros(n, np.float32)
     score[probe.rows] = np.where(suspected, THRESHOLD + (1 - THRESHOLD) * rank, THRESHOLD * rank * 0.99)
     at = dict(zip(probe.rows.tolist(), each.tolist(), strict=True))
@@ -151,9 +161,12 @@ def _votes(evidence: Evidence, probe: Probe) -> np.ndarray:
 
 
 def _confident(own: np.ndarray, probe: Probe) -> np.ndarray:
-    """bool (M,): off the diagonal of the confident joint and below its class's noise rate (Northcutt et al. 2021)."""
+    """bool (M,): off the diagonal of the confident joint and below its class's noise rate (Northcutt et al. 2021).
+
+    None where a class has fewer than 50 images: there the joint counts hardly anything, and flags a fifth of the rows.
+    """
     from cleanlab.filter import find_label_issues
 
-    if len(np.unique(own)) < len(probe.classes) or np.bincount(own).min() < 2:
+    if np.bincount(own, minlength=len(probe.classes)).min() < 50:
         return np.zeros(len(own), bool)
     return np.asarray(find_label_issues(own, probe.probabilities, filter_by="both", n_jobs=1), bool)

@@ -109,6 +109,9 @@ _XYZ = np.array(
 _WHITE = _XYZ.sum(axis=1)  # D65, the white of sRGB
 
 
+_ROUNDING = 0.08
+
+
 def _detail(grey: np.ndarray) -> float:
     """log2 of the energy in the finest band over that in the next two octaves: low when out of focus.
 
@@ -117,7 +120,8 @@ def _detail(grey: np.ndarray) -> float:
     base = grey.astype(np.float32)
     fine = cv2.GaussianBlur(base, (0, 0), 1.0)
     coarse = cv2.GaussianBlur(fine, (0, 0), 3.0)
-    finest = float(((base - fine) ** 2).mean())
+    # Rounding to 8 bits puts a twelfth of a squared grey level into a picture, most of it into the finest band. Left
+    # in, it makes a picture look the sharper the more it is blurred.
+    finest = max(float(((base - fine) ** 2).mean()) - _ROUNDING, 0.0)
     middle = float(((fine - coarse) ** 2).mean())
-    # One grey level squared, over twelve: what rounding to 8 bits puts into the finest band.
-    return float(np.log2((finest + 0.02) / (middle + 1.0)))
+    return float(np.log2((finest + 0.02) / (middle + 0.5)))

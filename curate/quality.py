@@ -12,7 +12,7 @@ from .evidence import Evidence
 from .findings import Judgement
 from .imageset import UNLABELLED
 from .registry import CHECKS
-from .scores import centre_and_scale, exceedance
+from .scores import centre_and_scale, centre_and_upper_scale, exceedance
 
 _SPREADS = 4.5
 _SMALLEST = 1 / 512  # half a grey level: keeps the logarithm of black finite
@@ -25,7 +25,7 @@ def _of(evidence: Evidence, name: str) -> np.ndarray:
 
 def _beyond(values: np.ndarray, plain: float) -> np.ndarray:
     """Score of values above their median: 0.5 at `plain` or at several spreads, whichever is more."""
-    centre, spread = centre_and_scale(values)
+    centre, spread = centre_and_upper_scale(values)
     return exceedance(values - centre, max(plain, _SPREADS * spread))
 
 
@@ -64,7 +64,7 @@ def blurred(evidence: Evidence) -> Judgement:
         own = labels == label
         if label != UNLABELLED and own.sum() >= 30:  # a class of smooth things is not out of focus
             missing[own] = np.minimum(missing[own], np.median(detail[own]) - detail[own])
-    _, spread = centre_and_scale(detail)
+    _, spread = centre_and_upper_scale(-detail)
     score = exceedance(missing, max(2.0, _SPREADS * spread))
     score[contrast < 0.01] = 0  # nothing in it that could be sharp
 

@@ -62,7 +62,8 @@ def _conflict_story(copies: Copies, rows: np.ndarray, certain: np.ndarray) -> tu
     groups = np.unique(copies.group[rows])
     told = len(np.unique(copies.group[rows][certain[rows]]))
     times = "picture occurs" if len(groups) == 1 else "pictures occur"
-    sentence = f"{len(groups):,} {times} under two labels or more; for {told:,} the probe tells which is wrong"
+    which = f"for {told:,} the probe tells which is wrong" if told else "the probe cannot tell which is wrong"
+    sentence = f"{len(groups):,} {times} under two labels or more; {which}"
     return (Story("label_conflict", NO_GROUP, tuple(rows.tolist()), sentence, 3 * len(rows) / len(copies.group)),)
 
 

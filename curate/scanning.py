@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
@@ -214,7 +216,7 @@ def _unexplained(judgements: Mapping[str, Judgement], config: ScanConfig) -> Jud
     for story in strangers.stories:
         rows = list(story.rows)
         if not strangers.certain[rows].any() and explained[rows].mean() >= 0.7:
-            score[rows] = np.minimum(score[rows], 0.49)
+            score[rows] = np.minimum(score[rows], 0.98 * config.thresholds.get("outlier_group", THRESHOLD))
         else:
             stories.append(story)
     return replace(strangers, score=score, stories=tuple(stories))
@@ -338,7 +340,8 @@ def _notes(images: ImageSet, note: str, judgements: Mapping[str, Judgement]) -> 
 
 def _named(images: ImageSet) -> str:
     """ "data.npz: 13,759 images, 96x96 RGB, 8 classes"."""
-    classes = f", {len(images.classes)} classes" if images.classes else ", no labels"
+    k = len(images.classes)
+    classes = f", {k} class{'es' if k > 1 else ''}" if k else ", no labels"
     described = f", {images.describe}" if images.describe else ""
     plural = "image" if len(images) == 1 else "images"
     return f"{images.source.path.name}: {len(images):,} {plural}{described}{classes}"
@@ -353,49 +356,52 @@ def check_writable(images: ImageSet, artifacts: Path) -> None:
 
 
 def write_scan(result: Scan, artifacts: Path, watch: Stopwatch, reporter: Reporter, embedder_digest: str) -> None:
-    """Write artifacts/scan/ and the clean set; the manifest last, so that it stands for the whole."""
+    """Write artifacts/scan/ and the clean set: drafted aside, then put in place together, the manifest last."""
     from .reporting import page
 
-    folder = artifacts / "scan"
-    keep = result.table["verdict"].to_numpy() == KEEP
-    if not result.config.strict:
-        keep |= result.table["verdict"].to_numpy() == REVIEW
+    verdict = result.table["verdict"].to_numpy()
+    keep = (verdict == KEEP) | ((verdict == REVIEW) & (not result.config.strict))
     keep &= result.table["digest"].to_numpy() != ""  # what cannot be read cannot be kept, whatever was asked for
-    with watch.stage("writing"), reporter.stage("writing", 6, "files") as advance:
-        (folder / "manifest.json").unlink(missing_ok=True)  # from here on the old scan is no longer whole
-        outputs = {}
-        for i, (name, table) in enumerate(
-            (("images", result.table), ("findings", result.findings), ("pairs", result.pairs))
-        ):
-            outputs[name] = folder / f"{name}.parquet"
-            write_parquet(table, outputs[name])
-            advance(i + 1)
-        outputs["embeddings"] = folder / "embeddings.npy"
-        write_npy(result.embeddings, outputs["embeddings"])
-        advance(4)
-        outputs["clean"] = write_clean(result.images, keep, artifacts)
-        advance(5)
-        outputs["report"] = folder / "report.html"
-        write_text(page(result), outputs["report"])
-        advance(6)
-    verdicts = result.table["verdict"].value_counts()
-    counts = {"images": len(result.table), **{v: int(verdicts.get(v, 0)) for v in (KEEP, DROP, REVIEW)}}
-    counts |= {str(name): int(count) for name, count in result.findings["check"].value_counts(sort=False).items()}
-    write_manifest(
-        folder,
-        "scan",
-        result.config,
-        source=str(result.images.source.path.resolve()),
-        input_digest=content_digest(result.table),
-        outputs=outputs,
-        counts=counts,
-        timings=watch.seconds,
-        extra={
-            "embedder": result.embedder,
-            "embedder_digest": embedder_digest,
-            "effect": asdict(result.effect) if result.effect else None,
-        },
-    )
+    folder, draft = artifacts / "scan", artifacts / f".scan-{os.getpid()}"
+    tables = {"images": result.table, "findings": result.findings, "pairs": result.pairs}
+    outputs = {name: draft / f"{name}.parquet" for name in tables}
+    outputs |= {"embeddings": draft / "embeddings.npy", "report": draft / "report.html"}
+    try:
+        with watch.stage("writing"), reporter.stage("writing", 6, "files") as advance:
+            for i, (name, table) in enumerate(tables.items()):
+                write_parquet(table, outputs[name])
+                advance(i + 1)
+            write_npy(result.embeddings, outputs["embeddings"])
+            advance(4)
+            write_text(page(result), outputs["report"])
+            advance(5)
+            outputs["clean"] = write_clean(result.images, keep, artifacts)
+            advance(6)
+        counts = result.table["verdict"].value_counts().to_dict() | result.findings["check"].value_counts().to_dict()
+        outputs["manifest"] = write_manifest(
+            draft,
+            "scan",
+            result.config,
+            source=str(result.images.source.path.resolve()),
+            input_digest=content_digest(result.table),
+            outputs=outputs,
+            counts={
+                "images": len(verdict),
+                **{name: int(counts.get(name, 0)) for name in (KEEP, DROP, REVIEW, *SEVERITY)},
+            },
+            timings=watch.seconds,
+            extra={
+                "embedder": result.embedder,
+                "embedder_digest": embedder_digest,
+                "effect": asdict(result.effect) if result.effect else None,
+            },
+        )
+        (folder / "manifest.json").unlink(missing_ok=True)  # from here to the end the scan is not whole
+        for path in outputs.values():
+            if path.parent == draft:
+                path.replace(folder / path.name)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def content_digest(table: pd.DataFrame) -> str:

@@ -13,6 +13,7 @@ from curate.arrays import ArrayPictures
 from curate.configs import ScanConfig
 from curate.demo import DemoConfig, clean_cells
 from curate.embedding import builtin
+from curate.engine import small_algebra
 from curate.evidence import Evidence, measure
 from curate.imageset import UNLABELLED, ImageSet, Source
 from curate.properties import PROPERTIES, properties
@@ -22,16 +23,17 @@ CLASSES = ("lobed", "round", "kidney", "granular")
 
 
 def _set_of(
-    images: np.ndarray,
+    images: np.ndarray | list[np.ndarray],
     labels: Sequence[int] | np.ndarray | None = None,
     *,
     classes: Sequence[str] = CLASSES,
     splits: Sequence[str] | None = None,
     groups: np.ndarray | None = None,
 ) -> ImageSet:
-    n = len(images)
+    pictures = ArrayPictures(images if isinstance(images, list) else [images])
+    n = len(pictures)
     return ImageSet(
-        ArrayPictures([images]),
+        pictures,
         np.full(n, UNLABELLED) if labels is None else np.asarray(labels),
         tuple(f"cell {row}" for row in range(n)),
         tuple(classes),
@@ -42,10 +44,16 @@ def _set_of(
 
 
 def _evidence_of(
-    images: np.ndarray | ImageSet, labels: Sequence[int] | np.ndarray | None = None, *, seed: int = 0, **known: object
+    images: np.ndarray | list[np.ndarray] | ImageSet,
+    labels: Sequence[int] | np.ndarray | None = None,
+    *,
+    seed: int = 0,
+    workers: int = 1,
+    **known: object,
 ) -> Evidence:
     image_set = images if isinstance(images, ImageSet) else _set_of(images, labels, **known)
-    return gather(image_set, measure(image_set, builtin(), workers=1), ScanConfig(seed=seed), workers=1)
+    with small_algebra(len(image_set)):
+        return gather(image_set, measure(image_set, builtin(), workers), ScanConfig(seed=seed), workers)
 
 
 def _seen_as(evidence: Evidence, pictures: Mapping[int, np.ndarray]) -> Evidence:
@@ -58,7 +66,7 @@ def _seen_as(evidence: Evidence, pictures: Mapping[int, np.ndarray]) -> Evidence
 
 @pytest.fixture(scope="session")
 def set_of() -> Callable[..., ImageSet]:
-    """An ImageSet from uint8 (N, H, W, 3) and labels; splits, groups and classes where they are given."""
+    """An ImageSet from one or several arrays and labels; splits, groups and classes where they are given."""
     return _set_of
 
 
