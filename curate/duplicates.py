@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 
 from .engine import threaded
 from .findings import NO_GROUP
-from .hashing import DIHEDRAL, close_hashes, hash_radius, perceptual_hash, turned
+from .hashing import close_hashes, hash_radius, perceptual_hash, turned
 from .imageset import chunks
 from .neighbours import Neighbours
 from .properties import square
@@ -129,8 +129,8 @@ def find_copies(
     threshold, likeness = _null(neighbours, prints, workers)
     verified: dict[tuple[int, int], tuple[str, float]] = {}
 
-    def verify(pairs: np.ndarray, align: Align) -> None:
-        values, turns = _aligned(pairs, prints, align, workers)
+    def verify(pairs: np.ndarray, align: Align, orientations: np.ndarray | None = None) -> None:
+        values, turns = _aligned(pairs, prints, align, workers, orientations)
         for i in np.flatnonzero(values >= threshold):
             verified[int(pairs[i, 0]), int(pairs[i, 1])] = (
                 "rotated" if turns[i] else "near",
@@ -139,7 +139,10 @@ def find_copies(
 
     hashed = rows[close_hashes(prints.hashes[rows], hash_radius(len(rows)), at_most=30 * len(rows))]
     candidates = _unique(np.concatenate([hashed, _neighbour_pairs(neighbours, 8)]))
-    verify(candidates[_spectral_agreement(candidates, prints) >= likeness], _by_shift)
+    spectral = _spectral_agreement(candidates, prints)
+    likely = spectral.max(axis=1) >= likeness
+    # An orientation in which not even the spectra agree need not be tried.
+    verify(candidates[likely], _by_shift, spectral[likely] >= likeness)
     verify(_without(_mutual_pairs(neighbours), verified), _by_warp)
     verified = _standing_out(verified, neighbours, prints, workers)
 
@@ -164,25 +167,41 @@ def agreement(a: np.ndarray, b: np.ndarray) -> float:
     return min(1.0, float((a * b).sum()) / scale) if scale > _PLAIN**2 * a.size else 0.0
 
 
-# Two details (SIDE, SIDE) -> their agreement once aligned, and the orientation in which it was found.
-Align = Callable[[np.ndarray, np.ndarray], tuple[float, int]]
+# Orientations whose spectra differ; each stands for itself and for that turned by half a circle (the two last bits).
+_ORIENTATIONS = (0, 1, 4, 5)
+_EVERY = np.ones(len(_ORIENTATIONS), bool)
+# Two details (SIDE, SIDE), bool (4,) orientations to try -> their agreement once aligned, and in which orientation.
+Align = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[float, int]]
 
 
-def _aligned(pairs: np.ndarray, prints: Fingerprints, align: Align, workers: int) -> tuple[np.ndarray, np.ndarray]:
-    """Agreement and orientation, each (P,), that `align` finds for each pair of rows."""
+def _aligned(
+    pairs: np.ndarray,
+    prints: Fingerprints,
+    align: Align,
+    workers: int,
+    orientations: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Agreement and orientation, each (P,), that `align` finds for each pair of rows.
+
+    orientations  bool (P, 4): those to try, by default all
+    """
+
+    def one(i: int) -> tuple[float, int]:
+        a, b = (_detail(prints.thumbnails[row]) for row in pairs[i])
+        return align(a, b, _EVERY if orientations is None else orientations[i])
 
     def some(piece: range) -> list[tuple[float, int]]:
-        return [align(_detail(prints.thumbnails[a]), _detail(prints.thumbnails[b])) for a, b in pairs[piece]]
+        return [one(i) for i in piece]
 
     found = [result for results in threaded(some, chunks(len(pairs), 64), workers) for result in results]
     return np.array([value for value, _ in found]), np.array([turn for _, turn in found], np.int64)
 
 
-def _by_shift(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
-    """Agreement of two details in the best of eight orientations and shifts of up to an eighth of the side."""
+def _by_shift(a: np.ndarray, b: np.ndarray, orientations: np.ndarray) -> tuple[float, int]:
+    """Agreement of two details in the best orientation and shift of up to an eighth of the side."""
     spectrum = np.conj(rfft2(a))
     best, turn, shift = -np.inf, 0, (0, 0)
-    for v in range(DIHEDRAL):
+    for v in sorted(turn for o in np.array(_ORIENTATIONS)[orientations].tolist() for turn in (o, o ^ 3)):
         match = irfft2(spectrum * rfft2(turned(b, v)), s=(SIDE, SIDE))[_WITHIN]
         peak = int(match.argmax())
         # Of equal orientations the first: a symmetric picture is not "rotated".
@@ -195,17 +214,16 @@ def _by_shift(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
 
 
 def _spectral_agreement(pairs: np.ndarray, prints: Fingerprints) -> np.ndarray:
-    """(P,): cosine of the low-frequency magnitudes of each pair of rows, in the best orientation.
+    """(P, 4): cosine of the low-frequency magnitudes of each pair of rows, in each of _ORIENTATIONS.
 
     A magnitude does not change with a shift and turns with the picture, so that this rules out nearly all pairs at
     the price of a product, before any is aligned.
     """
-    out = np.empty(len(pairs), np.float32)
+    out = np.empty((len(pairs), len(_ORIENTATIONS)), np.float32)
     for piece in chunks(len(pairs), 4096):
         first, second = (_whole(prints.spectra[rows]) for rows in pairs[piece].T)
-        # A magnitude is the same turned by half a circle, so that four of the eight orientations are left.
-        agreements = [np.einsum("pij,pij->p", first, turned(second, v)) for v in (0, 1, 4, 5)]
-        out[piece] = np.max(agreements, axis=0)
+        for i, v in enumerate(_ORIENTATIONS):
+            out[piece, i] = np.einsum("pij,pij->p", first, turned(second, v))
     return out
 
 
@@ -215,7 +233,7 @@ def _whole(half: np.ndarray) -> np.ndarray:
     return np.concatenate([right[:, ::-1, :0:-1], right], axis=2)
 
 
-def _by_warp(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
+def _by_warp(a: np.ndarray, b: np.ndarray, orientations: np.ndarray = _EVERY) -> tuple[float, int]:
     """Agreement of two details after the affine map that aligns them: a crop, a small rotation, another aspect.
 
     Enhanced correlation coefficient maximisation, Evangelidis and Psarakis, PAMI 2008.
@@ -252,7 +270,7 @@ def _null(neighbours: Neighbours, prints: Fingerprints, workers: int) -> tuple[f
     sample = np.linspace(0, rows - 1, min(rows, 200)).astype(np.int64)
     pairs = np.stack([neighbours.rows[sample], neighbours.rows[neighbours.indices[sample, 9]]], axis=1)
     values, _ = _aligned(pairs, prints, _by_warp, workers)
-    spectral = _spectral_agreement(pairs, prints)
+    spectral = _spectral_agreement(pairs, prints).max(axis=1)
     return float(max(_AGREEMENT, (1 + np.quantile(values, 0.99)) / 2)), float(
         max(_SPECTRUM, np.quantile(spectral, 0.98))
     )
@@ -319,7 +337,7 @@ def _without(pairs: np.ndarray, known: Iterable[tuple[int, int]]) -> np.ndarray:
 def _recheck(a: int, b: int, prints: Fingerprints, threshold: float) -> float | None:
     """Distance of two rows that are linked through others only; None where they are no copies of each other."""
     details = _detail(prints.thumbnails[a]), _detail(prints.thumbnails[b])
-    best = max(_by_shift(*details)[0], _by_warp(*details)[0])
+    best = max(_by_shift(*details, _EVERY)[0], _by_warp(*details)[0])
     return 1 - best if best >= threshold else None
 
 

@@ -42,7 +42,9 @@ class Embedder:
     embed: Callable[[np.ndarray], np.ndarray]
 
 
-def load_embedder(backbone: str, weights: str | None, size: int, workers: int) -> tuple[Embedder, str]:
+def load_embedder(
+    backbone: str, weights: str | None, size: int, workers: int, say: Callable[[str], None] = lambda line: None
+) -> tuple[Embedder, str]:
     """The embedder that a configuration asks for, and a note for the person ("" if all is as asked).
 
     "auto" takes a small backbone on a CPU and a strong one on a GPU; without its weights it goes on with the built-in
@@ -57,7 +59,7 @@ def load_embedder(backbone: str, weights: str | None, size: int, workers: int) -
     try:
         if gpu:
             return _on_keras(name, weights, size), ""
-        return _on_openvino(name, weights, size, workers), ""
+        return _on_openvino(name, weights, size, workers, say), ""
     except _NoWeights as error:
         if backbone != "auto":
             raise DataError(
@@ -91,10 +93,12 @@ class _NoWeights(Exception):
     """ImageNet weights cannot be had here."""
 
 
-def _on_openvino(name: str, weights: str | None, size: int, workers: int) -> Embedder:
+def _on_openvino(
+    name: str, weights: str | None, size: int, workers: int, say: Callable[[str], None] = lambda line: None
+) -> Embedder:
     import openvino
 
-    path, digest = _converted(name, weights, size)
+    path, digest = _converted(name, weights, size, say)
     core = openvino.Core()
     model = core.read_model(path)
     model.reshape([_BATCH, size, size, 3])
@@ -155,7 +159,7 @@ def _gpu() -> bool:
     return os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1") and Path("/dev/nvidia0").exists()
 
 
-def _converted(name: str, weights: str | None, size: int) -> tuple[str, str]:
+def _converted(name: str, weights: str | None, size: int, say: Callable[[str], None]) -> tuple[str, str]:
     """Path of the backbone's OpenVINO IR, converted on first use, and a digest that names its weights.
 
     The cache is keyed by what the weights come from: the given file's bytes, or the state of Keras' own cache, so that
@@ -170,6 +174,7 @@ def _converted(name: str, weights: str | None, size: int) -> tuple[str, str]:
     if known and (cache / known["model"]).exists() and (cache / known["model"]).with_suffix(".bin").exists():
         return str(cache / known["model"]), known["digest"]
 
+    say(f"fetching and converting {name}: some ten seconds, once on this machine")
     draft = cache / f"draft-{os.getpid()}-{threading.get_ident()}.xml"
     _convert(name, size, weights or "imagenet", draft)
     digest = _bytes_digest(draft.with_suffix(".bin"))

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from .neighbours import Neighbours
+from .imageset import chunks
+from .neighbours import Neighbours, nearest
 from .registry import Registry
 from .storage import cache_folder
 
 MAPS = Registry("map")
+AT_MOST = 20_000  # points that are laid out: more would make the map the slowest part of a scan
 
 
 def lay_out(neighbours: Neighbours, kind: str, seed: int) -> np.ndarray:
@@ -22,9 +24,26 @@ def lay_out(neighbours: Neighbours, kind: str, seed: int) -> np.ndarray:
     if kind == "none":
         return np.full((m, 2), np.nan, np.float32)
     layout: Callable[[Neighbours, int], np.ndarray] = MAPS[kind]
-    # Below a handful of points there is no neighbourhood to preserve; their main axes are the whole picture.
-    places = (layout if m >= 10 else pca)(neighbours, seed)
-    return np.asarray(places, np.float32)
+    if m < 10:  # there is no neighbourhood to preserve; the main axes are the whole picture
+        layout = pca
+    if m <= AT_MOST or layout is pca:
+        return np.asarray(layout(neighbours, seed), np.float32)
+    # Of a large set an even sample is laid out, and the rest put where their nearest ones of it are.
+    chosen = np.linspace(0, m - 1, AT_MOST).astype(np.int64)
+    places = np.asarray(layout(nearest(neighbours.features, chosen), seed), np.float32)
+    return _placed(neighbours.features, chosen, places)
+
+
+def _placed(features: np.ndarray, chosen: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Places of all rows, as means over their three nearest of the `chosen`; those keep their own."""
+    from sklearn.neighbors import NearestNeighbors
+
+    search = NearestNeighbors(n_neighbors=3, algorithm="brute").fit(features[chosen])
+    out = np.empty((len(features), 2), np.float32)
+    for piece in chunks(len(features), 8192):
+        out[piece] = places[search.kneighbors(features[piece], return_distance=False)].mean(axis=1)
+    out[chosen] = places
+    return out
 
 
 @MAPS.add
@@ -64,6 +83,11 @@ def pca(neighbours: Neighbours, seed: int) -> np.ndarray:
     """The two main axes of the embedding."""
     features = neighbours.features
     return np.pad(features[:, :2], ((0, 0), (0, max(0, 2 - features.shape[1]))))
+
+
+def compiled() -> bool:
+    """Whether UMAP's functions were compiled by an earlier scan: the first takes 20 seconds longer."""
+    return (cache_folder() / "numba").exists()
 
 
 def _load_umap() -> Any:

@@ -24,7 +24,7 @@ from .findings import DROP, KEEP, NO_GROUP, REVIEW, SEVERITY, Finding, Judgement
 from .imageset import UNLABELLED, ImageSet
 from .labels import fit_probe, folds_of, probe_labels
 from .manifest import write_manifest
-from .mapping import lay_out
+from .mapping import compiled, lay_out
 from .outliers import foreign_copies
 from .progress import Reporter, Silent, Stopwatch
 from .reading import read
@@ -97,7 +97,7 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
         if config.artifacts is not None:
             check_writable(images, Path(config.artifacts))  # now, and not after minutes of work
     with watch.stage("loading the model"):
-        embedder, note = load_embedder(config.backbone, config.weights, config.input_size, workers)
+        embedder, note = load_embedder(config.backbone, config.weights, config.input_size, workers, reporter.say)
     reporter.say(f"{_named(images)}; embedding with {embedder.describe}")
     with (
         watch.stage("measuring and embedding"),
@@ -121,6 +121,8 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
         findings = _findings(evidence, judgements, config)
         verdict = _verdict(len(images), findings)
         effect = _effect(evidence, verdict)
+    if config.map == "umap" and not compiled():
+        reporter.say("compiling the map: half a minute, once on this machine")
     with watch.stage("mapping"), reporter.stage("mapping", 1, "steps") as advance:
         places = lay_out(evidence.neighbours, config.map, config.seed)
         advance(1)
@@ -315,7 +317,7 @@ def _effect(evidence: Evidence, verdict: np.ndarray) -> CleaningEffect | None:
     return CleaningEffect(before, after, low, high, int(clean.sum()))
 
 
-def _interval(hits: np.ndarray, groups: np.ndarray, seed: int, draws: int = 500) -> tuple[float, float]:
+def _interval(hits: np.ndarray, groups: np.ndarray, seed: int, draws: int = 400) -> tuple[float, float]:
     """95 % interval of a mean, by bootstrap over groups."""
     _, of = np.unique(groups, return_inverse=True)
     right, size = np.bincount(of, hits), np.bincount(of)
