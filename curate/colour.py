@@ -25,7 +25,7 @@ _HUES = (
     (0, "red"),
     (50, "orange"),
     (75, "yellow"),
-    (115, "green"),
+    (125, "green"),
     (180, "cyan"),
     (235, "blue"),
     (312, "magenta"),

@@ -95,6 +95,23 @@ def probe_labels(evidence: Evidence) -> Probe | None:
     return calibrated(fit_probe(evidence.features, labels, rows, evidence.fold[rows]), labels)
 
 
+def recognised(evidence: Evidence, rows: np.ndarray) -> bool:
+    """Whether a probe that saw none of `rows` finds their labels about as well as those of other rows.
+
+    True where there are no labels to tell by.
+    """
+    probe, labels = evidence.probe, evidence.images.labels
+    rows = np.intersect1d(rows, probe.rows) if probe is not None else rows[:0]
+    if probe is None or not len(rows):
+        return True
+    others = np.setdiff1d(probe.rows, rows)
+    model = _discriminant().fit(evidence.features[others], labels[others])
+    found = float((model.predict(evidence.features[rows]) == labels[rows]).mean())
+    usual = float((probe.classes[probe.probabilities.argmax(axis=1)] == labels[probe.rows]).mean())
+    chance = float(np.bincount(labels[others]).max() / len(others))
+    return found >= (usual + chance) / 2
+
+
 def calibrated(probe: Probe, labels: np.ndarray) -> Probe:
     """The probe with its probabilities tempered (Guo et al. 2017): discriminant analysis is too sure of itself."""
     from scipy.optimize import minimize_scalar

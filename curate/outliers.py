@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from .evidence import Evidence
 from .findings import NO_GROUP, Judgement, Story
@@ -19,6 +21,8 @@ _FAR = 3.5
 _FAR_COPIES = 2.0
 _FEW = 3  # copies that make a group rather than an accident
 _NEAREST = 20
+_MUTUAL = 10  # neighbours among whom mutual ones are looked for
+_FEW_LOOKALIKES = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +67,7 @@ def outlier_group(evidence: Evidence) -> Judgement:
 
     for number, rows, z in _far_copies(evidence, far):
         tell(rows, number, z, _FAR_COPIES, True, _sentence(evidence, rows, z, copied=True))
-    number = evidence.copies.group.max(initial=-1) + 1
+    number = int(evidence.copies.group.max(initial=-1)) + 1
     for rows, z in _far_clusters(evidence, far):
         tell(rows, number, z, _FAR, False, _sentence(evidence, rows, z, copied=False))
         number += 1
@@ -130,45 +134,51 @@ def _within_class(evidence: Evidence) -> np.ndarray:
 
 
 def _far_clusters(evidence: Evidence, far: Distances) -> list[tuple[np.ndarray, float]]:
-    """(rows, z) of tight clusters far from the rest, found where the distance to the nearest is blind to them.
+    """(rows, z) of clusters far from the rest, found where the distance to the nearest is blind to them.
 
     A few joke pictures are one another's neighbours. So clusters are cut out first, and the distance of their members
-    to everything *outside* of the cluster is what counts. A cluster that holds a good part of a class is that class.
+    to everything *outside* of the cluster is what counts. They are the connected components of the graph of mutual
+    neighbours (Brito et al. 1997): what lies far out may well have the rest among its nearest, but is not among
+    theirs, however dense or loose it is itself. A cluster that holds a good part of a class is that class.
     """
-    from sklearn.cluster import HDBSCAN
-
-    points, rows = evidence.neighbours.features[evidence.native], evidence.representatives[evidence.native]
+    rows, points = evidence.representatives, evidence.neighbours.features
     m = len(rows)
-    if m < 100 or m > 50_000:
+    if m < 100:
         return []
-    found = HDBSCAN(min_cluster_size=5, min_samples=3, cluster_selection_method="leaf", copy=True).fit_predict(
-        points[:, :32]
-    )
+    native = evidence.native
     labels = evidence.images.labels[rows]
-    sizes = Counter(labels.tolist())
+    sizes = Counter(labels[native].tolist())
     out = []
-    for cluster in range(found.max(initial=-1) + 1):
-        inside = found == cluster
-        if inside.sum() > 0.1 * m or _holds_a_class(labels[inside], sizes):
+    for inside in _mutual_clusters(evidence.neighbours.indices[:, :_MUTUAL], native):
+        if not _FEW_LOOKALIKES <= len(inside) <= 0.1 * m or _holds_a_class(labels[inside], sizes):
             continue
-        outside = points[~inside]
-        gaps = np.sqrt(
-            np.maximum(
-                (points[inside] ** 2).sum(1)[:, None] + (outside**2).sum(1)[None] - 2 * points[inside] @ outside.T,
-                0,
-            )
-        )
-        gaps.partition(_NEAREST, axis=1)
+        outside = native.copy()
+        outside[inside] = False
+        some = inside[:200]  # of a large cluster these tell
+        squares = (points[some] ** 2).sum(1)[:, None] + (points[outside] ** 2).sum(1)[None]
+        gaps = np.sqrt(np.maximum(squares - 2 * points[some] @ points[outside].T, 0))
+        gaps.partition(min(_NEAREST, gaps.shape[1] - 1), axis=1)
         z = float(np.median(far.of(gaps[:, :_NEAREST].mean(axis=1))))
         if z >= _FAR:
-            members = np.flatnonzero(np.isin(evidence.copies.kept, rows[inside]))
-            out.append((members, z))
+            out.append((np.flatnonzero(np.isin(evidence.position, inside)), z))
     return out
 
 
+def _mutual_clusters(near: np.ndarray, members: np.ndarray) -> list[np.ndarray]:
+    """Positions of each connected component of the graph that joins `members` which are each other's neighbours."""
+    m, k = near.shape
+    a, b = np.repeat(np.arange(m), k), near.ravel()
+    joined = members[a] & members[b]
+    graph = coo_array((np.ones(joined.sum(), np.int32), (a[joined], b[joined])), shape=(m, m)).tocsr()
+    _, component = connected_components(graph.multiply(graph.T), directed=False)
+    order = np.argsort(component, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(component[order])) + 1)
+
+
 def _holds_a_class(labels: np.ndarray, sizes: Counter[int]) -> bool:
-    """Whether a fifth or more of some class is among `labels`."""
-    return any(count >= 0.2 * sizes[label] for label, count in Counter(labels.tolist()).items() if label != UNLABELLED)
+    """Whether most of `labels` are of classes of which a fifth or more is among them."""
+    held = [count for label, count in Counter(labels.tolist()).items() if count >= 0.2 * sizes[label] and label >= 0]
+    return sum(held) >= 0.5 * len(labels)
 
 
 def _sentence(evidence: Evidence, rows: np.ndarray, z: float, copied: bool) -> str:

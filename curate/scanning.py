@@ -22,7 +22,7 @@ from .engine import cores, small_algebra
 from .evidence import Evidence, Measured, measure
 from .findings import DROP, KEEP, NO_GROUP, REVIEW, SEVERITY, Finding, Judgement, Story, findings_table
 from .imageset import UNLABELLED, ImageSet
-from .labels import fit_probe, folds_of, probe_labels
+from .labels import fit_probe, folds_of, probe_labels, recognised
 from .manifest import write_manifest
 from .mapping import compiled, lay_out
 from .outliers import foreign_copies
@@ -116,7 +116,7 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
         for name, check in CHECKS.items():
             judgements[name] = check(evidence)
             advance(len(judgements))
-        judgements["outlier_group"] = _unexplained(judgements, config)
+        judgements["outlier_group"] = _unexplained(evidence, judgements, config)
         judgements["colour_cast"] = _numbered_on(judgements)
         findings = _findings(evidence, judgements, config)
         verdict = _verdict(len(images), findings)
@@ -203,21 +203,26 @@ def _numbered_on(judgements: Mapping[str, Judgement]) -> Judgement:
     return replace(casts, group=group, stories=tuple(replace(s, group=s.group + first) for s in casts.stories))
 
 
-_EXPLAINS = ("blurred", "dark", "light", "low_information", "grayscale", "colour_cast")
+# What spoils a picture explains why it lies far out; another look does so only where the subject is known still.
+_SPOILS = ("blurred", "dark")
+_CHANGES = ("colour_cast", "grayscale", "light", "low_information")
 
 
-def _unexplained(judgements: Mapping[str, Judgement], config: ScanConfig) -> Judgement:
-    """The outlier groups but for those whose members another check explains: ten blurred cells are no strangers."""
+def _unexplained(evidence: Evidence, judgements: Mapping[str, Judgement], config: ScanConfig) -> Judgement:
+    """The outlier groups but for those that another check explains: ten blurred cells are no strangers."""
     strangers = judgements["outlier_group"]
     if strangers.group is None or strangers.certain is None:
         return strangers
-    explained = np.zeros(len(strangers.score), bool)
-    for name in _EXPLAINS:
-        explained |= judgements[name].score >= config.thresholds.get(name, THRESHOLD)
+    spoilt, changed = (
+        np.any([judgements[name].score >= config.thresholds.get(name, THRESHOLD) for name in names], axis=0)
+        for names in (_SPOILS, _CHANGES)
+    )
     score, stories = strangers.score.copy(), []
     for story in strangers.stories:
-        rows = list(story.rows)
-        if not strangers.certain[rows].any() and explained[rows].mean() >= 0.7:
+        rows = np.array(story.rows)
+        looks_other = changed[rows].mean() >= 0.7
+        explained = recognised(evidence, rows) if looks_other else spoilt[rows].mean() >= 0.7
+        if explained and not strangers.certain[rows].any():
             score[rows] = np.minimum(score[rows], 0.98 * config.thresholds.get("outlier_group", THRESHOLD))
         else:
             stories.append(story)

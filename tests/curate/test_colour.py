@@ -167,7 +167,7 @@ def test_too_few_pictures_say_nothing_about_their_usual_colour(cells, evidence_o
 
 def test_copies_share_the_cast_of_the_one_that_stands_for_them(cells, evidence_of):
     images = cells[0][:40].copy()
-    images[[5, 6, 7, 20]] = FAULTS["strong_blue_cast"](images[5], np.random.default_rng(0))
+    images[[5, 20]] = FAULTS["strong_blue_cast"](images[5], np.random.default_rng(0))
     judgement = colour_cast(evidence_of(images))
-    assert flagged(judgement) == [5, 6, 7, 20]
-    assert len(set(judgement.score[[5, 6, 7, 20]].tolist())) == 1
+    assert flagged(judgement) == [5, 20]
+    assert judgement.score[5] == judgement.score[20]

@@ -157,12 +157,14 @@ def test_close_hashes_are_those_that_comparing_every_pair_finds(n, seed, radius)
     assert (found == np.argwhere(distances(hashes) <= radius)).all()
 
 
-def test_pairs_are_found_across_blocks_of_rows():
+# Within three bits pairs are looked up by bands, within more all are compared.
+@pytest.mark.parametrize("radius", [3, 4])
+def test_pairs_are_found_across_blocks_of_rows(radius):
     hashes = np.random.default_rng(0).integers(0, 2**64, 700, np.uint64)
     hashes[[3, 650]] = hashes[300]
     hashes[3] ^= np.uint64(0b101)
     hashes[650] = dihedral_hashes(hashes[300, None])[0, 6] ^ np.uint64(1 << 40)
-    assert close_hashes(hashes, 4, ENOUGH).tolist() == [[3, 300], [3, 650], [300, 650]]
+    assert close_hashes(hashes, radius, ENOUGH).tolist() == [[3, 300], [3, 650], [300, 650]]
 
 
 @pytest.mark.parametrize("n", [0, 1])
@@ -180,11 +182,11 @@ def test_a_row_near_one_of_several_equal_ones_is_linked_to_them():
 
 
 @settings(deadline=None, max_examples=25)
-@given(seed=st.integers(0, 2**32), at_most=st.integers(0, 60))
-def test_too_many_pairs_shrink_the_radius_and_nothing_else(seed, at_most):
+@given(seed=st.integers(0, 2**32), at_most=st.integers(0, 60), largest=st.sampled_from([3, 20]))
+def test_too_many_pairs_shrink_the_radius_and_nothing_else(seed, at_most, largest):
     hashes = near_hashes(40, seed)
-    found = close_hashes(hashes, 20, at_most).tolist()
+    found = close_hashes(hashes, largest, at_most).tolist()
     assert len(found) <= at_most
     # What is left is all pairs within some smaller radius, and one bit more would have been too many.
-    exact = [np.argwhere(distances(hashes) <= radius).tolist() for radius in range(-1, 21)]
+    exact = [np.argwhere(distances(hashes) <= radius).tolist() for radius in range(-1, largest + 1)]
     assert found == [pairs for pairs in exact if len(pairs) <= at_most][-1]
