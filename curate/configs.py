@@ -50,6 +50,8 @@ class ScanConfig:
         both = set(self.drop) & set(self.review)
         if both:
             raise DataError(f"{', '.join(sorted(both))} is given to both --drop and --review; choose one.")
+        if self.seed < 0:
+            raise DataError(f"seed is {self.seed}; needed is a whole number from 0.")
         if self.workers < 0:
             raise DataError(f"workers is {self.workers}; 0 means one per core.")
         if self.map not in MAP_NAMES:

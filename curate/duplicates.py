@@ -42,6 +42,7 @@ class Copies:
     group      int64 (N,), -1 none
     kept       int64 (N,): the row that is kept of each row's group, itself where it is in none
     distance   float32 (N,): from the best copy of the group
+    rank       int64 (N,): of all rows by quality, the best 0
     threshold  agreement that a near copy had to reach
     """
 
@@ -50,6 +51,7 @@ class Copies:
     group: np.ndarray
     kept: np.ndarray
     distance: np.ndarray
+    rank: np.ndarray
     threshold: float
 
     def members(self, group: int) -> np.ndarray:
@@ -146,12 +148,15 @@ def find_copies(
     verify(_without(_mutual_pairs(neighbours), verified), _by_warp)
     verified = _standing_out(verified, neighbours, prints, workers)
 
-    group, kept, distance = _grouped(first, verified, quality, partial(_recheck, prints=prints, threshold=threshold))
+    # Best first: each column of quality from high to low, then the first row.
+    rank = np.empty(n, np.int64)
+    rank[np.lexsort((np.arange(n), *(-quality[:, c] for c in reversed(range(quality.shape[1])))))] = np.arange(n)
+    group, kept, distance = _grouped(first, verified, rank, partial(_recheck, prints=prints, threshold=threshold))
     pairs: list[tuple[int, int, str, float]] = [
         (int(first[r]), r, "exact", 0.0) for r in range(n) if first[r] not in (r, -1)
     ]
     pairs += [(a, b, kind, float(d)) for (a, b), (kind, d) in verified.items()]
-    return Copies(sorted(pairs), first, group, kept, distance.astype(np.float32), threshold)
+    return Copies(sorted(pairs), first, group, kept, distance.astype(np.float32), rank, threshold)
 
 
 def _detail(thumbnail: np.ndarray) -> np.ndarray:
@@ -344,7 +349,7 @@ def _recheck(a: int, b: int, prints: Fingerprints, threshold: float) -> float | 
 def _grouped(
     first: np.ndarray,
     verified: dict[tuple[int, int], tuple[str, float]],
-    quality: np.ndarray,
+    rank: np.ndarray,
     recheck: Callable[[int, int], float | None],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(group, kept, distance from the kept), each (N,), from equal rows and verified pairs."""
@@ -356,9 +361,6 @@ def _grouped(
         return group, kept, distance
     a, b = np.array(links).T
     _, component = connected_components(coo_array((np.ones(len(a)), (a, b)), shape=(n, n)), directed=False)
-    # Best first: each column of quality from high to low, then the first row.
-    rank = np.empty(n, np.int64)
-    rank[np.lexsort((own, *(-quality[:, c] for c in reversed(range(quality.shape[1])))))] = own
     order = np.lexsort((own, component))
     number = 0
     for members in np.split(order, np.flatnonzero(np.diff(component[order])) + 1):

@@ -94,7 +94,7 @@ class Evidence:
 
     def spread(self, values: np.ndarray, fill: float = 0.0) -> np.ndarray:
         """Values of the representatives (M,), given to every row that they stand for; `fill` where unreadable."""
-        out = np.append(values, fill)
+        out = np.append(values, np.asarray(fill, values.dtype))
         return np.asarray(out[self.position])  # -1 takes the last, which is the fill
 
 
@@ -139,12 +139,14 @@ def measure(
     for block in chunks(n, BLOCK):
         new: list[int] = []
         views: list[np.ndarray] = []
+        looked = 0
         pieces = [block[piece.start : piece.stop] for piece in chunks(len(block), CHUNK)]
         for rows, pictures, failed in threaded(look, pieces, lookers):
             new += rows
             views += pictures
             unreadable |= failed
-            progress(min(block.stop, new[-1] + 1 if new else 0) // 2 + block.start // 2)
+            looked += len(pieces[0])
+            progress(block.start + min(looked, len(block)) // 2)  # half of the work: the other is embedding
         tasks = [(new[piece.start : piece.stop], views[piece.start : piece.stop]) for piece in chunks(len(new), CHUNK)]
         for _ in threaded(embed, tasks, workers):
             pass

@@ -90,7 +90,10 @@ class ImageSet:
                 raise DataError(f"{n:,} images but {len(values):,} {name}; each image needs one.")
         if len(set(self.ids)) != n:
             raise DataError("ids are not unique; each image needs an id of its own.")
-        labels = np.asarray(self.labels, dtype=np.int64).view()
+        given = np.asarray(self.labels)
+        if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+            raise DataError(f"labels are {given.dtype} of shape {given.shape}; needed is one whole number an image.")
+        labels = given.astype(np.int64).view()
         if n and (labels.min() < UNLABELLED or labels.max() >= len(self.classes)):
             raise DataError(
                 f"labels run from {labels.min()} to {labels.max()}, but there are {len(self.classes)} classes."

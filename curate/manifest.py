@@ -63,6 +63,8 @@ def read_manifest(folder: Path, stage: str) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{path} is not valid JSON ({error}). Run `curate {stage}` again.") from None
+    if not isinstance(document, dict):
+        raise DataError(f"{path} is no manifest. Run `curate {stage}` again.")
     if document.get("format") != FORMAT or document.get("stage") != stage:
         raise DataError(
             f"{path} is of stage {document.get('stage')!r}, format {document.get('format')!r}; "

@@ -17,9 +17,9 @@ from .scores import centre_and_scale, exceedance
 
 # Robust standard deviations of the log distance. One in a thousand clean pictures of five real sets lies beyond 3.
 _FAR = 3.5
-# Many copies of one picture are evidence of their own: they need not lie as far out.
+# Many copies of one picture are evidence of their own: they need not lie as far out. A few are not.
 _FAR_COPIES = 2.0
-_FEW = 3  # copies that make a group rather than an accident
+_FEW, _MANY = 3, 10
 _NEAREST = 20
 _MUTUAL = 10  # neighbours among whom mutual ones are looked for
 _FEW_LOOKALIKES = 5
@@ -65,8 +65,8 @@ def outlier_group(evidence: Evidence) -> Judgement:
         sentences[number] = sentence
         stories.append(Story("outlier_group", number, tuple(rows.tolist()), sentence, len(rows) / n))
 
-    for number, rows, z in _far_copies(evidence, far):
-        tell(rows, number, z, _FAR_COPIES, True, _sentence(evidence, rows, z, copied=True))
+    for number, rows, z, sure in _far_copies(evidence, far):
+        tell(rows, number, z, _FAR_COPIES, sure, _sentence(evidence, rows, z, copied=True))
     number = int(evidence.copies.group.max(initial=-1)) + 1
     for rows, z in _far_clusters(evidence, far):
         tell(rows, number, z, _FAR, False, _sentence(evidence, rows, z, copied=False))
@@ -99,23 +99,25 @@ def outlier(evidence: Evidence) -> Judgement:
 
 
 def foreign_copies(evidence: Evidence) -> np.ndarray:
-    """bool (N,): rows of many copies of one picture that is far from every class."""
+    """bool (N,): rows of copies of one picture that certainly belongs to no class: many, or under several labels."""
     foreign = np.zeros(len(evidence), bool)
     if len(evidence.representatives) >= 20:
-        for _, rows, _ in _far_copies(evidence, distances(evidence)):
-            foreign[rows] = True
+        for _, rows, _, certain in _far_copies(evidence, distances(evidence)):
+            foreign[rows] = certain
     return foreign
 
 
-def _far_copies(evidence: Evidence, far: Distances) -> list[tuple[int, np.ndarray, float]]:
-    """(group, rows, z) of groups of copies that lie far out."""
+def _far_copies(evidence: Evidence, far: Distances) -> list[tuple[int, np.ndarray, float, bool]]:
+    """(group, rows, z, certain) of groups of copies that lie far out."""
     copies = evidence.copies
     found = []
     for number in np.flatnonzero(np.bincount(copies.group[copies.group != NO_GROUP], minlength=1) >= _FEW).tolist():
         rows = copies.members(number)
         z = float(far.z[evidence.position[rows[0]]])
-        if z >= _FAR_COPIES:
-            found.append((number, rows, z))
+        if z >= (_FAR_COPIES if len(rows) >= _MANY else _FAR):
+            labels = evidence.images.labels[rows]
+            certain = len(rows) >= _MANY or len(np.unique(labels[labels != UNLABELLED])) > 1
+            found.append((number, rows, z, certain))
     return found
 
 

@@ -76,7 +76,9 @@ def _opinion(evidence: Evidence, rows: np.ndarray) -> dict[int, float]:
     if not len(at):
         return {}
     mean = probe.probabilities[at].mean(axis=0)
-    return {int(c): float(mean[np.searchsorted(probe.classes, c)]) for c in np.unique(evidence.images.labels[rows])}
+    # A class that the probe never learnt is neither accepted nor rejected.
+    named = np.intersect1d(evidence.images.labels[rows], probe.classes)
+    return {int(c): float(mean[np.searchsorted(probe.classes, c)]) for c in named}
 
 
 @CHECKS.add
@@ -144,6 +146,8 @@ def _kept_because(evidence: Evidence, likeness: str) -> Callable[[int], str]:
         splits = evidence.images.splits
         if splits is not None and splits[row] != splits[kept]:
             reason = f"it is in {splits[kept]}"
+        elif copies.rank[kept] > copies.rank[copies.members(int(copies.group[row]))].min():
+            reason = "its label is the likelier"
         return f"{likeness} {evidence.images.ids[kept]}, which is kept because {reason}"
 
     return because
@@ -170,7 +174,7 @@ def settled(evidence: Evidence) -> Copies:
         label = max(opinion, key=lambda c: opinion[c], default=UNLABELLED)
         if label != labels[kept[rows[0]]] and opinion.get(int(label), 0) > _ACCEPTED:
             of_label = rows[labels[rows] == label]
-            best = of_label[np.argmin(copies.distance[of_label])]
+            best = of_label[np.argmin(copies.rank[of_label])]
             # The way from the new kept copy is about that to it; exactly so for a copy of its very pixels.
             distance[rows] = np.where(copies.first[rows] == copies.first[best], 0, copies.distance[best])
             kept[rows] = best

@@ -233,17 +233,19 @@ def _findings(evidence: Evidence, judgements: Mapping[str, Judgement], config: S
     """One row per suspicion, in order of severity, then of score."""
     images = evidence.images
     found: list[Finding] = []
+    strangers = judgements["outlier_group"].score >= config.thresholds.get("outlier_group", THRESHOLD)
     for name in SEVERITY:
         judgement = judgements[name]
         flagged = judgement.score >= config.thresholds.get(name, THRESHOLD)
         if name not in ("outlier_group", "unreadable"):
-            flagged &= ~evidence.foreign  # a picture that does not belong is told once
+            flagged &= ~(evidence.foreign & strangers)  # a picture that does not belong is told once
         group = judgement.group if judgement.group is not None else np.full(len(images), NO_GROUP)
-        for row in sorted(np.flatnonzero(flagged).tolist(), key=lambda r: (-judgement.score[r], r)):
+        scores = np.round(judgement.score.astype(np.float64), 4)
+        for row in sorted(np.flatnonzero(flagged).tolist(), key=lambda r: (-scores[r], r)):
             certain = judgement.certain is not None and bool(judgement.certain[row])
             action = DROP if name in config.drop or (certain and name not in config.review) else REVIEW
-            score = round(float(judgement.score[row]), 4)
-            found.append(Finding(row, images.ids[row], name, score, int(group[row]), action, judgement.because(row)))
+            because = judgement.because(row)
+            found.append(Finding(row, images.ids[row], name, float(scores[row]), int(group[row]), action, because))
         if name == "shortcut":
             found += [
                 Finding(-1, "", name, round(min(1.0, 4 * s.weight), 4), NO_GROUP, REVIEW, s.sentence)

@@ -8,15 +8,17 @@ from .evidence import Evidence
 from .findings import Judgement, Story
 from .imageset import UNLABELLED
 from .registry import CHECKS
+from .scores import THRESHOLD
 
-# Share of the way from chance to certainty that one property must take a shallow tree, out of fold.
-_TELLING = 0.5
 _SMALLEST_SET = 60
 
 
 @CHECKS.add
 def shortcut(evidence: Evidence) -> Judgement:
-    """A measured property (brightness, size, border colour, file type) that predicts the label by itself."""
+    """A measured property (brightness, size, border colour, file type) that predicts the label by itself.
+
+    Scored by the share of the way from chance to certainty that it takes a shallow tree, out of fold.
+    """
     n = len(evidence)
     rows = evidence.representatives
     labels = evidence.images.labels
@@ -34,7 +36,7 @@ def shortcut(evidence: Evidence) -> Judgement:
         if len(np.unique(values, axis=0)) < 2:
             continue
         strength = _strength(values, labels[rows], fold)
-        if strength >= _TELLING:
+        if strength >= evidence.thresholds.get("shortcut", THRESHOLD):
             sentence = (
                 f"{name} alone predicts the label, {strength:.0%} of the way from chance to certainty: "
                 "a model may learn that instead of the subject"
@@ -63,7 +65,7 @@ def _strength(values: np.ndarray, labels: np.ndarray, fold: np.ndarray) -> float
     from sklearn.tree import DecisionTreeClassifier
 
     predicted = np.empty_like(labels)
-    for i in range(fold.max() + 1):
+    for i in np.unique(fold).tolist():
         tree = DecisionTreeClassifier(max_leaf_nodes=16, min_samples_leaf=5, class_weight="balanced", random_state=0)
         predicted[fold == i] = tree.fit(values[fold != i], labels[fold != i]).predict(values[fold == i])
     recalls = [np.mean(predicted[labels == c] == c) for c in np.unique(labels)]

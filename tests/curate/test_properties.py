@@ -34,7 +34,7 @@ def test_a_solid_picture_is_its_colour_and_holds_nothing():
     assert (found["width"], found["height"]) == (32, 24)
     assert found["brightness"] == found["dark_end"] == found["bright_end"] == pytest.approx(grey, abs=0.5 / 255)
     assert found["contrast"] == found["entropy"] == 0
-    assert found["detail"] == pytest.approx(np.log2(0.02), abs=0.01)
+    assert found["detail"] == pytest.approx(np.log2(0.02 / 0.5), abs=0.01)
     lightness, a, b = lab(200, 100, 50)
     assert found["chroma"] == pytest.approx(np.hypot(a, b), rel=0.01)
     assert [found[f"border_{axis}"] for axis in "lab"] == pytest.approx([lightness, a, b], abs=0.1)

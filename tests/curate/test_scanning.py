@@ -1,0 +1,810 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import curate.scanning
+from curate.checks import CHECKS
+from curate.configs import ScanConfig
+from curate.errors import DataError, OutputError, UnknownName
+from curate.findings import SEVERITY, Judgement
+from curate.imageset import ImageSet, Picture, Source, Unreadable
+from curate.manifest import file_digest, read_manifest
+from curate.planting import Cast, PlantConfig, plant, strange_pictures
+from curate.reading import read
+from curate.scanning import Scan, scan
+
+FAULTS = PlantConfig(
+    intruder=(0.08,), exact=0.02, near=0.05, conflict=0.03, label=0.03,
+    blur=0.02, dark=0.02, light=0.02, grey=0.02, solid=0.02, casts=(Cast("blue", "strong", 0.03),),
+)  # fmt: skip
+FIRST_COLUMNS = ["row", "id", "label", "label_name", "split", "digest", "group", "verdict", "x", "y"]
+TABLES = ("images.parquet", "findings.parquet", "pairs.parquet", "embeddings.npy")
+QUICK = ScanConfig(artifacts=None, backbone="builtin", map="none")
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def saved(folder: Path, **arrays) -> Path:
+    np.savez(folder / "data.npz", **arrays)
+    return folder / "data.npz"
+
+
+def quick(source, **options) -> Scan:
+    return scan(source, replace(QUICK, **options))
+
+
+def rows_of(found: Scan, check: str) -> list[int]:
+    return sorted(found.findings.loc[found.findings["check"] == check, "row"].tolist())
+
+
+class Album:
+    """Pictures held in a list; None cannot be read."""
+
+    def __init__(self, pictures):
+        self.pictures = pictures
+
+    def __len__(self):
+        return len(self.pictures)
+
+    def __getitem__(self, row):
+        if self.pictures[row] is None:
+            raise Unreadable("is empty (0 bytes)")
+        return Picture(self.pictures[row], self.pictures[row], "PNG")
+
+
+def album(pictures, labels=None, splits=None, classes=("a", "b", "c", "d")) -> ImageSet:
+    n = len(pictures)
+    labels = np.full(n, -1) if labels is None else np.asarray(labels)
+    ids = tuple(f"{row}.png" for row in range(n))
+    return ImageSet(Album(pictures), labels, ids, classes, Source("files", Path("album"), Path("album")), splits)
+
+
+@pytest.fixture(scope="module")
+def planted(cells):
+    """The cells with every kind of fault among them, and the truth."""
+    return plant(*cells, FAULTS)
+
+
+@pytest.fixture(scope="module")
+def data(planted, tmp_path_factory) -> Path:
+    """The same as an archive."""
+    path = tmp_path_factory.mktemp("planted") / "data.npz"
+    names = np.array(["lobed", "round", "kidney", "granular"])
+    np.savez(path, images=planted.images, labels=planted.labels, class_names=names, magnification=np.array(63))
+    return path
+
+
+@pytest.fixture(scope="module")
+def found(data, tmp_path_factory) -> Scan:
+    """What a scan of it finds."""
+    return quick(data, artifacts=str(tmp_path_factory.mktemp("artifacts")), map="pca")
+
+
+@pytest.fixture(scope="module")
+def home(found) -> Path:
+    """Where that is written."""
+    return Path(found.config.artifacts)
+
+
+@pytest.fixture
+def small(tmp_path, cells) -> Path:
+    """An archive of twelve cells, two copies and a solid picture."""
+    solid = np.full((1, 96, 96, 3), 7, np.uint8)
+    images = np.concatenate([cells[0][:12], cells[0][3:4], cells[0][5:6, :, ::-1], solid])
+    return saved(tmp_path, images=images, labels=np.append(cells[1][:12], [*cells[1][[3, 5]], 0]))
+
+
+def planted_rows(planted, *kinds: str) -> list[int]:
+    return [entry["row"] for entry in planted.truth["planted"] if entry["kind"] in kinds]
+
+
+# The contract of every check, on sets of every kind
+
+
+def kinds_of_evidence(planted, cells) -> dict[str, ImageSet]:
+    images, labels = cells
+    n = len(planted.images)
+    torn = [None if row % 40 == 7 else picture for row, picture in enumerate(planted.images)]
+    splits = tuple(("train", "train", "val", "test")[row % 4] for row in range(n))
+    return {
+        "every fault": album(torn, planted.labels, splits),
+        "no labels": album(list(planted.images)),
+        "one class": album(list(images[:40]), np.zeros(40, int)),
+        "four pictures": album(list(images[:4]), labels[:4]),
+        "one picture": album(list(images[:1]), labels[:1]),
+        "all the same": album([images[0]] * 30, np.arange(30) % 4, splits[:30]),
+        "nothing readable": album([None] * 12, np.arange(12) % 4, splits[:12]),
+        "grey": album([np.repeat(image[..., :1], 3, axis=2) for image in images[:40]], labels[:40]),
+        "solid": album([np.full((8, 8, 3), (v, 255 - v, 90), np.uint8) for v in range(40)], np.arange(40) % 4),
+    }
+
+
+KINDS = (
+    "every fault", "no labels", "one class", "four pictures", "one picture", "all the same", "nothing readable",
+    "grey", "solid",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def evidence_for(planted, cells, evidence_of):
+    """The evidence of each of KINDS, made when it is first asked for."""
+    sets, made = kinds_of_evidence(planted, cells), {}
+
+    def evidence(kind: str):
+        if kind not in made:
+            made[kind] = evidence_of(sets[kind])
+        return made[kind]
+
+    return evidence
+
+
+def arrays_in(thing, seen: set[int] | None = None) -> list[np.ndarray]:
+    """Every array that an evidence holds, however deep."""
+    seen = set() if seen is None else seen
+    if isinstance(thing, np.ndarray):
+        return [thing]
+    if isinstance(thing, str | int | float | Path) or thing is None or id(thing) in seen:
+        return []
+    seen.add(id(thing))
+    if isinstance(thing, dict):
+        return [array for value in thing.values() for array in arrays_in(value, seen)]
+    if isinstance(thing, list | tuple):
+        return [array for value in thing for array in arrays_in(value, seen)]
+    return [array for value in vars(thing).values() for array in arrays_in(value, seen)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", CHECKS)
+def test_every_check_keeps_its_contract_on_every_kind_of_set(evidence_for, name, kind):
+    evidence = evidence_for(kind)
+    n = len(evidence)
+    before = [array.copy() for array in arrays_in(evidence)]
+    assert len(before) > 20
+    judgement = CHECKS[name](evidence)
+    for array, copy in zip(arrays_in(evidence), before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+    assert isinstance(judgement, Judgement)
+    assert judgement.score.dtype == np.float32
+    assert judgement.score.shape == (n,)
+    assert np.isfinite(judgement.score).all()
+    assert ((judgement.score >= 0) & (judgement.score <= 1)).all()
+    # A threshold may be set as low as one likes, so that every row with a score needs its sentence.
+    for row in np.flatnonzero(judgement.score).tolist():
+        sentence = judgement.because(row)
+        assert sentence.strip() == sentence != ""
+        assert "\n" not in sentence
+        assert "nan" not in sentence.lower().split()
+    if judgement.group is not None:
+        assert judgement.group.shape == (n,)
+        assert judgement.group.dtype.kind == "i"
+        assert judgement.group.min() >= -1
+    if judgement.certain is not None:
+        assert judgement.certain.shape == (n,)
+        assert judgement.certain.dtype == bool
+    for story in judgement.stories:
+        assert story.check == name
+        assert story.weight > 0
+        assert story.sentence
+        assert (judgement.score[list(story.rows)] >= 0.5).all()
+        assert json.loads(json.dumps(asdict(story)))["rows"] == list(story.rows)
+    if judgement.note:
+        assert not judgement.score.any()
+    if name != "unreadable":
+        assert not judgement.score[list(evidence.measured.unreadable)].any()
+
+    again = CHECKS[name](evidence)
+    np.testing.assert_array_equal(judgement.score, again.score)
+    assert judgement.stories == again.stories
+    assert judgement.note == again.note
+
+
+# What is found of what was planted
+
+
+def test_every_intruder_is_dropped(found, planted):
+    rows = planted_rows(planted, "intruder")
+    assert set(rows_of(found, "outlier_group")) >= set(rows)
+    assert (found.table["verdict"][rows] == "drop").all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "check"),
+    [
+        ("cast", "colour_cast"),
+        ("blur", "blurred"),
+        ("dark", "dark"),
+        ("light", "light"),
+        ("grey", "grayscale"),
+        ("solid", "low_information"),
+        ("conflict", "label_conflict"),
+    ],
+)
+def test_every_fault_of_a_kind_is_found_by_its_check(found, planted, kind, check):
+    rows = planted_rows(planted, kind)
+    assert rows
+    assert set(rows) <= set(rows_of(found, check))
+
+
+def test_of_every_planted_copy_and_its_original_one_is_dropped(found, planted):
+    for entry in planted.truth["planted"]:
+        if entry["kind"] == "exact" or (entry["kind"] == "near" and entry["how"] != "crop"):
+            assert sorted(found.table["verdict"][[entry["row"], entry["of"]]])[:2].count("drop") == 1, entry
+
+
+def test_no_clean_cell_is_dropped_but_as_the_copy_of_another(found, planted):
+    originals = {entry["of"] for entry in planted.truth["planted"] if "of" in entry}
+    clean = set(range(len(planted.images))) - {entry["row"] for entry in planted.truth["planted"]} - originals
+    dropped = set(np.flatnonzero(found.table["verdict"] == "drop").tolist())
+    assert not clean & dropped
+
+
+# The tables
+
+
+def test_the_table_of_images_has_exactly_its_columns(found, planted):
+    table = found.table
+    assert table.columns[:10].tolist() == FIRST_COLUMNS
+    assert sorted(table.columns[10:]) == sorted(f"{name}_score" for name in SEVERITY)
+    n = len(planted.images)
+    assert table["row"].tolist() == list(range(n))
+    assert table["id"].tolist() == [str(row) for row in range(n)]
+    assert table["label"].tolist() == planted.labels.tolist()
+    assert set(table["label_name"]) == {"lobed", "round", "kidney", "granular"}
+    assert set(table["verdict"]) == {"keep", "drop", "review"}
+    types = table.dtypes.astype(str).to_dict()
+    assert {types[name] for name in ("row", "label", "group")} == {"int64"}
+    assert {types[name] for name in ("x", "y", *table.columns[10:])} == {"float32"}
+    scores = table[table.columns[10:]].to_numpy()
+    assert ((scores >= 0) & (scores <= 1)).all()
+
+
+def test_findings_come_by_check_then_by_score(found):
+    pairs = zip(found.findings["check"], found.findings["score"], strict=True)
+    keys = [(SEVERITY.index(check), -score) for check, score in pairs]
+    assert keys == sorted(keys)
+    assert found.findings["check"].iloc[0] == "label_conflict"
+    assert not found.findings.duplicated(["row", "check"]).any()
+
+
+def consistent(found: Scan) -> None:
+    """What must hold between the tables of any scan."""
+    n = len(found.images)
+    table, findings = found.table, found.findings
+    assert len(table) == n == len(found.embeddings)
+    assert found.embeddings.dtype == np.float16
+    for finding in findings.to_dict("records"):
+        assert finding["because"].strip()
+        assert finding["action"] in ("drop", "review")
+        if finding["row"] >= 0:
+            assert finding["id"] == found.images.ids[finding["row"]]
+            column = table[f"{finding['check']}_score"]
+            assert finding["score"] == pytest.approx(column[finding["row"]], abs=1e-6)
+    for row in range(n):
+        actions = set(findings.loc[findings["row"] == row, "action"])
+        assert table["verdict"][row] == ("drop" if "drop" in actions else "review" if actions else "keep")
+    assert (table["digest"] == "").tolist() == [row in rows_of(found, "unreadable") for row in range(n)]
+    assert found.balance["images"].sum() == n
+    assert (found.balance[["kept", "dropped", "review"]].sum(axis=1) == found.balance["images"]).all()
+    assert found.pairs.columns.tolist() == ["row_a", "row_b", "kind", "distance"]
+    assert found.pairs["distance"].between(0, 1).all()
+    assert (found.pairs["row_a"] < found.pairs["row_b"]).all()
+    weights = [round(story.weight, 3) for story in found.stories]
+    assert weights == sorted(weights, reverse=True)
+    for story in found.stories:
+        of = findings[findings["check"] == story.check]
+        assert not story.rows or set(story.rows) & set(of["row"])
+    if found.effect:
+        assert 0 <= found.effect.low <= found.effect.after <= found.effect.high <= 1
+        assert 0 <= found.effect.before <= 1
+
+
+def test_tables_verdicts_and_stories_agree_with_each_other(found):
+    consistent(found)
+
+
+def test_the_verdict_of_a_row_is_the_gravest_action_on_it(found):
+    twice = found.findings.groupby("row")["action"].agg(set)
+    assert any(actions == {"drop", "review"} for actions in twice)
+
+
+def test_an_intruder_is_told_once_and_by_no_other_check(found, planted):
+    rows = planted_rows(planted, "intruder")
+    assert set(found.findings.loc[found.findings["row"].isin(rows), "check"]) == {"outlier_group"}
+
+
+def test_groups_of_colour_casts_have_numbers_of_their_own(found):
+    casts = found.findings[(found.findings["check"] == "colour_cast") & (found.findings["group"] >= 0)]
+    others = found.findings[(found.findings["check"] != "colour_cast") & (found.findings["group"] >= 0)]
+    assert len(casts)
+    assert not set(casts["group"]) & set(others["group"])
+
+
+def test_a_story_names_the_group_that_its_findings_are_of(found):
+    told = [story for story in found.stories if story.group >= 0]
+    assert {story.check for story in told} >= {"outlier_group", "colour_cast"}
+    for story in told:
+        of = found.findings[(found.findings["check"] == story.check) & found.findings["row"].isin(story.rows)]
+        assert set(of["group"]) == {story.group}
+
+
+def test_the_effect_of_cleaning_is_measured_on_rows_that_stay(found):
+    assert found.effect is not None
+    assert found.effect.rows == (found.table["verdict"] != "drop").sum()
+    assert found.effect.after > 0.8
+
+
+def test_every_stage_is_timed(found):
+    stages = ["reading", "loading the model", "measuring and embedding", "comparing", "judging", "mapping", "writing"]
+    assert list(found.timings) == stages
+
+
+# Options
+
+
+def test_checks_can_be_dropped_and_reviewed(data, found):
+    changed = quick(data, drop=("label_error", "dark"), review=("outlier_group", "near_duplicate"))
+    actions = changed.findings.groupby("check")["action"].agg(set)
+    assert actions["label_error"] == actions["dark"] == {"drop"}
+    assert actions["outlier_group"] == actions["near_duplicate"] == {"review"}
+    assert (changed.table["verdict"][rows_of(changed, "dark")] == "drop").all()
+    columns = [name for name in found.table.columns if name.endswith("_score")]
+    pd.testing.assert_frame_equal(changed.table[columns], found.table[columns])
+
+
+def test_a_threshold_decides_from_which_score_on_a_check_speaks(data, found):
+    checks = ("label_error", "outlier", "near_duplicate", "blurred")
+    scores = {check: found.table[f"{check}_score"] for check in checks}
+    half_way = {check: float((score[score >= 0.5].min() + score.max()) / 2) for check, score in scores.items()}
+    higher = quick(data, thresholds=half_way)
+    lower = quick(data, thresholds=dict.fromkeys(checks, 0.05))
+    consistent(lower)
+    for check, score in scores.items():
+        assert rows_of(higher, check) == [row for row in rows_of(found, check) if score[row] >= half_way[check]]
+        assert set(rows_of(lower, check)) > set(rows_of(higher, check))
+
+
+def test_a_threshold_counts_for_shortcuts_too(cells):
+    # Of the first class most are small.
+    small = (cells[1] == 0) & (np.arange(160) % 4 > 0)
+    pictures = [image[20:80, 20:80] if cut else image for image, cut in zip(cells[0], small, strict=True)]
+    source = album(pictures, (cells[1] > 0).astype(int))
+    told = quick(source).findings.query("check == 'shortcut'")
+    assert (told["row"] == -1).all()
+    assert set(told["action"]) == {"review"}
+    assert set(told["id"]) == {""}
+    assert told["score"].between(0.5, 0.95).any()
+    stricter = quick(source, thresholds={"shortcut": 0.96}).findings.query("check == 'shortcut'")
+    assert (stricter["score"] >= 0.96).all()
+
+
+def test_copies_of_a_stranger_are_told_as_copies_where_the_group_is_not_told(data, planted):
+    found = quick(data, thresholds={"outlier_group": 1.0})
+    rows = planted_rows(planted, "intruder")
+    assert rows_of(found, "outlier_group") == []
+    assert len(set(rows) & set(rows_of(found, "exact_duplicate"))) == len(rows) - 1
+
+
+def test_strict_leaves_what_awaits_review_out_of_the_clean_set(small, tmp_path):
+    kept = {}
+    for strict in (False, True):
+        folder = tmp_path / str(strict)
+        verdict = quick(small, artifacts=str(folder), strict=strict).table["verdict"].to_numpy()
+        assert set(verdict) == {"keep", "review", "drop"}
+        kept[strict] = np.load(folder / "clean.npz")["rows"]
+        stay = (verdict == "keep") | ((verdict == "review") & (not strict))
+        assert kept[strict].tolist() == np.flatnonzero(stay).tolist()
+    assert 0 < len(kept[True]) < len(kept[False])
+
+
+def test_an_unknown_backbone_map_or_check_is_named(data):
+    with pytest.raises(UnknownName, match="no check named 'drak'"):
+        quick(data, drop=("drak",))
+    with pytest.raises(UnknownName, match="no map named 'umpa'"):
+        quick(data, map="umpa")
+
+
+# What is written
+
+
+def test_a_scan_leaves_its_files_and_nothing_else(home):
+    assert sorted(path.name for path in home.iterdir()) == ["clean.npz", "scan"]
+    expected = [*TABLES, "manifest.json", "report.html"]
+    assert sorted(path.name for path in (home / "scan").iterdir()) == sorted(expected)
+
+
+def test_the_tables_on_disk_are_those_of_the_scan(home, found):
+    pd.testing.assert_frame_equal(pd.read_parquet(home / "scan" / "images.parquet"), found.table)
+    pd.testing.assert_frame_equal(pd.read_parquet(home / "scan" / "findings.parquet"), found.findings)
+    pd.testing.assert_frame_equal(pd.read_parquet(home / "scan" / "pairs.parquet"), found.pairs)
+    np.testing.assert_array_equal(np.load(home / "scan" / "embeddings.npy"), found.embeddings)
+    assert np.isfinite(found.table[["x", "y"]].to_numpy()).all()
+
+
+def test_without_a_map_an_image_has_no_place(small):
+    assert quick(small).table[["x", "y"]].isna().all(axis=None)
+
+
+def test_the_manifest_stands_for_the_files_as_they_are(home, data):
+    manifest = read_manifest(home / "scan", "scan")
+    assert manifest["source"] == str(data.resolve())
+    places = {path.name: path for path in [*(home / "scan").iterdir(), home / "clean.npz"]}
+    assert {of["path"] for of in manifest["outputs"].values()} == {*TABLES, "report.html", "clean.npz"}
+    for of in manifest["outputs"].values():
+        assert of["digest"] == file_digest(places[of["path"]])
+    verdicts = pd.read_parquet(home / "scan" / "images.parquet")["verdict"].value_counts()
+    assert {name: manifest["counts"][name] for name in verdicts.index} == verdicts.to_dict()
+    assert manifest["config"]["backbone"] == "builtin"
+    assert manifest["embedder_digest"] == "builtin-1"
+
+
+def test_the_clean_set_holds_the_kept_rows_and_the_keys_of_the_input(home, planted):
+    verdict = pd.read_parquet(home / "scan" / "images.parquet")["verdict"]
+    rows = np.flatnonzero(verdict != "drop")
+    clean = np.load(home / "clean.npz")
+    assert sorted(clean) == ["class_names", "ids", "images", "labels", "magnification", "rows"]
+    assert (clean["rows"] == rows).all()
+    assert clean["ids"].tolist() == [str(row) for row in rows]
+    assert (clean["images"] == planted.images[rows]).all()
+    assert (clean["labels"] == planted.labels[rows]).all()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_tables_are_equal_to_the_byte_on_any_number_of_workers(home, data, tmp_path, workers):
+    quick(data, artifacts=str(tmp_path), map="pca", workers=workers)
+    for name in TABLES:
+        assert digest(tmp_path / "scan" / name) == digest(home / "scan" / name), name
+    assert digest(tmp_path / "clean.npz") == digest(home / "clean.npz")
+
+
+def test_scanning_again_into_the_same_folder_gives_the_same_bytes(small, tmp_path):
+    artifacts = tmp_path / "artifacts"
+    bytes_of = []
+    for _ in range(2):
+        quick(small, artifacts=str(artifacts))
+        bytes_of.append({name: digest(artifacts / "scan" / name) for name in TABLES})
+    assert bytes_of[0] == bytes_of[1]
+
+
+def test_the_source_is_never_changed(small, tmp_path):
+    before = digest(small), small.stat().st_mtime_ns
+    quick(small, artifacts=str(tmp_path / "artifacts"), drop=SEVERITY)
+    assert (digest(small), small.stat().st_mtime_ns) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["artifacts", "data.npz"]
+
+
+def test_the_clean_set_holds_no_copies_any_more(cells, tmp_path):
+    faults = PlantConfig(
+        intruder=(0.05,), exact=0.05, near=0.08, conflict=0, label=0, casts=(), blur=0, dark=0, light=0, grey=0, solid=0
+    )
+    made = plant(*cells, faults)
+    np.savez(tmp_path / "data.npz", images=made.images, labels=made.labels)
+    first = quick(tmp_path / "data.npz", artifacts=str(tmp_path / "first"))
+    assert rows_of(first, "exact_duplicate")
+    assert rows_of(first, "near_duplicate")
+    second = quick(tmp_path / "first" / "clean.npz", artifacts=str(tmp_path / "second"))
+    for check in ("exact_duplicate", "near_duplicate", "label_conflict", "leak"):
+        assert rows_of(second, check) == []
+    assert len(second.pairs) == 0
+    assert (second.table["verdict"] != "drop").all()
+    # Ids follow the images.
+    clean = np.load(tmp_path / "second" / "clean.npz")
+    assert (clean["images"] == made.images[clean["ids"].astype(int)]).all()
+
+
+def test_the_clean_set_is_not_scanned_into_its_own_place(home):
+    before = digest(home / "clean.npz")
+    with pytest.raises(OutputError, match="no input is overwritten"):
+        quick(home / "clean.npz", artifacts=str(home))
+    assert digest(home / "clean.npz") == before
+
+
+@pytest.mark.parametrize("place", ["file", "file/deeper"])
+def test_where_nothing_can_be_written_it_is_said_before_any_work(data, tmp_path, monkeypatch, place):
+    (tmp_path / "file").write_text("in the way")
+
+    def too_late(*given):
+        raise AssertionError("the work had begun")
+
+    monkeypatch.setattr(curate.scanning, "load_embedder", too_late)
+    with pytest.raises(OutputError, match=r"cannot write .*is a file, not a folder"):
+        quick(data, artifacts=str(tmp_path / place))
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+@pytest.mark.parametrize("broken", ["write_parquet", "write_npy", "write_clean", "write_manifest"])
+def test_a_scan_that_cannot_be_written_leaves_the_one_before_whole(small, tmp_path, monkeypatch, broken):
+    artifacts = tmp_path / "artifacts"
+    quick(small, artifacts=str(artifacts))
+    before = {path.name: digest(path) for path in (artifacts / "scan").iterdir()}
+
+    def full(*given, **known):
+        raise OutputError("the disk is full.")
+
+    monkeypatch.setattr(curate.scanning, broken, full)
+    with pytest.raises(OutputError, match="the disk is full"):
+        quick(small, artifacts=str(artifacts), thresholds={"dark": 0.1})
+    assert {path.name: digest(path) for path in (artifacts / "scan").iterdir()} == before
+    assert sorted(path.name for path in artifacts.iterdir()) == ["clean.npz", "scan"]
+
+
+def test_without_artifacts_nothing_is_written(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    quick(small)
+    assert list(tmp_path.iterdir()) == [small]
+
+
+# Odd sets
+
+
+def test_no_images_are_no_set(tmp_path, cells):
+    with pytest.raises(DataError, match="holds no images"):
+        quick(saved(tmp_path, images=cells[0][:0], labels=cells[1][:0]))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError):
+        quick(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 11, 20, 25])
+def test_a_few_images_are_scanned_and_written(tmp_path, cells, n):
+    path = saved(tmp_path, images=cells[0][:n], labels=cells[1][:n])
+    found = quick(path, artifacts=str(tmp_path / "artifacts"), map="pca")
+    consistent(found)
+    assert (found.table["verdict"] != "drop").all()
+    assert len(np.load(tmp_path / "artifacts" / "clean.npz")["rows"]) == n
+    assert (tmp_path / "artifacts" / "scan" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_a_few_copies_leave_one(tmp_path, cells, n):
+    path = saved(tmp_path, images=cells[0][[0] * n], labels=np.zeros(n, int))
+    found = quick(path, artifacts=str(tmp_path / "artifacts"))
+    consistent(found)
+    assert found.table["verdict"].tolist() == ["keep"] + ["drop"] * (n - 1)
+    assert np.load(tmp_path / "artifacts" / "clean.npz")["rows"].tolist() == [0]
+
+
+LABELLINGS = {
+    "one class": lambda labels: labels * 0,
+    "a class of one image": lambda labels: (np.arange(len(labels)) == 3).astype(int),
+    "a class of two images": lambda labels: (np.arange(len(labels)) < 2).astype(int),
+    "every image a class of its own": lambda labels: np.arange(len(labels)),
+    "half without labels": lambda labels: np.where(np.arange(len(labels)) % 2, labels, -1),
+    "no labels": lambda labels: labels * 0 - 1,
+}
+
+
+@pytest.mark.parametrize("labelling", LABELLINGS)
+def test_labels_of_any_kind_are_scanned(tmp_path, cells, labelling):
+    labels = LABELLINGS[labelling](cells[1][:60])
+    found = quick(saved(tmp_path, images=cells[0][:60], labels=labels))
+    consistent(found)
+    assert (found.table["verdict"] != "drop").all()
+    assert found.table["label"].tolist() == labels.tolist()
+    if labelling not in ("half without labels",):
+        assert rows_of(found, "label_error") == []
+    assert found.findings.query("check != 'label_error' and check != 'outlier'").empty
+
+
+def test_no_labels_at_all_leave_out_what_needs_them_and_say_so(tmp_path, cells):
+    found = quick(saved(tmp_path, images=cells[0][:30]))
+    consistent(found)
+    assert any("label_conflict, label_error, shortcut (no labels)" in note for note in found.notes)
+    assert found.effect is None
+    assert found.balance["name"].tolist() == ["(no label)"]
+
+
+def test_a_conflict_in_a_class_too_small_to_learn_awaits_a_person(tmp_path, cells):
+    images = np.concatenate([cells[0][:60], cells[0][[0, 1]]])
+    labels = np.concatenate([np.minimum(cells[1][:60], 1), [2, 2]])
+    found = quick(saved(tmp_path, images=images, labels=labels))
+    consistent(found)
+    assert rows_of(found, "label_conflict") == [0, 1, 60, 61]
+    assert (found.table["verdict"][[60, 61]] == "review").all()
+
+
+def test_patients_of_one_class_each_are_scanned(tmp_path, cells):
+    labels = np.repeat([0, 1, 2], (28, 4, 28))
+    found = quick(saved(tmp_path, images=cells[0][:60], labels=labels, groups=labels))
+    consistent(found)
+
+
+def test_an_archive_of_one_picture_many_times_keeps_one_of_it(tmp_path, cells):
+    found = quick(saved(tmp_path, images=np.repeat(cells[0][:1], 40, 0), labels=np.zeros(40, int)))
+    consistent(found)
+    assert found.table["verdict"].value_counts().to_dict() == {"drop": 39, "keep": 1}
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (16, 16)])
+def test_tiny_pictures_are_scanned(tmp_path, rng, shape):
+    images = rng.integers(0, 256, (40, *shape, 3), np.uint8)
+    consistent(quick(saved(tmp_path, images=images, labels=np.arange(40) % 3), artifacts=str(tmp_path / "a")))
+
+
+def test_solid_pictures_of_different_colours_are_no_copies(tmp_path, rng):
+    colours = rng.permutation(4096)[:40]
+    images = np.stack(
+        [np.full((20, 30, 3), (c % 16 * 16, c // 16 % 16 * 16, c // 256 * 16), np.uint8) for c in colours]
+    )
+    found = quick(saved(tmp_path, images=images, labels=np.arange(40) % 3))
+    consistent(found)
+    assert len(found.pairs) == 0
+    assert (found.table["verdict"] != "drop").all()
+
+
+def test_a_grey_set_has_neither_casts_nor_grey_pictures(tmp_path, cells):
+    found = quick(saved(tmp_path, images=cells[0][:60].mean(axis=3).astype(np.uint8), labels=cells[1][:60]))
+    consistent(found)
+    assert rows_of(found, "colour_cast") == rows_of(found, "grayscale") == []
+    assert any("colour_cast" in note and "grey" in note for note in found.notes)
+
+
+def test_pixels_that_are_no_numbers_make_a_picture_unreadable_and_nothing_else(tmp_path, cells):
+    images = (cells[0][:40] / 255).astype(np.float32)
+    images[3, 0, 0, 0], images[5], images[6] = np.nan, np.inf, np.nan
+    found = quick(saved(tmp_path, images=images, labels=cells[1][:40]), artifacts=str(tmp_path / "artifacts"))
+    consistent(found)
+    assert rows_of(found, "unreadable") == [3, 5, 6]
+    assert len(found.pairs) == 0
+    assert "not a number" in found.findings.set_index("row").loc[3, "because"]
+    assert np.isfinite(np.load(tmp_path / "artifacts" / "clean.npz")["images"]).all()
+
+
+def test_what_cannot_be_read_is_left_out_even_where_it_need_only_be_reviewed(tmp_path, cells):
+    images = (cells[0][:30] / 255).astype(np.float32)
+    images[4] = np.nan
+    found = quick(saved(tmp_path, images=images), artifacts=str(tmp_path / "artifacts"), review=("unreadable",))
+    assert found.table["verdict"][4] == "review"
+    assert 4 not in np.load(tmp_path / "artifacts" / "clean.npz")["rows"]
+
+
+def test_where_no_picture_can_be_read_each_is_told_and_none_is_a_copy(tmp_path):
+    images = np.full((12, 8, 8), np.nan, np.float32)
+    found = quick(saved(tmp_path, images=images, labels=np.arange(12) % 2))
+    consistent(found)
+    assert rows_of(found, "unreadable") == list(range(12))
+    assert set(found.findings["check"]) == {"unreadable"}
+
+
+def test_copies_between_splits_are_leaks_and_the_held_out_ones_stay(tmp_path, cells):
+    images, labels = cells[0][:60], cells[1][:60, None]
+    path = saved(
+        tmp_path,
+        train_images=np.concatenate([images[:40], images[[40, 41, 50]]]),
+        train_labels=np.concatenate([labels[:40], labels[[40, 41, 50]]]),
+        val_images=images[40:50],
+        val_labels=labels[40:50],
+        test_images=np.concatenate([images[50:], images[42:43]]),
+        test_labels=np.concatenate([labels[50:], labels[42:43]]),
+    )
+    found = quick(path, artifacts=str(tmp_path / "artifacts"))
+    consistent(found)
+    leaked = found.findings[found.findings["check"] == "leak"].sort_values("row")
+    assert leaked["id"].tolist() == ["train/40", "train/41", "train/42", "val/2"]
+    assert set(leaked["action"]) == {"drop"}
+    assert leaked["because"].iloc[0] == "a copy of val/0, which is in val, while this one is in train"
+    assert leaked["because"].iloc[3] == "a copy of test/10, which is in test, while this one is in val"
+    clean = np.load(tmp_path / "artifacts" / "clean.npz")
+    assert [len(clean[f"{split}_images"]) for split in ("train", "val", "test")] == [40, 9, 11]
+
+
+@pytest.fixture
+def folder(tmp_path, cells):
+    """Class folders of pictures of all sizes and formats, five broken files among them."""
+    root = tmp_path / "pictures"
+    for row in range(40):
+        place = root / f"class {cells[1][row]}"
+        place.mkdir(parents=True, exist_ok=True)
+        side = 48 + 3 * (row % 20)
+        name = f"{row:02}.{('png', 'jpg', 'bmp')[row % 3]}"
+        Image.fromarray(cells[0][row]).resize((side, side + row % 5)).save(place / name)
+    (root / "class 0" / "empty.png").write_bytes(b"")
+    (root / "class 0" / "also empty.png").write_bytes(b"")
+    (root / "class 1" / "text.jpg").write_text("not a picture")
+    (root / "class 1" / "same text.jpg").write_text("not a picture")
+    whole = (root / "class 0" / sorted(path.name for path in (root / "class 0").glob("*.png"))[0]).read_bytes()
+    (root / "class 2" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    return root
+
+
+BROKEN = {"empty.png", "also empty.png", "text.jpg", "same text.jpg", "cut.png"}
+
+
+def test_broken_files_are_told_one_by_one_and_are_no_copies_of_each_other(folder, tmp_path):
+    found = quick(folder, artifacts=str(tmp_path / "artifacts"))
+    consistent(found)
+    told = found.findings[found.findings["check"] == "unreadable"]
+    assert {Path(name).name for name in told["id"]} == BROKEN
+    assert set(told["action"]) == {"drop"}
+    assert told["because"].str.contains("empty|text|cut short|damaged").all()
+    rows = told["row"].tolist()
+    assert (found.table["group"][rows] == -1).all()
+    assert not set(rows) & {*found.pairs["row_a"], *found.pairs["row_b"]}
+    assert set(found.findings.loc[found.findings["row"].isin(rows), "check"]) == {"unreadable"}
+
+
+def test_a_folder_stays_as_it_is_and_its_clean_list_can_be_scanned(folder, tmp_path):
+    before = {path: digest(path) for path in folder.rglob("*") if path.is_file()}
+    found = quick(folder, artifacts=str(tmp_path / "artifacts"))
+    assert {path: digest(path) for path in folder.rglob("*") if path.is_file()} == before
+    again = read(tmp_path / "artifacts" / "clean.csv")
+    kept = found.table[found.table["verdict"] != "drop"]
+    assert again.ids == tuple(kept["id"])
+    assert [again.label_name(row) for row in range(len(again))] == kept["label_name"].tolist()
+    second = quick(tmp_path / "artifacts" / "clean.csv")
+    assert rows_of(second, "unreadable") == []
+    assert second.table["digest"].tolist() == kept["digest"].tolist()
+
+
+def test_a_folder_gives_the_same_tables_on_any_number_of_workers(folder, tmp_path):
+    for workers in (1, 4):
+        quick(folder, artifacts=str(tmp_path / str(workers)), workers=workers)
+    for name in TABLES:
+        assert digest(tmp_path / "1" / "scan" / name) == digest(tmp_path / "4" / "scan" / name), name
+
+
+# Manners
+
+
+class Listener:
+    """Writes down what a scan tells of its progress."""
+
+    def __init__(self):
+        self.lines, self.stages = [], {}
+
+    @contextmanager
+    def stage(self, name, total, unit):
+        steps = []
+        yield steps.append
+        self.stages[name] = (total, steps)
+
+    def say(self, line):
+        self.lines.append(line)
+
+
+def test_a_scan_tells_what_it_does_and_every_stage_to_its_end(small, tmp_path):
+    listener = Listener()
+    scan(small, replace(QUICK, artifacts=str(tmp_path / "artifacts")), listener)
+    assert listener.lines[0].startswith("data.npz: 15 images, 96x96 RGB, 4 classes; embedding with ")
+    assert list(listener.stages) == ["measuring and embedding", "comparing", "judging", "mapping", "writing"]
+    for total, steps in listener.stages.values():
+        assert steps == sorted(steps)
+        assert steps[-1] == total
+
+
+def test_the_global_random_state_is_left_alone(cells):
+    np.random.seed(3)  # noqa: NPY002
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    quick(album(list(cells[0][:30]), cells[1][:30]))
+    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
+
+
+def test_a_set_that_is_read_already_is_scanned_as_its_file_is(small):
+    from_file, from_set = quick(small), quick(read(small))
+    pd.testing.assert_frame_equal(from_file.table, from_set.table)
+    pd.testing.assert_frame_equal(from_file.findings, from_set.findings)
+
+
+def test_another_seed_deals_other_folds_but_finds_the_same_copies(data, found):
+    other = quick(data, seed=1)
+    pd.testing.assert_frame_equal(other.pairs, found.pairs)
+    pd.testing.assert_series_equal(other.table["group"], found.table["group"])
+    assert (other.table["label_error_score"] != found.table["label_error_score"]).any()
+
+
+def test_a_strange_picture_alone_awaits_review(cells):
+    images = [*cells[0][:60], strange_pictures(96, 96)[0]]
+    found = quick(album(images, [*cells[1][:60], 0]))
+    assert 60 in rows_of(found, "outlier")
+    assert found.table["verdict"][60] == "review"
