@@ -533,7 +533,7 @@ def _conditions(text: str) -> list[Condition]:
     known = (*SEVERITY, KEEP, DROP, REVIEW)
     conditions = []
     for part in filter(None, (p.strip() for p in text.split(","))):
-        match = re.fullmatch(r"(\w+)\s*(>=|<=|==|>|<)\s*([\d.]+)", part)
+        match = re.fullmatch(r"(\w+)\s*(>=|<=|==|>|<)\s*(\d+(?:\.\d*)?)", part)
         if not match:
             raise DataError(f'--fail-on {part!r} is not a condition; needed is one such as "leak>0" or "drop>=100".')
         if match[1] not in known:

@@ -112,7 +112,7 @@ def measure(
     measured_as: dict[str, int] = {}
 
     def look(rows: range) -> tuple[list[int], list[np.ndarray], dict[int, str]]:
-        new, views, failed = [], [], {}
+        new, pictures, failed = [], [], {}
         for row in rows:
             try:
                 picture = images.images[row]
@@ -122,11 +122,11 @@ def measure(
             digests[row] = name = digest(picture.raw)
             file_types[row] = picture.file_type
             if measured_as.setdefault(name, row) == row:
-                values[row] = properties(picture.pixels)
-                prints.take(row, picture.pixels)
                 new.append(row)
-                views.append(square(picture.pixels, embedder.size))
-        return new, views, failed
+                pictures.append(picture.pixels)
+        values[new] = properties(pictures)
+        prints.take(new, pictures)
+        return new, [square(pixels, embedder.size) for pixels in pictures], failed
 
     def embed(some: tuple[list[int], list[np.ndarray]]) -> None:
         vectors = embedder.embed(np.stack(some[1]))

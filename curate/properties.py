@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 # Pictures are measured at no more than this many pixels a side: enough for each property, and a bound on the time.
 LONGEST_SIDE = 256
+_SMALL = 32  # side at which colours are measured
+# Of a picture, the share that its light is taken from: the background of a slide, the lamp in a photograph.
+_BRIGHTEST = 0.08
 
 PROPERTIES = (
     "width",
@@ -29,42 +34,20 @@ PROPERTIES = (
 )
 
 
-def properties(pixels: np.ndarray) -> np.ndarray:
-    """float32 (len(PROPERTIES),) of one uint8 (H, W, 3) picture, in the order of PROPERTIES."""
-    height, width = pixels.shape[:2]
-    view = bounded(pixels, LONGEST_SIDE)
-    grey = cv2.cvtColor(view, cv2.COLOR_RGB2GRAY)
-    histogram = cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel()
-    share = histogram / grey.size
-    levels = np.arange(256)
-    mean = float(share @ levels)
-    cumulative = np.cumsum(share)
-    seen = share[share > 0]
+def properties(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """float32 (n, len(PROPERTIES)) of n uint8 (H, W, 3) pictures of any size, columns in the order of PROPERTIES.
 
-    small = cv2.resize(view, (32, 32), interpolation=cv2.INTER_AREA)
-    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    red, green, blue = cv2.split(small)
-    spread = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
-    border = np.concatenate([lab[0], lab[-1], lab[1:-1, 0], lab[1:-1, -1]]).mean(axis=0)
-    light = np.median(small[_brightest(lab[..., 0])], axis=0)
-    return np.array(
-        [
-            width,
-            height,
-            mean / 255,
-            np.searchsorted(cumulative, 0.01) / 255,
-            np.searchsorted(cumulative, 0.99) / 255,
-            np.sqrt(max(float(share @ (levels - mean) ** 2), 0.0)) / 255,
-            -float(seen @ np.log2(seen)),
-            _detail(grey),
-            np.hypot(lab[..., 1], lab[..., 2]).mean(),
-            float(spread.mean()) / (mean + 1),
-            *_tint(light),
-            *_tint(small.reshape(-1, 3).mean(axis=0)),
-            *border,
-        ],
-        dtype=np.float32,
-    )
+    Each picture is reduced by itself, and what is left of them measured together: a third of the time.
+    """
+    if not len(pictures):
+        return np.zeros((0, len(PROPERTIES)), np.float32)
+    views = [bounded(picture, LONGEST_SIDE) for picture in pictures]
+    greys = [cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in views]
+    small = np.stack([cv2.resize(view, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA) for view in views])
+    sizes = np.array([picture.shape[1::-1] for picture in pictures])
+    grey = _grey_levels(greys)
+    detail = np.array([_detail(one) for one in greys])
+    return np.column_stack([sizes, grey, detail, _colours(small, grey[:, 0] * 255)]).astype(np.float32)
 
 
 def bounded(pixels: np.ndarray, side: int) -> np.ndarray:
@@ -82,25 +65,57 @@ def square(pixels: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def _brightest(lightness: np.ndarray, share: float = 0.08) -> np.ndarray:
-    """Mask of the brightest part of a picture: the background of a slide, the lamp in a photograph."""
-    rank = int((1 - share) * lightness.size)
-    return lightness >= np.partition(lightness, rank, axis=None)[rank]
+def _grey_levels(greys: Sequence[np.ndarray]) -> np.ndarray:
+    """(n, 5) of brightness, dark_end, bright_end, contrast and entropy, from the histograms."""
+    counts = np.stack([cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel() for grey in greys])
+    share = counts / counts.sum(axis=1, keepdims=True, dtype=np.float64)
+    levels = np.arange(256)
+    mean = share @ levels
+    spread = np.sqrt(np.maximum((share * (levels - mean[:, None]) ** 2).sum(axis=1), 0))
+    cumulative = np.cumsum(share, axis=1)
+    ends = [(cumulative < part - 1e-12).sum(axis=1) for part in (0.01, 0.99)]
+    entropy = -(share * np.log2(np.where(share > 0, share, 1))).sum(axis=1)
+    return np.column_stack([mean / 255, ends[0] / 255, ends[1] / 255, spread / 255, np.abs(entropy)])
 
 
-def _tint(rgb: np.ndarray) -> tuple[float, float]:
-    """CIELAB a* and b* of a colour brought to a luminance of 50 %, so that a dark copy has the tint of its original.
+def _colours(small: np.ndarray, brightness: np.ndarray) -> np.ndarray:
+    """(n, 9) from chroma to border_b, of uint8 (n, S, S, 3) pictures of mean grey level `brightness`."""
+    n = len(small)
+    tall = small.reshape(n * _SMALL, _SMALL, 3)  # one tall picture: converted in one go
+    lab = cv2.cvtColor(tall.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).reshape(n, -1, 3)
+    pixels = small.reshape(n, -1, 3)
+    spread = (pixels.max(axis=2) - pixels.min(axis=2)).mean(axis=1)
+    brightest = np.argpartition(lab[..., 0], -int(_BRIGHTEST * lab.shape[1]), axis=1)
+    brightest = brightest[:, -int(_BRIGHTEST * lab.shape[1]) :]
+    light = np.median(np.take_along_axis(pixels, brightest[..., None], axis=1), axis=1)
+    return np.column_stack(
+        [
+            np.hypot(lab[..., 1], lab[..., 2]).mean(axis=1),
+            spread / (brightness + 1),
+            _tint(light),
+            _tint(pixels.mean(axis=1)),
+            lab[:, _BORDER].mean(axis=1),
+        ]
+    )
 
+
+_BORDER = np.flatnonzero(np.pad(np.zeros((_SMALL - 2, _SMALL - 2), bool), 1, constant_values=True))
+
+
+def _tint(rgb: np.ndarray) -> np.ndarray:
+    """(n, 2): CIELAB a* and b* of colours (n, 3) brought to a luminance of 50 %.
+
+    So a dark copy has the tint of its original.
     NaN below a luminance of 1 %, where the quantisation to 8 bits is all there is.
     """
     linear = (np.asarray(rgb, np.float64) / 255) ** 2.2
-    luminance = float(linear @ (0.2126, 0.7152, 0.0722))
-    if luminance < 0.01:
-        return np.nan, np.nan
+    luminance = linear @ (0.2126, 0.7152, 0.0722)
+    visible = luminance >= 0.01
     # Straight from linear light to XYZ to L*a*b*: the scaled colour may lie outside of what RGB can show.
-    xyz = _XYZ @ (linear * 0.5 / luminance) / _WHITE
+    xyz = (linear * (0.5 / np.where(visible, luminance, 1))[:, None]) @ _XYZ.T / _WHITE
     f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
-    return float(500 * (f[0] - f[1])), float(200 * (f[1] - f[2]))
+    tint = np.stack([500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
+    return np.where(visible[:, None], tint, np.nan)
 
 
 _XYZ = np.array(
@@ -108,7 +123,8 @@ _XYZ = np.array(
 )
 _WHITE = _XYZ.sum(axis=1)  # D65, the white of sRGB
 
-
+# Rounding to 8 bits puts a twelfth of a squared grey level into a picture, most of it into the finest band. Left in, it
+# makes a picture look the sharper the more it is blurred.
 _ROUNDING = 0.08
 
 
@@ -120,8 +136,6 @@ def _detail(grey: np.ndarray) -> float:
     base = grey.astype(np.float32)
     fine = cv2.GaussianBlur(base, (0, 0), 1.0)
     coarse = cv2.GaussianBlur(fine, (0, 0), 3.0)
-    # Rounding to 8 bits puts a twelfth of a squared grey level into a picture, most of it into the finest band. Left
-    # in, it makes a picture look the sharper the more it is blurred.
-    finest = max(float(((base - fine) ** 2).mean()) - _ROUNDING, 0.0)
-    middle = float(((fine - coarse) ** 2).mean())
+    finest = max(cv2.norm(base, fine, cv2.NORM_L2SQR) / grey.size - _ROUNDING, 0.0)
+    middle = cv2.norm(fine, coarse, cv2.NORM_L2SQR) / grey.size
     return float(np.log2((finest + 0.02) / (middle + 0.5)))

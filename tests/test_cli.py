@@ -1,0 +1,418 @@
+import json
+import subprocess
+import sys
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+import cli
+import curate.scanning
+from curate.cleaning import ApplyConfig
+from curate.configs import ScanConfig
+from curate.demo import DemoConfig, clean_cells
+from curate.errors import DataError, OutputError
+from curate.findings import SEVERITY
+from curate.selftesting import SelftestConfig
+from curate.splitting import SplitConfig
+
+ROOT = Path(__file__).parents[1]
+APPS = {"curate": cli.curate_app, "augment": cli.augment_app, "train": cli.train_app}
+COMMANDS = [(app, name) for app in APPS for name in get_command(APPS[app]).commands]
+QUICK = ("--backbone", "builtin", "--map", "none")
+
+
+def run(app: str, *arguments: object):
+    return CliRunner().invoke(APPS[app], [str(argument) for argument in arguments])
+
+
+def options_of(app: str, command: str) -> dict:
+    return {param.name: param for param in get_command(APPS[app]).commands[command].params if param.name != "help"}
+
+
+def said_in_one_line(result, *words: str) -> None:
+    """A user's error: one line on stderr, nothing on stdout, exit status 2."""
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    (line,) = result.stderr.strip().splitlines()
+    for word in words:
+        assert word in line
+    assert "Traceback" not in result.stderr
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Twenty-four cells, the last two of which are copies."""
+    images, labels = clean_cells(DemoConfig(images=22, classes=2))
+    return np.concatenate([images, images[3:4], images[5:6, :, ::-1]]), np.append(labels, labels[[3, 5]])
+
+
+@pytest.fixture
+def data(tmp_path, pictures) -> Path:
+    images, labels = pictures
+    np.savez(tmp_path / "data.npz", images=images, labels=labels, class_names=np.array(["lobed", "round"]))
+    return tmp_path / "data.npz"
+
+
+@pytest.fixture
+def scanned(data, tmp_path):
+    """Where the artifacts of a scan of it are."""
+    result = run("curate", "scan", data, *QUICK, "--artifacts", tmp_path / "artifacts")
+    assert result.exit_code == 0, result.output
+    return tmp_path / "artifacts"
+
+
+# Options and help
+
+
+def test_the_options_of_scan_are_the_fields_of_its_configuration():
+    options = options_of("curate", "scan")
+    names = {"thresholds": "threshold"}
+    mirrored = {names.get(field.name, field.name) for field in fields(ScanConfig)}
+    assert set(options) - mirrored == {"source", "fail_on", "as_json"}
+    assert mirrored <= set(options)
+    for field in fields(ScanConfig):
+        default = options[names.get(field.name, field.name)].default
+        if field.default is MISSING or field.default == ():  # given by repeating the option
+            assert default in (None, ())
+        elif field.default is None:
+            assert default is None
+        else:
+            assert str(default) == str(field.default)
+
+
+@pytest.mark.parametrize(
+    ("command", "config", "beside", "instead"),
+    [
+        ("apply", ApplyConfig, {"artifacts", "keep_id", "drop_id", "why"}, set()),
+        ("split", SplitConfig, {"source"}, {"to": "out"}),
+        ("selftest", SelftestConfig, None, None),
+    ],
+)
+def test_the_options_of_other_commands_are_fields_of_theirs(command, config, beside, instead):
+    options = options_of("curate", command)
+    known = {field.name for field in fields(config)}
+    if beside is None:  # those of the scan that it makes are options of its own
+        known |= {field.name for field in fields(ScanConfig)} | {"threshold", "source", "as_json"}
+        assert set(options) <= known
+    else:
+        renamed = dict(instead)
+        assert {renamed.get(name, name) for name in set(options) - beside} == known
+        for field in fields(config):
+            if field.default not in (MISSING, None, ()) and field.name in options:
+                assert str(options[field.name].default) == str(field.default)
+
+
+@pytest.mark.parametrize(("app", "command"), COMMANDS)
+def test_every_command_explains_itself_and_each_of_its_options(app, command):
+    result = run(app, command, "--help")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    shown = result.stdout.replace("\n", " ")
+    for param in options_of(app, command).values():
+        if param.param_type_name == "option":
+            assert any(option in shown for option in param.opts)
+            assert param.help
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_a_program_without_a_command_shows_its_commands(app):
+    result = run(app)
+    for owner, command in COMMANDS:
+        if owner == app:
+            assert command in result.output
+
+
+def test_every_check_can_be_named_on_the_command_line(data, tmp_path):
+    thresholds = ",".join(f"{name}=0.9" for name in SEVERITY)
+    artifacts = ("--artifacts", tmp_path / "artifacts")
+    result = run("curate", "scan", data, *QUICK, *artifacts, "--threshold", thresholds, "--drop", ",".join(SEVERITY))
+    assert result.exit_code == 0, result.output
+
+
+# What a person does wrong
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere.npz"], ["DataError: nowhere.npz does not exist", "Give an .npz, a folder of images, or a list"]),
+        (["data.npz", "--drop", "drak"], ["UnknownName: no check named 'drak'", "Did you mean 'dark'?"]),
+        (["data.npz", "--review", "leek"], ["Did you mean 'leak'?"]),
+        (["data.npz", "--map", "umpa"], ["UnknownName: no map named 'umpa'", "Did you mean 'umap'?"]),
+        (["data.npz", "--threshold", "drak=0.6"], ["no check named 'drak'"]),
+        (["data.npz", "--threshold", "dark"], ["DataError: --threshold 'dark' is not CHECK=SCORE"]),
+        (["data.npz", "--threshold", "dark=much"], ["--threshold 'dark=much' is not CHECK=SCORE"]),
+        (["data.npz", "--threshold", "dark=2"], ["the threshold of dark is 2.0", "from 0 to 1"]),
+        (["data.npz", "--threshold", "dark=nan"], ["the threshold of dark is nan"]),
+        (["data.npz", "--drop", "dark", "--review", "dark"], ["dark is given to both --drop and --review"]),
+        (["data.npz", "--workers", "-1"], ["workers is -1"]),
+        (["data.npz", "--seed", "-1"], ["seed is -1"]),
+        (["data.npz", "--fail-on", "leak"], ["--fail-on 'leak' is not a condition", '"leak>0"']),
+        (["data.npz", "--fail-on", "leak>many"], ["--fail-on 'leak>many' is not a condition"]),
+        (["data.npz", "--fail-on", "leak>1.2.3"], ["--fail-on 'leak>1.2.3' is not a condition"]),
+        (["data.npz", "--fail-on", "leek>0"], ["no check or verdict named 'leek'", "Did you mean 'leak'?"]),
+        (["data.npz", "--input-size", "8", "--backbone", "auto"], ["--input-size 8 is below the 32 pixels"]),
+        (["data.npz", "--labels", "labels.csv"], ["DataError", "labels.csv"]),
+        (["data.npz", "--backbone", "auto", "--weights", "mine.h5"], ["no weights file mine.h5"]),
+    ],
+    ids=lambda value: " ".join(value[1:]) or value[0] if isinstance(value, list) and value[0].endswith("npz") else "",
+)
+def test_a_mistake_is_told_in_one_line_and_nothing_is_written(data, monkeypatch, arguments, words):
+    monkeypatch.chdir(data.parent)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    given = arguments if "--backbone" in arguments else [*arguments, "--backbone", "builtin"]
+    given = given if "--map" in arguments else [*given, "--map", "none"]
+    said_in_one_line(run("curate", "scan", *given), *words)
+    assert not list(data.parent.rglob("manifest.json"))
+
+
+@pytest.mark.slow
+def test_an_unknown_backbone_is_told_in_one_line(data, monkeypatch, tmp_path):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    curate.embedding.cache_folder.cache_clear()
+    result = run("curate", "scan", data, "--backbone", "MobilNetV2", "--artifacts", tmp_path / "artifacts")
+    curate.embedding.cache_folder.cache_clear()
+    assert result.exit_code == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("UnknownName: no backbone named 'MobilNetV2'. Did you mean 'MobileNetV2'?")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["scan"], ["scan", "data.npz", "--workers", "many"], ["scan", "--nothing"], ["sacn"]]
+)
+def test_a_command_line_that_cannot_be_read_is_no_traceback(arguments):
+    result = run("curate", *arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert result.stderr.strip()
+
+
+@pytest.mark.parametrize("error", [DataError("no such thing."), OutputError("the disk is full.")])
+def test_any_error_of_ours_names_itself(data, tmp_path, monkeypatch, error):
+    def fails(*given):
+        raise error
+
+    monkeypatch.setattr(curate.scanning, "scan", fails)
+    said_in_one_line(run("curate", "scan", data), f"{type(error).__name__}: {error}")
+
+
+def test_brackets_in_an_error_are_shown_as_they_are(tmp_path):
+    said_in_one_line(run("curate", "scan", tmp_path / "[red]set[/red] [/b].npz"), "[red]set[/red] [/b].npz")
+
+
+def test_any_other_error_is_a_bug_and_shows_where_it_is(data, monkeypatch):
+    def breaks(*given):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(curate.scanning, "scan", breaks)
+    result = run("curate", "scan", data)
+    assert isinstance(result.exception, ZeroDivisionError)
+    assert result.exit_code == 1
+
+
+def test_an_interrupted_command_says_so_and_exits_with_130(data, monkeypatch):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(curate.scanning, "scan", interrupted)
+    result = run("curate", "scan", data)
+    assert result.exit_code == 130
+    assert result.stdout == ""
+    assert result.stderr.strip() == "stopped; nothing was left half-written."
+
+
+@pytest.mark.parametrize(("app", "command"), [("augment", "build"), ("train", "baseline")])
+def test_what_is_not_built_yet_says_so(app, command):
+    said_in_one_line(run(app, command), f"`{app} {command}` is not built yet", "CHANGELOG.md")
+
+
+# What scan prints
+
+
+def test_a_scan_prints_what_it_found_where_it_is_and_what_to_type_next(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("curate", "scan", "data.npz", *QUICK)
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("data.npz: 24 images, 96x96 RGB, 2 classes; embedding with the built-in descriptor")
+    (row,) = (line for line in lines if line.startswith("exact_duplicate"))
+    assert row.split() == ["exact_duplicate", "1", "1", "drop"]
+    assert any(line.startswith("would drop 2 rows (8.3%), keep ") for line in lines)
+    assert lines[-2] == "report  artifacts/scan/report.html      clean set  artifacts/clean.npz (22 rows)"
+    assert lines[-1].startswith("next    augment build --policy heavy    or look first")
+    assert (tmp_path / "artifacts" / "scan" / "report.html").exists()
+
+
+def test_another_place_for_the_artifacts_is_part_of_the_next_command(data, tmp_path):
+    result = run("curate", "scan", data, *QUICK, "--artifacts", tmp_path / "else where")
+    assert f"augment build --policy heavy --artifacts {tmp_path / 'else where'}" in result.stdout.replace("'", "")
+    assert (tmp_path / "else where" / "clean.npz").exists()
+
+
+def test_a_clean_set_is_told_to_be_clean(tmp_path, pictures):
+    np.savez(tmp_path / "data.npz", images=pictures[0][:12])
+    result = run("curate", "scan", tmp_path / "data.npz", *QUICK, "--artifacts", tmp_path / "artifacts")
+    assert result.exit_code == 0, result.output
+    assert "no check has anything to say against these images" in result.stdout
+    assert "would drop 0 rows (0.0%)" in result.stdout
+
+
+def test_names_with_brackets_are_printed_as_they_are(tmp_path, pictures):
+    images, labels = pictures
+    names = np.array(["[/b] lobed", "[red]round"])
+    np.savez(tmp_path / "data.npz", images=images, labels=labels, class_names=names)
+    artifacts = ("--artifacts", tmp_path / "artifacts")
+    assert run("curate", "scan", tmp_path / "data.npz", *QUICK, *artifacts).exit_code == 0
+    result = run("curate", "split", tmp_path / "data.npz", *artifacts)
+    assert result.exit_code == 0, result.output
+    assert "[/b] lobed" in result.stdout
+    assert "[red]round" in result.stdout
+
+
+def test_json_is_all_there_is_on_stdout(data, tmp_path):
+    result = run("curate", "scan", data, *QUICK, "--artifacts", tmp_path / "artifacts", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["images"] == 24
+    assert found["classes"] == ["lobed", "round"]
+    assert found["verdicts"]["drop"] == 2
+    assert sum(found["verdicts"].values()) == 24
+    assert found["checks"]["exact_duplicate"] == {"rows": 1, "groups": 1, "drop": 1, "review": 0}
+    assert set(found) == {
+        "source", "images", "classes", "embedder", "verdicts", "checks", "stories", "effect", "notes", "timings",
+        "artifacts",
+    }  # fmt: skip
+
+
+def test_json_of_a_set_with_strangers_is_json_too(tmp_path, pictures):
+    # Enough pictures for clusters to be looked for, ten of which are like each other and like no cell.
+    images, labels = clean_cells(DemoConfig(images=110, classes=2))
+    rng = np.random.default_rng(0)
+    coarse = (rng.uniform(0, 60, (10, 16, 16, 3)) + (0, 150, 0)).astype(np.uint8)
+    images = np.concatenate([images, coarse.repeat(6, axis=1).repeat(6, axis=2)])
+    np.savez(tmp_path / "data.npz", images=images, labels=np.append(labels, np.arange(10) % 2))
+    result = run("curate", "scan", tmp_path / "data.npz", *QUICK, "--artifacts", tmp_path / "artifacts", "--json")
+    assert result.exit_code == 0, result.output
+    stories = json.loads(result.stdout)["stories"]
+    assert "outlier_group" in {story["check"] for story in stories}
+    assert all(story["rows"] >= 0 and story["sentence"] for story in stories)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "status"),
+    [
+        ("", 0),
+        ("exact_duplicate>0", 1),
+        ("exact_duplicate>1", 0),
+        ("exact_duplicate>=1", 1),
+        ("exact_duplicate==1", 1),
+        ("exact_duplicate<1", 0),
+        ("exact_duplicate<=1", 1),
+        ("leak>0, drop >= 2", 1),
+        ("leak>0,drop>=3", 0),
+        ("keep<5", 0),
+    ],
+)
+def test_a_scan_fails_on_the_conditions_that_were_set(data, tmp_path, conditions, status):
+    result = run("curate", "scan", data, *QUICK, "--artifacts", tmp_path / "artifacts", "--fail-on", conditions)
+    assert result.exit_code == status, result.output
+    assert ("failed on: " in result.stderr) == bool(status)
+    assert (tmp_path / "artifacts" / "clean.npz").exists()
+
+
+def test_conditions_are_read_before_any_work(data, tmp_path, monkeypatch):
+    def too_late(*given):
+        raise AssertionError("the work had begun")
+
+    monkeypatch.setattr(curate.scanning, "scan", too_late)
+    said_in_one_line(run("curate", "scan", data, "--fail-on", "leek>0"), "leek")
+
+
+def test_options_reach_the_scan(data, monkeypatch):
+    given = []
+
+    def noted(source, config, reporter):
+        given.append((source, config))
+        raise DataError("enough.")
+
+    monkeypatch.setattr(curate.scanning, "scan", noted)
+    run(
+        *("curate", "scan", data, "--labels", "l.csv", "--artifacts", "out", "--backbone", "ResNet50"),
+        *("--weights", "w.h5", "--input-size", "64", "--map", "pca", "--drop", "dark,light", "--drop", "leak"),
+        *("--review", "outlier", "--threshold", "dark=0.6, light=0.7", "--strict", "--workers", "3", "--seed", "9"),
+    )
+    ((source, config),) = given
+    assert source == data
+    assert config == ScanConfig(
+        labels="l.csv", artifacts="out", backbone="ResNet50", weights="w.h5", input_size=64, map="pca",
+        drop=("dark", "light", "leak"), review=("outlier",), thresholds={"dark": 0.6, "light": 0.7}, strict=True,
+        workers=3, seed=9,
+    )  # fmt: skip
+
+
+# What comes after
+
+
+def test_decisions_are_applied_and_taken_back(scanned):
+    applied = run(
+        "curate", "apply", "--artifacts", scanned, "--drop-id", "0", "--keep-id", "22", "--why", "it is blurred"
+    )
+    assert applied.exit_code == 0, applied.output
+    assert "2 by your decision" in applied.stdout
+    rows = np.load(scanned / "clean.npz")["rows"].tolist()
+    assert 0 not in rows
+    assert 22 in rows
+    undone = run("curate", "undo", "2", "--artifacts", scanned)
+    assert undone.exit_code == 0, undone.output
+    assert undone.stdout.count("taken back: ") == 2
+    assert "it is blurred" in undone.stdout
+    rows = np.load(scanned / "clean.npz")["rows"].tolist()
+    assert 0 in rows
+    assert 22 not in rows
+    said_in_one_line(run("curate", "undo", "--artifacts", scanned), "there is nothing to undo")
+
+
+def test_a_decision_on_an_image_that_is_not_there_names_the_nearest(scanned):
+    said_in_one_line(run("curate", "apply", "--artifacts", scanned, "--drop-id", "222"), "no image", "'222'", "'22'")
+
+
+def test_two_scans_are_compared(data, scanned, tmp_path):
+    other = tmp_path / "other"
+    assert run("curate", "scan", data, *QUICK, "--artifacts", other, "--review", "exact_duplicate").exit_code == 0
+    result = run("curate", "diff", scanned, other)
+    assert result.exit_code == 0, result.output
+    assert "24 matched" in result.stdout
+    assert "1 other verdict" in result.stdout
+    as_json = run("curate", "diff", scanned, other, "--json")
+    assert json.loads(as_json.stdout)["counts"]["other verdict"] == 1
+
+
+def test_a_scanned_set_is_split(scanned):
+    result = run("curate", "split", "--artifacts", scanned)
+    assert result.exit_code == 0, result.output
+    assert "proof   0 of " in result.stdout
+    table = pd.read_csv(scanned / "splits.csv")
+    assert len(table) == 22
+    assert set(table["split"]) <= {"train", "val", "test"}
+
+
+@pytest.mark.parametrize("command", [("apply",), ("undo",), ("split",), ("diff", "a", "b")])
+def test_what_follows_a_scan_asks_for_one_first(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    said_in_one_line(run("curate", *command), "DataError")
+
+
+def test_the_file_itself_is_a_program():
+    done = subprocess.run(
+        [sys.executable, "cli.py", "augment", "build"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 2
+    assert "not built yet" in done.stderr

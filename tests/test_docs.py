@@ -1,0 +1,221 @@
+"""What the documents say is so: the tutorial runs, links lead somewhere, lists are complete, commands exist."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import cli
+import curate
+from curate.configs import ScanConfig
+from curate.demo import DemoConfig, write_demo
+from curate.embedding import builtin
+from curate.findings import COLUMNS, SEVERITY
+from curate.scanning import Scan
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+APPS = {"curate": cli.curate_app, "augment": cli.augment_app, "train": cli.train_app}
+COMMANDS = {name: typer.main.get_command(app).commands for name, app in APPS.items()}
+OPTIONS = {
+    (app, name): {"--help"}.union(*([*p.opts, *p.secondary_opts] for p in command.params if p.opts[0].startswith("-")))
+    for app, commands in COMMANDS.items()
+    for name, command in commands.items()
+}
+# Of other programs that the documents name.
+OTHERS = {"--constraint", "--runs"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of a page."""
+
+    language: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    return [Block(*found) for found in re.findall(r"^```(\w*)\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)]
+
+
+def prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.M | re.S)
+
+
+def headings(page: Path) -> list[str]:
+    return re.findall(r"^#+ (.+)$", prose(page), re.M)
+
+
+def typed(page: Path) -> Iterator[list[str]]:
+    """The words of each command of ours that a page names, in its blocks and in its text."""
+    lines = [
+        re.sub(r"^(\$|- run:) ", "", line)
+        for block in blocks(page)
+        if block.language in ("console", "sh", "yaml")
+        for line in block.text.splitlines()
+    ]
+    for line in [*lines, *re.findall(r"`([^`\n]+)`", prose(page))]:
+        if line.split(" ")[0] in APPS:
+            yield shlex.split(line, comments=True)
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+# The tutorial and the Python of the pages
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, on a machine without weights and without the patience for a map."""
+    from curate import scanning
+
+    lay_out = scanning.lay_out
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(scanning, "load_embedder", lambda *given, **named: (builtin(), ""))
+    monkeypatch.setattr(scanning, "lay_out", lambda neighbours, kind, seed: lay_out(neighbours, "none", seed))
+    return tmp_path
+
+
+def run_console(text: str) -> None:
+    """Type the lines of a console block that begin with "$ "; `echo $?` is followed by the status that it expects."""
+    lines = text.splitlines()
+    typed = [i for i, line in enumerate(lines) if line.startswith("$ ")]
+    for i in typed:
+        words = shlex.split(lines[i][2:])
+        if words == ["echo", "$?"]:
+            continue
+        if words[:2] == ["curate", "demo"]:
+            words += ["--images", "150"]
+        done = CliRunner().invoke(APPS[words[0]], words[1:])
+        asked = [lines[k + 1] for k in typed if k == i + 1 or (k > i and lines[k] == "$ echo $?")]
+        expected = int(asked[0]) if asked and "$ echo $?" in lines[i:] else 0
+        assert done.exit_code == expected, f"{lines[i]}\n{done.output}\n{done.exception!r}"
+
+
+@pytest.mark.slow
+def test_the_tutorial_runs_from_an_empty_folder(workshop: Path) -> None:
+    page = ROOT / "docs" / "tutorial.md"
+    for block in blocks(page):
+        if block.language == "console":
+            run_console(block.text)
+        elif block.language == "python":
+            exec(compile(block.text, name_of(page), "exec"), {})
+    assert (workshop / "artifacts" / "scan" / "report.html").is_file()
+    assert (workshop / "artifacts" / "splits.csv").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["from-python", "splitting", "reading-your-data"])
+def test_the_python_of_a_page_runs(name: str, workshop: Path) -> None:
+    write_demo(workshop, DemoConfig(images=150))
+    if name == "splitting":
+        run_console("$ curate scan data.npz\n$ curate split\n")
+    page = ROOT / "docs" / "how-to" / f"{name}.md"
+    names: dict[str, object] = {}
+    for block in blocks(page):
+        if block.language == "python":
+            exec(compile(block.text, name_of(page), "exec"), names)
+
+
+@pytest.mark.parametrize(
+    "module",
+    sorted(
+        path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+        for path in (ROOT / "curate").rglob("*.py")
+        if ">>> " in path.read_text("utf-8")
+    ),
+)
+def test_the_examples_in_docstrings_are_true(module: str) -> None:
+    done = doctest.testmod(import_module(module))
+    assert done.attempted
+    assert not done.failed
+
+
+# Commands and options
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_command_and_option_that_is_named_exists(page: Path) -> None:
+    for app, *words in typed(page):
+        if not words or words[0].startswith("-"):
+            continue
+        assert words[0] in COMMANDS[app], f"{app} {' '.join(words)}"
+        given = {word.partition("=")[0] for word in words[1:] if word.startswith("--")}
+        assert given <= OPTIONS[app, words[0]], f"{app} {' '.join(words)}"
+    assert set(re.findall(r"`(--[a-z-]+)", prose(page))) <= OTHERS.union(*OPTIONS.values())
+
+
+def test_every_command_and_option_is_told_of_somewhere() -> None:
+    told = "\n".join(page.read_text("utf-8") for page in PAGES)
+    assert [name for name in COMMANDS["curate"] if f"curate {name}" not in told] == []
+    options = set().union(*(given for (app, _), given in OPTIONS.items() if app == "curate"))
+    assert [o for o in sorted(options) if not o.startswith("--no-") and not re.search(rf"{o}(?![a-z-])", told)] == []
+
+
+# Links, trees and lists
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"https?:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        place = (page.parent / file).resolve() if file else page
+        assert place.exists(), target
+        if anchor:
+            # As the usual renderers make them of headings.
+            anchors = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings(place)}
+            assert anchor in anchors, target
+
+
+def tree(page: Path) -> set[str]:
+    """The paths of the files in the page's tree: two spaces for each level, and a folder ends with "/"."""
+    text = next(block.text for block in blocks(page) if block.text.startswith("curate/ "))
+    above: list[str] = []
+    found = set()
+    for line in text.splitlines():
+        name = line.split()[0]
+        above = [*above[: (len(line) - len(line.lstrip())) // 2], name]
+        if not name.endswith("/"):
+            found.add("".join(above))
+    return found
+
+
+def test_the_tree_in_the_readme_names_the_files_that_are_there() -> None:
+    there = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("curate", "augment", "train", "benchmarks", "docs")
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
+    }
+    assert tree(ROOT / "README.md") == there | {"cli.py"}
+
+
+def test_every_check_has_a_section_and_a_row_in_the_readme() -> None:
+    assert [name for name in headings(ROOT / "docs" / "checks.md") if name in SEVERITY] == list(SEVERITY)
+    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text("utf-8"), re.M)
+    assert rows == list(SEVERITY)
+
+
+def test_every_column_is_told_of() -> None:
+    told = (ROOT / "docs" / "files.md").read_text("utf-8")
+    of_images = ("row", "id", "label", "label_name", "split", "digest", "group", "verdict", "x", "y")
+    assert [c for c in (*COLUMNS, *of_images, "row_a", "row_b", "kind", "distance") if f"`{c}`" not in told] == []
+
+
+def test_every_option_field_and_name_of_the_api_is_told_of() -> None:
+    told = (ROOT / "docs" / "how-to" / "from-python.md").read_text("utf-8")
+    names = [field.name for of in (ScanConfig, Scan) for field in fields(of)] + curate.__all__
+    assert [name for name in names if not re.search(rf"\b{name}\b", told)] == []
