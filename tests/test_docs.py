@@ -88,19 +88,20 @@ def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run_console(text: str) -> None:
-    """Type the lines of a console block that begin with "$ "; `echo $?` is followed by the status that it expects."""
-    lines = text.splitlines()
-    typed = [i for i, line in enumerate(lines) if line.startswith("$ ")]
-    for i in typed:
-        words = shlex.split(lines[i][2:])
-        if words == ["echo", "$?"]:
-            continue
-        if words[:2] == ["curate", "demo"]:
-            words += ["--images", "150"]
-        done = CliRunner().invoke(APPS[words[0]], words[1:])
-        asked = [lines[k + 1] for k in typed if k == i + 1 or (k > i and lines[k] == "$ echo $?")]
-        expected = int(asked[0]) if asked and "$ echo $?" in lines[i:] else 0
-        assert done.exit_code == expected, f"{lines[i]}\n{done.output}\n{done.exception!r}"
+    """Type the lines of a console block that begin with "$ "; each ends with status 0, or what `echo $?` shows."""
+    lines = iter(text.splitlines())
+    status, told = 0, ""
+    for line in lines:
+        if line == "$ echo $?":
+            assert status == int(next(lines)), told
+            status = 0
+        elif line.startswith("$ "):
+            assert status == 0, told
+            app, *words = shlex.split(line[2:])
+            small = ["--images", "150"] if words[0] == "demo" else []
+            done = CliRunner().invoke(APPS[app], [*words, *small])
+            status, told = done.exit_code, f"{line}\n{done.output}\n{done.exception!r}"
+    assert status == 0, told
 
 
 @pytest.mark.slow

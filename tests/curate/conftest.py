@@ -59,7 +59,7 @@ def _evidence_of(
 def _seen_as(evidence: Evidence, pictures: Mapping[int, np.ndarray]) -> Evidence:
     values = {name: column.copy() for name, column in evidence.measured.properties.items()}
     for row, picture in pictures.items():
-        for name, value in zip(PROPERTIES, properties(picture), strict=True):
+        for name, value in zip(PROPERTIES, properties([picture])[0], strict=True):
             values[name][row] = value
     return replace(evidence, measured=replace(evidence.measured, properties=values))
 

@@ -284,7 +284,7 @@ def test_what_has_next_to_no_detail_agrees_with_nothing(rng, scale):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (64, 64), (300, 200)])
 def test_any_picture_has_a_finite_fingerprint(shape, rng):
     prints = Fingerprints.empty(2)
-    prints.take(1, rng.integers(0, 256, (*shape, 3), np.uint8))
+    prints.take([1], [rng.integers(0, 256, (*shape, 3), np.uint8)])
     assert np.isfinite(prints.spectra).all()
     assert not prints.thumbnails[0].any()
     whole = np.concatenate([prints.spectra[1][:, :0:-1], prints.spectra[1]], axis=1).astype(float)

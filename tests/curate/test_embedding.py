@@ -128,7 +128,7 @@ def test_a_process_that_does_not_know_the_backbone_or_the_weights_says_why(conve
 
 def test_a_process_that_breaks_is_a_bug_and_shows_all_it_said(converting):
     converting(1, "Traceback\nboom")
-    with pytest.raises(RuntimeError, match="(?s)curate.backbones.*Traceback\nboom"):
+    with pytest.raises(RuntimeError, match=r"(?s)curate\.backbones.*Traceback\nboom"):
         load_embedder("auto", None, SIZE, 1)
 
 
@@ -232,7 +232,8 @@ def mobilenet(real_home, monkeypatch):
 
 BY_KERAS = """
 import sys, numpy, keras
-base = keras.applications.MobileNetV2(alpha=0.35, include_top=False, weights=None, input_shape=(96, 96, 3), pooling="avg")
+shape = (96, 96, 3)
+base = keras.applications.MobileNetV2(alpha=0.35, include_top=False, weights=None, input_shape=shape, pooling="avg")
 base.load_weights(sys.argv[1])
 pictures = numpy.load(sys.argv[2]).astype("float32")
 features = base.predict(keras.applications.mobilenet_v2.preprocess_input(pictures), verbose=0)

@@ -50,7 +50,7 @@ def test_every_picture_is_read_once_and_measured_in_its_own_row(cells):
     found = measure(images, builtin(), 1)
     assert images.images.asked == [1] * 10
     for row in (0, 9):
-        values = dict(zip(PROPERTIES, properties(cells[0][row]).tolist(), strict=True))
+        values = dict(zip(PROPERTIES, properties([cells[0][row]])[0].tolist(), strict=True))
         assert {name: found.properties[name][row] for name in PROPERTIES} == values
         assert found.digests[row] == digest(cells[0][row])
         assert found.prints.hashes[row] == perceptual_hash(found.prints.thumbnails[row])

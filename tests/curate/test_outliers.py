@@ -21,7 +21,7 @@ def greens(n: int) -> np.ndarray:
     """Pictures much like each other and like no cell, and yet no copies: green textures."""
     made = []
     for i in range(n):
-        coarse = np.random.default_rng([9, i]).uniform(0, 60, (14, 14, 3)) + (0, 120, 0)
+        coarse = np.random.default_rng([9, i]).uniform((0, 120, 0), (60, 180, 60), (14, 14, 3))
         made.append(np.clip(cv2.resize(coarse, (96, 96), interpolation=cv2.INTER_CUBIC), 0, 255))
     return np.stack(made).astype(np.uint8)
 

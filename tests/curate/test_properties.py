@@ -12,7 +12,7 @@ CAN_BE_UNKNOWN = {"light_a", "light_b", "mean_a", "mean_b"}
 
 
 def of(pixels: np.ndarray) -> dict[str, float]:
-    return dict(zip(PROPERTIES, properties(pixels).tolist(), strict=True))
+    return dict(zip(PROPERTIES, properties([pixels])[0].tolist(), strict=True))
 
 
 def solid(*colour: int, height: int = 24, width: int = 32) -> np.ndarray:
@@ -125,7 +125,7 @@ def test_a_picture_out_of_focus_has_less_detail_and_a_dim_one_does_not(cells, ga
 def test_every_property_of_any_picture_is_finite_and_in_its_range(pixels):
     before = pixels.copy()
     found = of(pixels)
-    assert properties(pixels).dtype == np.float32
+    assert properties([pixels]).dtype == np.float32
     assert (pixels == before).all()
     assert all(np.isfinite(value) for name, value in found.items() if name not in CAN_BE_UNKNOWN)
     for name in ("brightness", "dark_end", "bright_end", "contrast"):
