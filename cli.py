@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
@@ -193,7 +194,7 @@ def _print_scan(found: Scan, artifacts: Path) -> None:
             f"{(of['row'] >= 0).sum():,}",
             f"{groups:,}" if groups else "",
             _actions(of),
-            _gist(found, str(check)),
+            escape(_gist(found, str(check))),
         )
     out.print()
     if len(found.findings):
@@ -491,7 +492,7 @@ def _print_table(frame: pd.DataFrame, title: str = "") -> None:
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return "" if value != value else f"{value:.3f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else escape(str(value))
 
 
 def _print_notes(notes: Iterable[str]) -> None:

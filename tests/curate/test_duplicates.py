@@ -289,3 +289,15 @@ def test_any_picture_has_a_finite_fingerprint(shape, rng):
     assert not prints.thumbnails[0].any()
     whole = np.concatenate([prints.spectra[1][:, :0:-1], prints.spectra[1]], axis=1).astype(float)
     assert np.linalg.norm(whole) == pytest.approx(1 if min(shape) > 1 else np.linalg.norm(whole), abs=0.01)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 33, 64])
+def test_a_fingerprint_is_the_same_to_the_bit_in_whatever_company(cells, n):
+    together, alone = Fingerprints.empty(64), Fingerprints.empty(64)
+    rows = list(range(n))[::-1]
+    together.take(rows, [cells[0][row] for row in rows])
+    for row in rows:
+        alone.take([row], [cells[0][row]])
+    np.testing.assert_array_equal(together.thumbnails, alone.thumbnails)
+    np.testing.assert_array_equal(together.spectra, alone.spectra)
+    np.testing.assert_array_equal(together.hashes, alone.hashes)

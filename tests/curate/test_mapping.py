@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 from curate import mapping
 from curate.errors import UnknownName
@@ -21,6 +22,13 @@ def own_cache(tmp_path_factory):
         cache_folder.cache_clear()
         yield
     cache_folder.cache_clear()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """For so few points, threads that wait for each other cost more than they bring."""
+    with threadpoolctl.threadpool_limits(1):
+        yield
 
 
 def clouds(n: int, seed: int = 0):

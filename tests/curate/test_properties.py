@@ -168,3 +168,17 @@ def test_a_large_picture_is_measured_small_but_reports_its_own_size(cells):
     assert (found["width"], found["height"]) == (960, 960)
     left_out = ("width", "height")
     assert {k: v for k, v in found.items() if k not in left_out} == {k: v for k, v in same.items() if k not in left_out}
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 33, 64])
+def test_a_picture_is_measured_alike_to_the_bit_in_whatever_company(cells, n):
+    # Which pictures share a chunk depends on which thread comes first.
+    pictures = [bounded(cell, 40 + row) for row, cell in enumerate(cells[0][:64])]
+    together = properties(pictures[:n])
+    alone = np.concatenate([properties([picture]) for picture in pictures[:n]])
+    np.testing.assert_array_equal(together, alone)
+    np.testing.assert_array_equal(properties(pictures[:n][::-1])[::-1], alone)
+
+
+def test_no_pictures_have_no_properties():
+    assert properties([]).shape == (0, len(PROPERTIES))
