@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from .evidence import Evidence
 from .findings import NO_GROUP, Judgement, Story
@@ -142,6 +141,8 @@ def _clusters(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """A number for each point of the a*b* plane: connected cells of a grid, numbered by their first point."""
     if not len(a):
         return np.zeros(0, np.int64)
+    from scipy import ndimage
+
     at = np.floor(np.stack([a, b]) / _CELL).astype(np.int64)
     at -= at.min(axis=1, keepdims=True)
     grid = np.zeros(at.max(axis=1) + 1, np.int8)

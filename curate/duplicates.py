@@ -8,9 +8,7 @@ from functools import partial
 
 import cv2
 import numpy as np
-from scipy.fft import irfft2, rfft2
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from numpy.fft import irfft2, rfft2
 
 from .engine import threaded
 from .findings import NO_GROUP
@@ -357,6 +355,9 @@ def _grouped(
     recheck: Callable[[int, int], float | None],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(group, kept, distance from the kept), each (N,), from equal rows and verified pairs."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     n = len(first)
     own = np.arange(n)
     group, kept, distance = np.full(n, NO_GROUP), own.copy(), np.zeros(n)

@@ -6,8 +6,6 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from .evidence import Evidence
 from .findings import NO_GROUP, Judgement, Story
@@ -168,6 +166,9 @@ def _far_clusters(evidence: Evidence, far: Distances) -> list[tuple[np.ndarray, 
 
 def _mutual_clusters(near: np.ndarray, members: np.ndarray) -> list[np.ndarray]:
     """Positions of each connected component of the graph that joins `members` which are each other's neighbours."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     m, k = near.shape
     a, b = np.repeat(np.arange(m), k), near.ravel()
     joined = members[a] & members[b]

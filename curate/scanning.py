@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from . import duplicates, neighbours
 from .checks import CHECKS
@@ -32,6 +32,9 @@ from .redundancy import settled
 from .scores import THRESHOLD
 from .splitting import whole_groups
 from .writing import clean_path, replacing, write_clean, write_npy, write_parquet, write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,8 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
     with watch.stage("mapping"), reporter.stage("mapping", 1, "steps") as advance:
         places = lay_out(evidence.neighbours, config.map, config.seed)
         advance(1)
+    import pandas as pd
+
     result = Scan(
         images,
         config,
@@ -147,7 +152,16 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
 
 def _preload() -> None:
     """Load what judging needs while the set is being read: a second of work that needs no input."""
-    for name in ("sklearn.neighbors", "sklearn.discriminant_analysis", "sklearn.model_selection", "cleanlab.filter"):
+    for name in (
+        "pandas",
+        "scipy.sparse.csgraph",
+        "scipy.linalg",
+        "scipy.ndimage",
+        "sklearn.neighbors",
+        "sklearn.discriminant_analysis",
+        "sklearn.model_selection",
+        "cleanlab.filter",
+    ):
         import_module(name)
 
 
@@ -267,6 +281,8 @@ def _table(
     evidence: Evidence, judgements: Mapping[str, Judgement], verdict: np.ndarray, places: np.ndarray
 ) -> pd.DataFrame:
     """images.parquet."""
+    import pandas as pd
+
     images = evidence.images
     n = len(images)
     xy = np.append(places, [[np.nan, np.nan]], axis=0)[evidence.position]
@@ -300,6 +316,8 @@ def _stories(judgements: Mapping[str, Judgement], findings: pd.DataFrame) -> tup
 
 def _balance(images: ImageSet, verdict: np.ndarray) -> pd.DataFrame:
     """Per class: name, images, kept, dropped, review; a last row for what has no label."""
+    import pandas as pd
+
     parts = [(name, images.labels == c) for c, name in enumerate(images.classes)]
     if (images.labels == UNLABELLED).any():
         parts.append(("(no label)", images.labels == UNLABELLED))

@@ -119,7 +119,7 @@ def kinds_of_evidence(planted, cells) -> dict[str, ImageSet]:
     splits = tuple(("train", "train", "val", "test")[row % 4] for row in range(n))
     return {
         "every fault": album(torn, planted.labels, splits),
-        "no labels": album(list(planted.images)),
+        "no labels": album(list(planted.images[:60])),
         "one class": album(list(images[:40]), np.zeros(40, int)),
         "four pictures": album(list(images[:4]), labels[:4]),
         "one picture": album(list(images[:1]), labels[:1]),
@@ -291,9 +291,10 @@ def consistent(found: Scan) -> None:
             assert finding["id"] == found.images.ids[finding["row"]]
             column = table[f"{finding['check']}_score"]
             assert finding["score"] == pytest.approx(column[finding["row"]], abs=1e-6)
-    for row in range(n):
-        actions = set(findings.loc[findings["row"] == row, "action"])
-        assert table["verdict"][row] == ("drop" if "drop" in actions else "review" if actions else "keep")
+    actions = findings.groupby("row")["action"].agg(set).to_dict()
+    for row, verdict in enumerate(table["verdict"].tolist()):
+        on_it = actions.get(row, set())
+        assert verdict == ("drop" if "drop" in on_it else "review" if on_it else "keep")
     assert (table["digest"] == "").tolist() == [row in rows_of(found, "unreadable") for row in range(n)]
     assert found.balance["images"].sum() == n
     assert (found.balance[["kept", "dropped", "review"]].sum(axis=1) == found.balance["images"]).all()
@@ -377,9 +378,10 @@ def test_a_threshold_decides_from_which_score_on_a_check_speaks(data, found):
 
 def test_a_threshold_counts_for_shortcuts_too(cells):
     # Of the first class most are small.
-    small = (cells[1] == 0) & (np.arange(160) % 4 > 0)
-    pictures = [image[20:80, 20:80] if cut else image for image, cut in zip(cells[0], small, strict=True)]
-    source = album(pictures, (cells[1] > 0).astype(int))
+    images, labels = cells[0][:80], cells[1][:80]
+    small = (labels == 0) & (np.arange(80) % 4 > 0)
+    pictures = [image[20:80, 20:80] if cut else image for image, cut in zip(images, small, strict=True)]
+    source = album(pictures, (labels > 0).astype(int))
     told = quick(source).findings.query("check == 'shortcut'")
     assert (told["row"] == -1).all()
     assert set(told["action"]) == {"review"}
@@ -460,7 +462,7 @@ def test_the_clean_set_holds_the_kept_rows_and_the_keys_of_the_input(home, plant
     assert (clean["labels"] == planted.labels[rows]).all()
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("workers", [1, 3])
 def test_tables_are_equal_to_the_byte_on_any_number_of_workers(home, data, tmp_path, workers):
     quick(data, artifacts=str(tmp_path), map="pca", workers=workers)
     for name in TABLES:
@@ -488,7 +490,7 @@ def test_the_clean_set_holds_no_copies_any_more(cells, tmp_path):
     faults = PlantConfig(
         intruder=(0.05,), exact=0.05, near=0.08, conflict=0, label=0, casts=(), blur=0, dark=0, light=0, grey=0, solid=0
     )
-    made = plant(*cells, faults)
+    made = plant(cells[0][:80], cells[1][:80], faults)
     np.savez(tmp_path / "data.npz", images=made.images, labels=made.labels)
     first = quick(tmp_path / "data.npz", artifacts=str(tmp_path / "first"))
     assert rows_of(first, "exact_duplicate")
