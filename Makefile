@@ -34,8 +34,9 @@ format: install               ## put the code into form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: install                ## the figures that docs/numbers.md shows
-	$(BIN)/python benchmarks/stages.py
+SOURCE ?= demo/data.npz
+bench: demo                   ## seconds of each stage of a scan, of SOURCE=data.npz or the demo set
+	$(BIN)/python benchmarks/stages.py $(SOURCE)
 
 clean:                        ## remove what was made here
 	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -178,24 +178,19 @@ def scan(
 
 
 def _print_scan(found: Scan, artifacts: Path) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2), header_style="dim")
-    for name, justify in (
-        ("check", "left"),
-        ("rows", "right"),
-        ("groups", "right"),
-        ("action", "left"),
-        ("", "left"),
-    ):
-        table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
+    rows = []
     for check, of in found.findings.groupby("check", sort=False):
         groups = of.loc[of["group"] >= 0, "group"].nunique()
-        table.add_row(
-            str(check),
-            f"{(of['row'] >= 0).sum():,}",
-            f"{groups:,}" if groups else "",
-            _actions(of),
-            escape(_gist(found, str(check))),
-        )
+        count = f"{(of['row'] >= 0).sum():,}"
+        rows.append((str(check), count, f"{groups:,}" if groups else "", _actions(of), _gist(found, str(check))))
+    # The last column alone gives way on a narrow screen.
+    taken = sum(max(len(row[i]) for row in rows) + 4 for i in range(4)) if rows else 0
+    table = Table(box=None, pad_edge=False, padding=(0, 2), header_style="dim")
+    for name in ("check", "rows", "groups", "action", ""):
+        table.add_column(name, justify="right" if name in ("rows", "groups") else "left", no_wrap=True)
+    for *fixed, gist in rows:
+        room = max(0, out.width - taken - 6)
+        table.add_row(*fixed, escape(gist if len(gist) <= room else gist[: max(0, room - 1)] + "…" * (room > 8)))
     out.print()
     if len(found.findings):
         out.print(table)
@@ -219,7 +214,7 @@ def _print_scan(found: Scan, artifacts: Path) -> None:
     clean = artifacts / ("clean.npz" if found.images.source.kind == "npz" else "clean.csv")
     out.print(f"report  {artifacts / 'scan' / 'report.html'}      clean set  {clean} ({kept:,} rows)", markup=False)
     where = "" if str(artifacts) == _ARTIFACTS else f" --artifacts {artifacts}"
-    out.print(f"next    augment build --policy heavy{where}    or look first: open the report", markup=False)
+    out.print(f"next    curate split{where}    or look first: open the report", markup=False)
 
 
 def _actions(of: pd.DataFrame) -> str:

@@ -67,6 +67,9 @@ def convert(name: str, size: int, weights: str, out: Path) -> None:
     """Write a backbone as OpenVINO IR (`out` and its .bin), whole or not at all."""
     import tempfile
 
+    from .embedding import import_openvino
+
+    import_openvino()  # before Keras does, and without its telemetry
     with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
         draft = Path(scratch) / out.name
         feature_model(name, size, weights).export(str(draft), format="openvino", verbose=False)

@@ -348,8 +348,10 @@ def _photographed(density: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def write_demo(folder: Path, config: DemoConfig) -> Path:
     """The path of data.npz (images, labels, class_names), written into the folder beside truth.json."""
-    images, labels, class_names, truth = demo_set(config)
     data = Path(folder) / "data.npz"
+    if data.exists() and not data.with_name("truth.json").exists():
+        raise OutputError(f"{data} exists and is no demo set (there is no truth.json beside it). Name another folder.")
+    images, labels, class_names, truth = demo_set(config)
 
     try:
         write_text(json.dumps(truth), data.with_name("truth.json"))

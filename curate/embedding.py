@@ -96,8 +96,7 @@ class _NoWeights(Exception):
 def _on_openvino(
     name: str, weights: str | None, size: int, workers: int, say: Callable[[str], None] = lambda line: None
 ) -> Embedder:
-    import openvino
-
+    openvino = import_openvino()
     path, digest = _converted(name, weights, size, say)
     core = openvino.Core()
     model = core.read_model(path)
@@ -121,7 +120,17 @@ def _on_openvino(
             out[start : start + len(piece)] = local.request.infer({0: given})[0][: len(piece)]
         return out
 
+    # Once from this thread: two threads that meet in the first inference of a process can wait for each other for ever.
+    embed(np.zeros((1, size, size, 3), np.uint8))
     return Embedder(name, size, dimensions, f"{name} ({_trained(weights)}) on the CPU", digest, embed)
+
+
+def import_openvino() -> Any:
+    """The openvino module, without its telemetry: nothing is sent, and no process forked to send it."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None makes its import fail
+    import openvino
+
+    return openvino
 
 
 def _on_keras(name: str, weights: str | None, size: int) -> Embedder:

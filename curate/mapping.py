@@ -61,7 +61,7 @@ def umap(neighbours: Neighbours, seed: int) -> np.ndarray:
             n_neighbors=k,
             n_epochs=200,
             init="pca",
-            random_state=seed,
+            random_state=seed % 2**32,
             n_jobs=1,
             precomputed_knn=(indices, distances, None),
         )
@@ -74,7 +74,7 @@ def tsne(neighbours: Neighbours, seed: int) -> np.ndarray:
     from sklearn.manifold import TSNE
 
     perplexity = min(30, (len(neighbours.rows) - 1) / 3)
-    fit = TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed)
+    fit = TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed % 2**32)
     return np.asarray(fit.fit_transform(neighbours.features))
 
 

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import MissingExtra
-
 NEIGHBOURS = 32
 DIMENSIONS = 128
-# Above this many rows an exact search takes minutes; an index of FAISS finds the same neighbours in seconds.
+# Above this many rows an exact search takes minutes; where FAISS is installed its index takes seconds.
 EXACT_LIMIT = 60_000
 
 
@@ -65,7 +63,7 @@ def nearest(features: np.ndarray, rows: np.ndarray, k: int = NEIGHBOURS) -> Neig
     if k < 1:
         empty = np.zeros((len(rows), 0))
         return Neighbours(rows, empty.astype(np.int64), empty.astype(np.float32), points)
-    if len(rows) > EXACT_LIMIT:
+    if len(rows) > EXACT_LIMIT and index_available():
         distances, indices = _by_index(points, k + 1)
     else:
         from sklearn.neighbors import NearestNeighbors
@@ -85,14 +83,17 @@ def nearest(features: np.ndarray, rows: np.ndarray, k: int = NEIGHBOURS) -> Neig
     )
 
 
+def index_available() -> bool:
+    """Whether FAISS is installed (the extra [ann])."""
+    from importlib.util import find_spec
+
+    return find_spec("faiss") is not None
+
+
 def _by_index(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Distances and indices by FAISS: coarse cells by k-means, the sixteen nearest of them searched exactly."""
-    try:
-        import faiss
-    except ImportError:
-        raise MissingExtra(
-            f"{len(points):,} images need the extra [ann] to find neighbours in minutes: pip install 'trustset[ann]'."
-        ) from None
+    import faiss
+
     size = points.shape[1]
     index = faiss.IndexIVFFlat(faiss.IndexFlatL2(size), size, int(4 * np.sqrt(len(points))))
     index.cp.seed = 0

@@ -15,7 +15,7 @@ from .scores import centre_and_scale, exceedance
 
 # Robust standard deviations of the log distance. One in a thousand clean pictures of five real sets lies beyond 3.
 _FAR = 3.5
-# Many copies of one picture are evidence of their own: they need not lie as far out. A few are not.
+# Many copies of one picture under several labels are evidence of their own: they need not lie as far out.
 _FAR_COPIES = 2.0
 _FEW, _MANY = 3, 10
 _NEAREST = 20
@@ -108,13 +108,17 @@ def foreign_copies(evidence: Evidence) -> np.ndarray:
 def _far_copies(evidence: Evidence, far: Distances) -> list[tuple[int, np.ndarray, float, bool]]:
     """(group, rows, z, certain) of groups of copies that lie far out."""
     copies = evidence.copies
+    # In a set that was oversampled every picture has its copies: many are many times as many as usual.
+    sizes = np.bincount(evidence.position[evidence.position >= 0])
+    many = _MANY * max(1, int(np.median(sizes)))
     found = []
     for number in np.flatnonzero(np.bincount(copies.group[copies.group != NO_GROUP], minlength=1) >= _FEW).tolist():
         rows = copies.members(number)
         z = float(far.z[evidence.position[rows[0]]])
-        if z >= (_FAR_COPIES if len(rows) >= _MANY else _FAR):
-            labels = evidence.images.labels[rows]
-            certain = len(rows) >= _MANY or len(np.unique(labels[labels != UNLABELLED])) > 1
+        labels = evidence.images.labels[rows]
+        several = len(np.unique(labels[labels != UNLABELLED])) > 1
+        if z >= (_FAR_COPIES if several and len(rows) >= many else _FAR):
+            certain = several or len(rows) >= many
             found.append((number, rows, z, certain))
     return found
 

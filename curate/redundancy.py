@@ -86,7 +86,7 @@ def leak(evidence: Evidence) -> Judgement:
     """A copy of a held-out picture in another split."""
     n, copies, splits = len(evidence), evidence.copies, evidence.images.splits
     if splits is None or len(set(splits)) < 2:
-        return Judgement.silent(n, "one split only")
+        return Judgement.silent(n, "")
     names = np.array(splits)
     score = np.zeros(n, np.float32)
     for group in range(copies.group.max(initial=-1) + 1):
@@ -97,7 +97,8 @@ def leak(evidence: Evidence) -> Judgement:
 
     leaked = np.flatnonzero(score)
     sentence = (
-        f"{len(leaked):,} images are copies of images in another split: what is measured there is partly known already"
+        f"{len(leaked):,} {'image is a copy of one' if len(leaked) == 1 else 'images are copies of images'} "
+        "in another split: what is measured there is partly known already"
     )
     stories = (Story("leak", NO_GROUP, tuple(leaked.tolist()), sentence, 3 * len(leaked) / n),) if len(leaked) else ()
 
@@ -136,13 +137,9 @@ def _kept_because(evidence: Evidence, likeness: str) -> Callable[[int], str]:
     def because(row: int) -> str:
         kept = int(copies.kept[row])
         area = [of["width"][r] * of["height"][r] for r in (row, kept)]
-        reason = (
-            "it is larger"
-            if area[1] > area[0]
-            else "it is sharper"
-            if _sharper(of["detail"], kept, row)
-            else "it comes first"
-        )
+        reason = "it comes first" if kept < row else "it is sharper or less noisy"
+        if area[1] > area[0]:
+            reason = "it is larger"
         splits = evidence.images.splits
         if splits is not None and splits[row] != splits[kept]:
             reason = f"it is in {splits[kept]}"
@@ -151,10 +148,6 @@ def _kept_because(evidence: Evidence, likeness: str) -> Callable[[int], str]:
         return f"{likeness} {evidence.images.ids[kept]}, which is kept because {reason}"
 
     return because
-
-
-def _sharper(detail: np.ndarray, a: int, b: int) -> bool:
-    return bool(np.round(detail[a] * 4) > np.round(detail[b] * 4))
 
 
 def settled(evidence: Evidence) -> Copies:

@@ -141,7 +141,7 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
         _stories(judgements, findings),
         _balance(images, verdict),
         effect,
-        _notes(images, note, judgements),
+        _notes(images, note, judgements, config),
         f"{embedder.describe}, {embedder.size} px",
         watch.seconds,
     )
@@ -177,13 +177,16 @@ def gather(images: ImageSet, measured: Measured, config: ScanConfig, workers: in
     features = neighbours.principal_features(measured.embeddings, fit_on=distinct)
     among_distinct = neighbours.nearest(features, distinct)
     of = measured.properties
-    # Of copies in several splits the held-out one is kept; of those in one split the larger, then the sharper. A
-    # sharper copy differs by more than an eighth in its detail; less is noise.
+    # Of copies in several splits the held-out one is kept; of those in one split the larger, then the sharper,
+    # unless it has more detail than three in four of the set: that may be noise. Less than a quarter octave is nothing.
     rank = np.array([_SPLIT_RANK.get(s, 0) for s in images.splits or [""] * n], float)
-    quality = np.nan_to_num(np.stack([rank, of["width"] * of["height"], np.round(of["detail"] * 4)], axis=1), nan=-1e9)
+    detail = of["detail"]
+    most = np.nanquantile(detail, 0.75) if len(distinct) else 0.0
+    sharpness = np.round(4 * np.where(detail > most, 2 * most - detail, detail))
+    quality = np.nan_to_num(np.stack([rank, of["width"] * of["height"], sharpness], axis=1), nan=-1e9)
     copies = duplicates.find_copies(first, measured.prints, among_distinct, quality, workers)
     stand = np.flatnonzero((first != -1) & (copies.kept == np.arange(n)))
-    among_kept = among_distinct if len(stand) == len(distinct) else neighbours.nearest(features, stand)
+    among_kept = among_distinct if np.array_equal(stand, distinct) else neighbours.nearest(features, stand)
     where = np.full(n, -1)
     where[stand] = np.arange(len(stand))
     fold = folds_of(images.labels, whole_groups(copies.group, images.groups), config.seed)
@@ -298,7 +301,7 @@ def _table(
         "x": xy[:, 0].astype(np.float32),
         "y": xy[:, 1].astype(np.float32),
     }
-    columns |= {f"{name}_score": np.round(judgements[name].score.astype(np.float32), 4) for name in SEVERITY}
+    columns |= {f"{name}_score": np.round(judgements[name].score.astype(np.float32), 4) + 0 for name in SEVERITY}
     return pd.DataFrame(columns)
 
 
@@ -355,14 +358,27 @@ def _interval(hits: np.ndarray, groups: np.ndarray, seed: int, draws: int = 400)
     return float(low), float(high)
 
 
-def _notes(images: ImageSet, note: str, judgements: Mapping[str, Judgement]) -> tuple[str, ...]:
-    """How the input was read, and which checks were left out and why."""
+def _notes(images: ImageSet, note: str, judgements: Mapping[str, Judgement], config: ScanConfig) -> tuple[str, ...]:
+    """How the input was read, which checks were left out and why, and what still has to be done."""
     silent: dict[str, list[str]] = {}
     for name in SEVERITY:
         if judgements[name].note:
             silent.setdefault(judgements[name].note, []).append(name)
     left_out = [f"left out: {', '.join(names)} ({reason})" for reason, names in silent.items()]
-    return (*images.source.notes, *filter(None, [note]), *left_out)
+    slow = len(images) > neighbours.EXACT_LIMIT and not neighbours.index_available()
+    faster = (
+        "neighbours are searched exactly, which takes minutes; pip install 'trustset[ann]' for seconds" if slow else ""
+    )
+    return (*images.source.notes, *filter(None, [note, faster, _decided(config)]), *left_out)
+
+
+def _decided(config: ScanConfig) -> str:
+    """That a person's decisions on an earlier scan are not in the new clean set yet; "" where there are none."""
+    from .cleaning import standing
+
+    if config.artifacts is None or not standing(Path(config.artifacts)):
+        return ""
+    return "the clean set is this scan's alone; type `curate apply` to bring your decisions into it"
 
 
 def _named(images: ImageSet) -> str:

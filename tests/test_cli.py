@@ -255,13 +255,13 @@ def test_a_scan_prints_what_it_found_where_it_is_and_what_to_type_next(data, tmp
     assert row.split() == ["exact_duplicate", "1", "1", "drop"]
     assert any(line.startswith("would drop 2 rows (8.3%), keep ") for line in lines)
     assert lines[-2] == "report  artifacts/scan/report.html      clean set  artifacts/clean.npz (22 rows)"
-    assert lines[-1].startswith("next    augment build --policy heavy    or look first")
+    assert lines[-1].startswith("next    curate split    or look first")
     assert (tmp_path / "artifacts" / "scan" / "report.html").exists()
 
 
 def test_another_place_for_the_artifacts_is_part_of_the_next_command(data, tmp_path):
     result = run("curate", "scan", data, *QUICK, "--artifacts", tmp_path / "else where")
-    assert f"augment build --policy heavy --artifacts {tmp_path / 'else where'}" in result.stdout.replace("'", "")
+    assert f"curate split --artifacts {tmp_path / 'else where'}" in result.stdout.replace("'", "")
     assert (tmp_path / "else where" / "clean.npz").exists()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from curate.arrays import ArrayPictures
 from curate.configs import ScanConfig
@@ -18,6 +19,10 @@ from curate.evidence import Evidence, measure
 from curate.imageset import UNLABELLED, ImageSet, Source
 from curate.properties import PROPERTIES, properties
 from curate.scanning import gather
+
+# A machine that is busy with other work is no failure.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 CLASSES = ("lobed", "round", "kidney", "granular")
 

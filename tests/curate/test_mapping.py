@@ -6,7 +6,8 @@ import pytest
 import threadpoolctl
 
 from curate import mapping
-from curate.errors import UnknownName
+from curate.configs import ScanConfig
+from curate.errors import DataError, UnknownName
 from curate.mapping import MAPS, lay_out
 from curate.neighbours import nearest
 from curate.storage import cache_folder
@@ -74,6 +75,15 @@ def test_points_that_lie_together_are_drawn_together(kind):
 def test_points_in_one_and_the_same_place_are_no_trouble(kind):
     same = nearest(np.ones((30, 4), np.float32), np.arange(30))
     assert np.isfinite(lay_out(same, kind, 0)).all()
+
+
+@pytest.mark.parametrize("seed", [2**32 - 1, 2**32, 2**64])
+def test_a_seed_of_any_size_that_a_configuration_takes_lays_out_a_map(seed):
+    try:
+        config = ScanConfig(seed=seed, map="tsne")
+    except DataError:
+        return
+    assert np.isfinite(lay_out(clouds(12), config.map, config.seed)).all()
 
 
 def test_no_map_is_no_place():

@@ -21,6 +21,7 @@ from curate.manifest import file_digest, read_manifest
 from curate.planting import Cast, PlantConfig, plant, strange_pictures
 from curate.reading import read
 from curate.scanning import Scan, scan
+from curate.storage import cache_folder
 
 FAULTS = PlantConfig(
     intruder=(0.08,), exact=0.02, near=0.05, conflict=0.03, label=0.03,
@@ -73,7 +74,7 @@ def album(pictures, labels=None, splits=None, classes=("a", "b", "c", "d")) -> I
 @pytest.fixture(scope="module")
 def planted(cells):
     """The cells with every kind of fault among them, and the truth."""
-    return plant(*cells, FAULTS)
+    return plant(cells[0][:120], cells[1][:120], FAULTS)
 
 
 @pytest.fixture(scope="module")
@@ -343,7 +344,7 @@ def test_a_story_names_the_group_that_its_findings_are_of(found):
 def test_the_effect_of_cleaning_is_measured_on_rows_that_stay(found):
     assert found.effect is not None
     assert found.effect.rows == (found.table["verdict"] != "drop").sum()
-    assert found.effect.after > 0.8
+    assert found.effect.after > 0.7  # where the largest class holds 0.37 of the cells
 
 
 def test_every_stage_is_timed(found):
@@ -354,16 +355,19 @@ def test_every_stage_is_timed(found):
 # Options
 
 
-def test_checks_can_be_dropped_and_reviewed(data, found):
-    changed = quick(data, drop=("label_error", "dark"), review=("outlier_group", "near_duplicate"))
-    actions = changed.findings.groupby("check")["action"].agg(set)
-    assert actions["label_error"] == actions["dark"] == {"drop"}
-    assert actions["outlier_group"] == actions["near_duplicate"] == {"review"}
-    assert (changed.table["verdict"][rows_of(changed, "dark")] == "drop").all()
-    columns = [name for name in found.table.columns if name.endswith("_score")]
-    pd.testing.assert_frame_equal(changed.table[columns], found.table[columns])
+def test_checks_can_be_dropped_and_reviewed(small):
+    usual = quick(small)
+    changed = quick(small, drop=("low_information",), review=("exact_duplicate",))
+    consistent(changed)
+    actions = [found.findings.groupby("check")["action"].agg(set) for found in (usual, changed)]
+    assert (actions[0]["exact_duplicate"], actions[1]["exact_duplicate"]) == ({"drop"}, {"review"})
+    assert (actions[0]["low_information"], actions[1]["low_information"]) == ({"review"}, {"drop"})
+    assert actions[0]["near_duplicate"] == actions[1]["near_duplicate"]
+    scores = [name for name in usual.table.columns if name.endswith("_score")]
+    pd.testing.assert_frame_equal(changed.table[scores], usual.table[scores])
 
 
+@pytest.mark.slow
 def test_a_threshold_decides_from_which_score_on_a_check_speaks(data, found):
     checks = ("label_error", "outlier", "near_duplicate", "blurred")
     scores = {check: found.table[f"{check}_score"] for check in checks}
@@ -525,7 +529,7 @@ def test_where_nothing_can_be_written_it_is_said_before_any_work(data, tmp_path,
     assert (tmp_path / "file").read_text() == "in the way"
 
 
-@pytest.mark.parametrize("broken", ["write_parquet", "write_npy", "write_clean", "write_manifest"])
+@pytest.mark.parametrize("broken", ["write_parquet", "write_clean", "write_manifest"])
 def test_a_scan_that_cannot_be_written_leaves_the_one_before_whole(small, tmp_path, monkeypatch, broken):
     artifacts = tmp_path / "artifacts"
     quick(small, artifacts=str(artifacts))
@@ -558,7 +562,7 @@ def test_no_images_are_no_set(tmp_path, cells):
         quick(tmp_path / "empty")
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 5, 11, 20, 25])
+@pytest.mark.parametrize("n", [1, 2, 3, 11, 25])
 def test_a_few_images_are_scanned_and_written(tmp_path, cells, n):
     path = saved(tmp_path, images=cells[0][:n], labels=cells[1][:n])
     found = quick(path, artifacts=str(tmp_path / "artifacts"), map="pca")
@@ -589,8 +593,8 @@ LABELLINGS = {
 
 @pytest.mark.parametrize("labelling", LABELLINGS)
 def test_labels_of_any_kind_are_scanned(tmp_path, cells, labelling):
-    labels = LABELLINGS[labelling](cells[1][:60])
-    found = quick(saved(tmp_path, images=cells[0][:60], labels=labels))
+    labels = LABELLINGS[labelling](cells[1][:40])
+    found = quick(saved(tmp_path, images=cells[0][:40], labels=labels))
     consistent(found)
     assert (found.table["verdict"] != "drop").all()
     assert found.table["label"].tolist() == labels.tolist()
@@ -798,6 +802,7 @@ def test_a_set_that_is_read_already_is_scanned_as_its_file_is(small):
     pd.testing.assert_frame_equal(from_file.findings, from_set.findings)
 
 
+@pytest.mark.slow
 def test_another_seed_deals_other_folds_but_finds_the_same_copies(data, found):
     other = quick(data, seed=1)
     pd.testing.assert_frame_equal(other.pairs, found.pairs)
@@ -810,3 +815,49 @@ def test_a_strange_picture_alone_awaits_review(cells):
     found = quick(album(images, [*cells[1][:60], 0]))
     assert 60 in rows_of(found, "outlier")
     assert found.table["verdict"][60] == "review"
+
+
+# Real pictures
+
+SHARED = Path(__file__).parents[2] / "../shared"
+COURSE = SHARED / "data" / "course.npz"
+KERAS_HOME = SHARED / "keras"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (COURSE.exists() and KERAS_HOME.exists()), reason="no real pictures beside the project")
+def test_what_was_planted_among_real_cells_is_found_and_no_clean_cell_is_dropped(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(KERAS_HOME.resolve()))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    cache_folder.cache_clear()
+    found = scan(COURSE, ScanConfig(artifacts=None, map="none"))
+    cache_folder.cache_clear()
+    assert found.embedder.startswith("MobileNetV2-0.35 (ImageNet)")
+
+    truth = json.loads(COURSE.with_name("course.truth.json").read_text())
+    planted: dict[str, list[dict]] = {}
+    for entry in truth["planted"]:
+        planted.setdefault(entry["kind"], []).append(entry)
+    verdict = found.table["verdict"].to_numpy()
+
+    def hits(kind: str, check: str) -> int:
+        return len({entry["row"] for entry in planted[kind]} & set(rows_of(found, check)))
+
+    assert all(verdict[entry["row"]] == "drop" for entry in planted["intruder"])
+    for kind, least in (("exact", 25), ("near", 36)):
+        dropped = [(verdict[[entry["row"], entry["of"]]] == "drop").sum() == 1 for entry in planted[kind]]
+        assert sum(dropped) >= least
+    assert hits("conflict", "label_conflict") == 15
+    assert hits("cast", "colour_cast") >= 57
+    assert hits("dark", "dark") == 8
+    assert hits("blur", "blurred") == 10
+    assert hits("label", "label_error") >= 46
+
+    casts = set(rows_of(found, "colour_cast"))
+    natural = set(truth["natural_cast"])
+    assert len(casts & natural) >= 0.9 * len(natural)
+    assert len(casts - natural - {entry["row"] for entry in planted["cast"]}) <= 12
+
+    touched = {entry["row"] for entry in truth["planted"]} | {entry.get("of") for entry in truth["planted"]}
+    assert [row for row in np.flatnonzero(verdict == "drop").tolist() if row not in touched] == []
