@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,19 @@ def application(name: str) -> tuple[Any, Any, dict[str, float]]:
     if family not in constructors:
         raise UnknownName.among("backbone", family, constructors)
     modules = [m for m in vars(keras.applications).values() if hasattr(m, "preprocess_input") and hasattr(m, family)]
+    if width and not _is_number(width):
+        raise DataError(f"{name}: {width!r} is no width. Write a number after the dash, as in MobileNetV2-0.35.")
+    if width and "alpha" not in signature(constructors[family]).parameters:
+        raise DataError(f"{name}: {family} comes in one width only. Write {family}.")
     # Some families sit in two modules (resnet and resnet50); each preprocesses alike.
     return constructors[family], modules[0], {"alpha": float(width)} if width else {}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return float(text) > 0
+    except ValueError:
+        return False
 
 
 def feature_model(name: str, size: int, weights: str) -> Any:
