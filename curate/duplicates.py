@@ -274,7 +274,7 @@ def _null(neighbours: Neighbours, prints: Fingerprints, workers: int) -> tuple[f
     rows, k = neighbours.indices.shape
     if rows < 30 or k < 10:
         return _AGREEMENT, _SPECTRUM
-    sample = np.linspace(0, rows - 1, min(rows, 200)).astype(np.int64)
+    sample = np.linspace(0, rows - 1, min(rows, 120)).astype(np.int64)
     pairs = np.stack([neighbours.rows[sample], neighbours.rows[neighbours.indices[sample, 9]]], axis=1)
     values, _ = _aligned(pairs, prints, _by_warp, workers)
     spectral = _spectral_agreement(pairs, prints).max(axis=1)
@@ -323,7 +323,7 @@ def _mutual_pairs(neighbours: Neighbours) -> np.ndarray:
     k = min(10, neighbours.indices.shape[1])
     if k == 0:
         return np.zeros((0, 2), np.int64)
-    stands_out = neighbours.distances[:, :2] <= 0.92 * neighbours.distances[:, k - 1 : k] if k > 2 else np.True_
+    stands_out = neighbours.distances[:, :2] <= 0.9 * neighbours.distances[:, k - 1 : k] if k > 2 else np.True_
     near = _neighbour_pairs(neighbours, 2)
     chosen = np.broadcast_to(stands_out, neighbours.indices[:, :2].shape).ravel()
     pairs = np.sort(near[chosen], axis=1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 NEIGHBOURS = 32
+ENOUGH = 20  # as many as any check looks at
 DIMENSIONS = 128
 # Above this many rows an exact search takes minutes; where FAISS is installed its index takes seconds.
 EXACT_LIMIT = 60_000
@@ -80,6 +81,26 @@ def nearest(features: np.ndarray, rows: np.ndarray, k: int = NEIGHBOURS) -> Neig
         np.take_along_axis(indices, order, 1).astype(np.int64),
         np.take_along_axis(distances, order, 1).astype(np.float32),
         points,
+    )
+
+
+def among(known: Neighbours, rows: np.ndarray, features: np.ndarray) -> Neighbours:
+    """The neighbours among some of the rows of a table, read off it where it holds enough, else searched for."""
+    if np.array_equal(rows, known.rows):
+        return known
+    chosen = np.isin(known.rows, rows)
+    usable = chosen[known.indices[chosen]]
+    k = int(usable.sum(axis=1).min(initial=known.indices.shape[1]))
+    if k < ENOUGH:
+        return nearest(features, rows)
+    # The first k that remain of each row, in their order.
+    first = np.argsort(~usable, axis=1, kind="stable")[:, :k]
+    position = np.cumsum(chosen) - 1
+    return Neighbours(
+        known.rows[chosen],
+        position[np.take_along_axis(known.indices[chosen], first, axis=1)],
+        np.take_along_axis(known.distances[chosen], first, axis=1),
+        known.features[chosen],
     )
 
 

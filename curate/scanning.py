@@ -186,7 +186,7 @@ def gather(images: ImageSet, measured: Measured, config: ScanConfig, workers: in
     quality = np.nan_to_num(np.stack([rank, of["width"] * of["height"], sharpness], axis=1), nan=-1e9)
     copies = duplicates.find_copies(first, measured.prints, among_distinct, quality, workers)
     stand = np.flatnonzero((first != -1) & (copies.kept == np.arange(n)))
-    among_kept = among_distinct if np.array_equal(stand, distinct) else neighbours.nearest(features, stand)
+    among_kept = neighbours.among(among_distinct, stand, features)
     where = np.full(n, -1)
     where[stand] = np.arange(len(stand))
     fold = folds_of(images.labels, whole_groups(copies.group, images.groups), config.seed)

@@ -184,6 +184,16 @@ def test_different_cells_out_of_focus_are_no_copies(cells, evidence_of):
     assert evidence_of(images).copies.pairs == []
 
 
+def test_pictures_that_share_three_quarters_are_no_copies(cells, evidence_of):
+    pairs = []
+    for seed in range(4):
+        picture, other = texture(96, 96, seed), texture(96, 96, seed + 50)
+        patched = picture.copy()
+        patched[:48, :48] = other[:48, :48]
+        pairs += [picture, patched]
+    assert evidence_of(np.concatenate([pairs, cells[0][:40]])).copies.pairs == []
+
+
 def test_a_negative_is_another_picture(evidence_of):
     picture = texture(96, 96, 0)
     assert evidence_of(np.stack([picture, 255 - picture])).copies.pairs == []

@@ -145,3 +145,16 @@ def test_without_the_index_a_large_set_is_searched_exactly(rng, monkeypatch):
     monkeypatch.setattr(neighbours, "index_available", lambda: False)
     found = nearest(features, np.arange(20))
     assert np.array_equal(found.indices, exact.indices)
+
+
+@pytest.mark.parametrize("left_out", [[], [3, 40], list(range(0, 60, 2))])
+def test_neighbours_among_some_rows_are_those_that_a_search_finds(rng, left_out):
+    features = rng.normal(size=(90, 6)).astype(np.float32)
+    rows = np.setdiff1d(np.arange(90), left_out)
+    read_off = neighbours.among(nearest(features, np.arange(90)), rows, features)
+    searched = nearest(features, rows)
+    k = read_off.indices.shape[1]
+    assert k >= neighbours.ENOUGH
+    assert np.array_equal(read_off.rows, searched.rows)
+    assert np.array_equal(read_off.indices, searched.indices[:, :k])
+    assert np.allclose(read_off.distances, searched.distances[:, :k])
