@@ -102,7 +102,7 @@ def colour_cast(evidence: Evidence) -> Judgement:
         if len(members) < 3:
             continue
         group[members] = number
-        everyone = np.flatnonzero(np.isin(evidence.copies.kept, rows[members]))
+        everyone = np.flatnonzero(np.isin(evidence.position, members))
         colour = hue_name(float(np.median(a[members])), float(np.median(b[members])))
         sentence = (
             f"{len(everyone):,} images form one group with a {colour} {_where(evidence, members, a, b)}: "

@@ -65,7 +65,9 @@ def umap(neighbours: Neighbours, seed: int) -> np.ndarray:
             n_jobs=1,
             precomputed_knn=(indices, distances, None),
         )
-        return np.asarray(fit.fit_transform(neighbours.features))
+        places = np.asarray(fit.fit_transform(neighbours.features))
+    # Where all points are one, its start from the main axes divides by zero.
+    return places if np.isfinite(places).all() else pca(neighbours, seed)
 
 
 @MAPS.add

@@ -9,6 +9,7 @@ from curate.embedding import builtin
 from curate.evidence import BLOCK, CHUNK, measure
 from curate.hashing import digest, perceptual_hash
 from curate.imageset import ImageSet, Picture, Source, Unreadable
+from curate.neighbours import nearest
 from curate.properties import PROPERTIES, properties
 from curate.reading import read
 
@@ -159,3 +160,18 @@ def test_values_of_representatives_are_spread_to_all_that_they_stand_for(cells, 
     assert evidence.spread(np.array([0.25, 0.75])).tolist() == [0.25, 0.75, 0.25, 0, 0.75]
     assert evidence.spread(np.array([3, 4]), fill=-1).tolist() == [3, 4, 3, -1, 4]
     assert len(evidence) == 5
+
+
+def test_representatives_are_neighbours_of_each_other_and_of_nobody_else(cells, evidence_of):
+    # Near and exact copies fall away, and with them places in the tables of their neighbours.
+    images = np.concatenate([cells[0][:80], cells[0][:30, :, ::-1], cells[0][:5]])
+    evidence = evidence_of(images)
+    stand = np.flatnonzero((evidence.copies.kept == np.arange(len(images))) & (evidence.measured.digests != ""))
+    assert evidence.representatives.tolist() == stand.tolist() == list(range(80))
+    exact = nearest(evidence.features, stand)
+    assert evidence.neighbours.indices.shape[0] == 80
+    k = min(20, evidence.neighbours.indices.shape[1])
+    assert k == 20
+    np.testing.assert_allclose(evidence.neighbours.distances[:, :k], exact.distances[:, :k], rtol=1e-3, atol=1e-4)
+    assert (evidence.neighbours.indices[:, :k] == exact.indices[:, :k]).mean() > 0.99
+    np.testing.assert_array_equal(evidence.neighbours.features, evidence.features[stand])
