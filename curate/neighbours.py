@@ -85,9 +85,11 @@ def nearest(features: np.ndarray, rows: np.ndarray, k: int = NEIGHBOURS) -> Neig
 
 
 def among(known: Neighbours, rows: np.ndarray, features: np.ndarray) -> Neighbours:
-    """The neighbours among some of the rows of a table, read off it where it holds enough, else searched for."""
+    """The neighbours among some rows, read off a table where it holds them and enough of theirs, else searched for."""
     if np.array_equal(rows, known.rows):
         return known
+    if not np.isin(rows, known.rows).all():
+        return nearest(features, rows)
     chosen = np.isin(known.rows, rows)
     usable = chosen[known.indices[chosen]]
     k = int(usable.sum(axis=1).min(initial=known.indices.shape[1]))
