@@ -13,13 +13,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .cleaning import ApplyConfig, apply, decide, undo
+    from .comparing import diff
     from .configs import ScanConfig
     from .errors import DataError, MissingExtra, OutputError, ToolkitError, UnknownName
     from .imageset import ImageSet, Picture, Unreadable
     from .reading import read
     from .scanning import Scan, scan
+    from .selftesting import SelftestConfig, selftest
+    from .splitting import SplitConfig, split
 
 _HOMES = {
+    "ApplyConfig": "cleaning",
     "DataError": "errors",
     "ImageSet": "imageset",
     "MissingExtra": "errors",
@@ -27,14 +32,23 @@ _HOMES = {
     "Picture": "imageset",
     "Scan": "scanning",
     "ScanConfig": "configs",
+    "SelftestConfig": "selftesting",
+    "SplitConfig": "splitting",
     "ToolkitError": "errors",
     "UnknownName": "errors",
     "Unreadable": "imageset",
+    "apply": "cleaning",
+    "decide": "cleaning",
+    "diff": "comparing",
     "read": "reading",
     "scan": "scanning",
+    "selftest": "selftesting",
+    "split": "splitting",
+    "undo": "cleaning",
 }
 
 __all__ = [
+    "ApplyConfig",
     "DataError",
     "ImageSet",
     "MissingExtra",
@@ -42,11 +56,19 @@ __all__ = [
     "Picture",
     "Scan",
     "ScanConfig",
+    "SelftestConfig",
+    "SplitConfig",
     "ToolkitError",
     "UnknownName",
     "Unreadable",
+    "apply",
+    "decide",
+    "diff",
     "read",
     "scan",
+    "selftest",
+    "split",
+    "undo",
 ]
 
 
