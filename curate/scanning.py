@@ -159,7 +159,6 @@ def _preload() -> None:
         "scipy.ndimage",
         "sklearn.neighbors",
         "sklearn.discriminant_analysis",
-        "sklearn.model_selection",
         "cleanlab.filter",
     ):
         import_module(name)
@@ -220,6 +219,11 @@ def _numbered_on(judgements: Mapping[str, Judgement]) -> Judgement:
     return replace(casts, group=group, stories=tuple(replace(s, group=s.group + first) for s in casts.stories))
 
 
+def _speaks(judgements: Mapping[str, Judgement], name: str, config: ScanConfig) -> np.ndarray:
+    """bool (N,): rows of which a check's score reaches the threshold in use."""
+    return judgements[name].score >= config.thresholds.get(name, THRESHOLD)
+
+
 # What spoils a picture explains why it lies far out; another look does so only where the subject is known still.
 _SPOILS = ("blurred", "dark")
 _CHANGES = ("colour_cast", "grayscale", "light", "low_information")
@@ -231,8 +235,7 @@ def _unexplained(evidence: Evidence, judgements: Mapping[str, Judgement], config
     if strangers.group is None or strangers.certain is None:
         return strangers
     spoilt, changed = (
-        np.any([judgements[name].score >= config.thresholds.get(name, THRESHOLD) for name in names], axis=0)
-        for names in (_SPOILS, _CHANGES)
+        np.any([_speaks(judgements, name, config) for name in names], axis=0) for names in (_SPOILS, _CHANGES)
     )
     score, stories = strangers.score.copy(), []
     for story in strangers.stories:
@@ -250,10 +253,10 @@ def _findings(evidence: Evidence, judgements: Mapping[str, Judgement], config: S
     """One row per suspicion, in order of severity, then of score."""
     images = evidence.images
     found: list[Finding] = []
-    strangers = judgements["outlier_group"].score >= config.thresholds.get("outlier_group", THRESHOLD)
+    strangers = _speaks(judgements, "outlier_group", config)
     for name in SEVERITY:
         judgement = judgements[name]
-        flagged = judgement.score >= config.thresholds.get(name, THRESHOLD)
+        flagged = _speaks(judgements, name, config)
         if name not in ("outlier_group", "unreadable"):
             flagged &= ~(evidence.foreign & strangers)  # a picture that does not belong is told once
         group = judgement.group if judgement.group is not None else np.full(len(images), NO_GROUP)

@@ -61,7 +61,7 @@ def clean(scan: Scan) -> Scan:
 def test_it_says_at_once_what_cleaning_would_do(scan: Scan) -> None:
     html = page(scan)
     assert "Would drop 25 rows (41.7\N{NO-BREAK SPACE}%), keep 10 for your review." in html
-    for words in ("pets", "<b>60</b> images", "0.861", "0.957", "0.951", "0.962", "31 trusted rows"):
+    for words in ("pets", "<b>60</b> images", "0.861", "0.957", "0.951", "0.962", "31 rows of the clean set"):
         assert words in html
 
 
