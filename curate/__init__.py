@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .cleaning import ApplyConfig, apply, decide, undo
     from .comparing import diff
-    from .configs import ScanConfig
+    from .configs import ScanConfig, SplitConfig
     from .errors import DataError, MissingExtra, OutputError, ToolkitError, UnknownName
+    from .exporting import ExportConfig, export
     from .imageset import ImageSet, Picture, Unreadable
     from .reading import read
     from .scanning import Scan, scan
     from .selftesting import SelftestConfig, selftest
-    from .splitting import SplitConfig, split
+    from .splitting import split
 
 _HOMES = {
     "ApplyConfig": "cleaning",
     "DataError": "errors",
+    "ExportConfig": "exporting",
     "ImageSet": "imageset",
     "MissingExtra": "errors",
     "OutputError": "errors",
@@ -33,13 +35,14 @@ _HOMES = {
     "Scan": "scanning",
     "ScanConfig": "configs",
     "SelftestConfig": "selftesting",
-    "SplitConfig": "splitting",
+    "SplitConfig": "configs",
     "ToolkitError": "errors",
     "UnknownName": "errors",
     "Unreadable": "imageset",
     "apply": "cleaning",
     "decide": "cleaning",
     "diff": "comparing",
+    "export": "exporting",
     "read": "reading",
     "scan": "scanning",
     "selftest": "selftesting",
@@ -50,6 +53,7 @@ _HOMES = {
 __all__ = [
     "ApplyConfig",
     "DataError",
+    "ExportConfig",
     "ImageSet",
     "MissingExtra",
     "OutputError",
@@ -64,6 +68,7 @@ __all__ = [
     "apply",
     "decide",
     "diff",
+    "export",
     "read",
     "scan",
     "selftest",

@@ -408,7 +408,7 @@ def _read_again(scan: Scanned, config: ApplyConfig) -> tuple[ImageSet, list[str]
         raise DataError(f"{source}: image {row} is {images.ids[row]}, but {ids[row]} was scanned. {again}")
     names = table["label_name"].tolist()
     relabelled = [row for row in range(len(images)) if images.label_name(row) != names[row]]
-    if relabelled and images.source.kind == "npz":
+    if relabelled and images.source.kind != "files":
         raise DataError(
             f"{source}: the label of image {ids[relabelled[0]]} is "
             f"{images.label_name(relabelled[0]) or 'missing'}, but was {names[relabelled[0]] or 'missing'} when it "

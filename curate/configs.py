@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -56,3 +57,47 @@ class ScanConfig:
             raise DataError(f"workers is {self.workers}; 0 means one per core.")
         if self.map not in MAP_NAMES:
             raise UnknownName.among("map", self.map, MAP_NAMES)
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """How to split. Every option of `curate split` is a field of this.
+
+    train, val, test  shares of the images, which add up to 1
+    balanced_test     the same number of images of every class in test, as in real life each may be as frequent;
+                      train and val share the rest in the ratio of theirs, as unbalanced as it is
+    per_class         that number; None divides the share of test among the classes, or takes the largest number that
+                      leaves every class as many in train as in test where that is less
+    fresh             forget the splits that the set has; otherwise only what has none is assigned
+    labels            a CSV of labels for a flat folder (columns: file, label; optionally split, group)
+    artifacts         where `scan/` is, and `splits.csv` is written
+    out               where the splits are written instead
+    """
+
+    train: float = 0.7
+    val: float = 0.15
+    test: float = 0.15
+    balanced_test: bool = False
+    per_class: int | None = None
+    fresh: bool = False
+    labels: str | None = None
+    artifacts: str = "artifacts"
+    out: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        shares = {"train": self.train, "val": self.val, "test": self.test}
+        for name, share in shares.items():
+            if not 0 <= share <= 1:
+                raise DataError(f"the share of {name} is {share:g}; needed is one from 0 to 1, such as 0.15.")
+        if not math.isclose(sum(shares.values()), 1, abs_tol=1e-6):
+            given = ", ".join(f"{name} {share:g}" for name, share in shares.items())
+            raise DataError(f"the shares {given} add up to {sum(shares.values()):g}; needed is 1.")
+        if self.balanced_test and not self.train:
+            raise DataError("a balanced test set leaves the rest to train and val; give train a share above 0.")
+        if self.per_class is not None and not self.balanced_test:
+            raise DataError("per_class is the size of a balanced test set; give --balanced-test as well.")
+        if self.per_class is not None and self.per_class < 1:
+            raise DataError(f"per_class is {self.per_class}; needed is a number of images from 1.")
+        if self.seed < 0:
+            raise DataError(f"seed is {self.seed}; needed is a whole number from 0.")

@@ -375,7 +375,7 @@ class Demo:
     found: pd.DataFrame
 
 
-def demo(folder: Path, config: DemoConfig, scan_config: ScanConfig, reporter: Reporter = Silent()) -> Demo:  # noqa: B008
+def demo(folder: Path, config: DemoConfig, scan_config: ScanConfig, reporter: Reporter = Silent()) -> Demo:
     """Draw the set into a folder, scan it as a user's own, and hold the findings against the truth."""
     from .scanning import scan
     from .scores import THRESHOLD

@@ -1,13 +1,17 @@
-"""Ways to spread work over cores: anything shaped like the built-in `map`, results in order."""
+"""Ways to spread work over cores: each shaped like the built-in `map`, results in order."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TypeVar
+
+from .errors import WorkerLost
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -57,6 +61,51 @@ def _spread(function: Callable[[A], B], tasks: Iterable[A], workers: int) -> Ite
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def in_processes(function: Callable[[A], B], tasks: Iterable[A], workers: int) -> Iterator[B]:
+    """The results of `function` over `tasks`, in order, on `workers` processes; in this one where that is 1.
+
+    For work that holds the interpreter's lock. Function, tasks and results are pickled; at most twice as many tasks as
+    workers are under way. The processes are started anew, never forked (TensorFlow hangs in a fork), and end when this
+    one does, also when it is killed. Raises WorkerLost where one of them is.
+    """
+    if workers <= 1:
+        with _one_thread_each():
+            yield from map(function, tasks)
+        return
+    from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    pool = Parallel(
+        workers, backend="loky", return_as="generator", pre_dispatch="2*n_jobs", batch_size=1, max_nbytes=None
+    )
+    results = pool(delayed(_alone)(function, task, os.getpid()) for task in tasks)
+    try:
+        yield from results
+    except BrokenProcessPool as error:
+        raise WorkerLost("a worker process was killed, most likely for want of memory.") from error
+    finally:
+        results.close()
+
+
+def _alone(function: Callable[[A], B], task: A, parent: int) -> B:
+    """`function(task)` in a worker process: OpenCV without threads of its own, and no life without its parent."""
+    _stay_with(parent)
+    with _one_thread_each():
+        return function(task)
+
+
+@lru_cache
+def _stay_with(parent: int) -> None:
+    """Let Linux end this process when its parent ends, however that does."""
+    if sys.platform == "linux":
+        import ctypes
+        import signal
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:  # it ended before that
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 @contextmanager

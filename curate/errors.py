@@ -4,13 +4,17 @@ ToolkitError
 ├── DataError      the input is not what is needed           (also a ValueError)
 ├── UnknownName    a name that no registry holds             (also a KeyError)
 ├── MissingExtra   a feature whose extra is not installed    (also an ImportError)
-└── OutputError    the output cannot be written              (also an OSError)
+├── OutputError    the output cannot be written              (also an OSError)
+└── WorkerLost     a process that did part of the work is gone (also a RuntimeError)
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+# So many names are all shown; of more, so many.
+_ALL, _NEAREST = 40, 12
 
 
 class ToolkitError(Exception):
@@ -29,10 +33,13 @@ class UnknownName(ToolkitError, KeyError):
 
     @classmethod
     def among(cls, kind: str, name: str, known: Iterable[str]) -> UnknownName:
-        """The error for `name`, with the nearest known name and all of them."""
+        """The error for `name`, with the nearest known name and all of them; of very many those that are nearest."""
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
+        if len(names) > _ALL:
+            nearest = difflib.get_close_matches(name, names, n=_NEAREST, cutoff=0)
+            return cls(f"no {kind} named {name!r}.{hint} The nearest of {len(names)} known: {', '.join(nearest)}")
         return cls(f"no {kind} named {name!r}.{hint} Known: {', '.join(names)}")
 
 
@@ -42,3 +49,7 @@ class MissingExtra(ToolkitError, ImportError):
 
 class OutputError(ToolkitError, OSError):
     """The output cannot be written."""
+
+
+class WorkerLost(ToolkitError, RuntimeError):
+    """A process that did part of the work is gone."""

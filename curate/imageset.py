@@ -45,7 +45,8 @@ class Pictures(Protocol):
 class Source:
     """Where a set came from: enough to write a cleaned copy of it.
 
-    kind   "npz" (path is the archive) or "files" (path is the folder or list; ids are paths below root)
+    kind   "npz" (path is the archive), "shards" (path is the folder of a built set)
+           or "files" (path is the folder or list; ids are paths below root)
     notes  sentences on how it was read, for the person: "labels are one-hot", "greyscale"
     """
 
@@ -67,6 +68,7 @@ class ImageSet:
     classes  names of the classes
     splits   N strings ("train", "val", "test", "" where unknown), or None
     groups   int64 (N,): images that belong together (one patient, one slide), -1 none; or None
+    soft     float32 (N, K): the share of each class in an image's label, where images were mixed; or None
     """
 
     images: Pictures
@@ -77,6 +79,7 @@ class ImageSet:
     splits: tuple[str, ...] | None = None
     groups: np.ndarray | None = None
     describe: str = field(default="")  # "96x96 RGB", "28x28 grey": the pictures in three words
+    soft: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.images)
@@ -85,6 +88,7 @@ class ImageSet:
             ("ids", self.ids),
             ("splits", self.splits),
             ("groups", self.groups),
+            ("soft labels", self.soft),
         ):
             if values is not None and len(values) != n:
                 raise DataError(f"{n:,} images but {len(values):,} {name}; each image needs one.")
@@ -100,6 +104,8 @@ class ImageSet:
             )
         labels.flags.writeable = False  # of the view: the caller's array stays as it was
         object.__setattr__(self, "labels", labels)
+        if self.soft is not None:
+            object.__setattr__(self, "soft", _shares(self.soft, len(self.classes)))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -112,6 +118,20 @@ class ImageSet:
     def label_name(self, row: int) -> str:
         """The name of a row's class, "" where it has no label."""
         return self.classes[self.labels[row]] if self.labels[row] != UNLABELLED else ""
+
+
+def _shares(soft: np.ndarray, classes: int) -> np.ndarray:
+    """Soft labels as a read-only float32 view, once they are found to be some."""
+    given = np.asarray(soft)
+    if given.shape[1:] != (classes,) or given.dtype.kind != "f":
+        raise DataError(f"soft labels are {given.dtype} {given.shape}; needed is a share of each of {classes} classes.")
+    shares = given.astype(np.float32, copy=False).view()
+    total = shares.sum(axis=1)
+    # A row of zeros is no label. Not a number is neither below 0 nor close to anything.
+    if not ((shares >= 0).all() and (np.isclose(total, 1, atol=1e-2) | (total == 0)).all()):
+        raise DataError("soft labels are no shares: of each image they are 0 or more, and add up to 1.")
+    shares.flags.writeable = False
+    return shares
 
 
 def chunks(n: int, size: int) -> Iterator[range]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,13 @@ def fit_probe(
 
 
 def _learn(features: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Class probabilities as a function of features, learnt from some.
+    """Class probabilities as a function of features, learnt from some."""
+    model = discriminant(features, labels)
+    return lambda some: model.predict_proba(some[:, : model.n_features_in_])
+
+
+def discriminant(features: np.ndarray, labels: np.ndarray) -> Any:
+    """scikit-learn's discriminant analysis with a shrunk covariance, fitted to the leading axes of some features.
 
     Few rows bear few dimensions and a stiff covariance: of 100 digits 25 axes find more wrong labels than all 128.
     """
@@ -87,8 +94,7 @@ def _learn(features: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], n
     n = len(labels)
     axes = int(np.clip(n // 4, 8, features.shape[1]))
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1 if n >= 1000 else 0.3)
-    model.fit(features[:, :axes], labels)
-    return lambda some: model.predict_proba(some[:, :axes])
+    return model.fit(features[:, :axes], labels)
 
 
 def probe_labels(evidence: Evidence) -> Probe | None:
@@ -121,22 +127,28 @@ def recognised(evidence: Evidence, rows: np.ndarray) -> bool:
 
 
 def calibrated(probe: Probe, labels: np.ndarray) -> Probe:
-    """The probe with its probabilities tempered (Guo et al. 2017): discriminant analysis is too sure of itself."""
-    from scipy.optimize import minimize_scalar
-
+    """The probe with its probabilities tempered: discriminant analysis is too sure of itself."""
     own = np.searchsorted(probe.classes, labels[probe.rows])
     logs = np.log(np.clip(probe.probabilities, 1e-12, 1))
+    return replace(probe, probabilities=tempered(logs, temperature(logs, own)))
 
-    def tempered(log_factor: float) -> np.ndarray:
-        scaled = logs * np.exp(log_factor)
-        scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
+
+def tempered(logs: np.ndarray, factor: float) -> np.ndarray:
+    """(M, K): probabilities whose logarithms are `factor` times those given, up to a constant of each row."""
+    scaled = logs * factor
+    scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
+
+
+def temperature(logs: np.ndarray, own: np.ndarray) -> float:
+    """The factor that makes log probabilities (M, K) fit best to the true columns `own` (Guo et al. 2017)."""
+    from scipy.optimize import minimize_scalar
 
     def loss(log_factor: float) -> float:
-        return float(-np.log(np.clip(tempered(log_factor)[np.arange(len(own)), own], 1e-12, 1)).mean())
+        given = tempered(logs, np.exp(log_factor))[np.arange(len(own)), own]
+        return float(-np.log(np.clip(given, 1e-12, 1)).mean())
 
-    best = minimize_scalar(loss, bounds=(-4.0, 1.0), method="bounded")
-    return replace(probe, probabilities=tempered(float(best.x)))
+    return float(np.exp(minimize_scalar(loss, bounds=(-4.0, 1.0), method="bounded").x))
 
 
 @CHECKS.add

@@ -14,7 +14,7 @@ from .neighbours import Neighbours, nearest
 from .registry import Registry
 from .storage import cache_folder
 
-MAPS = Registry("map")
+MAPS: Registry[Callable[..., Any]] = Registry("map")
 AT_MOST = 20_000  # points that are laid out: more would make the map the slowest part of a scan
 
 

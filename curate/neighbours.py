@@ -34,27 +34,32 @@ def principal_features(embeddings: np.ndarray, fit_on: np.ndarray | None = None)
 
     fit_on  rows that the axes are found from; at most 20,000 of them are used, evenly spread.
     """
+    centre, axes = principal_axes(embeddings, fit_on)
+    out = np.empty((len(embeddings), axes.shape[1]), np.float32)
+    for start in range(0, len(embeddings), 8192):
+        out[start : start + 8192] = (embeddings[start : start + 8192].astype(np.float32) - centre) @ axes
+    return out
+
+
+def principal_axes(embeddings: np.ndarray, fit_on: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """(centre (D,), axes (D, d)) of embeddings (N, D): see principal_features."""
     from scipy.linalg import eigh
 
     base = np.arange(len(embeddings)) if fit_on is None else fit_on
     if len(base) > 20_000:
         base = base[np.linspace(0, len(base) - 1, 20_000).astype(np.int64)]
-    size = min(DIMENSIONS, embeddings.shape[1], max(1, len(base) - 1))
+    d = embeddings.shape[1]
+    size = min(DIMENSIONS, d, max(1, len(base) - 1))
     if len(base) < 2:
-        return np.zeros((len(embeddings), size), np.float32)
+        return np.zeros(d, np.float32), np.zeros((d, size), np.float32)
     sample = embeddings[base].astype(np.float32)
     centre = sample.mean(axis=0)
     sample -= centre
     # Only the leading eigenvectors, of a matrix that is D x D whatever N is: a quarter of the time of a whole PCA.
-    d = embeddings.shape[1]
     _, axes = eigh(sample.T @ sample / len(sample), subset_by_index=[d - size, d - 1])
     axes = axes[:, ::-1]
     # An eigenvector may point either way; each is made to point where its largest part is positive.
-    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(size)])
-    out = np.empty((len(embeddings), size), np.float32)
-    for start in range(0, len(embeddings), 8192):
-        out[start : start + 8192] = (embeddings[start : start + 8192].astype(np.float32) - centre) @ axes
-    return out
+    return centre, axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(size)])
 
 
 def nearest(features: np.ndarray, rows: np.ndarray, k: int = NEIGHBOURS) -> Neighbours:

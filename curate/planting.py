@@ -25,8 +25,8 @@ Fault = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 # From this many images on, every kind of fault that is asked for is planted at least once.
 ENOUGH_FOR_ONE_EACH = 30
 
-NEAR = Registry("near copy")
-FAULTS = Registry("fault")
+NEAR: Registry[Callable[..., Any]] = Registry("near copy")
+FAULTS: Registry[Callable[..., Any]] = Registry("fault")
 
 
 # --- near copies: what happens to a picture that is saved, cut or shared once more ------------------------

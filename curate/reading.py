@@ -1,4 +1,4 @@
-"""read(source) -> ImageSet: whatever a person has, an archive, a folder or a list, as one set of images."""
+"""read(source) -> ImageSet: whatever a person has, an archive, a folder, a list, a built set, as one set of images."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ GROUP_KEYS = ("groups", "group", "patient", "patients", "patient_id")
 
 
 def read(source: str | Path, *, labels: str | Path | None = None) -> ImageSet:
-    """The images of an .npz or .npy file, a folder, or a list of files (.csv, .txt).
+    """The images of an .npz or .npy file, a folder, a list of files (.csv, .txt), or a built set (a folder of shards).
 
     labels   a CSV with columns file and label (and split, group) for the images of a folder or list
 
@@ -54,7 +54,15 @@ def read(source: str | Path, *, labels: str | Path | None = None) -> ImageSet:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
     if is_folder:
-        return read_folder(path, table)
+        from .shards import is_sharded, read_shards  # which writes as well, and writing knows how archives are read
+
+        if not is_sharded(path):
+            return read_folder(path, table)
+        if table is None:
+            return read_shards(path)
+        raise DataError(
+            f"labels from {table} go with a folder or list of files; {path} is a built set, and has its own."
+        )
     if not exists:
         raise DataError(f"{path} does not exist. Give an .npz, a folder of images, or a list of files (.csv, .txt).")
     suffix = path.suffix.lower()
@@ -96,7 +104,8 @@ def read_archive(path: Path) -> ImageSet:
     pictures = ArrayPictures(arrays, f"{path}: {parts[0].images}")
     notes = [f"{key} was left out: it {why.split('.')[0]}" for key, why in archive.unread.items()]
     notes += [*archive.notes, *pictures.notes]
-    encoded = _labels(archive, parts, sizes)
+    columns = _label_columns(archive, parts, sizes)
+    encoded = _labels(archive, parts, sizes, columns)
     return ImageSet(
         images=pictures,
         labels=encoded.codes,
@@ -106,6 +115,7 @@ def read_archive(path: Path) -> ImageSet:
         splits=_splits(archive, parts, sizes, notes),
         groups=_groups(archive, parts, sizes, notes),
         describe=pictures.describe,
+        soft=_soft(parts, columns),
     )
 
 
@@ -139,9 +149,8 @@ def _parts(archive: Archive) -> list[_Part]:
     return parts
 
 
-def _labels(archive: Archive, parts: Sequence[_Part], sizes: Sequence[int]) -> Labels:
-    """The labels of all parts, encoded together; -1 for a part without."""
-    labelled = np.repeat([part.labels is not None for part in parts], sizes)
+def _label_columns(archive: Archive, parts: Sequence[_Part], sizes: Sequence[int]) -> list[np.ndarray]:
+    """The labels of each part that has some, one entry or row per image."""
     columns = []
     for part, size in zip(parts, sizes, strict=True):
         if part.labels is None:
@@ -154,6 +163,20 @@ def _labels(archive: Archive, parts: Sequence[_Part], sizes: Sequence[int]) -> L
                 "Each image needs one label, in the same order."
             )
         columns.append(as_column(values))
+    return columns
+
+
+def _soft(parts: Sequence[_Part], columns: Sequence[np.ndarray]) -> np.ndarray | None:
+    """float32 (N, K): labels of all parts that are probabilities; None where each image is of one class."""
+    if len(columns) < len(parts) or any(column.ndim != 2 or column.dtype.kind != "f" for column in columns):
+        return None
+    shares = np.nan_to_num(np.concatenate(columns).astype(np.float32))
+    return None if ((shares == 0) | (shares == 1)).all() else shares
+
+
+def _labels(archive: Archive, parts: Sequence[_Part], sizes: Sequence[int], columns: Sequence[np.ndarray]) -> Labels:
+    """The labels of all parts, encoded together; -1 for a part without."""
+    labelled = np.repeat([part.labels is not None for part in parts], sizes)
     names = _class_names(archive, columns, sum(sizes))
     if not columns:
         note = f"no labels: none of the arrays is called {' or '.join(LABEL_KEYS)}"

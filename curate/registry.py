@@ -1,19 +1,20 @@
-"""Name tables: a function is registered under its own name, and a second one of that name is an error."""
+"""Name tables: an entry is registered under its own name, and a second one of that name is an error."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from .errors import UnknownName
 
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Registry(Mapping[str, Callable[..., Any]]):
-    """Functions by name, in the order in which they were added.
+class Registry(Mapping[str, T], Generic[T]):
+    """Entries by name, in the order in which they were added.
 
-    >>> sounds = Registry("sound")
+    >>> sounds: Registry[Callable[[], str]] = Registry("sound")
     >>> @sounds.add
     ... def moo() -> str:
     ...     return "moo"
@@ -26,31 +27,34 @@ class Registry(Mapping[str, Callable[..., Any]]):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._functions: dict[str, Callable[..., Any]] = {}
+        self._entries: dict[str, T] = {}
 
     def add(self, function: F) -> F:
         """Register `function` under its own name; a decorator."""
-        name = function.__name__
-        if name in self._functions:
-            raise ValueError(f"a {self.kind} named {name!r} is registered already")
-        self._functions[name] = function
+        self.put(function.__name__, function)  # type: ignore[arg-type]  # a table of functions
         return function
 
-    def __getitem__(self, name: str) -> Callable[..., Any]:
+    def put(self, name: str, entry: T) -> None:
+        """Register `entry` under `name`."""
+        if name in self._entries:
+            raise ValueError(f"a {self.kind} named {name!r} is registered already")
+        self._entries[name] = entry
+
+    def __getitem__(self, name: str) -> T:
         try:
-            return self._functions[name]
+            return self._entries[name]
         except KeyError:
-            raise UnknownName.among(self.kind, name, self._functions) from None
+            raise UnknownName.among(self.kind, name, self._entries) from None
 
     def __contains__(self, name: object) -> bool:
-        return name in self._functions
+        return name in self._entries
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._functions)
+        return iter(self._entries)
 
     def __len__(self) -> int:
-        return len(self._functions)
+        return len(self._entries)
 
 
 # What can be wrong with a picture: each check is a function Evidence -> Judgement under its public name.
-CHECKS = Registry("check")
+CHECKS: Registry[Callable[..., Any]] = Registry("check")

@@ -19,6 +19,7 @@ from .checks import CHECKS
 from .configs import ScanConfig
 from .embedding import load_embedder
 from .engine import cores, small_algebra
+from .errors import OutputError
 from .evidence import Evidence, Measured, measure
 from .findings import DROP, KEEP, NO_GROUP, REVIEW, SEVERITY, Finding, Judgement, Story, findings_table
 from .imageset import UNLABELLED, ImageSet
@@ -82,7 +83,7 @@ class Scan:
     timings: Mapping[str, float]
 
 
-def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), reporter: Reporter = Silent()) -> Scan:  # noqa: B008
+def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), reporter: Reporter = Silent()) -> Scan:
     """Find what is wrong with a set of images, and, unless `config.artifacts` is None, write it all down.
 
     source  an .npz, a folder of images or a list of files (see curate.read), or a set that is read already
@@ -394,7 +395,12 @@ def _named(images: ImageSet) -> str:
 
 
 def check_writable(images: ImageSet, artifacts: Path) -> None:
-    """Raise OutputError where a scan could not be written."""
+    """Raise OutputError where a scan could not be written, or would take the place of what the set was made from."""
+    if (artifacts / "built").resolve() in (images.source.path.resolve(), *images.source.path.resolve().parents):
+        raise OutputError(
+            f"{images.source.path} was built from {artifacts}, whose scan would be overwritten. Write elsewhere "
+            "(--artifacts DIR)."
+        )
     clean_path(images, artifacts)
     with replacing(artifacts / "scan" / ".writable"):
         pass

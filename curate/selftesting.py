@@ -120,7 +120,7 @@ class Selftest:
 def selftest(
     source: str | Path | ImageSet,
     config: SelftestConfig = SelftestConfig(),
-    reporter: Reporter = Silent(),  # noqa: B008
+    reporter: Reporter = Silent(),
 ) -> Selftest:
     """Plant known faults in a copy of some of the images, scan it, and count what is found and what is not.
 

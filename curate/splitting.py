@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .configs import SplitConfig
 from .errors import DataError, OutputError
 from .findings import DROP, NO_GROUP
 from .imageset import UNLABELLED, ImageSet
@@ -26,50 +26,6 @@ if TYPE_CHECKING:
 NAMES = ("train", "val", "test")
 TRAIN, VAL, TEST = range(3)
 UNASSIGNED = -1
-
-
-@dataclass(frozen=True)
-class SplitConfig:
-    """How to split. Every option of `curate split` is a field of this.
-
-    train, val, test  shares of the images, which add up to 1
-    balanced_test     the same number of images of every class in test, as in real life each may be as frequent;
-                      train and val share the rest in the ratio of theirs, as unbalanced as it is
-    per_class         that number; None divides the share of test among the classes, or takes the largest number that
-                      leaves every class as many in train as in test where that is less
-    fresh             forget the splits that the set has; otherwise only what has none is assigned
-    labels            a CSV of labels for a flat folder (columns: file, label; optionally split, group)
-    artifacts         where `scan/` is, and `splits.csv` is written
-    out               where the splits are written instead
-    """
-
-    train: float = 0.7
-    val: float = 0.15
-    test: float = 0.15
-    balanced_test: bool = False
-    per_class: int | None = None
-    fresh: bool = False
-    labels: str | None = None
-    artifacts: str = "artifacts"
-    out: str | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        shares = {"train": self.train, "val": self.val, "test": self.test}
-        for name, share in shares.items():
-            if not 0 <= share <= 1:
-                raise DataError(f"the share of {name} is {share:g}; needed is one from 0 to 1, such as 0.15.")
-        if not math.isclose(sum(shares.values()), 1, abs_tol=1e-6):
-            given = ", ".join(f"{name} {share:g}" for name, share in shares.items())
-            raise DataError(f"the shares {given} add up to {sum(shares.values()):g}; needed is 1.")
-        if self.balanced_test and not self.train:
-            raise DataError("a balanced test set leaves the rest to train and val; give train a share above 0.")
-        if self.per_class is not None and not self.balanced_test:
-            raise DataError("per_class is the size of a balanced test set; give --balanced-test as well.")
-        if self.per_class is not None and self.per_class < 1:
-            raise DataError(f"per_class is {self.per_class}; needed is a number of images from 1.")
-        if self.seed < 0:
-            raise DataError(f"seed is {self.seed}; needed is a whole number from 0.")
 
 
 @dataclass(frozen=True)
@@ -106,10 +62,11 @@ class Splits:
     notes: tuple[str, ...]
 
 
-def split(source: str | Path | None = None, config: SplitConfig = SplitConfig()) -> Splits:
+def split(source: str | Path | None = None, config: SplitConfig = SplitConfig(), *, made: Path | None = None) -> Splits:
     """Assign every image to train, val or test, and write that down in splits.csv.
 
     source  the set that was scanned, or its clean set; None takes artifacts/clean.npz or clean.csv
+    made    a splits.csv that was made before: where it names every image of the set, its splits are kept
 
     Copies of one picture, as the scan found them, and images that the set itself groups (one patient, one slide) stay
     together. Shares hold for every class, as nearly as whole groups allow. The same input, configuration and seed
@@ -119,7 +76,7 @@ def split(source: str | Path | None = None, config: SplitConfig = SplitConfig())
     from .reading import read
 
     artifacts = Path(config.artifacts)
-    place = Path(source) if source is not None else _clean_set(artifacts)
+    place = Path(source) if source is not None else clean_set(artifacts)
     if not (artifacts / "scan" / "manifest.json").is_file():
         raise DataError(
             f"{place} has not been scanned: there is no scan in {artifacts}, so that nothing is known of its copies. "
@@ -128,6 +85,8 @@ def split(source: str | Path | None = None, config: SplitConfig = SplitConfig())
     scan = open_scan(artifacts / "scan")
     scanned_itself = Path(scan.manifest["source"]) == place.resolve()
     images = read(place, labels=config.labels or (scan.manifest["config"]["labels"] if scanned_itself else None))
+    if made is not None:
+        images = replace(images, splits=_as_made(images, made))
     copies, notes = _copies(images, scan, config)
     units = whole_groups(copies, images.groups)
     fixed, names = _given_splits(images, config)
@@ -184,13 +143,22 @@ def _numbered(units: np.ndarray) -> np.ndarray:
     return np.asarray(number[units], dtype=np.int64)
 
 
-def _clean_set(artifacts: Path) -> Path:
+def clean_set(artifacts: Path) -> Path:
+    """The clean set that a scan left in a folder. Raises DataError where there is none."""
     for name in ("clean.npz", "clean.csv"):
         if (artifacts / name).is_file():
             return artifacts / name
     raise DataError(
         f"{artifacts} holds no clean set to split. Type `curate scan data.npz` with your set first, or name it."
     )
+
+
+def _as_made(images: ImageSet, path: Path) -> tuple[str, ...] | None:
+    """The splits that a splits.csv gives the images; those that they have where it does not know one of them."""
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        split_of = {row.get("id"): row.get("split") for row in csv.DictReader(file)}
+    splits = [split_of.get(name) for name in images.ids]
+    return tuple(name or "" for name in splits) if all(splits) else images.splits
 
 
 def _scan_command(place: Path, config: SplitConfig) -> str:

@@ -8,9 +8,11 @@ import errno
 import io
 import os
 import secrets
+import shutil
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -21,8 +23,9 @@ from .archives import Archive
 from .arrays import ArrayPictures
 from .classes import as_strings, split_of_key
 from .decoding import FilePictures
+from .engine import cores, threaded
 from .errors import DataError, OutputError
-from .imageset import ImageSet, chunks
+from .imageset import ImageSet, Unreadable, chunks
 from .reading import CLASS_KEYS
 
 if TYPE_CHECKING:
@@ -59,8 +62,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     b'whole'
     """
     path = Path(path)
-    draft = path.with_name(f".{path.name[:32]}.{secrets.token_hex(6)}.tmp")
-    try:
+    draft = _beside(path)
+    with _refusals(path, draft):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with draft.open("xb+") as file:
@@ -72,10 +75,66 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
             raise
+
+
+@contextmanager
+def drafting(path: Path) -> Iterator[Path]:
+    """Where to make a folder or a file; at the end it takes the place of `path`, at an error it vanishes.
+
+    Nothing is there yet. What is at `path` is replaced whole, and the caller's to ask for. Missing folders are made.
+    Raises OutputError where `path` cannot be written.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "new")
+    >>> with drafting(path) as draft:
+    ...     draft.mkdir()
+    ...     _ = (draft / "a.txt").write_text("whole")
+    >>> [file.name for file in path.iterdir()], [file.name for file in path.parent.iterdir()]
+    (['a.txt'], ['new'])
+    """
+    path = Path(path)
+    draft, old = _beside(path), _beside(path)
+    with _refusals(path, draft):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield draft
+            if path.is_dir():  # a folder takes the place of none that holds something
+                path.replace(old)
+            try:
+                draft.replace(path)
+            except BaseException:
+                if old.exists():
+                    old.replace(path)
+                raise
+        except OutputError as error:  # of a file within
+            raise OutputError(str(error).replace(str(draft), str(path))) from error
+        finally:
+            _remove(draft)
+        _remove(old)
+
+
+def _remove(made: Path) -> None:
+    """Remove a file or a folder, as far as the system lets it."""
+    shutil.rmtree(made, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        made.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    """A hidden name in the same folder that nobody uses."""
+    return path.with_name(f".{path.name[:32]}.{secrets.token_hex(6)}.tmp")
+
+
+@contextmanager
+def _refusals(path: Path, draft: Path) -> Iterator[None]:
+    """What the system says against writing `path`, as an OutputError with what to do."""
+    try:
+        yield
     except OutputError:
         raise
     except OSError as error:
-        if error.filename is not None and Path(error.filename) not in (draft, path, *path.parents):
+        named = Path(error.filename) if isinstance(error.filename, str | os.PathLike) else draft
+        if named not in (draft, path, *path.parents) and draft not in named.parents:
             raise  # of another file, met while writing this one
         reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
         raise OutputError(f"cannot write {path}: {reason}.") from error
@@ -94,6 +153,80 @@ def write_npy(array: np.ndarray, path: Path) -> None:
         _write_array(file, array, fortran, np.arange(len(array)) if array.ndim else None)
 
 
+@dataclass(frozen=True)
+class Streamed:
+    """An array that is written as it comes: `pieces` are its entries, one by one, in the order of the first axis."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    pieces: Iterable[np.ndarray]
+
+
+def write_npz(arrays: Mapping[str, np.ndarray | Streamed], path: Path) -> None:
+    """Write a stored .npz, whose arrays can be mapped: equal arrays give equal bytes. Raises OutputError."""
+    with replacing(path) as file, zipfile.ZipFile(file, "w") as out:
+        for key, array in arrays.items():
+            with _member(out, key) as stream:
+                if isinstance(array, Streamed):
+                    _write_header(stream, array.dtype, False, array.shape)
+                    for piece in array.pieces:
+                        stream.write(np.ascontiguousarray(piece, array.dtype).tobytes())
+                else:
+                    _write_array(stream, array, False, None)
+
+
+def pixels_of(images: ImageSet, row: int) -> np.ndarray:
+    """uint8 (H, W, 3): the pixels of an image that is to be written. Raises DataError where it cannot be decoded."""
+    try:
+        return images.images[row].pixels
+    except Unreadable as error:
+        raise DataError(
+            f"{images.ids[row]} {error}. `curate scan {images.source.path}` makes a clean set without it: use that."
+        ) from error
+
+
+def set_arrays(
+    images: ImageSet, rows: np.ndarray, progress: Callable[[int], None] = lambda done: None
+) -> dict[str, np.ndarray | Streamed]:
+    """The arrays of an .npz of some rows of a set, as `read` takes them; pictures are decoded while they are written.
+
+    images uint8 (n, H, W, 3), labels (soft ones where the set has them), ids, class_names; splits and groups as known.
+    Raises DataError, also while writing, where the pictures are not all of one size.
+    """
+    shape = pixels_of(images, int(rows[0]) if len(rows) else 0).shape
+
+    def pixels(row: int) -> np.ndarray:
+        picture = pixels_of(images, row)
+        if picture.shape != shape:
+            sizes = " and ".join(f"{width}x{height}" for height, width, _ in (shape, picture.shape))
+            raise DataError(
+                f"the images are of several sizes, such as {sizes} ({images.ids[row]}); an array holds one size. "
+                "Export them to a folder (--to folder), or bring them to one size (augment build --size 96)."
+            )
+        return picture
+
+    def pieces() -> Iterator[np.ndarray]:
+        # Reading an array holds the interpreter's lock, decoding files does not.
+        workers = cores() if images.source.kind == "files" else 1
+        for done, picture in enumerate(threaded(pixels, rows.tolist(), workers), 1):
+            yield picture
+            progress(done)
+
+    arrays: dict[str, np.ndarray | Streamed] = {"images": Streamed((len(rows), *shape), np.dtype(np.uint8), pieces())}
+    if images.labelled:
+        # A column of one class would be read as numbers of classes.
+        soft = images.soft if len(images.classes) > 1 else None
+        arrays["labels"] = (images.labels if soft is None else soft)[rows]
+    arrays["ids"] = np.array([images.ids[row] for row in rows], dtype=np.str_)
+    if images.classes:
+        arrays["class_names"] = np.array(images.classes, dtype=np.str_)
+    if images.splits is not None:
+        arrays["splits"] = np.array([images.splits[row] for row in rows], dtype=np.str_)
+    if images.groups is not None:
+        arrays["groups"] = images.groups[rows]
+    return arrays
+
+
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
     """Write a table as Parquet, without its index: equal tables give equal bytes. Raises OutputError."""
     import pyarrow as pa
@@ -110,7 +243,7 @@ def clean_path(images: ImageSet, artifacts: Path) -> Path:
 
     Raises OutputError where that is the very file that the set was read from.
     """
-    path = Path(artifacts, "clean.npz" if images.source.kind == "npz" else "clean.csv")
+    path = Path(artifacts, "clean.csv" if images.source.kind == "files" else "clean.npz")
     if path.exists() and images.source.path.exists() and path.samefile(images.source.path):
         raise OutputError(f"{path} is what was read, and no input is overwritten. Write elsewhere (--artifacts DIR).")
     return path
@@ -121,6 +254,7 @@ def write_clean(images: ImageSet, keep: np.ndarray, artifacts: Path) -> Path:
 
     Of an archive: clean.npz with its keys, types and layouts; arrays of one entry per image are filtered.
     Added are `ids`, and `rows`, int64: each kept image's row in this set.
+    Of a built set: clean.npz with images, labels (soft where they were), ids, class_names, splits, groups and `rows`.
     Of files: clean.csv with columns file, label, split, group (as far as known) and id, which `read` takes.
     What cannot be decoded is not to be kept. Raises OutputError, and DataError where the input has changed.
     """
@@ -128,8 +262,11 @@ def write_clean(images: ImageSet, keep: np.ndarray, artifacts: Path) -> Path:
     if keep.dtype != bool or keep.shape != (len(images),):
         raise DataError(f"keep is {keep.dtype} {keep.shape}; needed is one bool for each of {len(images):,} images.")
     path = clean_path(images, artifacts)
-    if path.suffix == ".npz":
-        _write_npz(images, keep, path)
+    if images.source.kind == "npz":
+        _write_kept(images, keep, path)
+    elif images.source.kind == "shards":
+        rows = np.flatnonzero(keep)
+        write_npz({**set_arrays(images, rows), "rows": rows}, path)
     else:
         write_list(images, keep, path)
     stale = path.with_suffix(".csv" if path.suffix == ".npz" else ".npz")
@@ -138,7 +275,7 @@ def write_clean(images: ImageSet, keep: np.ndarray, artifacts: Path) -> Path:
     return path
 
 
-def _write_npz(images: ImageSet, keep: np.ndarray, path: Path) -> None:
+def _write_kept(images: ImageSet, keep: np.ndarray, path: Path) -> None:
     archive = Archive(images.source.path)
     members = [key for key, _ in images.source.members]
     if not all(key in archive for key in members) or sum(archive.members[key].shape[0] for key in members) != len(
@@ -204,20 +341,26 @@ def _rows_of(key: str, shape: tuple[int, ...], parts: Sequence[tuple[str, int]])
 def _write_array(stream: BinaryIO, array: np.ndarray, fortran: bool, kept: np.ndarray | None) -> None:
     """An .npy of the kept entries of the first axis, all for None; no copy of the whole is made."""
     fortran = fortran and array.ndim > 1
-    shape = array.shape if kept is None else (len(kept), *array.shape[1:])
-    header = {"descr": npy.dtype_to_descr(array.dtype), "fortran_order": fortran, "shape": shape}
+    _write_header(stream, array.dtype, fortran, array.shape if kept is None else (len(kept), *array.shape[1:]))
+    for piece in _pieces(array, fortran, kept):
+        stream.write(np.ascontiguousarray(piece).tobytes())
+
+
+def _write_header(stream: BinaryIO, dtype: np.dtype, fortran: bool, shape: tuple[int, ...]) -> None:
+    header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": fortran, "shape": shape}
     try:
         npy.write_array_header_1_0(stream, header)
     except ValueError:  # a header of more than 65,535 bytes
         npy.write_array_header_2_0(stream, header)
-    for piece in _pieces(array, fortran, kept):
-        stream.write(np.ascontiguousarray(piece).tobytes())
 
 
 def _pieces(array: np.ndarray, fortran: bool, kept: np.ndarray | None) -> Iterable[np.ndarray]:
     """The values in the order of the file, some megabytes at a time."""
     if not array.ndim:
         return [array]
+    if kept is None and not fortran:
+        step = max(1, _PIECE // max(1, array[:1].nbytes))
+        return (array[some.start : some.stop] for some in chunks(len(array), step))
     if kept is None:
         kept = np.arange(len(array))
     if fortran:  # the first axis runs fastest: every line along it is filtered

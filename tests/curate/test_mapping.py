@@ -118,7 +118,7 @@ def test_of_a_large_set_a_sample_is_laid_out_and_the_rest_put_among_its_neighbou
         return real(neighbours, seed)
 
     monkeypatch.setattr(mapping, "AT_MOST", 60)
-    monkeypatch.setitem(MAPS._functions, "tsne", counted)
+    monkeypatch.setitem(MAPS._entries, "tsne", counted)
     places = lay_out(clouds(150), "tsne", 0)
     assert laid_out == [60]
     assert places.shape == (150, 2)
