@@ -1,0 +1,8 @@
+"""Importing this registers every corruption of the benchmark."""
+
+from __future__ import annotations
+
+from .. import operations  # noqa: F401  what they are made of
+from . import common, microscopy
+
+__all__ = ["common", "microscopy"]
