@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -67,8 +68,9 @@ def in_processes(function: Callable[[A], B], tasks: Iterable[A], workers: int) -
     """The results of `function` over `tasks`, in order, on `workers` processes; in this one where that is 1.
 
     For work that holds the interpreter's lock. Function, tasks and results are pickled; at most twice as many tasks as
-    workers are under way. The processes are started anew, never forked (TensorFlow hangs in a fork), and end when this
-    one does, also when it is killed. Raises WorkerLost where one of them is.
+    workers are under way, and results wait until they are taken, so let them be small. The processes are started anew,
+    never forked (TensorFlow hangs in a fork), and end when this one does, also when it is killed. Raises WorkerLost
+    where one of them is.
     """
     if workers <= 1:
         with _one_thread_each():
@@ -82,11 +84,14 @@ def in_processes(function: Callable[[A], B], tasks: Iterable[A], workers: int) -
     )
     results = pool(delayed(_alone)(function, task, os.getpid()) for task in tasks)
     try:
-        yield from results
+        for result in results:  # noqa: UP028  which would close it before the warning is silenced
+            yield result
     except BrokenProcessPool as error:
         raise WorkerLost("a worker process was killed, most likely for want of memory.") from error
     finally:
-        results.close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of joblib: that not all results were taken
+            results.close()
 
 
 def _alone(function: Callable[[A], B], task: A, parent: int) -> B:

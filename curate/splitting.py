@@ -85,8 +85,9 @@ def split(source: str | Path | None = None, config: SplitConfig = SplitConfig(),
     scan = open_scan(artifacts / "scan")
     scanned_itself = Path(scan.manifest["source"]) == place.resolve()
     images = read(place, labels=config.labels or (scan.manifest["config"]["labels"] if scanned_itself else None))
-    if made is not None:
-        images = replace(images, splits=_as_made(images, made))
+    before = _as_made(images, made) if made is not None else None
+    if before is not None:
+        images = replace(images, splits=before)
     copies, notes = _copies(images, scan, config)
     units = whole_groups(copies, images.groups)
     fixed, names = _given_splits(images, config)
@@ -99,7 +100,9 @@ def split(source: str | Path | None = None, config: SplitConfig = SplitConfig(),
     _write(done, path)
     proof = _proof(done, copies, images.groups, path)
     counts = _counts(done, names)
-    notes += _remarks(images, config, fixed, counts, per_class)
+    if before is not None:
+        notes.append(f"the splits are those of {made}; --fresh makes new ones")
+    notes += _remarks(images, config, fixed if before is None else fixed[:0], counts, per_class)
     return Splits(done, _table(done), counts, proof, per_class, path, (*notes, *told))
 
 
@@ -154,11 +157,11 @@ def clean_set(artifacts: Path) -> Path:
 
 
 def _as_made(images: ImageSet, path: Path) -> tuple[str, ...] | None:
-    """The splits that a splits.csv gives the images; those that they have where it does not know one of them."""
+    """The splits that a splits.csv gives the images; None where it does not know one of them."""
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         split_of = {row.get("id"): row.get("split") for row in csv.DictReader(file)}
     splits = [split_of.get(name) for name in images.ids]
-    return tuple(name or "" for name in splits) if all(splits) else images.splits
+    return tuple(name or "" for name in splits) if all(splits) else None
 
 
 def _scan_command(place: Path, config: SplitConfig) -> str:

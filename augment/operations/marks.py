@@ -46,7 +46,7 @@ def _whole_and_part(number: float) -> Iterator[float]:
 
 @operation("marks", count=Parameter(0, 8), width=Parameter(0.005, 0.03, neutral=0.01, scale=LOG, unit="side"))
 def scratches(image: Pixels, count: float, width: float, seed: int) -> Pixels:
-    """Straight scratches across the picture, each of a colour and an opacity of its own; a fraction is a fainter one."""
+    """Straight scratches across the picture, each of its own colour and strength; a fraction is a fainter one."""
     rng = np.random.default_rng(seed)
     size = np.array(image.shape[1::-1])
     scratched = image.copy()

@@ -2,7 +2,7 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from curate.configs import MAP_NAMES, ScanConfig
+from curate.configs import MAP_NAMES, ScanConfig, SplitConfig
 from curate.errors import DataError, UnknownName
 from curate.findings import SEVERITY
 from curate.mapping import MAPS
@@ -50,12 +50,14 @@ def test_the_names_of_maps_are_those_of_the_registered_ones_and_none():
     assert sorted(MAP_NAMES) == sorted([*MAPS, "none"])
 
 
-def test_every_option_is_explained():
-    words = ScanConfig.__doc__.replace(";", " ").split()
-    left_out = {field.name for field in fields(ScanConfig)} - set(words)
+@pytest.mark.parametrize("config", [ScanConfig, SplitConfig])
+def test_every_option_is_explained(config):
+    words = config.__doc__.replace(";", " ").replace(",", " ").split()
+    left_out = {field.name for field in fields(config)} - set(words)
     assert left_out <= {"seed"}  # which needs no explanation
 
 
-def test_a_configuration_cannot_be_changed():
+@pytest.mark.parametrize("config", [ScanConfig, SplitConfig])
+def test_a_configuration_cannot_be_changed(config):
     with pytest.raises(FrozenInstanceError):
-        ScanConfig().seed = 1
+        config().seed = 1

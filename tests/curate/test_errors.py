@@ -1,11 +1,18 @@
 import inspect
+import pickle
 
 import pytest
 
 from curate import errors
-from curate.errors import DataError, MissingExtra, OutputError, ToolkitError, UnknownName
+from curate.errors import DataError, MissingExtra, OutputError, ToolkitError, UnknownName, WorkerLost
 
-TWINS = {DataError: ValueError, UnknownName: KeyError, MissingExtra: ImportError, OutputError: OSError}
+TWINS = {
+    DataError: ValueError,
+    UnknownName: KeyError,
+    MissingExtra: ImportError,
+    OutputError: OSError,
+    WorkerLost: RuntimeError,
+}
 TREE = [e for _, e in inspect.getmembers(errors, inspect.isclass) if issubclass(e, ToolkitError) and e != ToolkitError]
 
 
@@ -43,3 +50,27 @@ def test_nothing_is_guessed_where_nothing_is_near():
 
 def test_a_name_among_none_is_unknown_too():
     assert "no map named 'umap'" in str(UnknownName.among("map", "umap", []))
+
+
+def test_of_very_many_names_those_that_are_nearest_are_told():
+    names = [
+        f"benchmark/{name}-{s}" for name in ("fog", "frost", "snow", "jpeg", "contrast", *"abcdefg") for s in range(5)
+    ]
+    told = str(UnknownName.among("set", "benchmark/fgo-3", names))
+    assert told.startswith("no set named 'benchmark/fgo-3'. Did you mean 'benchmark/fog-3'? The nearest of 60 known: ")
+    shown = told.partition("known: ")[2].split(", ")
+    assert len(shown) == len(set(shown)) == 12
+    assert set(shown) <= set(names)
+    assert {f"benchmark/fog-{s}" for s in range(5)} <= set(shown)
+
+
+def test_forty_names_are_still_all_told():
+    names = [f"name{i:02d}" for i in range(40)]
+    assert str(UnknownName.among("thing", "zzz", names)).endswith(f"Known: {', '.join(names)}")
+
+
+@pytest.mark.parametrize("error", TREE)
+def test_an_error_comes_out_of_another_process_as_it_was(error):
+    again = pickle.loads(pickle.dumps(error("d.npz", "is empty.")))
+    assert type(again) is error
+    assert str(again) == "d.npz is empty."

@@ -53,6 +53,18 @@ def test_an_unknown_name_is_answered_with_the_nearest(sounds):
     assert sounds.get("mo") is None
 
 
+def test_anything_can_be_registered_under_a_name():
+    heights: Registry[float] = Registry("mountain")
+    heights.put("Ortler", 3905.0)
+    assert heights["Ortler"] == 3905.0
+    assert dict(heights) == {"Ortler": 3905.0}
+    with pytest.raises(ValueError, match="a mountain named 'Ortler' is registered already"):
+        heights.put("Ortler", 3906.0)
+    assert heights["Ortler"] == 3905.0
+    with pytest.raises(UnknownName, match=r"no mountain named 'Ortlr'\. Did you mean 'Ortler'\?"):
+        heights["Ortlr"]
+
+
 def test_two_registries_share_nothing(sounds):
     assert not Registry("sound")
 

@@ -18,7 +18,7 @@ from curate.findings import findings_table
 from curate.hashing import digest
 from curate.manifest import write_manifest
 from curate.reading import read
-from curate.splitting import NAMES, SplitConfig, assign, split, whole_groups
+from curate.splitting import NAMES, SplitConfig, assign, clean_set, split, whole_groups
 from curate.writing import write_clean, write_parquet
 
 # Pure allocation
@@ -549,6 +549,48 @@ def test_another_set_than_the_scanned_one_is_refused_also_where_row_numbers_matc
         split(other)
     with pytest.raises(DataError, match=r"60 of its 60 images are not in it, such as x0. Type `curate scan .*f.npz`"):
         split(saved(home / "f.npz", ids=[f"x{i}" for i in range(N)]))
+
+
+def test_splits_that_were_made_before_are_kept_where_they_know_every_image(home):
+    scanned(saved(home / "d.npz"), home / "artifacts", COPIES)
+    before = split(config=SplitConfig(0.4, 0.2, 0.4, seed=3))
+    text = before.path.read_text(encoding="utf-8")
+    kept = split(made=before.path)
+    assert kept.images.splits == before.images.splits
+    assert kept.path.read_text(encoding="utf-8") == text
+    assert kept.notes == ("the splits are those of artifacts/splits.csv; --fresh makes new ones",)
+    (home / "fewer.csv").write_text("".join(text.splitlines(keepends=True)[:-1]), encoding="utf-8")
+    anew = split(made=home / "fewer.csv")
+    assert anew.images.splits == split().images.splits != before.images.splits
+    assert anew.notes == ()
+
+
+def test_splits_that_were_made_before_count_for_more_than_those_of_the_set(home):
+    given = ["train", "val", "test"] * (N // 3)
+    scanned(saved(home / "d.npz", splits=given), home / "artifacts", [-1] * N)
+    of_set = split()
+    assert list(of_set.images.splits) == given
+    other = split(config=SplitConfig(fresh=True, out="other.csv"))
+    assert split(made=other.path).images.splits == other.images.splits != of_set.images.splits
+    (home / "of another set.csv").write_text("id,label,split,group\nx,α,train,\n", encoding="utf-8")
+    assert list(split(made=home / "of another set.csv").images.splits) == given
+
+
+def test_splits_that_were_made_before_and_tear_copies_apart_are_refused(home):
+    scanned(saved(home / "d.npz"), home / "artifacts", COPIES)
+    made = split().path
+    rows = written(made)
+    rows[0]["split"] = "test" if rows[1]["split"] != "test" else "train"
+    text = "\n".join(["id,split", *(f"{row['id']},{row['split']}" for row in rows)])
+    (home / "torn.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=r"1 group lies in more than one split already: .* with --fresh"):
+        split(made=home / "torn.csv")
+
+
+@pytest.mark.parametrize("name", ["clean.npz", "clean.csv"])
+def test_the_clean_set_is_found_whatever_it_is(tmp_path, name):
+    (tmp_path / name).touch()
+    assert clean_set(tmp_path) == tmp_path / name
 
 
 def test_the_input_is_never_overwritten(home):

@@ -1,0 +1,160 @@
+"""plan(labels, ...) -> Plan: how many copies of each picture the training set gets, decided before any is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from curate.errors import DataError
+
+from .configs import BuildConfig
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Of the effective number of samples (Cui et al., Class-Balanced Loss, 2019): a thousand pictures are taken to cover
+# about two thirds of what a class can look like.
+BETA = 0.999
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What the training set will hold.
+
+    rows     int64 (M,): rows of the set that are used, ascending
+    copies   int64 (M,): augmented copies of each, beside the picture itself
+    weights  float64 (K,): class weights of mean 1 over the images; 0 for a class without any
+    table    one row per class: class, sources, used, copies, most (of one picture), images, effective, weight
+    notes    what a person should know
+    """
+
+    rows: np.ndarray
+    copies: np.ndarray
+    weights: np.ndarray
+    table: pd.DataFrame
+    notes: tuple[str, ...]
+
+    @property
+    def images(self) -> int:
+        """Images that the training set will hold, originals and copies."""
+        return int(len(self.rows) + self.copies.sum())
+
+
+def plan(
+    labels: np.ndarray,
+    rows: np.ndarray,
+    classes: Sequence[str],
+    config: BuildConfig,
+    copies: int,
+    different: int | None = None,
+) -> Plan:
+    """How many copies of each picture are made.
+
+    labels     int64 (N,): a class from 0 for each picture of the set;  rows  int64: those of them to train on
+    copies     of each picture of the largest class;  different  how many different copies there can be, None for any
+    Copies of a class are dealt evenly: no two of its pictures differ by more than one. Which get one more, and which
+    are left out by undersampling, is drawn from [seed, class]. Raises DataError for a class with a single picture, or
+    where `rows` is empty.
+    """
+    rows = np.sort(np.asarray(rows, np.int64))
+    if not len(rows):
+        raise DataError("the training split is empty. Give train a larger share.")
+    sources = np.bincount(labels[rows], minlength=len(classes))
+    for code in np.flatnonzero(sources == 1).tolist():
+        raise DataError(
+            f"class {classes[code]} has a single picture to train on, and copies of one picture teach that picture. "
+            "Get more of its images, or leave the class out."
+        )
+    used, target = _targets(sources, copies, config)
+    cap = config.cap if different is None else min(config.cap, different)
+    kept, dealt, notes = [], [], []
+    for code in np.flatnonzero(sources).tolist():
+        rng = np.random.default_rng([config.seed, code])
+        of = rng.permutation(rows[labels[rows] == code])[: used[code]]
+        wanted = max(0, target[code] - len(of))
+        given = min(wanted, cap * len(of))
+        each = np.full(len(of), given // len(of))
+        each[: given % len(of)] += 1
+        kept.append(of)
+        dealt.append(each)
+    order = np.argsort(np.concatenate(kept), kind="stable")
+    kept_rows, made = np.concatenate(kept)[order], np.concatenate(dealt)[order].astype(np.int64)
+    totals = np.bincount(labels[kept_rows], minlength=len(classes)) + np.bincount(
+        labels[kept_rows], made, minlength=len(classes)
+    ).astype(np.int64)
+    short = [classes[c] for c in np.flatnonzero(totals < target).tolist()]
+    if short:
+        most = f"has {cap} different copies" if cap == different else f"gets at most {cap} copies (--cap)"
+        get = "gets" if len(short) == 1 else "get"
+        notes.append(f"{_listed(short)} {get} fewer images than were asked for: a picture {most}")
+    weights = class_weights(totals)
+    table = _table(classes, labels, kept_rows, made, sources, totals, weights)
+    return Plan(kept_rows, made, weights, table, tuple(notes))
+
+
+def class_weights(counts: np.ndarray) -> np.ndarray:
+    """float64 (K,): N / (K * n_j), the weight of each class that gives all the same say; 0 for a class without images.
+
+    The mean weight of an image is 1.
+    """
+    present = counts > 0
+    weights = np.zeros(len(counts))
+    weights[present] = counts.sum() / (present.sum() * counts[present])
+    return weights
+
+
+def effective_number(counts: np.ndarray) -> np.ndarray:
+    """float64: (1 - BETA^n) / (1 - BETA), what n pictures are worth once they begin to resemble each other.
+
+    Source: Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019. Copies add nothing to it.
+    """
+    return np.asarray((1 - BETA ** np.asarray(counts, float)) / (1 - BETA))
+
+
+def _targets(sources: np.ndarray, copies: int, config: BuildConfig) -> tuple[np.ndarray, np.ndarray]:
+    """(int64 (K,) pictures used of each class, int64 (K,) images it is to have)."""
+    present = sources > 0
+    if config.count is not None:
+        return np.minimum(sources, config.count), np.where(present, config.count, 0)
+    if config.balance == "undersample":
+        used = np.where(present, sources[present].min(), 0)
+        return used, used * (1 + copies)
+    if config.balance == "oversample":
+        return sources, np.where(present, sources.max() * (1 + copies), 0)
+    return sources, sources * (1 + copies)
+
+
+def _table(
+    classes: Sequence[str],
+    labels: np.ndarray,
+    rows: np.ndarray,
+    copies: np.ndarray,
+    sources: np.ndarray,
+    totals: np.ndarray,
+    weights: np.ndarray,
+) -> pd.DataFrame:
+    import pandas as pd
+
+    of = labels[rows]
+    used = np.bincount(of, minlength=len(classes))
+    most = np.zeros(len(classes), np.int64)
+    np.maximum.at(most, of, copies)
+    return pd.DataFrame(
+        {
+            "class": list(classes),
+            "sources": sources,
+            "used": used,
+            "copies": totals - used,
+            "most of one": most,
+            "images": totals,
+            "effective": effective_number(used).round(1),
+            "weight": weights,
+        }
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]

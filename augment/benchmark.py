@@ -1,0 +1,156 @@
+"""The benchmark: which corruptions at which severities, how the policy stands to them, and the sets to be made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from curate.errors import DataError
+from curate.progress import Reporter
+
+from . import corruptions as registered  # noqa: F401  they are, when they are imported
+from .calibration import Calibrated, calibrate, distances_of
+from .configs import CALIBRATED, BuildConfig
+from .corruption import CORRUPTIONS, SEVERITIES, TEST, VALIDATION, Corruption
+from .features import Features
+from .listings import COMPOSED_COPIES
+from .making import COMPOSED_SEVERITIES, Entry
+from .overlap import IDENTICAL, Verdict, overlap, worst
+from .policy import Policy
+from .presets import preset
+
+FORMAT = 1
+COMPOSED = (2, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """What is to be made, and what is known of it beforehand.
+
+    corruptions  name -> Corruption;  calibrated  name -> the values and distances of its five severities
+    verdicts     name of a corruption or composed track -> how the policy stands to it
+    entries      the sets, in order;  notes  what a person should know
+    """
+
+    severities: str
+    features: str
+    corruptions: Mapping[str, Corruption]
+    calibrated: Mapping[str, Calibrated]
+    verdicts: Mapping[str, Verdict]
+    entries: tuple[Entry, ...]
+    notes: tuple[str, ...]
+
+    def as_json(self, images: Mapping[str, int]) -> dict[str, Any]:
+        """benchmark.json: every set with its corruption, severity, values, distance and verdict."""
+        return {
+            "format": FORMAT,
+            "severities": self.severities,
+            "distance": f"mean cosine distance of {self.features} features from the clean picture",
+            "composed": {"severities": list(COMPOSED_SEVERITIES), "copies": COMPOSED_COPIES},
+            "sets": [self._described(entry, images[entry.name]) for entry in self.entries],
+        }
+
+    def _described(self, entry: Entry, images: int) -> dict[str, Any]:
+        verdict = self.verdicts[entry.corruption or entry.name.partition("/")[2]]
+        told: dict[str, Any] = {"name": entry.name.partition("/")[2], "role": entry.role}
+        if entry.corruption:
+            corruption, known = self.corruptions[entry.corruption], self.calibrated[entry.corruption]
+            told |= {
+                "corruption": entry.corruption,
+                "severity": entry.severity,
+                "family": corruption.family,
+                "sets": list(corruption.sets),
+                "values": dict(known.settings[entry.severity - 1]),
+                "distance": known.distances[entry.severity - 1],
+            }
+        else:
+            told |= {"corruption": entry.name.partition("/")[2], "composed": entry.compose}
+        return told | {"verdict": verdict.verdict, "because": verdict.because, "images": images}
+
+
+def benchmark_of(
+    policy: Policy,
+    pictures: Sequence[np.ndarray],
+    features: Features,
+    units: Mapping[str, float],
+    present: Mapping[str, bool],
+    config: BuildConfig,
+    reporter: Reporter,
+) -> Benchmark:
+    """Calibrate the severities on some pictures, and hold the policy against every corruption.
+
+    present  split -> whether it has images: test corruptions are of test pictures, validation ones of val pictures
+    Raises DataError where the policy contains a corruption of the test, unless that is allowed.
+    """
+    roles = {TEST: present["test"], VALIDATION: present["val"]}
+    chosen = {n: c for n, c in chosen_corruptions(config).items() if roles[c.role]}
+    notes: list[str] = []
+    reporter.say(f"measuring five severities of {len(chosen)} corruptions")
+    calibrated = severities_of(chosen, pictures, features, units, config, notes.append)
+    kept = {name: chosen[name] for name in calibrated}
+    reporter.say(f"comparing the policy {policy.name} with them")
+    verdicts = overlap(policy, pictures, features, kept, calibrated, seed=config.seed, units=units)
+    entries = _entries(kept)
+    for entry in entries:
+        if entry.compose:
+            of = [verdicts[name] for name, corruption in kept.items() if corruption.role == entry.role]
+            verdicts[entry.name.partition("/")[2]] = worst(of, entry.name.partition("/")[2])
+    _refuse(policy, verdicts, kept, config)
+    return Benchmark(config.severities, features.name, kept, calibrated, verdicts, entries, tuple(notes))
+
+
+def chosen_corruptions(config: BuildConfig) -> dict[str, Corruption]:
+    """The corruptions that a build asks for, by name."""
+    if config.severities == CALIBRATED:
+        return {name: c for name, c in CORRUPTIONS.items() if set(c.sets) & set(config.benchmark)}
+    return {name: of.corruption() for name, of in preset(config.severities).items()}
+
+
+def severities_of(
+    corruptions: Mapping[str, Corruption],
+    pictures: Sequence[np.ndarray],
+    features: Features,
+    units: Mapping[str, float],
+    config: BuildConfig,
+    say: Callable[[str], None],
+) -> dict[str, Calibrated]:
+    """The five severities of each corruption: calibrated on these pictures, or as published, and measured on them."""
+    if config.severities == CALIBRATED:
+        return calibrate(pictures, features, corruptions, seed=config.seed, units=units, say=say)
+    found = {}
+    for name, of in preset(config.severities).items():
+        if name in corruptions:
+            steps = distances_of(pictures, features, corruptions[name], of.settings, seed=config.seed, units=units)
+            found[name] = Calibrated(name, of.settings, (), steps, True, ())
+    return found
+
+
+def _entries(corruptions: Mapping[str, Corruption]) -> tuple[Entry, ...]:
+    """The sets of a benchmark: one for each corruption and severity, and the composed tracks of each role."""
+    found = []
+    for name, corruption in corruptions.items():
+        listing = f"{corruption.role} sample"
+        found += [Entry(f"benchmark/{name}-{s}", listing, name, s, 0, corruption.role) for s in SEVERITIES]
+    for role, suffix in ((TEST, ""), (VALIDATION, "-validation")):
+        families = {c.family for c in corruptions.values() if c.role == role}
+        for number in COMPOSED:
+            if len(families) >= number:
+                found.append(Entry(f"benchmark/composed-{number}{suffix}", f"{role} composed", "", 0, number, role))
+    return tuple(found)
+
+
+def _refuse(
+    policy: Policy, verdicts: Mapping[str, Verdict], corruptions: Mapping[str, Corruption], config: BuildConfig
+) -> None:
+    """Raise DataError where the training policy contains what the test measures."""
+    same = [name for name, c in corruptions.items() if c.role == TEST and verdicts[name].verdict == IDENTICAL]
+    if not same or config.allow_overlap:
+        return
+    more = f" and {len(same) - 5} more" if len(same) > 5 else ""
+    raise DataError(
+        f"policy {policy.name} contains what the benchmark tests: {', '.join(same[:5])}{more}. A model would be tested "
+        "on what it was trained on. Take another policy, or --allow-overlap, and results are reported apart."
+    )

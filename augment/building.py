@@ -1,0 +1,223 @@
+"""build(source, config) -> Built: splits, a balanced training set, and a benchmark of shifted domains."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from curate.engine import cores, in_processes
+from curate.errors import DataError, OutputError, WorkerLost
+from curate.manifest import file_digest, write_manifest
+from curate.progress import Reporter, Silent, Stopwatch
+from curate.writing import write_text
+
+from .configs import BuildConfig
+from .drafts import draft_of
+from .making import IDENTITY, Job, Made, Task, make, merge_provenance, read_job, tasks
+from .planning import SPLITS, Planned, planned
+from .preparing import identity, prepare
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BUILT = "built"
+
+
+@dataclass(frozen=True, eq=False)
+class Built:
+    """What a build has made.
+
+    path       artifacts/built
+    planned    what was decided before
+    counts     as written and read back, one row per class: class, train, of which copies, val, test
+    images     set -> how many images
+    benchmark  benchmark.json, None without one;  plan  plan.json
+    redrawn    images that were drawn again because their label was lost;  doubted  those where that did not help
+    resumed    shards that an interrupted build had made
+    seconds    of each stage
+    """
+
+    path: Path
+    planned: Planned
+    counts: pd.DataFrame
+    images: Mapping[str, int]
+    benchmark: Mapping[str, Any] | None
+    plan: Mapping[str, Any]
+    redrawn: int
+    doubted: int
+    resumed: int
+    seconds: Mapping[str, float]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know."""
+        return (*self.planned.splits.notes, *self.plan["notes"])
+
+
+def build(
+    source: str | Path | None = None,
+    config: BuildConfig = BuildConfig(),
+    reporter: Reporter = Silent(),
+) -> Built:
+    """Build artifacts/built: train, val, test and the benchmark, each as shards with their provenance.
+
+    source  the set that was scanned, or its clean set; None takes artifacts/clean.npz or clean.csv
+
+    The sets take the place of an earlier build in one step, when all is done. The same input, configuration and seed
+    give the same bytes, on any number of workers and after any number of interruptions. Raises DataError where the
+    input will not do, OutputError where the disk will not, WorkerLost where a worker process was killed; what was
+    finished is kept for `resume`.
+    """
+    watch = Stopwatch()
+    with watch.stage("planning"):
+        plans = planned(source, config)
+        digest = identity(plans, config)
+    with draft_of(Path(config.artifacts, BUILT), config.resume) as draft:
+        work = draft / "work"
+        if not _begun(work, digest, config, reporter):
+            prepare(plans, config, draft, watch, reporter)
+            write_text(digest, work / IDENTITY)
+        job, lists = read_job(work)
+        todo = tasks(job, lists, work, draft)
+        resumed = sum(task.done for task in todo)
+        _check_room([task for task in todo if not task.done], job, config)
+        made = _make_all(todo, config, watch, reporter)
+        with watch.stage("checking"):
+            counts = _join(todo, job, draft)
+            told = _told(draft)
+            _check_counts(counts, plans, draft)
+            _write_manifest(draft, plans, config, digest, made, watch)
+            shutil.rmtree(work)
+    images = {entry.name: len(lists[entry.listing]) for entry in job.entries}
+    redrawn, doubted = (sum(getattr(one, name) for one in made) for name in ("redrawn", "doubted"))
+    path = Path(config.artifacts, BUILT)
+    return Built(path, plans, counts, images, *told, redrawn, doubted, resumed, dict(watch.seconds))
+
+
+def _begun(work: Path, digest: str, config: BuildConfig, reporter: Reporter) -> bool:
+    """Whether the folder holds an interrupted build of the same. Raises DataError where it is of another."""
+    if not config.resume:
+        return False
+    stamp = work / IDENTITY
+    if not stamp.is_file():
+        reporter.say("nothing to resume: building from the start")
+        return False
+    if stamp.read_text(encoding="utf-8") != digest:
+        raise DataError(
+            f"what {work.parent} holds is of another input or of other options. Give the options that it was begun "
+            "with, or leave out --resume to start over."
+        )
+    return True
+
+
+def _check_room(todo: Sequence[Task], job: Job, config: BuildConfig) -> None:
+    """Raise OutputError where the disk has no room for what is still to be made."""
+    needed = sum(task.images for task in todo) * job.size[0] * job.size[1] * 3
+    free = shutil.disk_usage(config.artifacts).free
+    if needed > free:
+        raise OutputError(
+            f"{needed / 1e9:.1f} GB are needed in {config.artifacts} and {free / 1e9:.1f} GB are free. Free some "
+            "space, write elsewhere (--artifacts DIR), or ask for less (--copies, --benchmark-images, --benchmark)."
+        )
+
+
+def _make_all(todo: Sequence[Task], config: BuildConfig, watch: Stopwatch, reporter: Reporter) -> list[Made]:
+    """Make every shard that is not there yet, one stage of progress for each kind of set."""
+    workers = config.workers or cores()
+    made = []
+    for title, of in _kinds(todo).items():
+        left = [task for task in of if not task.done]
+        made += [task.as_made() for task in of if task.done]
+        with watch.stage(title), reporter.stage(title, sum(task.images for task in of), "images") as advance:
+            done = sum(task.images for task in of if task.done)
+            advance(done)
+            try:
+                for one in in_processes(make, left, min(workers, len(left))):
+                    made.append(one)
+                    done += one.task.images
+                    advance(done)
+            except WorkerLost as error:
+                raise WorkerLost(
+                    f"{error} What was finished is kept: go on with --resume, or with fewer --workers."
+                ) from error
+    return made
+
+
+def _kinds(todo: Sequence[Task]) -> dict[str, list[Task]]:
+    kinds: dict[str, list[Task]] = {}
+    for task in todo:
+        title = {"train": "training images", "benchmark": "benchmark"}.get(task.entry.partition("/")[0], "val and test")
+        kinds.setdefault(title, []).append(task)
+    return kinds
+
+
+def _join(todo: Sequence[Task], job: Job, draft: Path) -> pd.DataFrame:
+    """Write each set's rows.parquet, and count what it says. Raises OutputError where a group is in two splits."""
+    import pandas as pd
+
+    by_entry: dict[str, list[Task]] = {}
+    for task in todo:
+        by_entry.setdefault(task.entry, []).append(task)
+    for name, of in by_entry.items():
+        merge_provenance(of, draft / name / "rows.parquet")
+    columns: dict[str, list[Any]] = {"class": list(job.classes)}
+    side_of: dict[str | int, str] = {}
+    for split in SPLITS:
+        path = draft / split / "rows.parquet"
+        labels, copies = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        if path.is_file():
+            rows = pd.read_parquet(path, columns=["source_id", "group", "label", "copy"])
+            labels, copies = rows["label"].to_numpy(), rows["copy"].to_numpy()
+            units = [*rows["source_id"].unique(), *rows.loc[rows["group"] >= 0, "group"].unique().tolist()]
+            crossing = [unit for unit in units if side_of.setdefault(unit, split) != split]
+            if crossing:
+                raise OutputError(f"{crossing[0]} came out in {side_of[crossing[0]]} and in {split}; build again.")
+        columns[split] = np.bincount(labels, minlength=len(job.classes)).tolist()
+        if split == "train":
+            columns["copies"] = np.bincount(labels[copies > 0], minlength=len(job.classes)).tolist()
+    return pd.DataFrame(columns)
+
+
+def _check_counts(counts: pd.DataFrame, plans: Planned, draft: Path) -> None:
+    """Raise OutputError where the classes did not come out as planned."""
+    table = plans.plan.table
+    if counts["train"].tolist() != table["images"].tolist() or counts["copies"].tolist() != table["copies"].tolist():
+        raise OutputError(f"the training set in {draft} did not come out as planned. Build again without --resume.")
+
+
+def _told(draft: Path) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """(benchmark.json, plan.json) of a build."""
+    path = draft / "benchmark.json"
+    benchmark = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return benchmark, json.loads((draft / "plan.json").read_text(encoding="utf-8"))
+
+
+def _write_manifest(
+    draft: Path, plans: Planned, config: BuildConfig, digest: str, made: Sequence[Made], watch: Stopwatch
+) -> None:
+    images = plans.set
+    of_sets: dict[str, Any] = {}
+    for one in sorted(made, key=lambda one: (one.task.entry, one.task.part)):
+        of_sets.setdefault(one.task.entry, hashlib.blake2b(digest_size=16)).update(one.digest.encode())
+    outputs = {name: draft / name for name in ("plan.json", "benchmark.json") if (draft / name).is_file()}
+    write_manifest(
+        draft,
+        "build",
+        config,
+        source=str(images.source.path.resolve()),
+        input_digest=digest,
+        outputs=outputs,
+        counts={**plans.images, "redrawn": sum(one.redrawn for one in made)},
+        timings=watch.seconds,
+        extra={
+            "scan_digest": file_digest(Path(config.artifacts, "scan", "manifest.json")),
+            "sets": {name: h.hexdigest() for name, h in of_sets.items()},
+        },
+    )

@@ -1,0 +1,90 @@
+"""The folder that a build is made in: locked, kept when it is interrupted, put in place in one step when it is done."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from curate.errors import DataError, OutputError
+
+
+@contextmanager
+def draft_of(path: Path, resume: bool) -> Iterator[Path]:
+    """A folder beside `path` to build in, which takes the place of `path` at the end.
+
+    At an error it stays, for `resume`, unless nothing is in it.
+
+    Without `resume`, what an interrupted build left is removed first. Raises DataError where another build is under
+    way, OutputError where nothing can be written.
+    """
+    draft = path.with_name(f"{path.name}.partial")
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"cannot write {path}: a file is in the way. Move it, or write elsewhere (--artifacts DIR).")
+    with _refusals(draft):
+        draft.mkdir(parents=True, exist_ok=True)
+    with _locked(draft) as lock:
+        if not resume:
+            with _refusals(draft):
+                for child in draft.iterdir():
+                    if child != lock:
+                        shutil.rmtree(child) if child.is_dir() else child.unlink()
+        try:
+            yield draft
+        except BaseException:
+            if list(draft.iterdir()) == [lock]:
+                shutil.rmtree(draft, ignore_errors=True)
+            raise
+        lock.unlink()
+        _swap(draft, path)
+
+
+@contextmanager
+def _refusals(draft: Path) -> Iterator[None]:
+    """What the system says against writing the draft, as an OutputError."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {draft}: {error.strerror}. Write elsewhere (--artifacts DIR).") from error
+
+
+@contextmanager
+def _locked(draft: Path) -> Iterator[Path]:
+    """The path of a file in the folder that no other build holds. Raises DataError where one does."""
+    path = draft / ".lock"
+    with _refusals(draft):
+        file = path.open("w")
+    with file:
+        _lock(file, draft)
+        yield path
+
+
+def _lock(file: IO[str], draft: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise DataError(f"another build is writing to {draft}. Wait for it, or give --artifacts DIR.") from None
+
+
+def _swap(draft: Path, path: Path) -> None:
+    """Put the finished folder in its place; what was there before goes last."""
+    old = path.with_name(f"{path.name}.old")
+    try:
+        shutil.rmtree(old, ignore_errors=True)
+        if path.exists():
+            path.rename(old)
+        try:
+            draft.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+    except OSError as error:
+        raise OutputError(f"cannot put the sets in {path}: {error.strerror}. They are in {draft}.") from error
+    shutil.rmtree(old, ignore_errors=True)

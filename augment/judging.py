@@ -1,0 +1,46 @@
+"""judge(source, config) -> table: how a policy stands to every corruption of the benchmark, without building it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from curate.engine import cores
+from curate.progress import Reporter, Silent
+
+from . import library
+from .benchmark import benchmark_of
+from .configs import BuildConfig
+from .features import load_features
+from .trial import trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def judge(
+    source: str | Path | None = None,
+    config: BuildConfig = BuildConfig(),
+    reporter: Reporter = Silent(),
+) -> pd.DataFrame:
+    """One row per corruption and composed track: corruption, role, verdict, ratio, because (see overlap.Verdict).
+
+    source  any set; None takes the clean set, and where there is none cells that are drawn
+    """
+    import pandas as pd
+
+    policy = library.policy(config.policy)
+    of = trial(source, config)
+    if of.drawn:
+        reporter.say("no set is given and none was scanned here: judged on drawn cells")
+    side = config.input_size or min(of.pictures.size)
+    features, note = load_features(config.backbone, config.weights, side, config.workers or cores(), reporter.say)
+    if note:
+        reporter.say(note)
+    present = dict.fromkeys(("train", "val", "test"), True)
+    allowed = replace(config, allow_overlap=True)  # that is what is asked
+    found = benchmark_of(policy, of.seen(), features, of.units, present, allowed, reporter)
+    roles = {entry.name.partition("/")[2] if entry.compose else entry.corruption: entry.role for entry in found.entries}
+    rows = [(name, roles[name], v.verdict, v.ratio, v.because) for name, v in found.verdicts.items()]
+    return pd.DataFrame(rows, columns=["corruption", "role", "verdict", "ratio", "because"])

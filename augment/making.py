@@ -1,0 +1,366 @@
+"""Shards: what one worker makes. A task is a pure function of the job and its number, whoever does it and when."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from curate.imageset import ImageSet
+from curate.manifest import file_digest
+from curate.reading import read
+from curate.shards import shard_path, write_shard
+from curate.writing import replacing, write_text
+
+from . import corruptions, library  # noqa: F401  corruptions are registered when they are imported
+from .corruption import CORRUPTIONS, Corruption
+from .listings import Listing
+from .operation import FAMILIES, Values
+from .policy import Context, OpenRow, Policy, Record, perform, shares
+from .presets import preset
+from .sizing import FittedPictures
+
+SHARD_BYTES = 16 << 20
+# In the folder of a job: a digest of all that decides what is made.
+IDENTITY = "identity"
+# (images, soft labels, rows, open_row) -> bool (n,): whether the labels are still to be seen.
+Known = Callable[[np.ndarray, np.ndarray, np.ndarray, OpenRow], np.ndarray]
+# How often an image whose label is lost is drawn again.
+ATTEMPTS = 3
+# Of composed tracks, where the least harms nobody and the most leaves nothing to see.
+COMPOSED_SEVERITIES = (2, 3, 4)
+# As light travels: what lies on the slide, the lens, the lamp, the sensor, the file.
+_ORDER = ("geometry", "marks", "weather", "texture", "blur", "light", "colour", "noise", "digital")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One set of a build.
+
+    name      its folder: "train", "val", "test", "benchmark/fog-3"
+    listing   the list of rows that it is made of, by name
+    corruption, severity   of a benchmark set;  compose  corruptions at once, 0 where it is not a composed track
+    role      "test" or "validation" of a benchmark set, else ""
+    """
+
+    name: str
+    listing: str
+    corruption: str = ""
+    severity: int = 0
+    compose: int = 0
+    role: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker needs to know, but for the pixels; kept on disk as job.json beside listings.npz.
+
+    preset      whose corruptions those of the benchmark are, "" for ours, calibrated
+    severities  corruption -> the values of its severities 1 to 5;  units  statistics of the set (see Parameter.unit)
+    """
+
+    source: str
+    labels: str | None
+    classes: tuple[str, ...]
+    size: tuple[int, int]
+    fit: str
+    policy: str
+    soft: bool
+    units: Mapping[str, float]
+    preset: str
+    severities: Mapping[str, Sequence[Mapping[str, float]]]
+    entries: tuple[Entry, ...]
+    check: bool
+    backbone: str
+    weights: str | None
+    input_size: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """One shard: images `first` to `last` of an entry. `work` is the folder of the job, `out` that of the sets."""
+
+    work: str
+    out: str
+    entry: str
+    part: int
+    first: int
+    last: int
+
+    @property
+    def images(self) -> int:
+        return self.last - self.first
+
+    @property
+    def path(self) -> Path:
+        return shard_path(Path(self.out, self.entry), self.part)
+
+    @property
+    def provenance(self) -> Path:
+        return Path(self.work, "rows", self.entry, f"part-{self.part:05d}.parquet")
+
+    @property
+    def done(self) -> bool:
+        """Whether it was made before; each of its files is whole or not there."""
+        return self.path.is_file() and self.provenance.is_file()
+
+    def as_made(self) -> Made:
+        """What came of it, from its files."""
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(self.provenance, columns=["attempt", "doubted"])
+        redrawn, doubted = ((table[name].to_numpy() > 0).sum() for name in ("attempt", "doubted"))
+        return Made(self, file_digest(self.path), int(redrawn), int(doubted))
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of a task. redrawn: images drawn more than once;  doubted: those whose label was not found again."""
+
+    task: Task
+    digest: str
+    redrawn: int = 0
+    doubted: int = 0
+
+
+def write_job(job: Job, listings: Mapping[str, Listing], work: Path) -> None:
+    """Put a job on disk, for workers and for a build that is resumed."""
+    write_text(json.dumps(asdict(job), ensure_ascii=False, indent=1), work / "job.json")
+    arrays: dict[str, Any] = {}
+    for name, listing in listings.items():
+        arrays |= {f"{name}.rows": listing.rows, f"{name}.copies": listing.copies}
+    with replacing(work / "listings.npz") as file:
+        np.savez(file, **arrays)
+
+
+def read_job(work: Path) -> tuple[Job, dict[str, Listing]]:
+    """The job of a folder, and its lists."""
+    given = json.loads((work / "job.json").read_text(encoding="utf-8"))
+    given["entries"] = tuple(Entry(**entry) for entry in given["entries"])
+    given["classes"], given["size"] = tuple(given["classes"]), tuple(given["size"])
+    with np.load(work / "listings.npz") as file:
+        names = [name.removesuffix(".rows") for name in file if name.endswith(".rows")]
+        listings = {name: Listing(file[f"{name}.rows"], file[f"{name}.copies"]) for name in names}
+    return Job(**given), listings
+
+
+def tasks(job: Job, listings: Mapping[str, Listing], work: Path, out: Path) -> list[Task]:
+    """Every shard of a job. Their size depends on the images alone, never on who makes them."""
+    size = max(1, SHARD_BYTES // (job.size[0] * job.size[1] * 3))
+    found = []
+    for entry in job.entries:
+        count = len(listings[entry.listing])
+        for part, first in enumerate(range(0, max(1, count), size)):
+            found.append(Task(str(work), str(out), entry.name, part, first, min(first + size, count)))
+    return found
+
+
+class Workshop:
+    """A job, opened: its pictures, its policy, and how each image of it is drawn."""
+
+    def __init__(
+        self,
+        job: Job,
+        listings: Mapping[str, Listing],
+        images: ImageSet,
+        known: Known | None = None,
+    ) -> None:
+        self.job, self.listings, self.images, self.known = job, listings, images, known
+        self.entries = {entry.name: entry for entry in job.entries}
+        # The last few: a picture's copies follow each other.
+        self.open = lru_cache(8)(FittedPictures(images, job.size, job.fit).__getitem__)
+        width, height = job.size
+        self.units = {**job.units, "side": float(min(width, height))}
+
+    @cached_property
+    def policy(self) -> Policy:
+        return library.policy(self.job.policy)
+
+    @cached_property
+    def context(self) -> Context:
+        train = self.listings.get("train")
+        return Context(self.units, np.unique(train.rows) if train is not None else np.zeros(0, np.int64))
+
+    @cached_property
+    def corruptions(self) -> Mapping[str, Corruption]:
+        """Those that the sets of the benchmark are named after."""
+        if not self.job.preset:
+            return CORRUPTIONS
+        return {name: of.corruption() for name, of in preset(self.job.preset).items()}
+
+    def draw(self, entry: Entry, row: int, copy: int, attempt: int = 0) -> Record:
+        """What is done to one image."""
+        if entry.corruption:
+            rng = np.random.default_rng([self.job.seed, row, copy, zlib.crc32(entry.corruption.encode())])
+            return [self._corrupted(self.corruptions[entry.corruption], entry.severity, rng)]
+        if entry.compose:
+            rng = np.random.default_rng([self.job.seed, row, copy, zlib.crc32(entry.name.encode())])
+            return self._composed(entry, rng)
+        if not copy:
+            return []
+        last = [attempt] if attempt else []
+        return self.policy.draw(np.random.default_rng([self.job.seed, row, copy, *last]), copy, self.context)
+
+    def _corrupted(self, corruption: Corruption, severity: int, rng: np.random.Generator) -> Values:
+        return corruption.draw(self.job.severities[corruption.name][severity - 1], rng, self.units)
+
+    def _composed(self, entry: Entry, rng: np.random.Generator) -> Record:
+        """Corruptions of different families, one after the other as light travels, each of a moderate severity."""
+        among: dict[str, list[Corruption]] = {}
+        for name in self.job.severities:
+            corruption = self.corruptions[name]
+            if corruption.role == entry.role:
+                among.setdefault(corruption.family, []).append(corruption)
+        families = [name for name in FAMILIES if name in among]
+        chosen = [families[i] for i in rng.choice(len(families), min(entry.compose, len(families)), replace=False)]
+        record = []
+        for family in sorted(chosen, key=_ORDER.index):
+            corruption = among[family][int(rng.integers(len(among[family])))]
+            severity = COMPOSED_SEVERITIES[int(rng.integers(len(COMPOSED_SEVERITIES)))]
+            record.append(self._corrupted(corruption, severity, rng))
+        return record
+
+    def make(self, row: int, record: Record) -> np.ndarray:
+        """The image that a record makes of a row's picture."""
+        return perform(self.open(row), record, self.open)
+
+    def label(self, row: int, record: Record) -> np.ndarray:
+        """float32 (K,): the soft label of an image."""
+        label = np.zeros(len(self.job.classes), np.float32)
+        for of, share in shares(row, record).items():
+            label[self.images.labels[of]] += share  # every row has one: others are left out of all lists
+        return label
+
+    def name(self, entry: Entry, row: int, copy: int) -> str:
+        """The id of an image: that of its source, and the number of the copy."""
+        return f"{self.images.ids[row]}+{copy}" if copy else self.images.ids[row]
+
+
+def make(task: Task) -> Made:
+    """Make one shard and its provenance, both whole or not there."""
+    shop = _opened(task.work, (Path(task.work) / IDENTITY).read_text(encoding="utf-8"))
+    entry = shop.entries[task.entry]
+    listing = shop.listings[entry.listing]
+    rows, copies = listing.rows[task.first : task.last].tolist(), listing.copies[task.first : task.last].tolist()
+    width, height = shop.job.size
+    images = np.empty((task.images, height, width, 3), np.uint8)
+    records: list[Record] = []
+    for i, (row, copy) in enumerate(zip(rows, copies, strict=True)):
+        records.append(shop.draw(entry, row, copy))
+        images[i] = shop.make(row, records[i])
+    attempts, doubted = _redrawn(shop, entry, rows, copies, images, records)
+    labels = shop.images.labels[rows]
+    if shop.job.soft and entry.name == "train":
+        labels = np.stack([shop.label(row, record) for row, record in zip(rows, records, strict=True)])
+    ids = [shop.name(entry, row, copy) for row, copy in zip(rows, copies, strict=True)]
+    _write_provenance(shop, task, ids, rows, copies, records, attempts, doubted)
+    path = write_shard(task.path.parent, task.part, images, labels, ids, shop.job.classes)
+    return Made(task, file_digest(path), int((attempts > 0).sum()), int(doubted.sum()))
+
+
+def _redrawn(
+    shop: Workshop,
+    entry: Entry,
+    rows: Sequence[int],
+    copies: Sequence[int],
+    images: np.ndarray,
+    records: list[Record],
+) -> tuple[np.ndarray, np.ndarray]:
+    """(attempts (n,), doubted (n,)): images whose label the probe no longer knows are drawn again, in place."""
+    attempts, doubted = np.zeros(len(rows), np.int64), np.zeros(len(rows), bool)
+    if shop.known is None or entry.name != "train":
+        return attempts, doubted
+    known = shop.known
+
+    def lost(among: np.ndarray) -> np.ndarray:
+        """Those of some images whose label is not to be seen any more."""
+        if not len(among):
+            return among
+        labels = np.stack([shop.label(rows[i], records[i]) for i in among.tolist()])
+        return among[~known(images[among], labels, np.asarray(rows)[among], shop.open)]
+
+    again = lost(np.flatnonzero(copies))
+    for attempt in range(1, ATTEMPTS + 1):
+        for i in again.tolist():
+            attempts[i] = attempt
+            records[i] = shop.draw(entry, rows[i], copies[i], attempt)
+            images[i] = shop.make(rows[i], records[i])
+        again = lost(again)
+    doubted[again] = True
+    return attempts, doubted
+
+
+def _write_provenance(
+    shop: Workshop,
+    task: Task,
+    ids: Sequence[str],
+    rows: Sequence[int],
+    copies: Sequence[int],
+    records: Sequence[Record],
+    attempts: np.ndarray,
+    doubted: np.ndarray,
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    images = shop.images
+    groups = images.groups if images.groups is not None else np.full(len(images), -1)
+    table = pa.table(
+        {
+            "id": pa.array(ids, pa.string()),
+            "source_id": pa.array([images.ids[row] for row in rows], pa.string()),
+            "source_row": pa.array(rows, pa.int64()),
+            "group": pa.array(groups[list(rows)], pa.int64()),
+            "copy": pa.array(copies, pa.int64()),
+            "label": pa.array(images.labels[list(rows)], pa.int64()),
+            "label_name": pa.array([images.label_name(row) for row in rows], pa.string()),
+            "ops": pa.array([json.dumps(record, separators=(",", ":")) for record in records], pa.string()),
+            "seed": pa.array([shop.job.seed] * len(rows), pa.int64()),
+            "attempt": pa.array(attempts, pa.int64()),
+            "doubted": pa.array(doubted, pa.bool_()),
+        }
+    )
+    with replacing(task.provenance) as file:
+        pq.write_table(table, file, compression="zstd")
+
+
+@lru_cache(1)
+def _opened(work: str, identity: str) -> Workshop:
+    """The job of a folder, opened once in each process; of another identity, it is another one in its place."""
+    folder = Path(work)
+    job, listings = read_job(folder)
+    return Workshop(job, listings, _images(job, folder), _known(job, folder) if job.check else None)
+
+
+def _known(job: Job, folder: Path) -> Known:
+    from .features import load_features
+    from .preservation import open_keeper, still_known
+
+    features, _ = load_features(job.backbone, job.weights, job.input_size, 1)
+    return partial(still_known, open_keeper(folder / "keeper.npz"), features)
+
+
+def _images(job: Job, folder: Path) -> ImageSet:
+    """The set of a job, with the groups that its splits were made by."""
+    return replace(read(job.source, labels=job.labels), groups=np.load(folder / "groups.npy"))
+
+
+def merge_provenance(made: Sequence[Task], path: Path) -> None:
+    """rows.parquet of one set: the provenance of its shards, in order; one at a time in memory."""
+    import pyarrow.parquet as pq
+
+    with replacing(path) as file:
+        writer = None
+        for task in made:
+            table = pq.read_table(task.provenance)
+            writer = writer or pq.ParquetWriter(file, table.schema, compression="zstd")
+            writer.write_table(table)
+        if writer is not None:
+            writer.close()

@@ -1,0 +1,223 @@
+"""Whether a training policy contains a corruption of the benchmark: by name, and by what it makes of pictures.
+
+A transform is a point: the mean feature of some pictures after it. A policy that holds a corruption, under whatever
+name, has draws whose points lie where the corruption's own lie. Source: Mintun et al., On Interaction Between
+Augmentations and Corruptions in Natural Corruption Robustness, 2021 (minimal sample distance).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from curate.engine import threaded
+
+from .calibration import Calibrated, generator, some_rows
+from .corruption import SEVERITIES, Corruption
+from .features import Features
+from .operation import OPERATIONS, Operation, Pixels, Span
+from .policy import Context, Policy, Record, Use, perform
+
+IDENTICAL, NEAR, DISJOINT = VERDICTS = ("identical", "near", "disjoint")
+SAMPLE = 16
+DRAWS = 128
+# Draws of each step and of each operation by itself: in a long policy no whole draw may be of one alone.
+_ALONE = 10
+# Severity 1 lies next to the clean pictures, and so near to every policy that has a mild draw.
+_JUDGED = (2, 3, 4, 5)
+_EACH = 3  # draws of a corruption at each severity
+_NEAREST = 3  # one draw of a policy may come near by chance
+# benchmarks/overlap.py --transfer, on blood cells: of what learning from a corruption itself would bring, learning from
+# another one brings all at a ratio below 0.3, seven tenths at 0.55, a quarter and less from 0.7 on. A policy, which
+# draws such things now and then, brings half at 0.3 to 0.5 and a fifth at 0.6. The family adds little to the ratio.
+_SAME = (0.2, 0.3)  # bounds of a corruption's own ratio
+_HALF, _HALF_OF_FAMILY = 0.5, 0.6
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a policy contains a corruption, or for a composed track one of those that it is made of.
+
+    verdict    "identical", "near" or "disjoint"
+    ratio      how far the nearest draws of the policy are from the corruption, 1 being as far as the clean pictures
+    distance   the same as the Euclidean distance of mean features
+    operation  of the policy, that it shares with the corruption; "" if none
+    because    one sentence
+    """
+
+    corruption: str
+    verdict: str
+    ratio: float
+    distance: float
+    operation: str
+    because: str
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a corruption lies among features.
+
+    settings  values of its operation at the five severities
+    points    float64 (S, M, D): M draws at each of the severities 2 to 5
+    away      float64 (S, M): how far these are from the clean pictures
+    own       how near other draws of it come, whose strength lies between severities: a ratio as in Verdict
+    """
+
+    corruption: Corruption
+    settings: tuple[Mapping[str, float], ...]
+    points: np.ndarray
+    away: np.ndarray
+    own: float = 0.0
+
+    def nearest(self, others: np.ndarray) -> tuple[float, float]:
+        """(ratio, distance): how near the nearest of some points (n, D) are to the draws at that severity which they
+        come nearest to."""
+        apart = np.sort(np.linalg.norm(self.points[:, :, None] - others, axis=3), axis=2)[:, :, :_NEAREST]
+        apart = np.minimum(apart.mean(axis=2), self.away)  # no farther than what is left as it is
+        ratios = (apart / self.away).mean(axis=1)
+        best = int(ratios.argmin())
+        return float(ratios[best]), float(apart[best].mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks:
+    """Pictures, their mean feature float64 (D,), and the places of corruptions: what policies are held against."""
+
+    images: Sequence[Pixels]
+    features: Features
+    units: Mapping[str, float]
+    clean: np.ndarray
+    places: Mapping[str, Place]
+
+    def point(self, record: Record) -> np.ndarray:
+        """float64 (D,): the mean feature after one transform, the same values for all pictures."""
+        made = [perform(image, record, self.images.__getitem__) for image in self.images]
+        return np.asarray(self.features(made).mean(axis=0, dtype=np.float64))
+
+
+def overlap(
+    policy: Policy,
+    pictures: Sequence[Pixels],
+    features: Features,
+    corruptions: Mapping[str, Corruption],
+    calibrated: Mapping[str, Calibrated],
+    *,
+    seed: int,
+    units: Mapping[str, float],
+    sample: int = SAMPLE,
+    draws: int = DRAWS,
+) -> dict[str, Verdict]:
+    """How a policy stands to each corruption, judged on `sample` of the pictures (uint8, all of one size).
+
+    identical  the policy draws the corruption's operation as strong as its severity 1, or stronger; or it comes as near
+               to the corruption, by whatever operations, as other draws of the corruption itself
+    near       it draws that operation, but weaker; or it comes half of the way to the corruption
+    disjoint   neither
+    """
+    marks = landmarks(pictures, features, corruptions, calibrated, seed=seed, units=units, sample=sample)
+    return compared(policy, marks, seed=seed, draws=draws)
+
+
+def landmarks(
+    pictures: Sequence[Pixels],
+    features: Features,
+    corruptions: Mapping[str, Corruption],
+    calibrated: Mapping[str, Calibrated],
+    *,
+    seed: int,
+    units: Mapping[str, float],
+    sample: int = SAMPLE,
+) -> Landmarks:
+    """Where corruptions lie, found once for any number of policies."""
+    rows = some_rows(len(pictures), sample, seed)
+    images = [pictures[row] for row in rows]
+    here = Landmarks(images, features, units, features(images).mean(axis=0, dtype=np.float64), {})
+
+    def place(corruption: Corruption) -> Place:
+        settings = calibrated[corruption.name].settings
+        judged = [settings[severity - 1] for severity in _JUDGED]
+        rng = generator(seed, len(pictures), corruption.name)
+        points = np.array([[here.point([corruption.draw(of, rng, units)]) for _ in range(_EACH)] for of in judged])
+        others = [corruption.draw(of, rng, units) for of in _between(judged) for _ in range(_EACH)]
+        found = Place(corruption, settings, points, np.linalg.norm(points - here.clean, axis=2))
+        return replace(found, own=found.nearest(np.array([here.point([other]) for other in others]))[0])
+
+    places = dict(zip(corruptions, threaded(place, corruptions.values(), features.workers), strict=True))
+    return replace(here, places=places)
+
+
+def compared(policy: Policy, marks: Landmarks, *, seed: int, draws: int = DRAWS) -> dict[str, Verdict]:
+    """How a policy stands to each corruption of some landmarks: see `overlap`."""
+    context = Context(marks.units, np.arange(len(marks.images)))
+    records = _records(policy, np.random.default_rng([seed, draws]), context, draws)
+    points = np.stack([marks.clean, *threaded(marks.point, records, marks.features.workers)])
+    held = policy.operations()
+    return {name: _judged(place, points, held, marks.units) for name, place in marks.places.items()}
+
+
+def worst(verdicts: Sequence[Verdict], name: str) -> Verdict:
+    """The verdict of a composed track that is made of several corruptions: that of the one nearest to the policy."""
+    of = min(verdicts, key=lambda verdict: (VERDICTS.index(verdict.verdict), verdict.ratio))
+    return replace(of, corruption=name, because=f"{of.corruption}: {of.because}")
+
+
+def _records(policy: Policy, rng: np.random.Generator, context: Context, draws: int) -> list[Record]:
+    """Transforms of a policy: whole draws, and draws of each of its steps and operations by itself."""
+    records = [policy.draw(rng, copy, context) for copy in range(1, draws + 1)]
+    for step in (*policy.steps(), *(Use(OPERATIONS[name], spans) for name, spans in policy.operations().items())):
+        alone = [step.draw(rng, context, ()) for _ in range(4 * _ALONE)]  # a step may leave most pictures as they are
+        records += [record for record in alone if record][:_ALONE]
+    return [record for record in records if record]
+
+
+def _judged(
+    place: Place, points: np.ndarray, held: Mapping[str, Mapping[str, Span]], units: Mapping[str, float]
+) -> Verdict:
+    """The verdict on a policy whose draws lie at `points`, and that holds operations with these spans."""
+    operation, name = place.corruption.operation, place.corruption.operation.name
+    ratio, distance = place.nearest(points)
+    way = f"the nearest draws of the policy go {max(0.0, 1 - ratio):.0%} of the way to it"
+    reached = _reached(operation, held[name], place.settings, units) if name in held else 0
+    family = any(OPERATIONS[of].family == operation.family for of in held)
+
+    if reached:
+        verdict, because = IDENTICAL, f"the policy draws {name} as strong as its severity {reached}"
+    elif ratio <= min(max(place.own, _SAME[0]), _SAME[1]):
+        verdict, because = IDENTICAL, f"{way}, as other draws of the corruption itself do"
+    elif name in held:
+        verdict, because = NEAR, f"the policy draws {name}, but weaker than its severity 1"
+    else:
+        verdict, because = NEAR if ratio < (_HALF_OF_FAMILY if family else _HALF) else DISJOINT, way
+    return Verdict(place.corruption.name, verdict, ratio, distance, name if name in held else "", because)
+
+
+def _reached(
+    operation: Operation, spans: Mapping[str, Span], settings: Sequence[Mapping[str, float]], units: Mapping[str, float]
+) -> int:
+    """The last severity that an operation drawn from spans is as strong as; 0 if none.
+
+    Strength is how far from neutral the values are that make the difference between severities.
+    """
+    varying = [name for name in settings[0] if len({of[name] for of in settings}) > 1]
+
+    def reaches(of: Mapping[str, float]) -> bool:
+        for name in varying:
+            parameter = operation.parameters[name]
+            value = of[name] / (units.get(parameter.unit, 1.0) if parameter.unit else 1.0)
+            low, high = spans.get(name, (parameter.neutral, parameter.neutral))
+            if not (low <= value if value < parameter.neutral else high >= value):
+                return False
+        return True
+
+    return max((severity for severity, of in zip(SEVERITIES, settings, strict=True) if reaches(of)), default=0)
+
+
+def _between(settings: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    """What lies in the middle between each severity and the next."""
+    return [
+        {name: type(value)((value + other[name]) / 2) for name, value in one.items()}
+        for one, other in pairwise(settings)
+    ]

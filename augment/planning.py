@@ -1,0 +1,97 @@
+"""planned(source, config) -> Planned: what a build would make, before a byte of it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from curate.cleaning import open_scan
+from curate.errors import DataError
+from curate.imageset import UNLABELLED, ImageSet
+from curate.splitting import Splits, clean_set, split
+
+from . import library
+from .balancing import Plan, plan
+from .configs import BuildConfig
+from .policy import Policy
+from .sizing import common_size
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """What a build would make.
+
+    splits  the set with its splits and groups;  rows  split -> rows of the set, those without a label left out
+    size    (width, height) of all images;  images  split -> how many images
+    labels  the CSV of labels that the set was read with, if one was
+    """
+
+    splits: Splits
+    rows: Mapping[str, np.ndarray]
+    policy: Policy
+    plan: Plan
+    size: tuple[int, int]
+    images: Mapping[str, int]
+    labels: str | None
+    notes: tuple[str, ...]
+
+    @property
+    def set(self) -> ImageSet:
+        """The set that is built from."""
+        return self.splits.images
+
+    @property
+    def bytes(self) -> int:
+        """What the images of all splits take, without the benchmark."""
+        return sum(self.images.values()) * self.size[0] * self.size[1] * 3
+
+
+def planned(source: str | Path | None = None, config: BuildConfig = BuildConfig()) -> Planned:
+    """What `build` would make of a set: its splits, and how many copies of each picture.
+
+    source  the set that was scanned, or its clean set; None takes artifacts/clean.npz or clean.csv
+    Raises DataError where the set was not scanned, has no labels, or cannot be split or balanced as asked.
+    """
+    policy = library.policy(config.policy)
+    place = Path(source) if source is not None else clean_set(Path(config.artifacts))
+    done = split(place, config.split, made=_splits_before(config))
+    images = done.images
+    if not images.labelled:
+        raise DataError(f"{place} has no labels, and nothing can be balanced without. Give --labels FILE.csv.")
+    notes = list(done.notes)
+    part, known = np.array(images.splits), images.labels != UNLABELLED
+    if not known.all():
+        notes.append(f"{(~known).sum():,} images have no label and are left out")
+    rows = {name: np.flatnonzero((part == name) & known) for name in SPLITS}
+    others = sorted(set(part[known].tolist()) - {*SPLITS})
+    if others:
+        notes.append(f"{int((~np.isin(part, SPLITS) & known).sum()):,} images of {', '.join(others)} are left out")
+    copies = policy.copies if config.copies is None else config.copies
+    if policy.different is not None and copies > policy.different:
+        notes.append(f"{policy.name} makes {policy.different} different copies of a picture, so there are no more")
+        copies = policy.different
+    dealt = plan(images.labels, rows["train"], images.classes, config, copies, policy.different)
+    size, note = (config.size, "") if config.size else common_size(images)
+    counts = {"train": dealt.images, "val": len(rows["val"]), "test": len(rows["test"])}
+    told = (*notes, *dealt.notes, *([note] if note else []))
+    return Planned(done, rows, policy, dealt, size, counts, _labels_of(place, config), told)
+
+
+def _splits_before(config: BuildConfig) -> Path | None:
+    """The splits.csv that is there, unless other splits are asked for."""
+    path = Path(config.artifacts, "splits.csv")
+    default = BuildConfig(artifacts=config.artifacts, labels=config.labels, seed=config.seed).split
+    return path if config.split == default and path.is_file() else None
+
+
+def _labels_of(place: Path, config: BuildConfig) -> str | None:
+    """The CSV of labels that belongs to a set: the one that is given, or that its scan was given."""
+    scanned = open_scan(Path(config.artifacts, "scan")).manifest
+    itself = Path(scanned["source"]) == place.resolve()
+    labels = config.labels or (scanned["config"]["labels"] if itself else None)
+    return None if labels is None else str(Path(labels).resolve())

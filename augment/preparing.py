@@ -1,0 +1,198 @@
+"""What is measured and decided before the first image is made, and kept on disk for workers and for `--resume`."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from curate.engine import cores
+from curate.manifest import file_digest
+from curate.progress import Reporter, Stopwatch
+from curate.writing import write_npy, write_text
+
+from . import library
+from .benchmark import Benchmark, benchmark_of
+from .configs import CALIBRATED, BuildConfig
+from .features import Features, load_features
+from .listings import listings
+from .making import Entry, Job, write_job
+from .operation import OPERATIONS
+from .planning import SPLITS, Planned
+from .policy import Context, Policy
+from .preservation import Keeper, fit, kill_rates
+from .sizing import FittedPictures
+from .statistics import lab_spread, object_size, size_tells_classes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Pictures that statistics, distances and probes are measured on.
+_SAMPLE = 512
+# From this share of the variation of sizes on, they tell the classes apart: a large effect (Cohen, 1988).
+_TELLING = 0.14
+
+
+def identity(plans: Planned, config: BuildConfig) -> str:
+    """A digest of all that decides what is built: an interrupted build goes on only where it is the same."""
+    images = plans.set
+    given = dataclasses.asdict(config) | {"resume": None, "workers": None, "artifacts": None}
+    h = hashlib.blake2b(digest_size=16)
+    for part in (given, images.ids, images.splits, images.classes, library.digest(plans.policy)):
+        h.update(json.dumps(part, sort_keys=True).encode())
+    h.update(_digest(images.source.path).encode())
+    h.update(np.ascontiguousarray(images.labels).data)
+    return h.hexdigest()
+
+
+def prepare(plans: Planned, config: BuildConfig, draft: Path, watch: Stopwatch, reporter: Reporter) -> None:
+    """Measure what drawing needs to know, judge the policy, and put the job into draft/work.
+
+    Beside it: plan.json and benchmark.json, which become part of what is built. Raises DataError where the policy
+    contains what the benchmark tests.
+    """
+    images, policy, work = plans.set, plans.policy, draft / "work"
+    rows = _spread(plans.plan.rows, _SAMPLE)
+    seen = list(FittedPictures(images, plans.size, config.fit, rows))
+    units = {**lab_spread(seen), "side": float(min(plans.size))}
+    notes = _sizes_matter(policy, seen, images.labels[rows])
+    features = _features(config, plans, reporter, notes)
+    benchmark: Benchmark | None = None
+    if features is not None and config.benchmark:
+        present = {name: bool(len(plans.rows[name])) for name in SPLITS}
+        with watch.stage("calibrating"):
+            benchmark = benchmark_of(policy, seen, features, units, present, config, reporter)
+        notes += benchmark.notes
+    lost: pd.DataFrame | None = None
+    if features is not None and config.check and plans.plan.copies.any():
+        reporter.say("learning what the classes look like, to check that augmented images still show them")
+        with watch.stage("learning labels"):
+            keeper, lost, note = _keeper(plans, config, features, units)
+        notes += [note] if note else []
+        if keeper is not None:
+            keeper.save(work / "keeper.npz")
+    lists = listings(plans.rows, images.labels, plans.plan, config.benchmark_images, config.seed)
+    entries = [Entry(name, name) for name in SPLITS if len(lists[name])]
+    entries += benchmark.entries if benchmark is not None else ()
+    job = Job(
+        source=str(images.source.path.resolve()),
+        labels=plans.labels,
+        classes=images.classes,
+        size=plans.size,
+        fit=config.fit,
+        policy=_absolute(policy, config),
+        soft=policy.mixes,
+        units=units,
+        preset="" if config.severities == CALIBRATED else config.severities,
+        severities={n: c.settings for n, c in benchmark.calibrated.items()} if benchmark is not None else {},
+        entries=tuple(entries),
+        check=lost is not None,
+        backbone=features.name if features is not None else "",
+        weights=config.weights,
+        input_size=features.size if features is not None else 0,
+        seed=config.seed,
+    )
+    write_job(job, lists, work)
+    write_npy(images.groups if images.groups is not None else np.full(len(images), -1), work / "groups.npy")
+    if benchmark is not None:
+        counts = {entry.name: len(lists[entry.listing]) for entry in entries}
+        _write_json(benchmark.as_json(counts), draft / "benchmark.json")
+    _write_json(_plan_json(plans, config, units, lost, notes), draft / "plan.json")
+
+
+def _keeper(
+    plans: Planned, config: BuildConfig, features: Features, units: Mapping[str, float]
+) -> tuple[Keeper | None, pd.DataFrame | None, str]:
+    """(who judges whether labels are still seen, what each operation does to labels alone, why there is none)."""
+    images, rows = plans.set, plans.plan.rows
+    pictures = FittedPictures(images, plans.size, config.fit, rows)
+    groups = images.groups[rows] if images.groups is not None else None
+    labels, context = images.labels[rows], Context(units, rows)
+    keeper, note = fit(pictures, labels, groups, plans.policy, features, context, seed=config.seed, rows=rows)
+    if keeper is None:
+        return None, None, note
+    lost = kill_rates(plans.policy, pictures, labels, keeper, features, context, seed=config.seed, rows=rows)
+    lost["lost"] = lost["killed"] - lost["clean"]
+    return keeper, lost, note
+
+
+def _plan_json(
+    plans: Planned,
+    config: BuildConfig,
+    units: dict[str, float],
+    lost: pd.DataFrame | None,
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """plan.json: the policy, what each class gets, the class weights, and what was measured on the way."""
+    weights = plans.plan.weights.tolist()
+    return {
+        "policy": {
+            "name": plans.policy.name,
+            "about": plans.policy.about,
+            "digest": library.digest(plans.policy),
+            "operations": {name: dict(spans) for name, spans in plans.policy.operations().items()},
+        },
+        "balance": config.balance,
+        "source": str(plans.set.source.path.resolve()),
+        "source_digest": _digest(plans.set.source.path),
+        "labels": plans.labels,
+        "size": list(plans.size),
+        "fit": config.fit,
+        "classes": json.loads(plans.plan.table.to_json(orient="records")),
+        "class_weights": dict(zip(plans.set.classes, weights, strict=True)),
+        "units": units,
+        "labels_lost": None if lost is None else json.loads(lost.to_json(orient="records")),
+        # How the splits came about is another matter: the next build finds them made.
+        "notes": [*(note for note in plans.notes if note not in plans.splits.notes), *notes],
+    }
+
+
+def _digest(source: Path) -> str:
+    """Of the file that holds a set, or lists its files; "" of a folder."""
+    return file_digest(source) if source.is_file() else ""
+
+
+def _write_json(document: dict[str, Any], path: Path) -> None:
+    write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", path)
+
+
+def _features(config: BuildConfig, plans: Planned, reporter: Reporter, notes: list[str]) -> Features | None:
+    """What looks at the pictures, where anything is to be looked at."""
+    if not config.benchmark and not config.check:
+        return None
+    side = config.input_size or min(plans.size)
+    features, note = load_features(config.backbone, config.weights, side, config.workers or cores(), reporter.say)
+    notes += [note] if note else []
+    return features
+
+
+def _sizes_matter(policy: Policy, pictures: Sequence[np.ndarray], labels: np.ndarray) -> list[str]:
+    """A warning where the policy changes the size of things and the size of things tells the classes apart."""
+    resizing = [name for name in policy.operations() if OPERATIONS[name].resizes]
+    if not resizing:
+        return []
+    told = size_tells_classes(np.array([object_size(picture) for picture in pictures]), labels)
+    if told < _TELLING:
+        return []
+    return [
+        f"the size of things tells the classes apart ({told:.0%} of its variation lies between them), and "
+        f"{policy.name} changes it by {', '.join(resizing)}: keep the spans of that small, or leave it out"
+    ]
+
+
+def _absolute(policy: Policy, config: BuildConfig) -> str:
+    """How workers find the policy, wherever they run."""
+    if policy.path is None:
+        return config.policy
+    _, colon, name = config.policy.partition(".py:")
+    return f"{policy.path.resolve()}{':' + name if colon else ''}"
+
+
+def _spread(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most that many rows, evenly over all."""
+    return np.asarray(rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))])

@@ -1,0 +1,294 @@
+"""Whether an augmented image still shows what its label says: a probe on frozen features must know it.
+
+A probe that has seen clean pictures only fails on strong but harmless augmentations, and drawing again until it agrees
+would keep the easy images alone. So it learns from clean pictures and from what the policy makes of them, and speaks
+against an image only where it is sure of another class, or knows nothing at all, and knew the clean picture.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from curate.engine import small_algebra, threaded
+from curate.imageset import chunks
+from curate.labels import discriminant, folds_of, temperature, tempered
+from curate.neighbours import principal_axes
+from curate.splitting import whole_groups
+from curate.writing import replacing
+
+from .features import Features
+from .mixing import KINDS
+from .operation import OPERATIONS, Pixels
+from .policy import Call, Context, Mix, OneOf, OpenRow, Policy, Record, Step, Use, perform, shares
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SAMPLE = 1000
+TRIED = 200
+_COPIES = 2
+# Of a class with fewer pictures nobody can learn what it looks like.
+_FEWEST = 10
+# As likely as this many times the label, another class has taken its place (as of curate.labels.label_error).
+_TIMES = 4.0
+# Where no class has more than this many times the odds of chance, nothing is left to be known.
+_ODDS = 3.0
+# A probe that is right less often on clean pictures is no judge of others.
+_RIGHT = 0.7
+_AT_ONCE = 32
+_UNCHECKED = "the labels of augmented images are not checked"
+
+
+@dataclass(frozen=True, eq=False)
+class Keeper:
+    """Linear probes, each for the rows whose group it has not seen.
+
+    weights   float32 (F + 1, D, K), bias  float32 (F + 1, K): of the log probabilities of K classes; the last is the
+              mean of the others, for rows that no probe has seen
+    classes   int64 (K,): labels of the columns
+    rows      int64 (M,), ascending: rows of the set that were learnt from;  fold  int64 (M,): the probe that did not
+    clean     share of clean pictures whose label is found, each by the probe that has not seen it;  augmented  likewise
+    """
+
+    weights: np.ndarray
+    bias: np.ndarray
+    classes: np.ndarray
+    rows: np.ndarray
+    fold: np.ndarray
+    clean: float
+    augmented: float
+
+    def probabilities(self, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """float64 (n, K): of images with these features (n, D), made of these rows of the set (n,)."""
+        at = np.searchsorted(self.rows, rows).clip(max=len(self.rows) - 1)
+        fold = np.where(self.rows[at] == rows, self.fold[at], -1)
+        logs = np.zeros((len(features), len(self.classes)))
+        for i in np.unique(fold):
+            logs[fold == i] = features[fold == i] @ self.weights[i] + self.bias[i]
+        return tempered(logs, 1.0)
+
+    def knows(self, features: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """bool (n,): whether the labels of images are still to be seen in them.
+
+        features  float32 (n, D);  rows  int64 (n,): what they are made of
+        labels    int64 (n,), or soft (n, classes of the set), of which the shares above 0 are taken together
+        True where it cannot be told: a class that was not learnt.
+        """
+        held = self._held(np.asarray(labels))
+        given = self.probabilities(features, rows)
+        own = np.where(held, given, 0).sum(axis=1)
+        other = np.where(held, 0, given).max(axis=1)
+        best = np.maximum(own, other)
+        replaced = other > _TIMES * own
+        nothing = best * (len(self.classes) - 1) < _ODDS * (1 - best)
+        return ~(replaced | nothing) | ~self._learnt(np.asarray(labels))
+
+    def save(self, path: Path) -> None:
+        """Write it, whole or not at all."""
+        with replacing(path) as file:
+            np.savez(file, **vars(self))
+
+    def _held(self, labels: np.ndarray) -> np.ndarray:
+        """bool (n, K): the classes that are in each label."""
+        if labels.ndim == 1:
+            return np.asarray(labels[:, None] == self.classes)
+        return np.asarray(labels[:, self.classes] > 0)
+
+    def _learnt(self, labels: np.ndarray) -> np.ndarray:
+        """bool (n,): whether all that is in a label are classes that were learnt."""
+        if labels.ndim == 1:
+            return np.isin(labels, self.classes)
+        return np.asarray((labels > 0).sum(axis=1) == self._held(labels).sum(axis=1))
+
+
+def open_keeper(path: Path) -> Keeper:
+    """The keeper that was saved."""
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in ("weights", "bias", "classes", "rows", "fold")}
+        return Keeper(**arrays, clean=float(file["clean"]), augmented=float(file["augmented"]))
+
+
+def fit(
+    pictures: Sequence[Pixels],
+    labels: np.ndarray,
+    groups: np.ndarray | None,
+    policy: Policy,
+    features: Features,
+    context: Context,
+    *,
+    seed: int,
+    rows: np.ndarray | None = None,
+    sample: int = SAMPLE,
+) -> tuple[Keeper | None, str]:
+    """A keeper for what a policy makes of training pictures, or None and why there is none.
+
+    pictures  n training pictures (uint8, of one size), of which at most `sample` are learnt from
+    labels    int64 (n,), -1 none;  groups  int64 (n,): pictures that belong together, -1 none; or None
+    rows      int64 (n,): which rows of the set they are; None takes 0 to n - 1
+    """
+    fold = folds_of(labels, whole_groups(np.full(len(labels), -1), groups), seed)
+    chosen = _learnable(labels, fold, sample, seed)
+    classes = np.unique(labels[chosen])
+    if len(classes) < 2:
+        return None, f"{_UNCHECKED}: fewer than two classes have {_FEWEST} pictures to learn from"
+
+    def versions(i: int) -> list[Pixels]:
+        """A clean picture and some that the policy makes of it, unmixed."""
+        made = [pictures[i]]
+        for copy in range(_COPIES):
+            # Pipelines take turns over copies and pictures, so that all are seen.
+            record = policy.draw(_generator(seed, i, f"copy {copy}"), 1 + i * _COPIES + copy, context)
+            made.append(perform(pictures[i], [drawn for drawn in record if drawn["op"] not in KINDS], _nobody))
+        return made
+
+    found = _features_of(features, versions, chosen)
+    each, own = (np.repeat(of, 1 + _COPIES) for of in (chosen, np.searchsorted(classes, labels[chosen])))
+    with small_algebra(len(found)):
+        weights, bias = _probes(found, own, fold[each])
+    keeper = Keeper(weights, bias, classes, np.arange(len(labels)), fold, 0.0, 0.0)
+    given = keeper.probabilities(found, each)
+    right = (given.argmax(axis=1) == own).reshape(-1, 1 + _COPIES)
+    clean, augmented = float(right[:, 0].mean()), float(right[:, 1:].mean())
+    if clean < max(_RIGHT, (1 + 1 / len(classes)) / 2):
+        return None, f"{_UNCHECKED}: a probe finds the labels of only {clean:.0%} of clean pictures"
+    factor = temperature(np.log(np.clip(given, 1e-12, 1)), own)
+    of_set = chosen if rows is None else rows[chosen]
+    order = np.argsort(of_set)
+    return replace(
+        keeper, weights=weights * factor, bias=bias * factor, rows=of_set[order], fold=fold[chosen][order],
+        clean=clean, augmented=augmented,
+    ), ""  # fmt: skip
+
+
+def still_known(
+    keeper: Keeper, features: Features, images: np.ndarray, labels: np.ndarray, rows: np.ndarray, open_row: OpenRow
+) -> np.ndarray:
+    """bool (n,): False where the label of an image is lost, although the clean picture that it is made of shows it.
+
+    images  n pictures;  labels  soft (n, classes of the set);  rows  int64 (n,) of the set;  open_row  gives these
+    """
+    known = keeper.knows(features(images), labels, rows)
+    lost = np.flatnonzero(~known)
+    if len(lost):
+        known[lost] = ~keeper.knows(features([open_row(row) for row in rows[lost].tolist()]), labels[lost], rows[lost])
+    return known
+
+
+def kill_rates(
+    policy: Policy,
+    pictures: Sequence[Pixels],
+    labels: np.ndarray,
+    keeper: Keeper,
+    features: Features,
+    context: Context,
+    *,
+    seed: int,
+    rows: np.ndarray | None = None,
+    sample: int = TRIED,
+) -> pd.DataFrame:
+    """What each operation of a policy does to labels when it is used alone and within its spans, the worst first.
+
+    Columns: operation; tried, the images; killed, the share of them whose label is no longer known; clean, that share
+    of the same pictures before. The operation is to blame for the difference.
+
+    pictures, labels, rows   as they were given to `fit`
+    """
+    import pandas as pd
+
+    among = Context(context.units, np.flatnonzero(np.isin(labels, keeper.classes)))
+    chosen = np.sort(np.random.default_rng([seed, len(labels)]).permutation(among.partners)[:sample])
+    of_set = chosen if rows is None else rows[chosen]
+
+    def lost(step: Step | None, name: str = "") -> float:
+        """The share whose label is not known after a step."""
+        records: dict[int, Record] = {
+            i: step.draw(_generator(seed, i, name), among, ()) if step is not None else [] for i in chosen.tolist()
+        }
+        made = _features_of(features, lambda i: [perform(pictures[i], records[i], pictures.__getitem__)], chosen)
+        soft = np.stack([_soft_label(i, record, labels) for i, record in records.items()])
+        return 1 - float(keeper.knows(made, soft, of_set).mean())
+
+    clean = lost(None)
+    rates = [(name, len(chosen), lost(step, name), clean) for name, step in _alone(policy).items()]
+    table = pd.DataFrame(rates, columns=["operation", "tried", "killed", "clean"])
+    return table.sort_values("killed", ascending=False, kind="stable", ignore_index=True)
+
+
+def _soft_label(row: int, record: Record, labels: np.ndarray) -> np.ndarray:
+    """float32 (classes,): how much of each class is in what a record makes of a row."""
+    soft = np.zeros(int(labels.max()) + 1, np.float32)
+    for of, share in shares(row, record).items():
+        soft[labels[of]] += share
+    return soft
+
+
+def _alone(policy: Policy) -> dict[str, Step]:
+    """Each operation of a policy, mixing and a person's functions among them, always and by itself."""
+    steps: dict[str, Step] = {name: Use(OPERATIONS[name], spans) for name, spans in policy.operations().items()}
+    for step in _flat(policy.steps()):
+        if isinstance(step, Mix):
+            steps[step.kind] = Mix(step.kind, step.alpha)
+        elif isinstance(step, Call):
+            steps[step.target] = Call(step.target, step.digest)
+    return steps
+
+
+def _flat(steps: Iterable[Step]) -> Iterator[Step]:
+    for step in steps:
+        if isinstance(step, OneOf):
+            yield from _flat(step.steps)
+        else:
+            yield step
+
+
+def _learnable(labels: np.ndarray, fold: np.ndarray, sample: int, seed: int) -> np.ndarray:
+    """int64, ascending: some `sample` pictures, as many of each class, of classes that every fold can be told of."""
+    shuffled = np.random.default_rng([seed, len(labels)]).permutation(len(labels))
+    known = np.unique(labels[labels >= 0])
+    quota = max(_FEWEST, sample // max(1, len(known)))
+    chosen = [shuffled[labels[shuffled] == label][:quota] for label in known]
+    enough = [some for some in chosen if len(some) >= _FEWEST and len(np.unique(fold[some])) > 1]
+    return np.sort(np.concatenate([np.zeros(0, np.int64), *enough]))
+
+
+def _features_of(features: Features, make: Callable[[int], list[Pixels]], rows: np.ndarray) -> np.ndarray:
+    """float32 (n * m, D): of the m pictures that are made for each of n rows."""
+
+    def look(some: range) -> np.ndarray:
+        return features([picture for i in some for picture in make(int(rows[i]))])
+
+    found = list(threaded(look, chunks(len(rows), _AT_ONCE), features.workers))
+    return np.concatenate(found) if found else np.zeros((0, features.dimensions), np.float32)
+
+
+def _probes(found: np.ndarray, own: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(weights (F + 1, D, K), bias (F + 1, K)): a probe for each fold, learnt from the others, and their mean.
+
+    found  float32 (n, D);  own  int64 (n,): columns from 0 to K - 1
+    """
+    centre, axes = principal_axes(found)
+    columns = (found - centre) @ axes
+    probes = []
+    for i in range(int(fold.max()) + 1):
+        model = discriminant(columns[fold != i], own[fold != i])
+        weights, bias = model.coef_, model.intercept_
+        if len(bias) == 1:  # of two classes scikit-learn tells the second from the first
+            weights, bias = np.concatenate([0 * weights, weights]), np.array([0.0, bias[0]])
+        weights = axes[:, : weights.shape[1]] @ weights.T
+        probes.append((weights, bias - centre @ weights))
+    probes.append(tuple(np.mean(of, axis=0) for of in zip(*probes, strict=True)))
+    return tuple(np.array(of, np.float32) for of in zip(*probes, strict=True))  # type: ignore[return-value]  # of two
+
+
+def _generator(seed: int, row: int, name: str) -> np.random.Generator:
+    return np.random.default_rng([seed, row, zlib.crc32(name.encode())])
+
+
+def _nobody(row: int) -> Pixels:
+    raise AssertionError(f"row {row} is mixed into nothing")

@@ -1,0 +1,105 @@
+"""One size for all: the pictures of a built set are of the same width and height."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from curate.arrays import ArrayPictures
+from curate.imageset import ImageSet, Unreadable
+
+# Sets of larger pictures are built at this shorter side, unless told otherwise: no backbone looks at more.
+LARGEST = 256
+_LOOKED_AT = 256
+
+
+def common_size(images: ImageSet) -> tuple[tuple[int, int], str]:
+    """((width, height) that a set is built at, and a note on it, "" where all pictures keep their size)."""
+    sizes = _sizes(images)
+    width, height = (int(np.median(side)) for side in zip(*sizes, strict=True))
+    scale = min(1.0, LARGEST / min(width, height))
+    size = (max(8, round(width * scale)), max(8, round(height * scale)))
+    if len(set(sizes)) > 1:
+        return (
+            size,
+            f"pictures differ in size and are brought to {size[0]}x{size[1]}, their median; --size sets another",
+        )
+    if scale < 1:
+        return size, f"pictures of {width}x{height} are built at {size[0]}x{size[1]}; --size sets another"
+    return size, ""
+
+
+def _sizes(images: ImageSet) -> list[tuple[int, int]]:
+    """(width, height) of some pictures, spread over the set."""
+    pictures = images.images
+    if isinstance(pictures, ArrayPictures) and len({array.shape[1:] for array in pictures.arrays}) == 1:
+        height, width = pictures[0].pixels.shape[:2]
+        return [(width, height)]
+    rows = np.unique(np.linspace(0, len(images) - 1, min(len(images), _LOOKED_AT)).astype(int)).tolist()
+    found = []
+    for row in rows:
+        try:
+            height, width = pictures[row].pixels.shape[:2]
+        except Unreadable:  # a scan tells of it, and the build when it comes to that picture
+            continue
+        found.append((width, height))
+    return found or [(LARGEST, LARGEST)]
+
+
+@dataclass(frozen=True, eq=False)
+class FittedPictures(Sequence[np.ndarray]):
+    """Pictures of a set, each brought to one size when it is asked for: uint8 (height, width, 3).
+
+    rows  int64: the rows of the set that they are, all of them for None
+    """
+
+    images: ImageSet
+    size: tuple[int, int]
+    fit: str
+    rows: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.images if self.rows is None else self.rows)
+
+    def __getitem__(self, number: int) -> np.ndarray:  # type: ignore[override]  # one at a time, no slices
+        row = number if self.rows is None else int(self.rows[number])
+        try:
+            pixels = self.images.images[row].pixels
+        except Unreadable as error:
+            name = f"{self.images.ids[row]} of {self.images.source.path}"
+            raise Unreadable(
+                f"{name} {error}. Mend it, or take the clean set of a scan, which leaves it out."
+            ) from None
+        return fitted(pixels, self.size, self.fit)
+
+
+def fitted(pixels: np.ndarray, size: tuple[int, int], fit: str) -> np.ndarray:
+    """uint8 (height, width, 3): a picture brought to `size`, (width, height); the very one where it has it already.
+
+    fit  "crop" fills the frame and cuts off what sticks out, evenly on both sides; "pad" shows all of the picture and
+         fills up with the mirror image of its border; "stretch" gives up its aspect
+    """
+    width, height = size
+    h, w = pixels.shape[:2]
+    if (w, h) == size:
+        return pixels
+    if fit == "stretch":
+        return _resized(pixels, width, height)
+    scale = (max if fit == "crop" else min)(width / w, height / h)
+    grow = math.ceil if fit == "crop" else math.floor
+    inner_w, inner_h = (max(1, grow(side * scale - 1e-6 if fit == "crop" else side * scale + 1e-6)) for side in (w, h))
+    inner = _resized(pixels, inner_w, inner_h)
+    if fit == "crop":
+        left, top = (inner_w - width) // 2, (inner_h - height) // 2
+        return np.ascontiguousarray(inner[top : top + height, left : left + width])
+    left, top = (width - inner_w) // 2, (height - inner_h) // 2
+    return cv2.copyMakeBorder(inner, top, height - inner_h - top, left, width - inner_w - left, cv2.BORDER_REFLECT)
+
+
+def _resized(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    smaller = width * height < pixels.shape[0] * pixels.shape[1]
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)

@@ -1,0 +1,77 @@
+"""What policies and corruptions are tried on before anything is built: a few pictures of the set at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from curate.arrays import ArrayPictures
+from curate.errors import DataError
+from curate.imageset import ImageSet, Source, Unreadable
+from curate.reading import read
+from curate.splitting import clean_set
+
+from .configs import BuildConfig
+from .sizing import FittedPictures, common_size
+from .statistics import lab_spread
+
+_PICTURES = 256
+_DRAWN = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A set to try things on.
+
+    pictures  of the whole set, all of one size;  rows  some of them, spread over the set
+    units     statistics of these (see Parameter.unit);  drawn  whether there was no set, so that cells were drawn
+    """
+
+    images: ImageSet
+    pictures: FittedPictures
+    rows: np.ndarray
+    units: Mapping[str, float]
+    drawn: bool
+
+    def seen(self) -> list[np.ndarray]:
+        """The pictures of these rows."""
+        return [self.pictures[row] for row in self.rows.tolist()]
+
+
+def trial(source: str | Path | None, config: BuildConfig) -> Trial:
+    """The set to try things on: what is given, else the clean set, else cells drawn for the purpose."""
+    images, drawn = _images(source, config)
+    size = config.size or common_size(images)[0]
+    pictures = FittedPictures(images, size, config.fit)
+    seen = {}
+    for row in np.unique(np.linspace(0, len(images) - 1, min(len(images), _PICTURES)).astype(int)).tolist():
+        try:
+            seen[row] = pictures[row]
+        except Unreadable:  # a scan tells of it
+            continue
+    if not seen:
+        raise DataError(f"{images.source.path} holds no picture that can be read. Give another set.")
+    units = {**lab_spread(list(seen.values())), "side": float(min(size))}
+    return Trial(images, pictures, np.array(list(seen)), units, drawn)
+
+
+def _images(source: str | Path | None, config: BuildConfig) -> tuple[ImageSet, bool]:
+    if source is not None:
+        return read(source, labels=config.labels), False
+    try:
+        return read(clean_set(Path(config.artifacts))), False
+    except DataError:  # nothing scanned yet
+        return _cells(config.seed), True
+
+
+def _cells(seed: int) -> ImageSet:
+    from curate.demo import LOOKS, DemoConfig, clean_cells
+
+    drawing = DemoConfig(images=_DRAWN, seed=seed)
+    images, labels = clean_cells(drawing)
+    ids = tuple(str(row) for row in range(len(images)))
+    classes = tuple(LOOKS)[: drawing.classes]
+    return ImageSet(ArrayPictures([images]), labels, ids, classes, Source("npz", Path("cells.npz")))
