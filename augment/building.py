@@ -16,6 +16,7 @@ from curate.engine import cores, in_processes
 from curate.errors import DataError, OutputError, WorkerLost
 from curate.manifest import file_digest, write_manifest
 from curate.progress import Reporter, Silent, Stopwatch
+from curate.splitting import write_splits
 from curate.writing import write_text
 
 from .configs import BuildConfig
@@ -58,7 +59,7 @@ class Built:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know."""
-        return (*self.planned.splits.notes, *self.plan["notes"])
+        return (*self.planned.divided.notes, *self.plan["notes"])
 
 
 def build(
@@ -93,6 +94,7 @@ def build(
             counts = _join(todo, job, draft)
             told = _told(draft)
             _check_counts(counts, plans, draft)
+            write_splits(plans.divided, config.split)
             _write_manifest(draft, plans, config, digest, made, watch)
             shutil.rmtree(work)
     images = {entry.name: len(lists[entry.listing]) for entry in job.entries}
@@ -147,6 +149,9 @@ def _make_all(todo: Sequence[Task], config: BuildConfig, watch: Stopwatch, repor
                 raise WorkerLost(
                     f"{error} What was finished is kept: go on with --resume, or with fewer --workers."
                 ) from error
+            except KeyboardInterrupt:
+                reporter.say("interrupted; what was finished is kept: go on with --resume")
+                raise
     return made
 
 

@@ -43,13 +43,13 @@ class Features:
 
 
 def load_features(
-    backbone: str, weights: str | None, side: int, workers: int, say: Callable[[str], None] = lambda line: None
+    backbone: str, weights: str | None, size: int, workers: int, say: Callable[[str], None] = lambda line: None
 ) -> tuple[Features, str]:
-    """The features of pictures of `side` pixels, and a note for the person ("" if all is as asked).
+    """The features of pictures at `size` pixels a side, and a note for the person ("" if all is as asked).
 
     Backbones are found, and replaced by the built-in descriptor, as for a scan: see curate.embedding.load_embedder.
     """
-    of, note = load_embedder(backbone, weights, input_size(side), workers, say)
+    of, note = load_embedder(backbone, weights, size, workers, say)
     return Features(of.name, of.describe, of.digest, of.size, of.dimensions, of.embed, workers), note
 
 

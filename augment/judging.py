@@ -12,7 +12,7 @@ from curate.progress import Reporter, Silent
 from . import library
 from .benchmark import benchmark_of
 from .configs import BuildConfig
-from .features import load_features
+from .features import input_size, load_features
 from .trial import trial
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def judge(
     of = trial(source, config)
     if of.drawn:
         reporter.say("no set is given and none was scanned here: judged on drawn cells")
-    side = config.input_size or min(of.pictures.size)
-    features, note = load_features(config.backbone, config.weights, side, config.workers or cores(), reporter.say)
+    size = config.input_size or input_size(min(of.pictures.size))
+    features, note = load_features(config.backbone, config.weights, size, config.workers or cores(), reporter.say)
     if note:
         reporter.say(note)
     present = dict.fromkeys(("train", "val", "test"), True)

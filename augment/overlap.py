@@ -32,7 +32,7 @@ _EACH = 3  # draws of a corruption at each severity
 _NEAREST = 3  # one draw of a policy may come near by chance
 # benchmarks/overlap.py --transfer, on blood cells: of what learning from a corruption itself would bring, learning from
 # another one brings all at a ratio below 0.3, seven tenths at 0.55, a quarter and less from 0.7 on. A policy, which
-# draws such things now and then, brings half at 0.3 to 0.5 and a fifth at 0.6. The family adds little to the ratio.
+# draws such things now and then, brings a third to a half below 0.6, a fifth and less beyond. The family adds little.
 _SAME = (0.2, 0.3)  # bounds of a corruption's own ratio
 _HALF, _HALF_OF_FAMILY = 0.5, 0.6
 

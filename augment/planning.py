@@ -11,7 +11,7 @@ import numpy as np
 from curate.cleaning import open_scan
 from curate.errors import DataError
 from curate.imageset import UNLABELLED, ImageSet
-from curate.splitting import Splits, clean_set, split
+from curate.splitting import Divided, clean_set, divided
 
 from . import library
 from .balancing import Plan, plan
@@ -26,12 +26,12 @@ SPLITS = ("train", "val", "test")
 class Planned:
     """What a build would make.
 
-    splits  the set with its splits and groups;  rows  split -> rows of the set, those without a label left out
+    divided  the set with its splits and groups;  rows  split -> rows of the set, those without a label left out
     size    (width, height) of all images;  images  split -> how many images
     labels  the CSV of labels that the set was read with, if one was
     """
 
-    splits: Splits
+    divided: Divided
     rows: Mapping[str, np.ndarray]
     policy: Policy
     plan: Plan
@@ -43,7 +43,7 @@ class Planned:
     @property
     def set(self) -> ImageSet:
         """The set that is built from."""
-        return self.splits.images
+        return self.divided.images
 
     @property
     def bytes(self) -> int:
@@ -59,7 +59,7 @@ def planned(source: str | Path | None = None, config: BuildConfig = BuildConfig(
     """
     policy = library.policy(config.policy)
     place = Path(source) if source is not None else clean_set(Path(config.artifacts))
-    done = split(place, config.split, made=_splits_before(config))
+    done = divided(place, config.split, made=_splits_before(config))
     images = done.images
     if not images.labelled:
         raise DataError(f"{place} has no labels, and nothing can be balanced without. Give --labels FILE.csv.")

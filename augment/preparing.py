@@ -19,7 +19,7 @@ from curate.writing import write_npy, write_text
 from . import library
 from .benchmark import Benchmark, benchmark_of
 from .configs import CALIBRATED, BuildConfig
-from .features import Features, load_features
+from .features import Features, input_size, load_features
 from .listings import listings
 from .making import Entry, Job, write_job
 from .operation import OPERATIONS
@@ -148,7 +148,7 @@ def _plan_json(
         "units": units,
         "labels_lost": None if lost is None else json.loads(lost.to_json(orient="records")),
         # How the splits came about is another matter: the next build finds them made.
-        "notes": [*(note for note in plans.notes if note not in plans.splits.notes), *notes],
+        "notes": [*(note for note in plans.notes if note not in plans.divided.notes), *notes],
     }
 
 
@@ -165,8 +165,8 @@ def _features(config: BuildConfig, plans: Planned, reporter: Reporter, notes: li
     """What looks at the pictures, where anything is to be looked at."""
     if not config.benchmark and not config.check:
         return None
-    side = config.input_size or min(plans.size)
-    features, note = load_features(config.backbone, config.weights, side, config.workers or cores(), reporter.say)
+    size = config.input_size or input_size(min(plans.size))
+    features, note = load_features(config.backbone, config.weights, size, config.workers or cores(), reporter.say)
     notes += [note] if note else []
     return features
 

@@ -19,7 +19,7 @@ from . import library
 from .benchmark import chosen_corruptions, severities_of
 from .configs import BuildConfig
 from .corruption import Corruption
-from .features import load_features
+from .features import input_size, load_features
 from .policy import Context, Policy, perform
 from .trial import Trial, trial
 
@@ -101,8 +101,8 @@ def preview(
         raise DataError(f"{of.images.source.path} holds no picture that can be shown.")
     if show == CORRUPTIONS:
         chosen = chosen_corruptions(config)
-        side = config.input_size or min(of.pictures.size)
-        features, note = load_features(config.backbone, config.weights, side, config.workers or cores(), say)
+        size = config.input_size or input_size(min(of.pictures.size))
+        features, note = load_features(config.backbone, config.weights, size, config.workers or cores(), say)
         if note:
             say(note)
         found = severities_of(chosen, of.seen(), features, of.units, config, say)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import warnings
 from collections import deque
@@ -103,10 +104,10 @@ def _alone(function: Callable[[A], B], task: A, parent: int) -> B:
 
 @lru_cache
 def _stay_with(parent: int) -> None:
-    """Let Linux end this process when its parent ends, however that does."""
+    """Leave interrupts from the keyboard to the parent, and let Linux end this process when that ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         import ctypes
-        import signal
 
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         if os.getppid() != parent:  # it ended before that

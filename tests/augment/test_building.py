@@ -354,8 +354,10 @@ def test_an_interrupt_from_the_keyboard_keeps_what_is_finished(plain, artifacts,
         return making.make(task)
 
     monkeypatch.setattr(augment.building, "make", stopped)
+    noted = Noted()
     with pytest.raises(KeyboardInterrupt):
-        build(None, plain(copies=1))
+        build(None, plain(copies=1), noted)
+    assert noted.said == ["interrupted; what was finished is kept: go on with --resume"]
     monkeypatch.setattr(augment.building, "make", making.make)
     assert build(None, plain(copies=1, resume=True)).resumed == 3
 

@@ -54,7 +54,7 @@ def test_small_pictures_are_enlarged_and_large_ones_reduced(side, size):
     assert input_size(size) == size
 
 
-def test_features_are_those_of_the_scan_s_embedder_at_the_size_for_the_pictures(monkeypatch):
+def test_features_are_those_of_the_scan_s_embedder_at_the_size_that_is_asked_for(monkeypatch):
     asked = []
 
     def load(*given):
@@ -62,7 +62,7 @@ def test_features_are_those_of_the_scan_s_embedder_at_the_size_for_the_pictures(
         return builtin(), "it stands in"
 
     monkeypatch.setattr(module, "load_embedder", load)
-    found, note = load_features("auto", "mine.h5", 100, 3, print)
+    found, note = load_features("auto", "mine.h5", 128, 3, print)
     assert asked == [("auto", "mine.h5", 128, 3, print)]
     assert note == "it stands in"
     assert (found.name, found.digest, found.workers) == ("builtin", builtin().digest, 3)
@@ -81,7 +81,7 @@ def test_with_real_weights_a_blurred_picture_is_nearer_to_itself_than_another_on
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     cache_folder.cache_clear()
     try:
-        features, note = load_features("auto", None, 64, 2)
+        features, note = load_features("auto", None, 96, 2)
     finally:
         cache_folder.cache_clear()
     assert (features.name, features.size, note) == (SMALL_BACKBONE, 96, "")

@@ -80,7 +80,7 @@ def test_other_splits_are_made_where_they_are_asked_for(plain, artifacts, asked)
     done = planned(None, plain(**asked))
     assert splits_of(done) != before
     assert len(done.rows["train"]) > 50
-    assert written(artifacts) == splits_of(done)
+    assert written(artifacts) == before  # a plan writes nothing
 
 
 def test_splits_that_do_not_know_every_image_are_made_anew(plain, artifacts):
@@ -171,7 +171,7 @@ def test_a_set_that_was_not_scanned_is_told_what_to_type(tmp_path):
 
 
 def test_where_nothing_was_scanned_the_error_names_the_command(tmp_path):
-    with pytest.raises(DataError, match=r"holds no clean set .* Type `curate scan data\.npz`"):
+    with pytest.raises(DataError, match=r"holds no clean set\. Type `curate scan data\.npz`"):
         planned(None, config_of(tmp_path / "artifacts"))
 
 

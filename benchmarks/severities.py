@@ -1,0 +1,99 @@
+"""How far each severity of each corruption is from the clean pictures, at four sizes: a table of docs/numbers.md.
+
+    python benchmarks/severities.py data.npz
+
+Severities are calibrated on 48 pictures of the set, then measured on 48 others with other noise: strictly rising there
+as well is what counts. The published presets follow, at the size that they were published for.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+import curate
+from augment.calibration import calibrate, distances_of
+from augment.corruption import CORRUPTIONS
+from augment.features import Features, input_size, load_features
+from augment.presets import PRESETS, preset
+from augment.statistics import lab_spread
+from curate.engine import cores
+from curate.imageset import ImageSet
+
+SIDES = (28, 64, 96, 224)
+PUBLISHED_FOR = {"imagenet-c": 224, "tiny-imagenet-c": 64, "cifar-c": 32, "medmnist-c-blood": 224}
+# Calibrated on the first half, measured on the second.
+PICTURES = 96
+
+
+def main() -> None:
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
+    images = curate.read(sys.argv[1])
+    for side in SIDES:
+        report(images, side)
+    for name in PRESETS:
+        report_published(images, name, PUBLISHED_FOR[name])
+
+
+def report(images: ImageSet, side: int) -> None:
+    """Print the calibrated severities at one size."""
+    pictures, features, units = _at(images, side)
+    notes: list[str] = []
+    found = calibrate(pictures[::2], features, seed=0, units=units, say=notes.append)
+    levels = next(iter(found.values())).levels
+    print(f"\n## {side} px: levels {_numbers(levels)} ({features.describe})\n")
+    print("| corruption | settings at 1 and 5 | distances | on other pictures | rising | reached |")
+    print("|---|---|---|---|---|---|")
+    for name, of in found.items():
+        varying = [key for key in of.settings[0] if of.settings[0][key] != of.settings[-1][key]]
+        ends = ", ".join(f"{key} {of.settings[0][key]:.3g} .. {of.settings[-1][key]:.3g}" for key in varying)
+        other = distances_of(pictures[1::2], features, CORRUPTIONS[name], of.settings, seed=1, units=units)
+        print(
+            f"| {name} | {ends} | {_numbers(of.distances)} | {_numbers(other)} | {_rising(other)} "
+            f"| {'yes' if of.reached else 'no'} |"
+        )
+    for note in notes:
+        print(f"\n{note}")
+
+
+def report_published(images: ImageSet, name: str, side: int) -> None:
+    """Print the distances of a published preset at the size that it was made for."""
+    pictures, features, units = _at(images, side)
+    print(f"\n## {name} as published, {side} px ({features.describe})\n")
+    print("| corruption | distances | rising |\n|---|---|---|")
+    for corruption, of in preset(name).items():
+        steps = distances_of(pictures, features, of.corruption(), of.settings, seed=0, units=units)
+        print(f"| {corruption} | {_numbers(steps)} | {_rising(steps)} |")
+
+
+def _at(images: ImageSet, side: int) -> tuple[list[np.ndarray], Features, dict[str, float]]:
+    """Some pictures, spread over the set, as squares of `side` pixels; the features and the statistics of these."""
+    rows = np.unique(np.linspace(0, len(images) - 1, PICTURES).astype(int)).tolist()
+    pictures = [_square(images.images[row].pixels, side) for row in rows]
+    features, note = load_features("auto", None, input_size(side), cores())
+    if note:
+        print(note, file=sys.stderr)
+    return pictures, features, {**lab_spread(pictures), "side": float(side)}
+
+
+def _square(pixels: np.ndarray, side: int) -> np.ndarray:
+    if pixels.shape[:2] == (side, side):
+        return pixels
+    shrinks = min(pixels.shape[:2]) > side
+    return cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return " ".join(f"{value:.3f}" for value in values)
+
+
+def _rising(values: Sequence[float]) -> str:
+    return "yes" if (np.diff(values) > 0).all() else "**no**"
+
+
+if __name__ == "__main__":
+    main()
