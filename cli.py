@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,8 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
-from curate.configs import MAP_NAMES, ScanConfig
+from augment.configs import BALANCES, FITS, SETS, BuildConfig
+from curate.configs import MAP_NAMES, ScanConfig, SplitConfig
 from curate.errors import DataError, ToolkitError, UnknownName
 from curate.findings import DROP, KEEP, REVIEW, SEVERITY
 from curate.progress import Advance
@@ -24,6 +27,7 @@ from curate.progress import Advance
 if TYPE_CHECKING:
     import pandas as pd
 
+    from augment.building import Built
     from curate.cleaning import Applied
     from curate.scanning import Scan
 
@@ -58,12 +62,6 @@ curate_app = _app(
 )
 augment_app = _app("augment", "Build balanced training data and a corrupted domain-shift benchmark.")
 train_app = _app("train", "Fine-tune a reference model and measure it, on clean images and under shift.")
-
-
-@augment_app.command("build")
-def augment_build() -> None:
-    """Not built yet."""
-    _not_built_yet("augment build")
 
 
 @train_app.command("baseline")
@@ -211,10 +209,11 @@ def _print_scan(found: Scan, artifacts: Path) -> None:
     out.print(line, markup=False)
     _print_notes(found.notes)
     kept = len(found.table) - dropped - (awaiting if found.config.strict else 0)
-    clean = artifacts / ("clean.npz" if found.images.source.kind == "npz" else "clean.csv")
+    clean = artifacts / ("clean.csv" if found.images.source.kind == "files" else "clean.npz")
     out.print(f"report  {artifacts / 'scan' / 'report.html'}      clean set  {clean} ({kept:,} rows)", markup=False)
-    where = "" if str(artifacts) == _ARTIFACTS else f" --artifacts {artifacts}"
-    out.print(f"next    curate split{where}    or look first: open the report", markup=False)
+    out.print(
+        f"next    augment build --policy heavy{_elsewhere(artifacts)}    or look first: open the report", markup=False
+    )
 
 
 def _actions(of: pd.DataFrame) -> str:
@@ -389,7 +388,6 @@ def split(
     seed: Annotated[int, typer.Option(help="Of everything drawn by chance.")] = 0,
 ) -> None:
     """Train, val and test by groups of copies, stratified; proves that no group crosses."""
-    from curate.splitting import SplitConfig
     from curate.splitting import split as run
 
     config = SplitConfig(
@@ -402,6 +400,35 @@ def split(
     out.print(f"proof   {proof.crossings} of {proof.groups:,} groups cross ({proof.several:,} of more than one image)")
     _print_notes(done.notes)
     out.print(f"splits  {done.path}", markup=False)
+
+
+@curate_app.command()
+def export(
+    source: Annotated[
+        Path, typer.Argument(help="A set of any stage: an .npz, a folder of images, a list of files, a built set.")
+    ],
+    to: Annotated[str, typer.Option(help="folder, webdataset, tfrecord, parquet, huggingface or npz.")],
+    path: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder to write, file of an npz; by default in export/ in the artifacts."),
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="CSV of labels for a flat folder.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what an earlier export wrote there.")] = False,
+    artifacts: Artifacts = Path(_ARTIFACTS),
+) -> None:
+    """Write a set in the form that another tool reads; the set itself stays as it is."""
+    from curate.exporting import ExportConfig
+    from curate.exporting import export as run
+
+    config = ExportConfig(to, _text(path), _text(labels), force, str(artifacts))
+    done = run(source, config, Terminal(out))
+    images, files = (
+        f"{n:,} {what}{'s' if n > 1 else ''}" for n, what in ((done.images, "image"), (done.files, "file"))
+    )
+    out.print(f"{images} as {done.to}: {files}, {done.bytes / 1e6:,.1f} MB", markup=False)
+    _print_notes(done.notes)
+    out.print(f"written  {done.path}", markup=False)
+    out.print(f"load     {done.load}", markup=False)
 
 
 @curate_app.command()
@@ -470,6 +497,294 @@ def demo(
     out.print()
     _print_table(done.found, "planted and found")
     out.print(f"the set  {done.path}, its truth  {done.path.with_name('truth.json')}", markup=False)
+
+
+Policy = Annotated[str, typer.Option(help="A built-in policy, a .toml file, or file.py:function.")]
+Built_From = Annotated[Path | None, typer.Argument(help="The scanned set; by default its clean set.")]
+_BUILD = BuildConfig()
+
+
+@augment_app.command()
+def plan(
+    source: Built_From = None,
+    policy: Policy = _BUILD.policy,
+    copies: Annotated[int | None, typer.Option(help="Copies of each picture of the largest class.")] = None,
+    balance: Annotated[
+        str, typer.Option(help=f"{', '.join(BALANCES)}, or a number of images of every class.")
+    ] = _BUILD.balance,
+    cap: Annotated[int, typer.Option(help="Most copies of one picture.")] = _BUILD.cap,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of all images; by default the set's own.")] = "",
+    artifacts: Artifacts = Path(_ARTIFACTS),
+    seed: Annotated[int, typer.Option(help="Of everything drawn by chance.")] = _BUILD.seed,
+) -> None:
+    """Say how many images of each class a build would make, before a byte is written."""
+    from augment.planning import planned
+
+    config = BuildConfig(
+        policy=policy, copies=copies, balance=balance, cap=cap, size=_size(size), artifacts=str(artifacts), seed=seed
+    )
+    done = planned(source, config)
+    _print_table(done.plan.table)
+    out.print()
+    counts = ", ".join(f"{name} {number:,}" for name, number in done.images.items())
+    out.print(f"images  {counts}; {done.size[0]}x{done.size[1]}, {done.bytes / 1e6:,.0f} MB without the benchmark")
+    _print_notes(done.notes)
+    words = ["augment", "build", *([str(source)] if source else []), "--policy", policy]
+    for name, value in (("copies", copies), ("balance", balance), ("cap", cap), ("size", size), ("seed", seed)):
+        if value not in (getattr(_BUILD, name), ""):
+            words += [f"--{name}", str(value)]
+    out.print(f"next    {shlex.join(words)}{_elsewhere(artifacts)}", markup=False)
+
+
+@augment_app.command()
+def policies() -> None:
+    """List the policies: what each is for, and the paper or report that it is from."""
+    from augment import library
+
+    for name in library.names():
+        of = library.policy(name)
+        out.print(f"[bold]{name}[/bold]  ({of.copies} {'copy' if of.copies == 1 else 'copies'})")
+        out.print(f"    {of.about}", markup=False)
+        if of.origin:
+            out.print(f"    {of.origin}", markup=False, style="dim")
+    out.print("\nlook    augment preview --policy NAME      your own: a .toml file, or file.py:function", markup=False)
+
+
+@augment_app.command()
+def corruptions(as_json: AsJson = False) -> None:
+    """List the corruptions of the benchmark: family, role, the sets that they belong to."""
+    import pandas as pd
+
+    from augment import corruptions  # noqa: F401  they are registered when they are imported
+    from augment.corruption import CORRUPTIONS
+
+    table = pd.DataFrame(
+        [(c.name, c.family, c.role, ", ".join(c.sets), c.operation.name) for c in CORRUPTIONS.values()],
+        columns=["corruption", "family", "role", "sets", "operation"],
+    )
+    if as_json:
+        print(table.to_json(orient="records", indent=2))
+        return
+    _print_table(table)
+
+
+@augment_app.command()
+def preview(
+    source: Annotated[Path | None, typer.Argument(help="Any set; by default the clean set, else drawn cells.")] = None,
+    policy: Policy = _BUILD.policy,
+    all_policies: Annotated[bool, typer.Option("--policies", help="Every policy, on one picture.")] = False,
+    all_corruptions: Annotated[
+        bool, typer.Option("--corruptions", help="Every corruption at five severities, on one picture.")
+    ] = False,
+    severities: Annotated[
+        str, typer.Option(help="Of the corruptions: calibrated to the set, or a preset such as cifar-c.")
+    ] = _BUILD.severities,
+    copies: Annotated[int, typer.Option(help="Copies of each picture to show.")] = 7,
+    images: Annotated[int, typer.Option(help="Pictures to show.")] = 8,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the images; by default the set's own.")] = "",
+    labels: Annotated[Path | None, typer.Option(help="CSV of labels for a flat folder.")] = None,
+    artifacts: Artifacts = Path(_ARTIFACTS),
+    to: Annotated[Path, typer.Option("--out", help="PNG to write.")] = Path("preview.png"),
+    seed: Annotated[int, typer.Option(help="Of everything drawn by chance.")] = _BUILD.seed,
+) -> None:
+    """Show what a policy makes of some pictures, or what the corruptions do, as a contact sheet."""
+    from augment.previewing import CORRUPTIONS, POLICIES, POLICY
+    from augment.previewing import preview as run
+
+    if all_policies and all_corruptions:
+        raise DataError("--policies and --corruptions are two sheets; ask for one at a time.")
+    show = POLICIES if all_policies else CORRUPTIONS if all_corruptions else POLICY
+    config = BuildConfig(
+        policy=policy,
+        severities=severities,
+        size=_size(size),
+        labels=_text(labels),
+        artifacts=str(artifacts),
+        seed=seed,
+    )
+    path = run(source, config, to, show=show, copies=copies, images=images, say=Terminal(out).say)
+    out.print(f"sheet   {path}", markup=False)
+
+
+@augment_app.command()
+def overlap(
+    source: Annotated[Path | None, typer.Argument(help="Any set; by default the clean set, else drawn cells.")] = None,
+    policy: Policy = _BUILD.policy,
+    benchmark: Annotated[str, typer.Option(help=f"Sets of corruptions: {', '.join(SETS)}.")] = ",".join(SETS),
+    backbone: Annotated[str, typer.Option(help="As of `curate scan`.")] = _BUILD.backbone,
+    labels: Annotated[Path | None, typer.Option(help="CSV of labels for a flat folder.")] = None,
+    artifacts: Artifacts = Path(_ARTIFACTS),
+    seed: Annotated[int, typer.Option(help="Of everything drawn by chance.")] = _BUILD.seed,
+    as_json: AsJson = False,
+) -> None:
+    """Say of each corruption of the benchmark whether a policy contains it: disjoint, near or identical."""
+    from augment.judging import judge
+
+    config = BuildConfig(
+        policy=policy, benchmark=_names([benchmark]), backbone=backbone, labels=_text(labels),
+        artifacts=str(artifacts), seed=seed, allow_overlap=True,
+    )  # fmt: skip
+    table = judge(source, config, Terminal(err if as_json else out, quiet=as_json))
+    if as_json:
+        print(table.to_json(orient="records", indent=2))
+        return
+    out.print()
+    _print_table(table)
+
+
+@augment_app.command()
+def build(
+    source: Built_From = None,
+    policy: Policy = _BUILD.policy,
+    copies: Annotated[
+        int | None, typer.Option(help="Copies of each picture of the largest class; by default the policy's.")
+    ] = None,
+    balance: Annotated[
+        str, typer.Option(help=f"{', '.join(BALANCES)}, or a number of images of every class.")
+    ] = _BUILD.balance,
+    cap: Annotated[int, typer.Option(help="Most copies of one picture.")] = _BUILD.cap,
+    train: Annotated[float, typer.Option(help="Share of the images.")] = _BUILD.train,
+    val: Annotated[float, typer.Option(help="Share of the images.")] = _BUILD.val,
+    test: Annotated[float, typer.Option(help="Share of the images.")] = _BUILD.test,
+    balanced_test: Annotated[bool, typer.Option(help="The same number of images of every class in test.")] = False,
+    per_class: Annotated[int | None, typer.Option(help="That number; by default the largest that fits.")] = None,
+    fresh: Annotated[bool, typer.Option(help="Forget the splits that the set has.")] = False,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of all images; by default the set's own.")] = "",
+    fit: Annotated[str, typer.Option(help=f"How other sizes are brought to it: {', '.join(FITS)}.")] = _BUILD.fit,
+    benchmark: Annotated[str, typer.Option(help=f"Sets of corruptions: {', '.join(SETS)}, or none.")] = ",".join(
+        _BUILD.benchmark
+    ),
+    severities: Annotated[
+        str,
+        typer.Option(
+            help="Calibrated to the set, or a preset: imagenet-c, tiny-imagenet-c, cifar-c, medmnist-c-blood."
+        ),
+    ] = _BUILD.severities,
+    benchmark_images: Annotated[int, typer.Option(help="Most images of each benchmark set.")] = _BUILD.benchmark_images,
+    allow_overlap: Annotated[
+        bool, typer.Option("--allow-overlap", help="Build although the policy contains a corruption of the test.")
+    ] = False,
+    check: Annotated[bool, typer.Option(help="Draw images again whose label a probe no longer knows.")] = _BUILD.check,
+    backbone: Annotated[str, typer.Option(help="As of `curate scan`.")] = _BUILD.backbone,
+    weights: Annotated[Path | None, typer.Option(help="As of `curate scan`.")] = None,
+    input_size: Annotated[int | None, typer.Option(help="As of `curate scan`; by default from 96 to 160.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="CSV of labels for a flat folder.")] = None,
+    artifacts: Artifacts = Path(_ARTIFACTS),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted build stopped.")] = False,
+    workers: Annotated[int, typer.Option(help="Processes; 0 means one per core.")] = _BUILD.workers,
+    seed: Annotated[int, typer.Option(help="Of everything drawn by chance.")] = _BUILD.seed,
+    as_json: AsJson = False,
+) -> None:
+    """Make the sets to train on: splits that do not leak, balanced augmented copies, a benchmark of shifted domains."""
+    from augment.building import build as run
+
+    config = BuildConfig(
+        policy, copies, balance, cap, train, val, test, balanced_test, per_class, fresh, _size(size), fit,
+        () if benchmark == "none" else _names([benchmark]), severities, benchmark_images, allow_overlap, check,
+        backbone, _text(weights), input_size, _text(labels), str(artifacts), resume, workers, seed,
+    )  # fmt: skip
+    done = run(source, config, Terminal(err if as_json else out, quiet=as_json))
+    if as_json:
+        print(json.dumps(_build_json(done), ensure_ascii=False, indent=2))
+    else:
+        _print_built(done, artifacts)
+
+
+def _print_built(done: Built, artifacts: Path) -> None:
+    out.print()
+    _print_table(done.counts[["class", "train", "copies", "val", "test"]])
+    out.print()
+    if done.benchmark is not None:
+        sets = done.benchmark["sets"]
+        names = {role: {s["corruption"] for s in sets if s["role"] == role} for role in ("test", "validation")}
+        images = sum(s["images"] for s in sets)
+        out.print(
+            f"benchmark  {len(sets)} sets of {images:,} images: {len(names['test'])} corruptions and composed tracks "
+            f"to test on, {len(names['validation'])} to select by"
+        )
+        verdicts = Counter({s["corruption"]: s["verdict"] for s in sets if s["role"] == "test"}.values())
+        told = ", ".join(f"{verdicts[name]} {name}" for name in ("disjoint", "near", "identical") if verdicts[name])
+        name = done.planned.policy.name
+        out.print(f"overlap    {name} against the test: {told}    augment overlap tells which", markup=False)
+    lost = done.plan["labels_lost"]
+    if lost is not None:
+        copies = int(done.counts["copies"].sum())
+        out.print(
+            f"labels     {done.redrawn:,} of {copies:,} copies drawn again because a probe no longer knew their label, "
+            f"{done.doubted:,} of them in vain"
+        )
+        worst = [row for row in lost if row["lost"] >= _WORTH_TELLING][:3]
+        if worst:
+            most = ", ".join(f"{row['operation']} {row['lost']:.1%}" for row in worst)
+            out.print(f"           most by {most}", markup=False)
+    seconds = done.seconds.get("training images", 0)
+    made = done.images.get("train", 0)
+    if seconds and not done.resumed:
+        out.print(f"speed      {made:,} training images in {seconds:.1f} s, {made / seconds:,.0f} a second")
+    _print_notes(done.notes)
+    out.print(f"built   {done.path}", markup=False)
+    out.print(f"next    train baseline{_elsewhere(artifacts)}    or look first: augment preview", markup=False)
+
+
+_WORTH_TELLING = 0.02
+
+
+def _build_json(done: Built) -> dict[str, Any]:
+    return {
+        "path": str(done.path),
+        "images": dict(done.images),
+        "counts": json.loads(done.counts.to_json(orient="records")),
+        "plan": done.plan,
+        "benchmark": done.benchmark,
+        "redrawn": done.redrawn,
+        "doubted": done.doubted,
+        "resumed": done.resumed,
+        "seconds": dict(done.seconds),
+    }
+
+
+@augment_app.command()
+def replay(
+    id: Annotated[str, typer.Argument(help="Of an image of a built set, such as 17+2.")],
+    set: Annotated[str, typer.Option("--set", help="That it is of, such as benchmark/fog-3.")] = "",
+    artifacts: Artifacts = Path(_ARTIFACTS),
+    to: Annotated[Path | None, typer.Option("--out", help="PNG of the source beside what became of it.")] = None,
+) -> None:
+    """Make one image of a built set again from its source and its record, and tell what was done to it."""
+    from augment.replaying import replay as run
+
+    done = run(id, artifacts, set)
+    out.print(f"{id} in {done.set}: from {done.row['source_id']}, class {done.row['label_name']}", markup=False)
+    for drawn in done.record:
+        values = ", ".join(f"{name} {_brief(value)}" for name, value in drawn.items() if name != "op")
+        out.print(f"  {drawn['op']:<18} {values}", markup=False)
+    if not done.record:
+        out.print("  as it is")
+    if to is not None:
+        done.write(to)
+        out.print(f"picture {to}", markup=False)
+    if not done.equal:
+        err.print("what came out now differs from the image that was built: another version of a library?")
+        raise typer.Exit(1)
+    out.print("made again, pixel for pixel")
+
+
+def _brief(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+
+
+def _size(text: str) -> tuple[int, int] | None:
+    """(width, height) of "96x96" or "96"."""
+    if not text:
+        return None
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    if not match:
+        raise DataError(f"--size {text!r} is no size; needed is WIDTHxHEIGHT, as in 96x96.")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def _elsewhere(artifacts: Path) -> str:
+    return "" if str(artifacts) == _ARTIFACTS else f" --artifacts {shlex.quote(str(artifacts))}"
 
 
 def _print_table(frame: pd.DataFrame, title: str = "") -> None:

@@ -156,5 +156,7 @@ def _table(
     )
 
 
-def _listed(names: Sequence[str]) -> str:
+def _listed(names: Sequence[str], at_most: int = 5) -> str:
+    if len(names) > at_most:
+        return f"{', '.join(names[:at_most])} and {len(names) - at_most} more"
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -83,12 +82,14 @@ def build(
     with draft_of(Path(config.artifacts, BUILT), config.resume) as draft:
         work = draft / "work"
         if not _begun(work, digest, config, reporter):
+            _check_room(plans.bytes, config)  # before anything is measured; the benchmark comes on top
             prepare(plans, config, draft, watch, reporter)
             write_text(digest, work / IDENTITY)
         job, lists = read_job(work)
         todo = tasks(job, lists, work, draft)
         resumed = sum(task.done for task in todo)
-        _check_room([task for task in todo if not task.done], job, config)
+        left = sum(task.images for task in todo if not task.done)
+        _check_room(left * job.size[0] * job.size[1] * 3, config)
         made = _make_all(todo, config, watch, reporter)
         with watch.stage("checking"):
             counts = _join(todo, job, draft)
@@ -119,14 +120,13 @@ def _begun(work: Path, digest: str, config: BuildConfig, reporter: Reporter) -> 
     return True
 
 
-def _check_room(todo: Sequence[Task], job: Job, config: BuildConfig) -> None:
-    """Raise OutputError where the disk has no room for what is still to be made."""
-    needed = sum(task.images for task in todo) * job.size[0] * job.size[1] * 3
+def _check_room(needed: int, config: BuildConfig) -> None:
+    """Raise OutputError where the disk has no room for so many bytes."""
     free = shutil.disk_usage(config.artifacts).free
     if needed > free:
         raise OutputError(
             f"{needed / 1e9:.1f} GB are needed in {config.artifacts} and {free / 1e9:.1f} GB are free. Free some "
-            "space, write elsewhere (--artifacts DIR), or ask for less (--copies, --benchmark-images, --benchmark)."
+            "space, write elsewhere (--artifacts DIR), or ask for less (--copies, --size, --benchmark-images)."
         )
 
 
@@ -208,9 +208,9 @@ def _write_manifest(
     draft: Path, plans: Planned, config: BuildConfig, digest: str, made: Sequence[Made], watch: Stopwatch
 ) -> None:
     images = plans.set
-    of_sets: dict[str, Any] = {}
+    of_sets: dict[str, dict[str, str]] = {}
     for one in sorted(made, key=lambda one: (one.task.entry, one.task.part)):
-        of_sets.setdefault(one.task.entry, hashlib.blake2b(digest_size=16)).update(one.digest.encode())
+        of_sets.setdefault(one.task.entry, {})[one.task.path.name] = one.digest
     outputs = {name: draft / name for name in ("plan.json", "benchmark.json") if (draft / name).is_file()}
     write_manifest(
         draft,
@@ -223,6 +223,6 @@ def _write_manifest(
         timings=watch.seconds,
         extra={
             "scan_digest": file_digest(Path(config.artifacts, "scan", "manifest.json")),
-            "sets": {name: h.hexdigest() for name, h in of_sets.items()},
+            "sets": of_sets,
         },
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from curate.imageset import ImageSet
-from curate.manifest import file_digest
 from curate.reading import read
 from curate.shards import shard_path, write_shard
 from curate.writing import replacing, write_text
@@ -117,7 +117,7 @@ class Task:
 
         table = pq.read_table(self.provenance, columns=["attempt", "doubted"])
         redrawn, doubted = ((table[name].to_numpy() > 0).sum() for name in ("attempt", "doubted"))
-        return Made(self, file_digest(self.path), int(redrawn), int(doubted))
+        return Made(self, _digest(self.path), int(redrawn), int(doubted))
 
 
 @dataclass(frozen=True)
@@ -243,6 +243,12 @@ class Workshop:
         return f"{self.images.ids[row]}+{copy}" if copy else self.images.ids[row]
 
 
+def _digest(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes: processors have instructions for it, and people have sha256sum."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def make(task: Task) -> Made:
     """Make one shard and its provenance, both whole or not there."""
     shop = _opened(task.work, (Path(task.work) / IDENTITY).read_text(encoding="utf-8"))
@@ -262,7 +268,7 @@ def make(task: Task) -> Made:
     ids = [shop.name(entry, row, copy) for row, copy in zip(rows, copies, strict=True)]
     _write_provenance(shop, task, ids, rows, copies, records, attempts, doubted)
     path = write_shard(task.path.parent, task.part, images, labels, ids, shop.job.classes)
-    return Made(task, file_digest(path), int((attempts > 0).sum()), int(doubted.sum()))
+    return Made(task, _digest(path), int((attempts > 0).sum()), int(doubted.sum()))
 
 
 def _redrawn(

@@ -32,8 +32,9 @@ from .statistics import lab_spread, object_size, size_tells_classes
 if TYPE_CHECKING:
     import pandas as pd
 
-# Pictures that statistics, distances and probes are measured on.
-_SAMPLE = 512
+# Pictures that statistics and distances are measured on: fewer where they are large, for they are all in memory.
+_SAMPLE, _FEWEST = 512, 64
+_SAMPLE_BYTES = 256 << 20
 # From this share of the variation of sizes on, they tell the classes apart: a large effect (Cohen, 1988).
 _TELLING = 0.14
 
@@ -57,10 +58,11 @@ def prepare(plans: Planned, config: BuildConfig, draft: Path, watch: Stopwatch, 
     contains what the benchmark tests.
     """
     images, policy, work = plans.set, plans.policy, draft / "work"
-    rows = _spread(plans.plan.rows, _SAMPLE)
+    each = plans.size[0] * plans.size[1] * 3
+    rows = _spread(plans.plan.rows, max(_FEWEST, min(_SAMPLE, _SAMPLE_BYTES // each)))
     seen = list(FittedPictures(images, plans.size, config.fit, rows))
     units = {**lab_spread(seen), "side": float(min(plans.size))}
-    notes = _sizes_matter(policy, seen, images.labels[rows])
+    notes = _sizes_matter(policy, seen, images.labels[rows]) if plans.plan.copies.any() else []
     features = _features(config, plans, reporter, notes)
     benchmark: Benchmark | None = None
     if features is not None and config.benchmark:

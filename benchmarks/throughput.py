@@ -56,7 +56,7 @@ def built(artifacts: Path, images: int, classes: int, options: list[str]) -> tup
         peak = 0
         while process.poll() is None:
             peak = max(peak, memory(process.pid))
-            time.sleep(0.1)
+            time.sleep(0.5)  # each look costs the processes some time
         out = process.stdout.read() if process.stdout else ""
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")

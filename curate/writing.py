@@ -343,7 +343,8 @@ def _write_array(stream: BinaryIO, array: np.ndarray, fortran: bool, kept: np.nd
     fortran = fortran and array.ndim > 1
     _write_header(stream, array.dtype, fortran, array.shape if kept is None else (len(kept), *array.shape[1:]))
     for piece in _pieces(array, fortran, kept):
-        stream.write(np.ascontiguousarray(piece).tobytes())
+        whole = np.ascontiguousarray(piece)
+        stream.write(whole.data if whole.dtype == np.uint8 else whole.tobytes())  # pixels without another copy
 
 
 def _write_header(stream: BinaryIO, dtype: np.dtype, fortran: bool, shape: tuple[int, ...]) -> None:

@@ -4,21 +4,31 @@ import sys
 from dataclasses import MISSING, fields
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+import augment.benchmark
+import augment.building
+import augment.features
+import augment.judging
+import augment.preparing
+import augment.previewing
 import cli
 import curate.scanning
+from augment import library
+from augment.configs import BuildConfig
+from augment.corruption import CORRUPTIONS
 from curate.cleaning import ApplyConfig
-from curate.configs import ScanConfig
+from curate.configs import ScanConfig, SplitConfig
 from curate.demo import DemoConfig, clean_cells
-from curate.errors import DataError, OutputError
+from curate.errors import DataError, OutputError, WorkerLost
+from curate.exporting import EXPORTS, ExportConfig
 from curate.findings import SEVERITY
 from curate.selftesting import SelftestConfig
-from curate.splitting import SplitConfig
 
 ROOT = Path(__file__).parents[1]
 APPS = {"curate": cli.curate_app, "augment": cli.augment_app, "train": cli.train_app}
@@ -98,6 +108,7 @@ def test_the_options_of_scan_are_the_fields_of_its_configuration():
     [
         ("apply", ApplyConfig, {"artifacts", "keep_id", "drop_id", "why"}, set()),
         ("split", SplitConfig, {"source"}, {"to": "out"}),
+        ("export", ExportConfig, {"source"}, {"path": "out"}),
         ("selftest", SelftestConfig, None, None),
     ],
 )
@@ -113,6 +124,32 @@ def test_the_options_of_other_commands_are_fields_of_theirs(command, config, bes
         for field in fields(config):
             if field.default not in (MISSING, None, ()) and field.name in options:
                 assert str(options[field.name].default) == str(field.default)
+
+
+def test_the_options_of_build_are_the_fields_of_its_configuration():
+    options = options_of("augment", "build")
+    assert set(options) == {field.name for field in fields(BuildConfig)} | {"source", "as_json"}
+    for field in fields(BuildConfig):
+        default = options[field.name].default
+        if field.default is None:
+            assert default in (None, "")
+        else:
+            assert str(default) == (",".join(field.default) if field.name == "benchmark" else str(field.default))
+
+
+@pytest.mark.parametrize(
+    ("command", "beside"),
+    [
+        ("plan", {"source"}),
+        ("preview", {"source", "all_policies", "all_corruptions", "images", "to"}),
+        ("overlap", {"source", "as_json"}),
+    ],
+)
+def test_what_looks_ahead_has_options_of_build(command, beside):
+    options, of_build = options_of("augment", command), options_of("augment", "build")
+    assert set(options) - beside < set(of_build)
+    for name in set(options) - beside - {"copies"}:  # of a preview: so many are shown
+        assert options[name].default == of_build[name].default
 
 
 @pytest.mark.parametrize(("app", "command"), COMMANDS)
@@ -236,9 +273,8 @@ def test_an_interrupted_command_says_so_and_exits_with_130(data, monkeypatch):
     assert result.stderr.strip() == "stopped; nothing was left half-written."
 
 
-@pytest.mark.parametrize(("app", "command"), [("augment", "build"), ("train", "baseline")])
-def test_what_is_not_built_yet_says_so(app, command):
-    said_in_one_line(run(app, command), f"`{app} {command}` is not built yet", "CHANGELOG.md")
+def test_what_is_not_built_yet_says_so():
+    said_in_one_line(run("train", "baseline"), "`train baseline` is not built yet", "CHANGELOG.md")
 
 
 # What scan prints
@@ -255,13 +291,13 @@ def test_a_scan_prints_what_it_found_where_it_is_and_what_to_type_next(data, tmp
     assert row.split() == ["exact_duplicate", "1", "1", "drop"]
     assert any(line.startswith("would drop 2 rows (8.3%), keep ") for line in lines)
     assert lines[-2] == "report  artifacts/scan/report.html      clean set  artifacts/clean.npz (22 rows)"
-    assert lines[-1].startswith("next    curate split    or look first")
+    assert lines[-1] == "next    augment build --policy heavy    or look first: open the report"
     assert (tmp_path / "artifacts" / "scan" / "report.html").exists()
 
 
 def test_another_place_for_the_artifacts_is_part_of_the_next_command(data, tmp_path):
     result = run("curate", "scan", data, *QUICK, "--artifacts", tmp_path / "else where")
-    assert f"curate split --artifacts {tmp_path / 'else where'}" in result.stdout.replace("'", "")
+    assert f"next    augment build --policy heavy --artifacts '{tmp_path / 'else where'}' " in result.stdout
     assert (tmp_path / "else where" / "clean.npz").exists()
 
 
@@ -413,15 +449,277 @@ def test_a_scanned_set_is_split(scanned):
     assert set(table["split"]) <= {"train", "val", "test"}
 
 
+def test_an_export_prints_where_it_is_and_how_to_load_it(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("curate", "export", "data.npz", "--to", "parquet")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    first, written, load = result.stdout.splitlines()
+    assert first.startswith("24 images as parquet: 2 files, 0.")
+    assert written == "written  artifacts/export/data-parquet"
+    assert load == 'load     pandas.read_parquet("artifacts/export/data-parquet")'
+    assert len(eval(load.removeprefix("load "), {"pandas": pd})) == 24
+
+
+def test_the_options_of_an_export_are_used(data, tmp_path):
+    place = ("--out", tmp_path / "[b]out", "--artifacts", tmp_path / "elsewhere")
+    for options in ((), ("--force",)):
+        result = run("curate", "export", data, "--to", "folder", *place, *options)
+        assert result.exit_code == 0, result.output
+        assert f"written  {tmp_path}/[b]out" in result.stdout
+    assert len(list((tmp_path / "[b]out" / "lobed").iterdir())) > 5
+    said_in_one_line(run("curate", "export", data, "--to", "folder", *place), "OutputError", "Add --force")
+    said_in_one_line(run("curate", "export", data, "--to", "npz", "--labels", "l.csv"), "DataError", "l.csv")
+
+
+def test_the_formats_are_named_and_near_misses_are_told(data):
+    assert all(name in options_of("curate", "export")["to"].help for name in EXPORTS)
+    said_in_one_line(run("curate", "export", data, "--to", "fodler"), "UnknownName", "Did you mean 'folder'?")
+
+
 @pytest.mark.parametrize("command", [("apply",), ("undo",), ("split",), ("diff", "a", "b")])
 def test_what_follows_a_scan_asks_for_one_first(tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     said_in_one_line(run("curate", *command), "DataError")
 
 
+# Augment
+
+
+SIMPLE = ("--benchmark", "none", "--no-check", "--workers", "1", "--copies", "1")
+
+
+@pytest.fixture
+def thumbnails(monkeypatch):
+    """Features that take no time, and two corruptions of each role."""
+
+    def embed(batch):
+        small = [cv2.resize(picture, (8, 8), interpolation=cv2.INTER_AREA) for picture in batch]
+        return np.stack(small).reshape(len(batch), -1).astype(np.float32) - 128
+
+    few = ("contrast", "jpeg_compression", "saturate", "gaussian_blur")
+    chosen = augment.benchmark.chosen_corruptions
+    features = augment.features.Features("thumbnails", "8x8 pixels", "1", 32, 8 * 8 * 3, embed)
+    for module in (augment.features, augment.preparing, augment.judging, augment.previewing):
+        monkeypatch.setattr(module, "load_features", lambda *given: (features, ""))
+    for module in (augment.benchmark, augment.previewing):
+        monkeypatch.setattr(
+            module, "chosen_corruptions", lambda config: {n: c for n, c in chosen(config).items() if n in few}
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["build"], ["DataError: artifacts holds no clean set", "Type `curate scan data.npz`"]),
+        (["build", "nowhere.npz"], ["DataError: nowhere.npz does not exist"]),
+        (["build", "data.npz"], ["has not been scanned", "Type `curate scan data.npz` first"]),
+        (["build", "--policy", "haevy"], ["UnknownName: no policy named 'haevy'. Did you mean 'heavy'?", "mine.toml"]),
+        (["build", "--policy", "mine.toml"], ["DataError: mine.toml cannot be read"]),
+        (["build", "--policy", "[b].py:fade"], ["DataError: [b].py cannot be read"]),
+        (["build", "--balance", "oversampel"], ["UnknownName: no balance named 'oversampel'", "or a number of images"]),
+        (["build", "--benchmark", "blod"], ["UnknownName", "Did you mean 'blood'?"]),
+        (["build", "--severities", "cifar"], ["UnknownName", "Did you mean 'cifar-c'?"]),
+        (["build", "--fit", "corp"], ["UnknownName", "Did you mean 'crop'?"]),
+        (["build", "--size", "96by96"], ["DataError: --size '96by96' is no size; needed is WIDTHxHEIGHT"]),
+        (["build", "--size", "4x96"], ["DataError: size is 4x96; needed are 8 pixels"]),
+        (["build", "--copies", "-1"], ["DataError: copies is -1"]),
+        (["build", "--train", "0.9"], ["DataError: the shares train 0.9, val 0.15, test 0.15 add up to 1.2"]),
+        (["build", "--per-class", "9"], ["DataError", "give --balanced-test as well"]),
+        (["plan"], ["DataError: artifacts holds no clean set"]),
+        (["plan", "--policy", "haevy"], ["Did you mean 'heavy'?"]),
+        (["preview", "nowhere.npz"], ["DataError: nowhere.npz does not exist"]),
+        (["preview", "--policies", "--corruptions"], ["DataError: --policies and --corruptions are two sheets"]),
+        (["preview", "--images", "0"], ["DataError: images is 0; needed is a whole number from 1"]),
+        (["overlap", "--policy", "haevy"], ["Did you mean 'heavy'?"]),
+        (["overlap", "--benchmark", "none"], ["UnknownName: no set of corruptions named 'none'"]),
+        (["replay", "3+1"], ["DataError: artifacts/built holds no built set. Type `augment build` first"]),
+    ],
+    ids=lambda value: " ".join(value) if value[0].islower() else "",
+)
+def test_a_mistake_with_augment_is_told_in_one_line_and_nothing_is_written(data, monkeypatch, arguments, words):
+    monkeypatch.chdir(data.parent)
+    said_in_one_line(run("augment", *arguments), *words)
+    assert [path.name for path in data.parent.iterdir()] == ["data.npz"]
+
+
+@pytest.mark.parametrize("error", [WorkerLost("a worker process was killed."), OutputError("the disk is full.")])
+def test_what_stops_a_build_is_told_in_one_line(monkeypatch, error):
+    def fails(*given):
+        raise error
+
+    monkeypatch.setattr(augment.building, "build", fails)
+    said_in_one_line(run("augment", "build"), f"{type(error).__name__}: {error}")
+
+
+def test_options_reach_the_build(monkeypatch):
+    given = []
+
+    def noted(source, config, reporter):
+        given.append((source, config))
+        raise DataError("enough.")
+
+    monkeypatch.setattr(augment.building, "build", noted)
+    run(
+        *("augment", "build", "d.npz", "--policy", "light", "--copies", "3", "--balance", "250", "--cap", "5"),
+        *("--train", "0.5", "--val", "0.2", "--test", "0.3", "--balanced-test", "--per-class", "7", "--fresh"),
+        *("--size", "64x48", "--fit", "pad", "--benchmark", "blood,common", "--severities", "cifar-c"),
+        *("--benchmark-images", "9", "--allow-overlap", "--no-check", "--backbone", "ResNet50", "--weights", "w.h5"),
+        *(
+            "--input-size",
+            "128",
+            "--labels",
+            "l.csv",
+            "--artifacts",
+            "out",
+            "--resume",
+            "--workers",
+            "3",
+            "--seed",
+            "8",
+        ),
+    )
+    run("augment", "build", "--benchmark", "none", "--size", "64")
+    (source, config), (nothing, other) = given
+    assert source == Path("d.npz")
+    assert config == BuildConfig(
+        policy="light", copies=3, balance="250", cap=5, train=0.5, val=0.2, test=0.3, balanced_test=True, per_class=7,
+        fresh=True, size=(64, 48), fit="pad", benchmark=("blood", "common"), severities="cifar-c", benchmark_images=9,
+        allow_overlap=True, check=False, backbone="ResNet50", weights="w.h5", input_size=128, labels="l.csv",
+        artifacts="out", resume=True, workers=3, seed=8,
+    )  # fmt: skip
+    assert nothing is None
+    assert other == BuildConfig(benchmark=(), size=(64, 64))
+
+
+def test_a_plan_is_printed_and_nothing_is_built(scanned):
+    before = {path.name for path in scanned.iterdir()}
+    result = run("augment", "plan", "--artifacts", scanned, "--balance", "30", "--policy", "light")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    lines = result.stdout.splitlines()
+    assert lines[0].split()[:4] == ["class", "sources", "used", "copies"]
+    rows = {line.split()[0]: line.split() for line in lines[1:3]}
+    assert set(rows) == {"lobed", "round"}
+    assert {row[5] for row in rows.values()} == {"30"}
+    assert any(line.startswith("images  train 60, val ") and "96x96" in line for line in lines)
+    assert lines[-1] == f"next    augment build --policy light --balance 30 --artifacts {scanned}"
+    assert {path.name for path in scanned.iterdir()} - before <= {"splits.csv"}
+
+
+def test_the_policies_are_listed():
+    result = run("augment", "policies")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    for name in library.names():
+        copies = library.policy(name).copies
+        at = lines.index(f"{name}  ({copies} {'copy' if copies == 1 else 'copies'})")
+        assert lines[at + 1].strip() == library.policy(name).about
+
+
+def test_the_corruptions_are_listed_and_told_as_json():
+    result = run("augment", "corruptions")
+    assert result.exit_code == 0
+    assert [line.split()[0] for line in result.stdout.splitlines()[1:]] == list(CORRUPTIONS)
+    told = json.loads(run("augment", "corruptions", "--json").stdout)
+    assert {row["corruption"]: row["role"] for row in told} == {name: c.role for name, c in CORRUPTIONS.items()}
+
+
+def test_a_preview_is_a_picture(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("augment", "preview", data, "--policy", "light", "--copies", "2", "--images", "3")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "sheet   preview.png\n"
+    small = cv2.imread("preview.png").shape
+    assert run("augment", "preview", data, "--policies", "--copies", "2", "--out", "[b].png").exit_code == 0
+    assert cv2.imread("[b].png").shape[0] > 5 * small[0]
+
+
+def test_a_preview_of_the_corruptions_is_a_picture(data, tmp_path, thumbnails):
+    result = run("augment", "preview", data, "--corruptions", "--size", "32", "--out", tmp_path / "new" / "c.png")
+    assert result.exit_code == 0, result.output
+    assert cv2.imread(str(tmp_path / "new" / "c.png")).shape[0] > 4 * 100
+
+
+def test_the_overlap_is_a_table(data, thumbnails):
+    result = run("augment", "overlap", data, "--policy", "dihedral8")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("corruption "))
+    names = [line.split()[0] for line in lines[start + 1 :]]
+    assert names == [
+        "contrast", "jpeg_compression", "gaussian_blur", "saturate", "composed-2", "composed-2-validation"
+    ]  # fmt: skip
+    as_json = run("augment", "overlap", data, "--policy", "dihedral8", "--json")
+    assert [row["corruption"] for row in json.loads(as_json.stdout)] == names
+    assert {row["verdict"] for row in json.loads(as_json.stdout)} == {"disjoint"}
+
+
+def test_a_build_prints_what_it_made_and_where(scanned, thumbnails):
+    result = run(
+        *("augment", "build", "--artifacts", scanned, "--policy", "light", "--copies", "2", "--benchmark-images", "2"),
+        *("--workers", "1"),
+    )
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    lines = result.stdout.splitlines()
+    start = lines.index(next(line for line in lines if line.split()[:2] == ["class", "train"]))
+    rows = [line.split() for line in lines[start + 1 : start + 3]]
+    assert [row[0] for row in rows] == ["lobed", "round"]
+    assert len({row[1] for row in rows}) == 1  # balanced
+    told = "\n".join(lines)
+    assert "benchmark  22 sets of 52 images: 3 corruptions and composed tracks to test on, 3 to select by" in told
+    assert "overlap    light against the test: " in told
+    assert lines[-2] == f"built   {scanned / 'built'}"
+    assert lines[-1].startswith(f"next    train baseline --artifacts {scanned}")
+
+
+def test_a_build_is_told_as_json(scanned):
+    result = run("augment", "build", "--artifacts", scanned, *SIMPLE, "--policy", "mixup", "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert set(told) == {
+        "path", "images", "counts", "plan", "benchmark", "redrawn", "doubted", "resumed", "seconds",
+    }  # fmt: skip
+    assert told["path"] == str(scanned / "built")
+    assert told["benchmark"] is None
+    assert sum(row["train"] for row in told["counts"]) == told["images"]["train"]
+    assert told["plan"]["policy"]["name"] == "mixup"
+
+
+def test_an_image_is_replayed(scanned, tmp_path):
+    assert run("augment", "build", "--artifacts", scanned, *SIMPLE, "--policy", "light").exit_code == 0
+    rows = pd.read_parquet(scanned / "built" / "train" / "rows.parquet")
+    of = rows[rows["copy"] == 1].iloc[0]
+    result = run("augment", "replay", of["id"], "--artifacts", scanned, "--out", tmp_path / "one.png")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == f"{of['id']} in train: from {of['source_id']}, class {of['label_name']}"
+    assert [line.split()[0] for line in lines[1:-2]] == [record["op"] for record in json.loads(of["ops"])]
+    assert lines[-2:] == [f"picture {tmp_path / 'one.png'}", "made again, pixel for pixel"]
+    assert cv2.imread(str(tmp_path / "one.png")) is not None
+    as_it_is = run("augment", "replay", of["source_id"], "--artifacts", scanned)
+    assert as_it_is.stdout.splitlines()[1:] == ["  as it is", "made again, pixel for pixel"]
+    said_in_one_line(run("augment", "replay", "no", "--artifacts", scanned), "UnknownName: no image has the id 'no'")
+    said_in_one_line(run("augment", "replay", "no", "--set", "tarin", "--artifacts", scanned), "Did you mean 'train'?")
+
+
+def test_an_image_that_comes_out_differently_is_a_failure(scanned):
+    assert run("augment", "build", "--artifacts", scanned, *SIMPLE, "--policy", "light").exit_code == 0
+    shard = scanned / "built" / "train" / "part-00000.npz"
+    with np.load(shard) as file:
+        arrays = {**file, "images": file["images"] ^ 1}
+    np.savez(shard, **arrays)
+    id = arrays["ids"][0]
+    result = run("augment", "replay", id, "--artifacts", scanned)
+    assert result.exit_code == 1
+    assert "differs from the image that was built" in result.stderr
+    assert "pixel for pixel" not in result.stdout
+
+
 def test_the_file_itself_is_a_program():
     done = subprocess.run(
-        [sys.executable, "cli.py", "augment", "build"], capture_output=True, text=True, check=False, cwd=ROOT
+        [sys.executable, "cli.py", "train", "baseline"], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert done.returncode == 2
     assert "not built yet" in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -10,15 +11,22 @@ from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 
+import cv2
+import numpy as np
+import pandas as pd
 import pytest
 import typer
 from typer.testing import CliRunner
 
+import augment
 import cli
 import curate
+from augment.building import Built
+from augment.configs import BuildConfig
+from augment.corruption import CORRUPTIONS, TEST, VALIDATION
 from curate.configs import ScanConfig
 from curate.demo import DemoConfig, write_demo
-from curate.embedding import builtin
+from curate.embedding import Embedder, builtin
 from curate.findings import COLUMNS, SEVERITY
 from curate.scanning import Scan
 
@@ -75,15 +83,28 @@ def name_of(page: Path) -> str:
 # The tutorial and the Python of the pages
 
 
+def coarse() -> Embedder:
+    """Colours on a coarse grid: what a build looks at tens of thousands of pictures with, in no time."""
+
+    def embed(batch: np.ndarray) -> np.ndarray:
+        small = [cv2.resize(picture, (8, 8), interpolation=cv2.INTER_AREA).ravel() for picture in batch]
+        return np.stack(small).astype(np.float32) / 255 - 0.5
+
+    return Embedder("coarse", 32, 8 * 8 * 3, "a coarse grid", "coarse-1", embed)
+
+
 @pytest.fixture
 def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in, on a machine without weights and without the patience for a map."""
+    """An empty folder to work in, on a machine of one core, without weights and without the patience for a map."""
+    from augment import building, features
     from curate import scanning
 
     lay_out = scanning.lay_out
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(scanning, "load_embedder", lambda *given, **named: (builtin(), ""))
     monkeypatch.setattr(scanning, "lay_out", lambda neighbours, kind, seed: lay_out(neighbours, "none", seed))
+    monkeypatch.setattr(features, "load_embedder", lambda *given, **named: (coarse(), ""))
+    monkeypatch.setattr(building, "cores", lambda: 1)
     return tmp_path
 
 
@@ -112,12 +133,29 @@ def test_the_tutorial_runs_from_an_empty_folder(workshop: Path) -> None:
             run_console(block.text)
         elif block.language == "python":
             exec(compile(block.text, name_of(page), "exec"), {})
-    assert (workshop / "artifacts" / "scan" / "report.html").is_file()
-    assert (workshop / "artifacts" / "splits.csv").is_file()
+    for name in (
+        "scan/report.html",
+        "splits.csv",
+        "built/benchmark/fog-3/part-00000.npz",
+        "export/train-folder/ids.csv",
+    ):
+        assert (workshop / "artifacts" / name).is_file()
+    check_that_files_are_told_of(workshop / "artifacts" / "built")
+
+
+def check_that_files_are_told_of(built: Path) -> None:
+    """Every column and key of a built set stands on the page of files."""
+    plan, benchmark = (json.loads((built / name).read_text("utf-8")) for name in ("plan.json", "benchmark.json"))
+    with np.load(built / "train" / "part-00000.npz") as shard:
+        names = {*shard, *pd.read_parquet(built / "train" / "rows.parquet").columns}
+    for table in (plan, plan["policy"], plan["labels_lost"][0], benchmark, *benchmark["sets"]):
+        names.update(table)
+    told = (ROOT / "docs" / "files.md").read_text("utf-8")
+    assert sorted(name for name in names if f"`{name}`" not in told) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["from-python", "splitting", "reading-your-data"])
+@pytest.mark.parametrize("name", ["from-python", "splitting", "reading-your-data", "exporting"])
 def test_the_python_of_a_page_runs(name: str, workshop: Path) -> None:
     write_demo(workshop, DemoConfig(images=150))
     if name == "splitting":
@@ -133,7 +171,8 @@ def test_the_python_of_a_page_runs(name: str, workshop: Path) -> None:
     "module",
     sorted(
         path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
-        for path in (ROOT / "curate").rglob("*.py")
+        for package in ("curate", "augment")
+        for path in (ROOT / package).rglob("*.py")
         if ">>> " in path.read_text("utf-8")
     ),
 )
@@ -159,9 +198,19 @@ def test_every_command_and_option_that_is_named_exists(page: Path) -> None:
 
 def test_every_command_and_option_is_told_of_somewhere() -> None:
     told = "\n".join(page.read_text("utf-8") for page in PAGES)
-    assert [name for name in COMMANDS["curate"] if f"curate {name}" not in told] == []
-    options = set().union(*(given for (app, _), given in OPTIONS.items() if app == "curate"))
-    assert [o for o in sorted(options) if not o.startswith("--no-") and not re.search(rf"{o}(?![a-z-])", told)] == []
+    for app in ("curate", "augment"):
+        assert [name for name in COMMANDS[app] if f"{app} {name}" not in told] == []
+    options = set().union(*(given for (app, _), given in OPTIONS.items() if app in ("curate", "augment")))
+    # Of an option and its opposite, one is enough.
+    assert [name for name in sorted(options) if not (named(name, told) or named(opposite(name), told))] == []
+
+
+def named(option: str, text: str) -> bool:
+    return bool(re.search(rf"{option}(?![a-z-])", text))
+
+
+def opposite(option: str) -> str:
+    return f"--{option.removeprefix('--no-')}" if option.startswith("--no-") else f"--no-{option.removeprefix('--')}"
 
 
 # Links, trees and lists
@@ -210,6 +259,15 @@ def test_every_check_has_a_section_and_a_row_in_the_readme() -> None:
     assert rows == list(SEVERITY)
 
 
+def test_the_page_of_the_benchmark_lists_every_corruption_as_it_is_registered() -> None:
+    page = (ROOT / "docs" / "benchmark.md").read_text("utf-8")
+    for title, role in (("Test", TEST), ("Validation", VALIDATION)):
+        (section,) = re.findall(rf"^### {title}$(.*?)^##", page, re.M | re.S)
+        told = re.findall(r"^\| `(\w+)` \| (\w+) \| ([\w, ]+) \| \S.*\|$", section, re.M)
+        among = [of for of in CORRUPTIONS.values() if of.role == role]
+        assert told == [(of.name, of.family, ", ".join(of.sets)) for of in among]
+
+
 def test_every_column_is_told_of() -> None:
     told = (ROOT / "docs" / "files.md").read_text("utf-8")
     of_images = ("row", "id", "label", "label_name", "split", "digest", "group", "verdict", "x", "y")
@@ -218,5 +276,6 @@ def test_every_column_is_told_of() -> None:
 
 def test_every_option_field_and_name_of_the_api_is_told_of() -> None:
     told = (ROOT / "docs" / "how-to" / "from-python.md").read_text("utf-8")
-    names = [field.name for of in (ScanConfig, Scan) for field in fields(of)] + curate.__all__
+    names = [field.name for of in (ScanConfig, Scan, BuildConfig, Built) for field in fields(of)]
+    names += [*curate.__all__, *augment.__all__]
     assert [name for name in names if not re.search(rf"\b{name}\b", told)] == []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import augment
 import curate
 
 ROOT = Path(__file__).parents[1]
@@ -27,7 +28,7 @@ def fresh(script: str) -> str:
 
 @pytest.mark.parametrize("name", ["curate", "augment", "augment.configs", "cli"])
 def test_importing_loads_nothing_heavy(name):
-    left_out = set(HEAVY) - {
+    left_out = {*HEAVY, "numpy"} - {
         other for other in OURS if other in (*MAY_IMPORT[name.partition(".")[0]], name.partition(".")[0])
     }
     script = f"import sys, {name}; print(*sorted({left_out} & set(sys.modules)))"
@@ -49,30 +50,46 @@ def test_everything_but_a_scan_of_real_weights_does_without_tensorflow():
     assert fresh(script) == ""
 
 
-def test_every_public_name_is_there_and_they_are_in_order():
-    assert sorted(curate.__all__) == curate.__all__
-    assert len(set(curate.__all__)) == len(curate.__all__)
-    for name in curate.__all__:
-        assert getattr(curate, name).__module__.startswith("curate.")
-    assert dir(curate) == curate.__all__
+def test_every_module_of_augment_does_without_models_tables_and_learning_until_they_are_used():
+    modules = [name_of(path) for path in sources("augment")]
+    left_out = set(HEAVY) - {"augment", "cv2", "imagehash"}
+    script = f"import sys\nfor name in {modules}: __import__(name)\nprint(*sorted({left_out} & set(sys.modules)))"
+    assert fresh(script) == ""
 
 
-def test_every_public_name_is_explained():
-    assert all(getattr(curate, name).__doc__ for name in curate.__all__)
+@pytest.mark.parametrize("package", [curate, augment], ids=lambda package: package.__name__)
+def test_every_public_name_is_there_and_they_are_in_order(package):
+    assert sorted(package.__all__) == package.__all__
+    assert len(set(package.__all__)) == len(package.__all__)
+    for name in package.__all__:
+        assert getattr(package, name).__module__.startswith(f"{package.__name__}.")
+    assert dir(package) == package.__all__
 
 
-def test_a_name_that_is_none_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="module 'curate' has no attribute 'sacn'"):
-        curate.sacn  # noqa: B018
+@pytest.mark.parametrize("package", [curate, augment], ids=lambda package: package.__name__)
+def test_every_public_name_is_explained(package):
+    assert all(getattr(package, name).__doc__ for name in package.__all__)
+
+
+@pytest.mark.parametrize("package", [curate, augment], ids=lambda package: package.__name__)
+def test_a_name_that_is_none_is_an_attribute_error(package):
+    with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'sacn'"):
+        package.sacn  # noqa: B018
 
 
 def test_a_star_import_gives_the_public_names():
     assert fresh("from curate import *; print(scan.__name__, ScanConfig.__name__)") == "scan ScanConfig"
+    assert fresh("from augment import *; print(build.__name__, BuildConfig.__name__)") == "build BuildConfig"
 
 
 def sources(package: str) -> list[Path]:
     folder = ROOT / package
     return sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+
+
+def name_of(path: Path) -> str:
+    """The module that a file is."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 def imported(path: Path) -> set[str]:
@@ -108,7 +125,6 @@ def test_nobody_imports_tensorflow_itself_but_the_export_of_its_own_files():
     assert found == [ROOT / "curate" / "exporting.py"]
 
 
-@pytest.mark.parametrize("path", sources("curate"), ids=lambda path: path.stem)
-def test_every_module_says_what_it_is_for(path):
-    name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+@pytest.mark.parametrize("name", [name_of(path) for package in ("curate", "augment") for path in sources(package)])
+def test_every_module_says_what_it_is_for(name):
     assert import_module(name).__doc__

@@ -90,6 +90,11 @@ def test_one_class_alone_that_is_short_is_told_of_in_the_singular():
     assert done.notes == ("c gets fewer images than were asked for: a picture gets at most 4 copies (--cap)",)
 
 
+def test_of_many_classes_that_are_short_some_are_named():
+    done, _ = planned((90, *[2] * 8), copies=0, cap=1, classes=tuple("abcdefghi"))
+    assert done.notes[0].startswith("b, c, d, e, f and 3 more get fewer images than were asked for")
+
+
 def test_a_class_without_a_picture_stays_without():
     done, _ = planned((6, 0, 3))
     assert table(done, "sources", "used", "copies", "images") == [[6, 6, 12, 18], [0, 0, 0, 0], [3, 3, 15, 18]]

@@ -8,6 +8,7 @@ from augment.configs import SETS, BuildConfig
 from augment.corruption import CORRUPTIONS, SEVERITIES, TEST, VALIDATION
 from augment.library import policy
 from augment.making import COMPOSED_SEVERITIES
+from augment.overlap import VERDICTS
 from augment.presets import PRESETS, preset
 from curate.errors import DataError
 from curate.progress import Silent
@@ -145,10 +146,10 @@ def test_the_document_describes_every_set(pictures, quick, features):
 
 def test_a_composed_track_is_as_near_to_a_policy_as_the_nearest_of_its_parts(pictures, quick, features):
     of = found(pictures, features, benchmark=("blood", "common"))
-    parts = [of.verdicts[name] for name, c in of.corruptions.items() if c.role == TEST]
-    assert "near" in {part.verdict for part in parts}  # light changes the light
-    assert of.verdicts["composed-2"].verdict == "near"
-    assert of.verdicts["composed-2"].corruption == "composed-2"
+    for role, name in ((TEST, "composed-2"), (VALIDATION, "composed-3-validation")):
+        parts = {of.verdicts[part].verdict for part, c in of.corruptions.items() if c.role == role}
+        assert of.verdicts[name].verdict == next(verdict for verdict in VERDICTS if verdict in parts)
+        assert of.verdicts[name].corruption == name
 
 
 # What a policy may not contain

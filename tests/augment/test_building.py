@@ -398,10 +398,22 @@ def test_a_full_disk_is_told_before_anything_is_made(plain, artifacts, monkeypat
     monkeypatch.setattr(augment.building, "make", made.append)
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 10_000))
+    monkeypatch.setattr(augment.building, "prepare", lambda *given: made.append(given))
     with pytest.raises(OutputError, match=r"0\.0 GB are needed in .* and 0\.0 GB are free\. Free some space"):
         build(None, plain())
     assert made == []
     assert not (artifacts / "built").exists()
+    assert not draft_of(artifacts).exists()
+
+
+def test_the_benchmark_counts_as_well(plain, artifacts, quick, monkeypatch):
+    config = plain(benchmark=("blood",), benchmark_images=12, copies=0, balance="none")
+    free = planned(None, config).bytes + 20 * IMAGE
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(free, 0, free))
+    with pytest.raises(OutputError, match="GB are needed"):
+        build(None, config)
+    assert build(None, plain(copies=0, balance="none")).images["train"] > 0
 
 
 def test_a_disk_that_fills_up_on_the_way_is_told_and_what_is_finished_is_kept(

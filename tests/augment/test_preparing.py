@@ -119,6 +119,17 @@ def test_units_are_those_of_the_training_pictures(prepared):
     assert read_json(draft / "plan.json")["units"] == job.units
 
 
+def test_of_large_pictures_fewer_are_held_in_memory(prepared, monkeypatch):
+    monkeypatch.setattr(augment.preparing, "_SAMPLE_BYTES", 40 * 32 * 32 * 3)
+    monkeypatch.setattr(augment.preparing, "_FEWEST", 10)
+    plans, draft = prepared()
+    rows = plans.plan.rows
+    some = rows[np.unique(np.linspace(0, len(rows) - 1, 40).astype(int))]
+    pictures = [plans.set.images[row].pixels for row in some.tolist()]
+    assert len(pictures) == 40 < len(rows)
+    assert read_json(draft / "plan.json")["units"] == {**lab_spread(pictures), "side": 32.0}
+
+
 def test_groups_on_disk_are_those_that_were_split_by(prepared):
     plans, draft = prepared()
     assert np.array_equal(np.load(draft / "work" / "groups.npy"), plans.set.groups)
@@ -152,8 +163,8 @@ def test_labels_that_no_probe_can_learn_are_not_checked_and_that_is_told(prepare
     assert any("the labels of augmented images are not checked" in note for note in told["notes"])
 
 
-def test_no_copies_have_no_labels_to_be_checked(prepared):
-    _, draft = prepared(check=True, copies=0, balance="none")
+def test_no_copies_have_no_labels_to_be_checked_and_no_size_that_could_change(prepared):
+    _, draft = prepared(check=True, copies=0, balance="none", policy="heavy")
     job, _ = read_job(draft / "work")
     assert not job.check
     assert read_json(draft / "plan.json")["notes"] == []
