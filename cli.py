@@ -719,7 +719,9 @@ def _print_built(done: Built, artifacts: Path) -> None:
             out.print(f"           most by {most}", markup=False)
     seconds = done.seconds.get("training images", 0)
     made = done.images.get("train", 0)
-    if seconds and not done.resumed:
+    if done.resumed:
+        out.print(f"resumed    {done.resumed:,} shards were there")
+    elif seconds:
         out.print(f"speed      {made:,} training images in {seconds:.1f} s, {made / seconds:,.0f} a second")
     _print_notes(done.notes)
     out.print(f"built   {done.path}", markup=False)
@@ -793,7 +795,8 @@ def _print_table(frame: pd.DataFrame, title: str = "") -> None:
     )
     for name in frame.columns:
         number = frame[name].dtype.kind in "iuf"
-        table.add_column(str(name), justify="right" if number else "left", no_wrap=True)
+        # Sentences give way on a narrow screen, nothing else does.
+        table.add_column(str(name), justify="right" if number else "left", no_wrap=name != "because")
     for row in frame.itertuples(index=False):
         table.add_row(*(_cell(value) for value in row))
     out.print(table)

@@ -150,7 +150,7 @@ def _table(
             "copies": totals - used,
             "most of one": most,
             "images": totals,
-            "effective": effective_number(used).round(1),
+            "effective": effective_number(used).round().astype(np.int64),
             "weight": weights,
         }
     )

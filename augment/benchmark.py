@@ -12,13 +12,15 @@ from curate.errors import DataError
 from curate.progress import Reporter
 
 from . import corruptions as registered  # noqa: F401  they are, when they are imported
+from .calibration import SAMPLE as CALIBRATED_ON
 from .calibration import Calibrated, calibrate, distances_of
 from .configs import CALIBRATED, BuildConfig
 from .corruption import CORRUPTIONS, SEVERITIES, TEST, VALIDATION, Corruption
 from .features import Features
 from .listings import COMPOSED_COPIES
 from .making import COMPOSED_SEVERITIES, Entry
-from .overlap import IDENTICAL, Verdict, overlap, worst
+from .overlap import DRAWS, IDENTICAL, Verdict, overlap, worst
+from .overlap import SAMPLE as COMPARED_ON
 from .policy import Policy
 from .presets import preset
 
@@ -92,7 +94,10 @@ def benchmark_of(
     calibrated = severities_of(chosen, pictures, features, units, config, notes.append)
     kept = {name: chosen[name] for name in calibrated}
     reporter.say(f"comparing the policy {policy.name} with them")
-    verdicts = overlap(policy, pictures, features, kept, calibrated, seed=config.seed, units=units)
+    verdicts = overlap(
+        policy, pictures, features, kept, calibrated, seed=config.seed, units=units,
+        sample=features.some(COMPARED_ON), draws=features.some(DRAWS),
+    )  # fmt: skip
     entries = _entries(kept)
     for entry in entries:
         if entry.compose:
@@ -119,11 +124,16 @@ def severities_of(
 ) -> dict[str, Calibrated]:
     """The five severities of each corruption: calibrated on these pictures, or as published, and measured on them."""
     if config.severities == CALIBRATED:
-        return calibrate(pictures, features, corruptions, seed=config.seed, units=units, say=say)
+        return calibrate(
+            pictures, features, corruptions, seed=config.seed, units=units, sample=features.some(CALIBRATED_ON), say=say
+        )
     found = {}
     for name, of in preset(config.severities).items():
         if name in corruptions:
-            steps = distances_of(pictures, features, corruptions[name], of.settings, seed=config.seed, units=units)
+            steps = distances_of(
+                pictures, features, corruptions[name], of.settings, seed=config.seed, units=units,
+                sample=features.some(CALIBRATED_ON),
+            )  # fmt: skip
             found[name] = Calibrated(name, of.settings, (), steps, True, ())
     return found
 

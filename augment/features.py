@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curate.embedding import load_embedder
+from curate.embedding import BUILTIN, load_embedder
 from curate.imageset import chunks
 from curate.properties import square
 
@@ -33,6 +33,10 @@ class Features:
     dimensions: int
     embed: Callable[[np.ndarray], np.ndarray]
     workers: int = 1
+
+    def some(self, sample: int) -> int:
+        """How many pictures to look at instead of `sample`: the built-in descriptor is ten times slower."""
+        return max(1, sample // 4) if self.name == BUILTIN else sample
 
     def __call__(self, images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """float32 (n, dimensions) of length 1, of n uint8 (H, W, 3) pictures of any size."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,10 +76,25 @@ def planned(source: str | Path | None = None, config: BuildConfig = BuildConfig(
         notes.append(f"{policy.name} makes {policy.different} different copies of a picture, so there are no more")
         copies = policy.different
     dealt = plan(images.labels, rows["train"], images.classes, config, copies, policy.different)
+    _check_ids(images.ids, dealt, place)
+    if images.soft is not None:
+        notes.append("the set has shares of classes for labels; of each image the likeliest class is taken")
     size, note = (config.size, "") if config.size else common_size(images)
     counts = {"train": dealt.images, "val": len(rows["val"]), "test": len(rows["test"])}
     told = (*notes, *dealt.notes, *([note] if note else []))
     return Planned(done, rows, policy, dealt, size, counts, _labels_of(place, config), told)
+
+
+def _check_ids(ids: Sequence[str], dealt: Plan, place: Path) -> None:
+    """Raise DataError where a copy would have the id of another image, as in a set that was augmented before."""
+    copies = dict(zip((ids[row] for row in dealt.rows.tolist()), dealt.copies.tolist(), strict=True))
+    for name in ids:
+        source, _, number = name.rpartition("+")
+        if number.isdecimal() and 0 < int(number) <= copies.get(source, 0):
+            raise DataError(
+                f"{place} has the images {source} and {name}, which is what a copy of the first would be called. "
+                "Build from the set that it was made of, before it was augmented."
+            )
 
 
 def _splits_before(config: BuildConfig) -> Path | None:

@@ -25,7 +25,7 @@ from .making import Entry, Job, write_job
 from .operation import OPERATIONS
 from .planning import SPLITS, Planned
 from .policy import Context, Policy
-from .preservation import Keeper, fit, kill_rates
+from .preservation import SAMPLE, TRIED, Keeper, fit, kill_rates
 from .sizing import FittedPictures
 from .statistics import lab_spread, object_size, size_tells_classes
 
@@ -115,10 +115,16 @@ def _keeper(
     pictures = FittedPictures(images, plans.size, config.fit, rows)
     groups = images.groups[rows] if images.groups is not None else None
     labels, context = images.labels[rows], Context(units, rows)
-    keeper, note = fit(pictures, labels, groups, plans.policy, features, context, seed=config.seed, rows=rows)
+    keeper, note = fit(
+        pictures, labels, groups, plans.policy, features, context, seed=config.seed, rows=rows,
+        sample=features.some(SAMPLE),
+    )  # fmt: skip
     if keeper is None:
         return None, None, note
-    lost = kill_rates(plans.policy, pictures, labels, keeper, features, context, seed=config.seed, rows=rows)
+    lost = kill_rates(
+        plans.policy, pictures, labels, keeper, features, context, seed=config.seed, rows=rows,
+        sample=features.some(TRIED),
+    )  # fmt: skip
     lost["lost"] = lost["killed"] - lost["clean"]
     return keeper, lost, note
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -60,7 +61,8 @@ def replay(name: str, artifacts: str | Path = "artifacts", set: str = "") -> Rep
     if not (built / "manifest.json").is_file():
         raise DataError(f"{built} holds no built set. Type `augment build` first, or give --artifacts DIR.")
     read_manifest(built, "build")
-    plan = json.loads((built / "plan.json").read_text(encoding="utf-8"))
+    with _readable(built / "plan.json") as path:
+        plan = json.loads(path.read_text(encoding="utf-8"))
     found, number, row = _find(built, name, set)
     images = read(plan["source"], labels=plan["labels"])
 
@@ -83,6 +85,15 @@ def replay(name: str, artifacts: str | Path = "artifacts", set: str = "") -> Rep
     return done
 
 
+@contextmanager
+def _readable(path: Path) -> Iterator[Path]:
+    """Raise DataError where a file of a built set is missing or broken."""
+    try:
+        yield path
+    except (OSError, ValueError) as error:  # of JSON and of Parquet as well
+        raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}). Build the set again.") from error
+
+
 def _find(built: Path, name: str, set: str) -> tuple[str, int, dict[str, Any]]:
     """(set, place in it, provenance) of an image. Raises UnknownName."""
     import pandas as pd
@@ -96,7 +107,8 @@ def _find(built: Path, name: str, set: str) -> tuple[str, int, dict[str, Any]]:
                 known = [p.parent.relative_to(built).as_posix() for p in built.rglob("rows.parquet")]
                 raise UnknownName.among("set", set, known)
             continue
-        rows = pd.read_parquet(path)
+        with _readable(path):
+            rows = pd.read_parquet(path)
         at = np.flatnonzero(rows["id"] == name)
         if len(at):
             return one, int(at[0]), {str(k): v for k, v in rows.iloc[int(at[0])].items()}

@@ -187,6 +187,11 @@ def _as_made(images: ImageSet, path: Path) -> tuple[str, ...] | None:
     return tuple(name or "" for name in splits) if all(splits) else None
 
 
+def _scannable(place: Path, scan: Scanned) -> Path:
+    """What to scan anew: a set, or what a clean set was made of, which lies beside its scan."""
+    return Path(scan.manifest["source"]) if place.resolve().parent == scan.folder.resolve().parent else place
+
+
 def _scan_command(place: Path, config: SplitConfig) -> str:
     words = ["curate", "scan", str(place)]
     words += ["--labels", config.labels] if config.labels else []
@@ -212,7 +217,7 @@ def _copies(images: ImageSet, scan: Scanned, config: SplitConfig) -> tuple[np.nd
         )
         raise DataError(
             f"{images.source.path} is not what was scanned into {scan.folder}: {why}. "
-            f"Type `{_scan_command(images.source.path, config)}` first."
+            f"Type `{_scan_command(_scannable(images.source.path, scan), config)}` first."
         )
     dropped = int((table["verdict"] == DROP).sum())
     notes = []

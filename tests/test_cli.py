@@ -15,6 +15,7 @@ import augment.benchmark
 import augment.building
 import augment.features
 import augment.judging
+import augment.making
 import augment.preparing
 import augment.previewing
 import cli
@@ -497,6 +498,8 @@ def thumbnails(monkeypatch):
         small = [cv2.resize(picture, (8, 8), interpolation=cv2.INTER_AREA) for picture in batch]
         return np.stack(small).reshape(len(batch), -1).astype(np.float32) - 128
 
+    for name, number in (("CALIBRATED_ON", 16), ("COMPARED_ON", 8), ("DRAWS", 30)):
+        monkeypatch.setattr(augment.benchmark, name, number)
     few = ("contrast", "jpeg_compression", "saturate", "gaussian_blur")
     chosen = augment.benchmark.chosen_corruptions
     features = augment.features.Features("thumbnails", "8x8 pixels", "1", 32, 8 * 8 * 3, embed)
@@ -685,6 +688,24 @@ def test_a_build_is_told_as_json(scanned):
     assert told["benchmark"] is None
     assert sum(row["train"] for row in told["counts"]) == told["images"]["train"]
     assert told["plan"]["policy"]["name"] == "mixup"
+
+
+def test_what_was_interrupted_is_resumed(scanned, monkeypatch):
+    def stopped(task):
+        if task.entry == "test":
+            raise KeyboardInterrupt
+        return augment.making.make(task)
+
+    monkeypatch.setattr(augment.building, "make", stopped)
+    given = ("augment", "build", "--artifacts", scanned, *SIMPLE, "--policy", "light")
+    interrupted = run(*given)
+    assert interrupted.exit_code == 130
+    assert "go on with --resume" in interrupted.stdout
+    monkeypatch.setattr(augment.building, "make", augment.making.make)
+    said_in_one_line(run(*given, "--resume", "--seed", "1"), "is of another input or of other options")
+    resumed = run(*given, "--resume")
+    assert resumed.exit_code == 0, resumed.output
+    assert "resumed    2 shards were there" in resumed.stdout
 
 
 def test_an_image_is_replayed(scanned, tmp_path):

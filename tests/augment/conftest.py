@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -21,12 +20,10 @@ import augment.preparing
 import augment.previewing
 from augment import corruptions  # noqa: F401  registered when they are imported
 from augment.building import Built, build
-from augment.calibration import calibrate
 from augment.configs import BuildConfig
 from augment.corruption import CORRUPTIONS
 from augment.features import Features
 from augment.making import IDENTITY
-from augment.overlap import overlap
 from augment.planning import Planned, planned
 from augment.preparing import identity, prepare
 from curate.configs import ScanConfig
@@ -124,8 +121,8 @@ def _patched(patch: pytest.MonkeyPatch) -> None:
 
     for module in (augment.benchmark, augment.previewing):
         patch.setattr(module, "chosen_corruptions", few)
-    patch.setattr(augment.benchmark, "calibrate", partial(calibrate, sample=16))
-    patch.setattr(augment.benchmark, "overlap", partial(overlap, sample=8, draws=30))
+    for name, number in (("CALIBRATED_ON", 16), ("COMPARED_ON", 8), ("DRAWS", 30)):
+        patch.setattr(augment.benchmark, name, number)
 
 
 @pytest.fixture(scope="session")

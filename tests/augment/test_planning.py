@@ -161,7 +161,23 @@ def test_labels_of_a_flat_folder_are_those_that_its_scan_was_given(tmp_path, sca
     assert planned(None, config_of(artifacts)).labels is None  # its own list has them
 
 
+def test_shares_of_classes_are_told_to_be_taken_for_the_likeliest(by_hand, tmp_path, scan_by_hand):
+    shares = np.eye(3, dtype=np.float32)[np.arange(30) % 3] * 0.8 + 0.2 / 3
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 12, 12, 3), np.uint8)
+    np.savez(tmp_path / "soft.npz", images=pixels, labels=shares)
+    done = planned(None, config_of(scan_by_hand(tmp_path / "soft.npz", tmp_path / "artifacts")))
+    assert done.set.labels.tolist() == (np.arange(30) % 3).tolist()
+    assert "the set has shares of classes for labels; of each image the likeliest class is taken" in done.notes
+
+
 # What cannot be planned
+
+
+def test_a_set_that_was_augmented_before_is_refused(by_hand):
+    _, artifacts = by_hand(np.arange(60) % 3, ids=[f"{i // 4}+{i % 4}" if i % 4 else str(i // 4) for i in range(60)])
+    with pytest.raises(DataError, match=r"has the images \d+ and \d+\+\d, which is what a copy of the first would be"):
+        planned(None, config_of(artifacts))
+    assert planned(None, config_of(artifacts, copies=0, balance="none")).plan.images
 
 
 def test_a_set_that_was_not_scanned_is_told_what_to_type(tmp_path):

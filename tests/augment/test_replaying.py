@@ -117,6 +117,14 @@ def test_a_source_that_has_gone_is_told_of(moved):
         replay(id, moved)
 
 
+@pytest.mark.parametrize("broken", ["plan.json", "train/rows.parquet"])
+def test_a_built_set_that_is_broken_is_told_of(moved, broken):
+    id = pd.read_parquet(moved / "built" / "train" / "rows.parquet")["id"].iloc[0]
+    (moved / "built" / broken).write_bytes(b"{")
+    with pytest.raises(DataError, match=rf"{broken} cannot be read \(.*\)\. Build the set again"):
+        replay(id, moved)
+
+
 def changed(path, change):
     with np.load(path) as file:
         arrays = dict(file)

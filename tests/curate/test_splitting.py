@@ -321,6 +321,14 @@ def test_the_clean_set_is_found_whatever_it_is(tmp_path, name):
     assert clean_set(tmp_path) == tmp_path / name
 
 
+def test_a_clean_set_that_has_changed_is_made_anew_of_what_was_scanned(home):
+    source = saved(home / "d.npz")
+    artifacts = scanned(source, home / "artifacts", COPIES)
+    np.savez(artifacts / "clean.npz", **arrays(images=arrays()["images"][::-1]))
+    with pytest.raises(DataError, match=rf"clean\.npz is not what was scanned .* Type `curate scan {source}` first"):
+        split()
+
+
 def test_the_input_is_never_overwritten(home):
     source = saved(home / "d.npz")
     scanned(source, home / "artifacts", COPIES)
