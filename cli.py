@@ -513,7 +513,16 @@ def plan(
         str, typer.Option(help=f"{', '.join(BALANCES)}, or a number of images of every class.")
     ] = _BUILD.balance,
     cap: Annotated[int, typer.Option(help="Most copies of one picture.")] = _BUILD.cap,
+    train: Annotated[float, typer.Option(help="Share of the images.")] = _BUILD.train,
+    val: Annotated[float, typer.Option(help="Share of the images.")] = _BUILD.val,
+    test: Annotated[float, typer.Option(help="Share of the images.")] = _BUILD.test,
+    balanced_test: Annotated[
+        bool, typer.Option("--balanced-test", help="The same number of images of every class in test.")
+    ] = False,
+    per_class: Annotated[int | None, typer.Option(help="That number; by default the largest that fits.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget the splits that the set has.")] = False,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of all images; by default the set's own.")] = "",
+    labels: Annotated[Path | None, typer.Option(help="CSV of labels for a flat folder.")] = None,
     artifacts: Artifacts = Path(_ARTIFACTS),
     seed: Annotated[int, typer.Option(help="Of everything drawn by chance.")] = _BUILD.seed,
 ) -> None:
@@ -521,19 +530,27 @@ def plan(
     from augment.planning import planned
 
     config = BuildConfig(
-        policy=policy, copies=copies, balance=balance, cap=cap, size=_size(size), artifacts=str(artifacts), seed=seed
-    )
+        policy, copies, balance, cap, train, val, test, balanced_test, per_class, fresh, _size(size),
+        labels=_text(labels), artifacts=str(artifacts), seed=seed,
+    )  # fmt: skip
     done = planned(source, config)
     _print_table(done.plan.table)
     out.print()
     counts = ", ".join(f"{name} {number:,}" for name, number in done.images.items())
     out.print(f"images  {counts}; {done.size[0]}x{done.size[1]}, {done.bytes / 1e6:,.0f} MB without the benchmark")
     _print_notes(done.notes)
-    words = ["augment", "build", *([str(source)] if source else []), "--policy", policy]
-    for name, value in (("copies", copies), ("balance", balance), ("cap", cap), ("size", size), ("seed", seed)):
-        if value not in (getattr(_BUILD, name), ""):
-            words += [f"--{name}", str(value)]
-    out.print(f"next    {shlex.join(words)}{_elsewhere(artifacts)}", markup=False)
+    out.print(f"next    {_build_command(source, config, size)}{_elsewhere(artifacts)}", markup=False)
+
+
+def _build_command(source: Path | None, config: BuildConfig, size: str) -> str:
+    """The command that builds what was planned."""
+    words = ["augment", "build", *([str(source)] if source else []), "--policy", config.policy]
+    names = ("copies", "balance", "cap", "train", "val", "test", "per_class", "labels", "seed")
+    given = {name: getattr(config, name) for name in names if getattr(config, name) != getattr(_BUILD, name)}
+    for name, value in {**given, **({"size": size} if size else {})}.items():
+        words += [f"--{name.replace('_', '-')}", str(value)]
+    words += [f"--{name.replace('_', '-')}" for name in ("balanced_test", "fresh") if getattr(config, name)]
+    return shlex.join(words)
 
 
 @augment_app.command()

@@ -104,6 +104,8 @@ def prepare(plans: Planned, config: BuildConfig, draft: Path, watch: Stopwatch, 
     if benchmark is not None:
         counts = {entry.name: len(lists[entry.listing]) for entry in entries}
         _write_json(benchmark.as_json(counts), draft / "benchmark.json")
+    else:
+        (draft / "benchmark.json").unlink(missing_ok=True)  # of an attempt that ended before it was stamped
     _write_json(_plan_json(plans, config, units, lost, notes), draft / "plan.json")
 
 

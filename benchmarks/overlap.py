@@ -1,9 +1,10 @@
-"""How each built-in policy stands to each track of the benchmark: a table of docs/numbers.md.
+"""How each built-in policy stands to each track of the benchmark: the tables of docs/benchmark.md.
 
     python benchmarks/overlap.py data.npz               of pictures of one size
     python benchmarks/overlap.py data.npz --transfer
 
-A cell holds the verdict, where it is not "disjoint", and the ratio: how far the nearest draw of the policy is from the
+First how many test corruptions each policy is disjoint from, near and identical to; then the verdicts of all. A cell
+holds the verdict, where it is not "disjoint", and the ratio: how far the nearest draw of the policy is from the
 corruption, 1 being as far as the clean pictures. With --transfer the ratio is held against what it should foretell: a
 linear probe learns from clean pictures and from pictures after one corruption (or a policy), and is tried on another
 corruption. What it gains there, as a share of what it gains by learning from that very corruption, is the transfer.
@@ -22,11 +23,11 @@ import numpy as np
 import curate
 from augment import library
 from augment.calibration import Calibrated, calibrate
-from augment.corruption import CORRUPTIONS
+from augment.corruption import CORRUPTIONS, TEST, VALIDATION
 from augment.features import Features, input_size, load_features
 from augment.mixing import KINDS
 from augment.operation import OPERATIONS
-from augment.overlap import DISJOINT, Landmarks, Verdict, compared, landmarks, worst
+from augment.overlap import DISJOINT, IDENTICAL, NEAR, Landmarks, Verdict, compared, landmarks, worst
 from augment.policy import Context, Policy, Record, Use, perform
 from augment.statistics import lab_spread
 from curate.engine import cores, threaded
@@ -58,9 +59,23 @@ def main() -> None:
     marks = landmarks(pictures, features, {n: CORRUPTIONS[n] for n in calibrated}, calibrated, seed=0, units=units)
     print(f"{images.source.path.name}, {side} px, {features.describe}")
     verdicts = {name: compared(library.policy(name), marks, seed=0) for name in library.names()}
+    summary(verdicts)
     report(verdicts)
     if "--transfer" in sys.argv:
         report_transfer(images, rows, pictures, calibrated, marks, verdicts)
+
+
+def summary(verdicts: Mapping[str, Mapping[str, Verdict]]) -> None:
+    """Print how each policy stands to the test corruptions as a whole, and to the composed tracks."""
+    print("\n| policy | disjoint | near | identical | the identical ones | composed, test | composed, validation |")
+    print("|---|---:|---:|---:|---|---|---|")
+    for policy, of in verdicts.items():
+        by_role = {role: [of[n] for n in of if CORRUPTIONS[n].role == role] for role in (TEST, VALIDATION)}
+        counts = [sum(v.verdict == verdict for v in by_role[TEST]) for verdict in (DISJOINT, NEAR, IDENTICAL)]
+        same = [v.corruption for v in by_role[TEST] if v.verdict == IDENTICAL]
+        named = ", ".join(f"`{name}`" for name in same) if len(same) <= 3 else f"{len(same)} of {len(by_role[TEST])}"
+        composed = [worst(by_role[role], "composed").verdict for role in (TEST, VALIDATION)]
+        print(f"| {policy} | {' | '.join(map(str, counts))} | {named} | {' | '.join(composed)} |")
 
 
 def report(verdicts: Mapping[str, Mapping[str, Verdict]]) -> None:
@@ -69,7 +84,7 @@ def report(verdicts: Mapping[str, Mapping[str, Verdict]]) -> None:
     some = next(iter(verdicts.values()))
     for name in some:
         print(f"| {name} | {' | '.join(_cell(of[name]) for of in verdicts.values())} |")
-    for role in ("test", "validation"):
+    for role in (TEST, VALIDATION):
         among = [name for name in some if CORRUPTIONS[name].role == role]
         worsts = [worst([of[name] for name in among], "composed") for of in verdicts.values()]
         print(f"| composed ({role}) | {' | '.join(_cell(of) for of in worsts)} |")

@@ -1,4 +1,4 @@
-"""How far each severity of each corruption is from the clean pictures, at four sizes: a table of docs/numbers.md.
+"""How far each severity of each corruption is from the clean pictures, at four sizes: what docs/numbers.md tells of.
 
     python benchmarks/severities.py data.npz
 

@@ -15,6 +15,7 @@ from .errors import DataError
 from .writing import write_text
 
 FORMAT = 1
+_COMMANDS = {"scan": "curate scan", "build": "augment build"}
 _PACKAGES = (
     "trustset", "numpy", "pillow", "opencv-python-headless", "scipy", "scikit-learn", "cleanlab", "umap-learn",
     "imagehash", "pandas", "pyarrow", "openvino", "keras", "tensorflow",
@@ -57,18 +58,18 @@ def read_manifest(folder: Path, stage: str) -> dict[str, Any]:
     path = folder / "manifest.json"
     if not path.is_file():
         raise DataError(
-            f"{folder} holds no finished {stage}: there is no manifest.json in it. Run `curate {stage}` first."
+            f"{folder} holds no finished {stage}: there is no manifest.json in it. Run `{_COMMANDS[stage]}` first."
         )
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"{path} is not valid JSON ({error}). Run `curate {stage}` again.") from None
+        raise DataError(f"{path} is not valid JSON ({error}). Run `{_COMMANDS[stage]}` again.") from None
     if not isinstance(document, dict):
-        raise DataError(f"{path} is no manifest. Run `curate {stage}` again.")
+        raise DataError(f"{path} is no manifest. Run `{_COMMANDS[stage]}` again.")
     if document.get("format") != FORMAT or document.get("stage") != stage:
         raise DataError(
             f"{path} is of stage {document.get('stage')!r}, format {document.get('format')!r}; "
-            f"needed is {stage!r}, format {FORMAT}. Run `curate {stage}` again."
+            f"needed is {stage!r}, format {FORMAT}. Run `{_COMMANDS[stage]}` again."
         )
     return dict(document)
 
