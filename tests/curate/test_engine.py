@@ -151,8 +151,13 @@ def test_an_error_of_ours_comes_back_from_a_process_as_it_was(workers):
 
 
 def test_an_interrupt_from_the_keyboard_is_left_to_the_process_that_started_them():
-    assert set(in_processes(lambda _: signal.getsignal(signal.SIGINT), range(4), 2)) == {signal.SIG_IGN}
-    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    # A shell's background jobs ignore interrupts from their start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert set(in_processes(lambda _: signal.getsignal(signal.SIGINT), range(4), 2)) == {signal.SIG_IGN}
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_process_that_is_killed_is_told_of_and_the_results_before_are_kept():
