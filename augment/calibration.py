@@ -101,7 +101,7 @@ def distances_of(
 
 
 def generator(seed: int, row: int, name: str) -> np.random.Generator:
-    """What a corruption is drawn from for one row: the same at all severities, which so differ in strength alone."""
+    """What is drawn from for one row and one purpose: the same at all severities, which so differ in strength alone."""
     return np.random.default_rng([seed, row, zlib.crc32(name.encode())])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from curate.cleaning import open_scan
 from curate.errors import DataError
 from curate.imageset import UNLABELLED, ImageSet
+from curate.manifest import file_digest
 from curate.splitting import Divided, clean_set, divided
 
 from . import library
@@ -44,6 +46,12 @@ class Planned:
     def set(self) -> ImageSet:
         """The set that is built from."""
         return self.divided.images
+
+    @cached_property
+    def source_digest(self) -> str:
+        """Of the file that holds the set, or lists its files; "" of a folder."""
+        path = self.set.source.path
+        return file_digest(path) if path.is_file() else ""
 
     @property
     def bytes(self) -> int:

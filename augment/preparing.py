@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from curate.engine import cores
-from curate.manifest import file_digest
+from curate.imageset import evenly
 from curate.progress import Reporter, Stopwatch
 from curate.writing import write_npy, write_text
 
@@ -46,7 +46,7 @@ def identity(plans: Planned, config: BuildConfig) -> str:
     h = hashlib.blake2b(digest_size=16)
     for part in (given, images.ids, images.splits, images.classes, library.digest(plans.policy)):
         h.update(json.dumps(part, sort_keys=True).encode())
-    h.update(_digest(images.source.path).encode())
+    h.update(plans.source_digest.encode())
     h.update(np.ascontiguousarray(images.labels).data)
     return h.hexdigest()
 
@@ -59,7 +59,7 @@ def prepare(plans: Planned, config: BuildConfig, draft: Path, watch: Stopwatch, 
     """
     images, policy, work = plans.set, plans.policy, draft / "work"
     each = plans.size[0] * plans.size[1] * 3
-    rows = _spread(plans.plan.rows, max(_FEWEST, min(_SAMPLE, _SAMPLE_BYTES // each)))
+    rows = plans.plan.rows[evenly(len(plans.plan.rows), max(_FEWEST, min(_SAMPLE, _SAMPLE_BYTES // each)))]
     seen = list(FittedPictures(images, plans.size, config.fit, rows))
     units = {**lab_spread(seen), "side": float(min(plans.size))}
     notes = _sizes_matter(policy, seen, images.labels[rows]) if plans.plan.copies.any() else []
@@ -149,7 +149,7 @@ def _plan_json(
         },
         "balance": config.balance,
         "source": str(plans.set.source.path.resolve()),
-        "source_digest": _digest(plans.set.source.path),
+        "source_digest": plans.source_digest,
         "labels": plans.labels,
         "size": list(plans.size),
         "fit": config.fit,
@@ -160,11 +160,6 @@ def _plan_json(
         # How the splits came about is another matter: the next build finds them made.
         "notes": [*(note for note in plans.notes if note not in plans.divided.notes), *notes],
     }
-
-
-def _digest(source: Path) -> str:
-    """Of the file that holds a set, or lists its files; "" of a folder."""
-    return file_digest(source) if source.is_file() else ""
 
 
 def _write_json(document: dict[str, Any], path: Path) -> None:
@@ -201,8 +196,3 @@ def _absolute(policy: Policy, config: BuildConfig) -> str:
         return config.policy
     _, colon, name = config.policy.partition(".py:")
     return f"{policy.path.resolve()}{':' + name if colon else ''}"
-
-
-def _spread(rows: np.ndarray, most: int) -> np.ndarray:
-    """At most that many rows, evenly over all."""
-    return np.asarray(rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))])

@@ -7,7 +7,6 @@ against an image only where it is sure of another class, or knows nothing at all
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from curate.neighbours import principal_axes
 from curate.splitting import whole_groups
 from curate.writing import replacing
 
+from .calibration import generator
 from .features import Features
 from .mixing import KINDS
 from .operation import OPERATIONS, Pixels
@@ -143,7 +143,7 @@ def fit(
         made = [pictures[i]]
         for copy in range(_COPIES):
             # Pipelines take turns over copies and pictures, so that all are seen.
-            record = policy.draw(_generator(seed, i, f"copy {copy}"), 1 + i * _COPIES + copy, context)
+            record = policy.draw(generator(seed, i, f"copy {copy}"), 1 + i * _COPIES + copy, context)
             made.append(perform(pictures[i], [drawn for drawn in record if drawn["op"] not in KINDS], _nobody))
         return made
 
@@ -208,7 +208,7 @@ def kill_rates(
     def lost(step: Step | None, name: str = "") -> float:
         """The share whose label is not known after a step."""
         records: dict[int, Record] = {
-            i: step.draw(_generator(seed, i, name), among, ()) if step is not None else [] for i in chosen.tolist()
+            i: step.draw(generator(seed, i, name), among, ()) if step is not None else [] for i in chosen.tolist()
         }
         made = _features_of(features, lambda i: [perform(pictures[i], records[i], pictures.__getitem__)], chosen)
         soft = np.stack([_soft_label(i, record, labels) for i, record in records.items()])
@@ -284,10 +284,6 @@ def _probes(found: np.ndarray, own: np.ndarray, fold: np.ndarray) -> tuple[np.nd
         probes.append((weights, bias - centre @ weights))
     probes.append(tuple(np.mean(of, axis=0) for of in zip(*probes, strict=True)))
     return tuple(np.array(of, np.float32) for of in zip(*probes, strict=True))  # type: ignore[return-value]  # of two
-
-
-def _generator(seed: int, row: int, name: str) -> np.random.Generator:
-    return np.random.default_rng([seed, row, zlib.crc32(name.encode())])
 
 
 def _nobody(row: int) -> Pixels:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from curate.arrays import ArrayPictures
-from curate.imageset import ImageSet, Unreadable
+from curate.imageset import ImageSet, Unreadable, evenly
 
 # Sets of larger pictures are built at this shorter side, unless told otherwise: no backbone looks at more.
 LARGEST = 256
@@ -39,7 +39,7 @@ def _sizes(images: ImageSet) -> list[tuple[int, int]]:
     if isinstance(pictures, ArrayPictures) and len({array.shape[1:] for array in pictures.arrays}) == 1:
         height, width = pictures[0].pixels.shape[:2]
         return [(width, height)]
-    rows = np.unique(np.linspace(0, len(images) - 1, min(len(images), _LOOKED_AT)).astype(int)).tolist()
+    rows = evenly(len(images), _LOOKED_AT).tolist()
     found = []
     for row in rows:
         try:

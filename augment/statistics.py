@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from curate.imageset import evenly
+
 from .operation import Pixels
 
 _LOOKED_AT = 512
@@ -24,7 +26,7 @@ def lab_spread(pictures: Sequence[Pixels] | np.ndarray) -> dict[str, float]:
 
     {"sd_l", "sd_a", "sd_b"}, each at least 1, over at most 512 pictures (uint8 (H, W, 3)), evenly chosen.
     """
-    rows = np.unique(np.linspace(0, len(pictures) - 1, min(len(pictures), _LOOKED_AT)).astype(int)).tolist()
+    rows = evenly(len(pictures), _LOOKED_AT).tolist()
     means = np.array([cv2.mean(lab(pictures[row]))[:3] for row in rows]).reshape(-1, 3)
     spread = means.std(axis=0) if len(means) else np.zeros(3)
     return dict(zip(("sd_l", "sd_a", "sd_b"), np.maximum(spread, _LEAST).tolist(), strict=True))

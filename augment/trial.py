@@ -10,7 +10,7 @@ import numpy as np
 
 from curate.arrays import ArrayPictures
 from curate.errors import DataError
-from curate.imageset import ImageSet, Source, Unreadable
+from curate.imageset import ImageSet, Source, Unreadable, evenly
 from curate.reading import read
 from curate.splitting import clean_set
 
@@ -47,7 +47,7 @@ def trial(source: str | Path | None, config: BuildConfig) -> Trial:
     size = config.size or common_size(images)[0]
     pictures = FittedPictures(images, size, config.fit)
     seen = {}
-    for row in np.unique(np.linspace(0, len(images) - 1, min(len(images), _PICTURES)).astype(int)).tolist():
+    for row in evenly(len(images), _PICTURES).tolist():
         try:
             seen[row] = pictures[row]
         except Unreadable:  # a scan tells of it

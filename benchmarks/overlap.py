@@ -31,7 +31,7 @@ from augment.overlap import DISJOINT, IDENTICAL, NEAR, Landmarks, Verdict, compa
 from augment.policy import Context, Policy, Record, Use, perform
 from augment.statistics import lab_spread
 from curate.engine import cores, threaded
-from curate.imageset import ImageSet, chunks
+from curate.imageset import ImageSet, chunks, evenly
 from curate.labels import discriminant
 from curate.neighbours import principal_axes
 
@@ -48,7 +48,7 @@ def main() -> None:
     if len(arguments) != 1:
         raise SystemExit(__doc__)
     images = curate.read(arguments[0])
-    rows = np.unique(np.linspace(0, len(images) - 1, PICTURES).astype(int))
+    rows = evenly(len(images), PICTURES)
     pictures = [images.images[row].pixels for row in rows.tolist()]
     side = min(pictures[0].shape[:2])
     features, note = load_features("auto", None, input_size(side), cores())

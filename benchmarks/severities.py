@@ -21,7 +21,7 @@ from augment.features import Features, input_size, load_features
 from augment.presets import PRESETS, preset
 from augment.statistics import lab_spread
 from curate.engine import cores
-from curate.imageset import ImageSet
+from curate.imageset import ImageSet, evenly
 
 SIDES = (28, 64, 96, 224)
 PUBLISHED_FOR = {"imagenet-c": 224, "tiny-imagenet-c": 64, "cifar-c": 32, "medmnist-c-blood": 224}
@@ -72,7 +72,7 @@ def report_published(images: ImageSet, name: str, side: int) -> None:
 
 def _at(images: ImageSet, side: int) -> tuple[list[np.ndarray], Features, dict[str, float]]:
     """Some pictures, spread over the set, as squares of `side` pixels; the features and the statistics of these."""
-    rows = np.unique(np.linspace(0, len(images) - 1, PICTURES).astype(int)).tolist()
+    rows = evenly(len(images), PICTURES).tolist()
     pictures = [_square(images.images[row].pixels, side) for row in rows]
     features, note = load_features("auto", None, input_size(side), cores())
     if note:

@@ -371,13 +371,12 @@ _SPOT_CHECKS = 32  # pictures whose pixels are compared with the scan's: enough 
 
 def changed_pictures(images: ImageSet, digests: Sequence[str]) -> list[int]:
     """Rows, of a few spread over the set, whose pixels have not the digest given for each of N rows."""
-    import numpy as np
 
     from .hashing import digest
-    from .imageset import Unreadable
+    from .imageset import Unreadable, evenly
 
     changed = []
-    for row in np.unique(np.linspace(0, len(images) - 1, min(len(images), _SPOT_CHECKS)).astype(int)).tolist():
+    for row in evenly(len(images), _SPOT_CHECKS).tolist():
         try:
             found = digest(images.images[row].raw)
         except Unreadable:

@@ -134,6 +134,15 @@ def _shares(soft: np.ndarray, classes: int) -> np.ndarray:
     return shares
 
 
+def evenly(n: int, most: int) -> np.ndarray:
+    """int64: at most that many of n rows, evenly over all, ascending.
+
+    >>> evenly(9, 3).tolist(), evenly(2, 3).tolist()
+    ([0, 4, 8], [0, 1])
+    """
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
+
+
 def chunks(n: int, size: int) -> Iterator[range]:
     """range(n) in pieces of at most `size` rows, in order."""
     return (range(start, min(start + size, n)) for start in range(0, n, size))
