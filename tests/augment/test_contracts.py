@@ -20,6 +20,13 @@ SIZES = ((28, 28), (96, 96), (224, 224), (40, 64))  # height, width
 UNITS = {"sd_l": 5.0, "sd_a": 3.0, "sd_b": 3.0}
 STRENGTHS = (0.0, 0.5, 1.0)
 
+# Of these a magnitude of 0 changes nothing; a blur or a file's quality has no such value.
+EXACT = [
+    name
+    for name, of in OPERATIONS.items()
+    if of.function.__module__.rpartition(".")[2] in ("colour", "geometry", "light", "marks", "texture")
+]
+
 every_operation = pytest.mark.parametrize("name", OPERATIONS)
 every_corruption = pytest.mark.parametrize("name", CORRUPTIONS)
 every_policy = pytest.mark.parametrize("name", NAMES)
@@ -94,6 +101,22 @@ def test_an_operation_makes_a_picture_of_the_same_size_and_leaves_the_given_one(
             record = drawn_at(OPERATIONS[name], magnitude, *size, seed=seed)
             is_a_picture_like(OPERATIONS[name](picture, **values_of(record)), picture)
     assert np.array_equal(picture, before)
+
+
+@pytest.mark.parametrize("size", [(96, 96), (28, 28), (41, 70), (13, 8)], ids=str)
+@pytest.mark.parametrize("name", EXACT)
+def test_a_new_picture_comes_back_the_same_each_time_and_the_very_one_at_magnitude_zero(name, size):
+    image, of = cv2.resize(drawn_cell(), size[::-1]), OPERATIONS[name]
+    before = image.copy()
+    image.flags.writeable = False
+    made, again, alone = (of(image, **values_of(drawn_at(of, magnitude, *size))) for magnitude in (0.7, 0.7, 0))
+    assert (made.dtype, made.shape) == (np.uint8, image.shape)
+    assert not np.shares_memory(made, image)
+    assert (image == before).all()
+    assert (again == made).all()
+    if of.parameters:  # a flip has no neutral value
+        # Even of many photons some are missing.
+        assert np.abs(alone.astype(int) - image).max() <= (2 if name == "sensor_noise" else 1)
 
 
 @every_operation

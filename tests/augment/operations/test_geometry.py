@@ -20,26 +20,6 @@ def apart(one, other):
     return int(np.abs(one.astype(int) - other.astype(int)).max())
 
 
-def used(of, image, magnitude, seed=0):
-    drawn = of.draw_at(magnitude, np.random.default_rng(seed), {"side": min(image.shape[:2])})
-    return of(image, **{name: value for name, value in drawn.items() if name != "op"})
-
-
-@pytest.mark.parametrize("size", [(96, 96), (28, 28), (70, 41), (8, 13)])
-@pytest.mark.parametrize("of", OURS, ids=lambda of: of.name)
-def test_a_picture_of_the_same_shape_comes_back_and_the_given_one_stays(of, size, cell):
-    image = cv2.resize(cell, size)
-    before = image.copy()
-    image.flags.writeable = False
-    made = used(of, image, 0.7)
-    assert (made.dtype, made.shape) == (np.uint8, image.shape)
-    assert not np.shares_memory(made, image)
-    assert (image == before).all()
-    assert (used(of, image, 0.7) == made).all()
-    if of.parameters:  # a flip has no neutral value
-        assert apart(used(of, image, 0), image) <= 1
-
-
 def test_what_changes_the_size_of_things_says_so():
     assert {of.name for of in OURS if of.resizes} == RESIZING
 
