@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from curate.drafts import draft_of
 from curate.engine import cores, in_processes
 from curate.errors import DataError, OutputError, WorkerLost
 from curate.manifest import file_digest, write_manifest
@@ -19,7 +20,6 @@ from curate.splitting import write_splits
 from curate.writing import write_text
 
 from .configs import BuildConfig
-from .drafts import draft_of
 from .making import IDENTITY, Job, Made, Task, make, merge_provenance, read_job, tasks
 from .planning import SPLITS, Planned, planned
 from .preparing import identity, prepare

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,12 @@ def application(name: str) -> tuple[Any, Any, dict[str, float]]:
     constructors = {n: f for n, f in vars(keras.applications).items() if callable(f) and n[:1].isupper()}
     if family not in constructors:
         raise UnknownName.among("backbone", family, constructors)
-    modules = [m for m in vars(keras.applications).values() if hasattr(m, "preprocess_input") and hasattr(m, family)]
+    module = getattr(keras.applications, constructors[family].__module__.rpartition(".")[2])
     if width and not _is_number(width):
         raise DataError(f"{name}: {width!r} is no width. Write a number after the dash, as in MobileNetV2-0.35.")
     if width and "alpha" not in signature(constructors[family]).parameters:
         raise DataError(f"{name}: {family} comes in one width only. Write {family}.")
-    # Some families sit in two modules (resnet and resnet50); each preprocesses alike.
-    return constructors[family], modules[0], {"alpha": float(width)} if width else {}
+    return constructors[family], module, {"alpha": float(width)} if width else {}
 
 
 def _is_number(text: str) -> bool:
@@ -54,39 +54,95 @@ def feature_model(name: str, size: int, weights: str) -> Any:
     """
     import keras
 
-    construct, module, options = application(name)
-    built = construct(include_top=False, weights=None, input_shape=(size, size, 3), pooling="avg", **options)
-    if weights == "imagenet":
-        try:
-            # Built at its own size, for that decides which file Keras looks for; then carried over.
-            published = construct(include_top=False, weights="imagenet", pooling="avg", **options)
-        except Exception as error:
-            # Keras raises a bare Exception where the download fails; any other is not ours to hide.
-            if "URL fetch failure" not in str(error) and not isinstance(error, OSError):
-                raise
-            raise WeightsUnavailable(f"no ImageNet weights for {name}: {error}.") from error
-        built.set_weights(published.get_weights())
-    elif weights != "random":
-        try:
-            built.load_weights(weights)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{weights} does not hold weights of {name} without its top: {error}") from error
+    _, module, _ = application(name)
     pixels = keras.Input((size, size, 3))
-    return keras.Model(pixels, built(module.preprocess_input(pixels)))
+    return keras.Model(pixels, application_model(name, size, weights, "avg")(module.preprocess_input(pixels)))
+
+
+def application_model(name: str, size: int, weights: str, pooling: str | None = None) -> Any:
+    """The bare Keras application, without its top: takes what the family's `preprocess_input` makes of pixels.
+
+    Its output is the last map (N, h, w, C), or pooled. Other arguments and errors are those of `feature_model`.
+    """
+    construct, _, options = application(name)
+    built = construct(include_top=False, weights=None, input_shape=(size, size, 3), pooling=pooling, **options)
+    if weights == "imagenet":
+        return carried(_published(name, pooling), built)
+    if weights != "random":
+        load_weights(built, name, weights)
+    return built
+
+
+def _published(name: str, pooling: str | None) -> Any:
+    """The application with ImageNet's weights, built at its own size: that decides which file Keras looks for."""
+    construct, _, options = application(name)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that they are those of 224 px
+            return construct(include_top=False, weights="imagenet", pooling=pooling, **options)
+    except Exception as error:
+        # Keras raises a bare Exception where the download fails; any other is not ours to hide.
+        if "URL fetch failure" not in str(error) and not isinstance(error, OSError):
+            raise
+        raise WeightsUnavailable(f"no ImageNet weights for {name}: {error}.") from error
+
+
+def carried(given: Any, to: Any) -> Any:
+    """`to`, a model of the same weights as `given` at another size, with the weights of `given`.
+
+    EfficientNet has one layer more where its weights are ImageNet's, which divides once more by the spread of the
+    colours: where the layers are not the same, those of `given` are laid out anew.
+    """
+    import keras
+
+    if [type(layer) for layer in given.layers] != [type(layer) for layer in to.layers]:
+        return copied(given, keras.config.dtype_policy().name, keras.Input(to.input_shape[1:]))
+    _set_weights(to, given.get_weights())
+    return to
+
+
+def copied(model: Any, policy: str, pixels: Any = None) -> Any:
+    """A model of the same layers and weights that computes in another precision, or on another input."""
+    import keras
+
+    copy = keras.models.clone_model(
+        model,
+        input_tensors=pixels,
+        clone_function=lambda layer: type(layer).from_config(layer.get_config() | {"dtype": policy}),
+        recursive=pixels is None,
+    )
+    _set_weights(copy, model.get_weights())
+    return copy
+
+
+def _set_weights(model: Any, weights: Any) -> None:
+    import keras
+
+    model.set_weights(weights)
+    layers = list(model.layers)
+    for layer in layers:
+        layers += getattr(layer, "layers", [])
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it computes with a copy, which set_weights leaves as it was
+
+
+def load_weights(model: Any, name: str, path: str) -> None:
+    """Load a file as `save_weights` writes it. Raises DataError where there is none, or it does not fit."""
+    if not Path(path).is_file():
+        raise DataError(f"no weights file {path}.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of what it does not find: that is an error in the end
+            model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path} does not hold weights of {name} without its top: {error}") from error
 
 
 def convert(name: str, size: int, weights: str, out: Path) -> None:
     """Write a backbone as OpenVINO IR (`out` and its .bin), whole or not at all."""
-    import tempfile
+    from .inference import to_openvino
 
-    from .embedding import import_openvino
-
-    import_openvino()  # before Keras does, and without its telemetry
-    with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
-        draft = Path(scratch) / out.name
-        feature_model(name, size, weights).export(str(draft), format="openvino", verbose=False)
-        draft.with_suffix(".bin").replace(out.with_suffix(".bin"))
-        draft.replace(out)
+    to_openvino(feature_model(name, size, weights), out)
 
 
 def main(arguments: list[str]) -> int:

@@ -15,16 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from . import descriptor
+from . import descriptor, inference
 from .errors import DataError, UnknownName
 from .storage import cache_folder
 
 SMALL_BACKBONE = "MobileNetV2-0.35"  # 2 MB: on a CPU
 STRONG_BACKBONE = "EfficientNetV2S"  # on a GPU
 BUILTIN = "builtin"
-# Four 160-px pictures at a time keep the activations in the second-level cache: 1,990 a second on two cores against
-# 1,500 with 32.
-_BATCH = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +51,7 @@ def load_embedder(
         return builtin(), ""
     if size < 32:
         raise DataError(f"--input-size {size} is below the 32 pixels that the backbones need.")
-    gpu = _gpu()
+    gpu = on_gpu()
     name = (STRONG_BACKBONE if gpu else SMALL_BACKBONE) if backbone == "auto" else backbone
     try:
         if gpu:
@@ -96,41 +93,10 @@ class _NoWeights(Exception):
 def _on_openvino(
     name: str, weights: str | None, size: int, workers: int, say: Callable[[str], None] = lambda line: None
 ) -> Embedder:
-    openvino = import_openvino()
     path, digest = _converted(name, weights, size, say)
-    core = openvino.Core()
-    model = core.read_model(path)
-    model.reshape([_BATCH, size, size, 3])
-    wrapped = openvino.preprocess.PrePostProcessor(model)
-    wrapped.input().tensor().set_element_type(openvino.Type.u8)
-    # One stream a worker and one thread a stream: each picture is computed alike, whoever computes it.
-    settings = {"NUM_STREAMS": workers, "INFERENCE_NUM_THREADS": workers, "INFERENCE_PRECISION_HINT": "f32"}
-    compiled = core.compile_model(wrapped.build(), "CPU", settings)
-    dimensions = int(compiled.output(0).shape[1])
-    local = threading.local()
-
-    def embed(batch: np.ndarray) -> np.ndarray:
-        if not hasattr(local, "request"):
-            local.request = compiled.create_infer_request()
-        out = np.empty((len(batch), dimensions), np.float32)
-        for start in range(0, len(batch), _BATCH):
-            piece = batch[start : start + _BATCH]
-            given = np.zeros((_BATCH, size, size, 3), np.uint8)
-            given[: len(piece)] = piece
-            out[start : start + len(piece)] = local.request.infer({0: given})[0][: len(piece)]
-        return out
-
-    # Once from this thread: two threads that meet in the first inference of a process can wait for each other for ever.
-    embed(np.zeros((1, size, size, 3), np.uint8))
+    embed = inference.load(path, (size, size, 3), workers)
+    dimensions = embed(np.zeros((0, size, size, 3), np.uint8)).shape[1]
     return Embedder(name, size, dimensions, f"{name} ({_trained(weights)}) on the CPU", digest, embed)
-
-
-def import_openvino() -> Any:
-    """The openvino module, without its telemetry: nothing is sent, and no process forked to send it."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None makes its import fail
-    import openvino
-
-    return openvino
 
 
 def _on_keras(name: str, weights: str | None, size: int) -> Embedder:
@@ -163,7 +129,7 @@ def _trained(weights: str | None) -> str:
     return "ImageNet" if weights is None else Path(weights).name
 
 
-def _gpu() -> bool:
+def on_gpu() -> bool:
     """Whether Keras will find an NVIDIA GPU, told without importing it; CUDA_VISIBLE_DEVICES= hides one as usual."""
     return os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1") and Path("/dev/nvidia0").exists()
 

@@ -5,6 +5,7 @@ ToolkitError
 ├── UnknownName    a name that no registry holds             (also a KeyError)
 ├── MissingExtra   a feature whose extra is not installed    (also an ImportError)
 ├── OutputError    the output cannot be written              (also an OSError)
+├── Diverged       a fit whose loss is no number any more    (also an ArithmeticError)
 └── WorkerLost     a process that did part of the work is gone (also a RuntimeError)
 """
 
@@ -53,3 +54,7 @@ class OutputError(ToolkitError, OSError):
 
 class WorkerLost(ToolkitError, RuntimeError):
     """A process that did part of the work is gone."""
+
+
+class Diverged(ToolkitError, ArithmeticError):
+    """A fit whose loss is no number any more."""

@@ -15,7 +15,7 @@ from .errors import DataError
 from .writing import write_text
 
 FORMAT = 1
-_COMMANDS = {"scan": "curate scan", "build": "augment build"}
+_COMMANDS = {"scan": "curate scan", "build": "augment build", "run": "train baseline"}
 _PACKAGES = (
     "trustset", "numpy", "pillow", "opencv-python-headless", "scipy", "scikit-learn", "cleanlab", "umap-learn",
     "imagehash", "pandas", "pyarrow", "openvino", "keras", "tensorflow",

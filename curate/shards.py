@@ -23,8 +23,8 @@ from .writing import write_npz
 ROWS = "rows.parquet"
 _PART = re.compile(r"part-(\d{5,})\.npz")
 _KEYS = ("images", "labels", "ids", "class_names")
-# Shards that stay mapped: each holds a file open, and a process may have a thousand.
-_OPEN = 64
+# Shards of a set that stay mapped: each holds a file open, and a process may have a thousand.
+_OPEN = 256
 
 
 def shard_path(folder: str | Path, number: int) -> Path:

@@ -134,11 +134,11 @@ def test_a_process_that_breaks_is_a_bug_and_shows_all_it_said(converting):
 
 def test_a_gpu_can_be_hidden_as_usual(monkeypatch):
     monkeypatch.setattr(Path, "exists", lambda path: True)
-    assert not embedding._gpu()
+    assert not embedding.on_gpu()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert not embedding._gpu()
+    assert not embedding.on_gpu()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    assert embedding._gpu()
+    assert embedding.on_gpu()
 
 
 @pytest.mark.parametrize(("gpu", "name"), [(True, STRONG_BACKBONE), (False, SMALL_BACKBONE)])
@@ -146,7 +146,7 @@ def test_auto_takes_a_strong_backbone_on_a_gpu_and_a_small_one_elsewhere(monkeyp
     def loaded(name, *_):
         return name
 
-    monkeypatch.setattr(embedding, "_gpu", lambda: gpu)
+    monkeypatch.setattr(embedding, "on_gpu", lambda: gpu)
     monkeypatch.setattr(embedding, "_on_keras", loaded)
     monkeypatch.setattr(embedding, "_on_openvino", loaded)
     assert load_embedder("auto", None, SIZE, 1) == (name, "")

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from augment.drafts import draft_of
+from curate.drafts import draft_of
 from curate.errors import DataError, OutputError
 
 # Takes the draft of the path that it is given, says so, and holds it until its input ends.
 HOLDER = """
 import sys
 from pathlib import Path
-from augment.drafts import draft_of
+from curate.drafts import draft_of
 with draft_of(Path(sys.argv[1]), False) as draft:
     print("held", flush=True)
     sys.stdin.read()
@@ -134,7 +134,7 @@ def test_an_earlier_build_is_put_back_where_the_new_one_cannot_take_its_place(pa
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", refused)
-    with pytest.raises(OutputError, match=r"cannot put the sets in .*built: Permission denied\. They are in .*partial"):
+    with pytest.raises(OutputError, match=r"cannot put what .*built: Permission denied\. It is in .*partial"):
         build(path, "new")
     assert (path / "train" / "part").read_text() == "old"
     assert (path.with_name("built.partial") / "train" / "part").read_text() == "new"

@@ -1,4 +1,4 @@
-"""The folder that a build is made in: locked, kept when it is interrupted, put in place in one step when it is done."""
+"""The folder that a stage is made in: locked, kept when it is interrupted, put in place in one step when it is done."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from curate.errors import DataError, OutputError
+from .errors import DataError, OutputError
 
 
 @contextmanager
-def draft_of(path: Path, resume: bool) -> Iterator[Path]:
-    """A folder beside `path` to build in, which takes the place of `path` at the end.
+def draft_of(path: Path, resume: bool, stage: str = "build") -> Iterator[Path]:
+    """A folder beside `path` to work in, which takes the place of `path` at the end.
 
     At an error it stays, for `resume`, unless nothing is in it.
 
-    Without `resume`, what an interrupted build left is removed first. Raises DataError where another build is under
+    Without `resume`, what was interrupted there is removed first. Raises DataError where another `stage` is under
     way, OutputError where nothing can be written.
     """
     draft = path.with_name(f"{path.name}.partial")
@@ -25,7 +25,7 @@ def draft_of(path: Path, resume: bool) -> Iterator[Path]:
         raise OutputError(f"cannot write {path}: a file is in the way. Move it, or write elsewhere (--artifacts DIR).")
     with _refusals(draft):
         draft.mkdir(parents=True, exist_ok=True)
-    with _locked(draft) as lock:
+    with _locked(draft, stage) as lock:
         if not resume:
             with _refusals(draft):
                 for child in draft.iterdir():
@@ -51,17 +51,17 @@ def _refusals(draft: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(draft: Path) -> Iterator[Path]:
-    """The path of a file in the folder that no other build holds. Raises DataError where one does."""
+def _locked(draft: Path, stage: str) -> Iterator[Path]:
+    """The path of a file in the folder that nobody else holds. Raises DataError where one does."""
     path = draft / ".lock"
     with _refusals(draft):
         file = path.open("w")
     with file:
-        _lock(file, draft)
+        _lock(file, draft, stage)
         yield path
 
 
-def _lock(file: IO[str], draft: Path) -> None:
+def _lock(file: IO[str], draft: Path, stage: str) -> None:
     try:
         import fcntl
     except ImportError:  # no such locks on this system
@@ -69,7 +69,7 @@ def _lock(file: IO[str], draft: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        raise DataError(f"another build is writing to {draft}. Wait for it, or give --artifacts DIR.") from None
+        raise DataError(f"another {stage} is writing to {draft}. Wait for it, or give --artifacts DIR.") from None
 
 
 def _swap(draft: Path, path: Path) -> None:
@@ -86,5 +86,5 @@ def _swap(draft: Path, path: Path) -> None:
                 old.rename(path)
             raise
     except OSError as error:
-        raise OutputError(f"cannot put the sets in {path}: {error.strerror}. They are in {draft}.") from error
+        raise OutputError(f"cannot put what was made in {path}: {error.strerror}. It is in {draft}.") from error
     shutil.rmtree(old, ignore_errors=True)
