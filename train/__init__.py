@@ -1,0 +1,71 @@
+"""A reference model for what `augment` builds, and how right it is on clean images, under shift, and elsewhere.
+
+    import train
+    done = train.train(train.with_options(train.load_recipe("baseline"), {"epochs": 2}))
+    done.metrics["clean"]["accuracy"]
+
+Names are loaded when they are first used, so that `import train` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .comparing import Compared, compare
+    from .configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig
+    from .ensembles import EnsembleConfig, Ensembled, ensemble
+    from .evaluation import Evaluation, evaluate
+    from .explanation import Explained, explain
+    from .exporting import Exported, export
+    from .predicting import Predicted, predict
+    from .recipe import RECIPES, Recipe, load_recipe, with_options
+    from .training import Trained, score_of, train
+    from .tuning import TuneConfig, Tuned, tune
+
+_HOMES = {
+    "Compared": "comparing",
+    "EnsembleConfig": "ensembles",
+    "Ensembled": "ensembles",
+    "EvaluateConfig": "configs",
+    "Evaluation": "evaluation",
+    "Explained": "explanation",
+    "Exported": "exporting",
+    "FitConfig": "configs",
+    "ModelConfig": "configs",
+    "Predicted": "predicting",
+    "RECIPES": "recipe",
+    "Recipe": "recipe",
+    "RunConfig": "configs",
+    "Trained": "training",
+    "TuneConfig": "tuning",
+    "Tuned": "tuning",
+    "compare": "comparing",
+    "ensemble": "ensembles",
+    "evaluate": "evaluation",
+    "explain": "explanation",
+    "export": "exporting",
+    "load_recipe": "recipe",
+    "predict": "predicting",
+    "score_of": "training",
+    "train": "training",
+    "tune": "tuning",
+    "with_options": "recipe",
+}
+
+__all__ = [
+    "RECIPES", "Compared", "EnsembleConfig", "Ensembled", "EvaluateConfig", "Evaluation", "Explained", "Exported",
+    "FitConfig", "ModelConfig", "Predicted", "Recipe", "RunConfig", "Trained", "TuneConfig", "Tuned", "compare",
+    "ensemble", "evaluate", "explain", "export", "load_recipe", "predict", "score_of", "train", "tune", "with_options",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'train' has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,68 @@
+"""Gradients on whichever backend Keras runs on: with devices.py and exporting.py the only files that name one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from curate.errors import DataError
+
+
+def gradient_of(
+    function: Callable[[list[Any]], Any], values: Sequence[np.ndarray]
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """What `function` returns for `values`, and the gradient of its sum with respect to each of them, as arrays.
+
+    function  from a list of tensors to one tensor, in keras.ops and layers called with training=False: nothing in it
+              may change a variable, as JAX would lose that
+    values    floating-point arrays; a gradient has the shape and type of its value, zeros where nothing depends on it
+
+    Raises DataError on a backend without gradients.
+    """
+    import keras
+
+    backend = keras.backend.backend()
+    if backend not in _WAYS:
+        raise DataError(f"the {backend} backend has no gradients; needed is {', '.join(_WAYS)} in KERAS_BACKEND.")
+    value, gradients = _WAYS[backend](function, [keras.ops.convert_to_tensor(one) for one in values])
+    to_numpy = keras.ops.convert_to_numpy
+    return to_numpy(value), [to_numpy(one) for one in gradients]
+
+
+def _on_tensorflow(function: Callable[[list[Any]], Any], values: list[Any]) -> tuple[Any, list[Any]]:
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        value = function(values)
+    return value, tape.gradient(value, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
+def _on_jax(function: Callable[[list[Any]], Any], values: list[Any]) -> tuple[Any, list[Any]]:
+    import jax
+
+    def summed(given: list[Any]) -> tuple[Any, Any]:
+        value = function(given)
+        return value.sum(), value
+
+    (_, value), gradients = jax.value_and_grad(summed, has_aux=True)(values)
+    return value, gradients
+
+
+def _on_torch(function: Callable[[list[Any]], Any], values: list[Any]) -> tuple[Any, list[Any]]:
+    import torch
+
+    watched = [one.detach().requires_grad_() for one in values]
+    with torch.enable_grad():
+        value = function(watched)
+        gradients = torch.autograd.grad(value.sum(), watched, allow_unused=True, materialize_grads=True)
+    return value, list(gradients)
+
+
+_WAYS: dict[str, Callable[[Callable[[list[Any]], Any], list[Any]], tuple[Any, list[Any]]]] = {
+    "tensorflow": _on_tensorflow,
+    "jax": _on_jax,
+    "torch": _on_torch,
+}

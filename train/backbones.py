@@ -1,0 +1,143 @@
+"""Backbones to fine-tune: every Keras application by name, and a small network of our own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from curate.errors import DataError
+
+CNN = "cnn"
+AUTO = "auto"
+# Of the small network: channels of its blocks, each of which halves the picture.
+_CHANNELS = (32, 64, 128, 256)
+SMALLEST, LARGEST, STEP = 96, 224, 32
+# What a family needs at least, where it is more than 32 pixels: as each says itself when it is built smaller.
+_NEEDED = {"Xception": 71, "InceptionV3": 75, "InceptionResNetV2": 75}
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """A network without its top.
+
+    name     as it is called;  model  keras.Model from (n, side, side, 3) to the last map (n, h, w, C)
+    colours  (3 x 3 matrix, 3 offsets) that pixels of 0..255 go through first
+    digest   of its weights
+    """
+
+    name: str
+    model: Any
+    colours: tuple[np.ndarray, np.ndarray]
+    digest: str
+
+
+def resolve(name: str) -> str:
+    """The name of a backbone, checked; "auto" is a small one on a CPU and a strong one on a GPU."""
+    from curate.embedding import SMALL_BACKBONE, STRONG_BACKBONE, on_gpu
+
+    if name == AUTO:
+        return STRONG_BACKBONE if on_gpu() else SMALL_BACKBONE
+    if name != CNN:
+        from curate.backbones import application
+
+        application(name)
+    return name
+
+
+def smallest(name: str) -> int:
+    """Pixels a side that a backbone needs at least."""
+    return _NEEDED.get(name.partition("-")[0], 32)
+
+
+def input_side(side: int, names: Sequence[str], asked: int | None) -> int:
+    """Pixels a side that backbones are to see of pictures of `side`: half as many again, from 96 to 224.
+
+    Small pictures gain by being enlarged. Raises DataError where fewer are asked for than a backbone needs.
+
+    >>> [input_side(side, ["MobileNetV2-0.35"], None) for side in (28, 96, 128, 512)]
+    [96, 160, 192, 224]
+    """
+    least = max(smallest(name) for name in names)
+    if asked is None:
+        return max(least, int(np.clip(-(-side * 3 // 2 // STEP) * STEP, SMALLEST, LARGEST)))
+    if asked < least:
+        needs = next(name for name in names if smallest(name) == least)
+        raise DataError(f"--input-size {asked} is below the {least} pixels that {needs} needs.")
+    return asked
+
+
+def backbone(name: str, side: int, weights: str) -> Backbone:
+    """A backbone for pictures of `side` pixels.
+
+    weights  "imagenet", "random", a file as `save_weights` writes it, or the .keras file of a run, of which the
+             backbone is taken; cnn has none of ImageNet's, and begins at random
+
+    A file is loaded into the network that Keras builds for weights that are not its own, as `weights=FILE` does in
+    Keras: EfficientNetB0 to B7 leave out the last step of their preprocessing then.
+
+    Raises WeightsUnavailable where ImageNet's cannot be had, DataError where a file does not fit.
+    """
+    from curate.backbones import application, application_model, load_weights
+
+    published = weights if weights in ("imagenet", "random") else "random"
+    if name == CNN:
+        model = _small(side)
+        colours = np.eye(3, dtype=np.float32) / 127.5, np.full(3, -1, np.float32)
+    else:
+        model = application_model(name, side, published)
+        colours = colours_of(application(name)[1].preprocess_input)
+    if weights.endswith(".keras"):
+        model = _of_run(weights, name, model)
+    elif weights != published:
+        load_weights(model, name, weights)
+    return Backbone(name, model, colours, _digest(model))
+
+
+def _of_run(path: str, name: str, model: Any) -> Any:
+    """`model` with the weights that its like in a .keras file has."""
+    from curate.backbones import carried
+
+    from .models import backbones_of, load_model
+
+    given = backbones_of(load_model(path))
+    for one in given:
+        if [weight.shape for weight in one.weights] == [weight.shape for weight in model.weights]:
+            return carried(one, model)
+    held = " and ".join(f"{one.count_params():,} weights in {len(one.weights)} arrays" for one in given)
+    raise DataError(
+        f"{path} holds a backbone of {held}, and needed are {model.count_params():,} in {len(model.weights)}, those of "
+        f"{name}. Name the backbone that it was fitted with."
+    )
+
+
+def colours_of(preprocess: Any) -> tuple[np.ndarray, np.ndarray]:
+    """(3 x 3 matrix, 3 offsets) of what a family does to pixels before its network, found by asking it."""
+    offset = np.asarray(preprocess(np.zeros((1, 1, 1, 3), np.float32)))[0, 0, 0]
+    unit = 255 * np.eye(3, dtype=np.float32)[:, None, None, :]
+    matrix = (np.asarray(preprocess(unit.copy()))[:, 0, 0] - offset) / 255
+    return matrix.astype(np.float32), offset.astype(np.float32)
+
+
+def _small(side: int) -> Any:
+    """Four blocks of convolution, normalisation and pooling: what one writes first."""
+    import keras
+
+    pixels = keras.Input((side, side, 3))
+    maps = pixels
+    for number, channels in enumerate(_CHANNELS, 1):
+        maps = keras.layers.Conv2D(channels, 3, padding="same", use_bias=False, name=f"conv_{number}")(maps)
+        maps = keras.layers.BatchNormalization(name=f"norm_{number}")(maps)
+        maps = keras.layers.ReLU(name=f"relu_{number}")(maps)
+        maps = keras.layers.MaxPooling2D(name=f"halve_{number}")(maps)
+    return keras.Model(pixels, maps, name=CNN)
+
+
+def _digest(model: Any) -> str:
+    h = hashlib.blake2b(digest_size=16)
+    for array in model.get_weights():
+        h.update(np.ascontiguousarray(array).data)
+    return h.hexdigest()

@@ -1,0 +1,369 @@
+"""Fitting a model: first its head on frozen features, then stages in which more of the backbone is trained.
+
+What is kept is the epoch that did best on what it is watched on, by the moving average of its weights.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from curate.errors import DataError, Diverged
+from curate.imageset import chunks
+from curate.progress import Reporter
+
+from .checkpoints import LAST_GOOD, Checkpoint, State
+from .configs import RunConfig
+from .probing import fit_probe
+from .runs import write_model
+from .schedules import Plateau
+from .selecting import Watched, score
+
+if TYPE_CHECKING:
+    from .devices import Devices
+    from .models import Classifier
+    from .sets import LabelledSet
+
+# Of the head on features, where it has more than one layer.
+_HEAD_EPOCHS, _HEAD_RATE, _HEAD_BATCH = 60, 1e-3, 256
+# Images that are held in memory at once for their features.
+_AT_ONCE = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What is fitted to what.
+
+    train    the images;  rows  of it that are used;  weights  float64 (K,), of the classes
+    watched  what the epoch is chosen by
+    seed     of everything that is drawn;  callbacks  of Keras, besides ours
+    """
+
+    classifier: Classifier
+    train: LabelledSet
+    rows: np.ndarray
+    weights: np.ndarray
+    watched: Watched
+    config: RunConfig
+    checkpoint: Checkpoint
+    devices: Devices
+    reporter: Reporter
+    seed: int = 0
+    callbacks: tuple[Any, ...] = ()
+
+    @property
+    def model(self) -> Any:
+        return self.classifier.model
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Some epochs with the same part of the backbone trained. number counts from 1."""
+
+    number: int
+    unfreeze: float
+    epochs: int
+    rate: float
+
+
+@dataclass
+class Progress:
+    """What a fit has found so far; it grows epoch by epoch.
+
+    history  one row per epoch, the probe first
+    best     its row in there;  weights  of that epoch
+    """
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: int = -1
+    weights: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, row: dict[str, Any], weights: list[np.ndarray]) -> bool:
+        """Whether this epoch is better than all before, of which it then takes the place."""
+        better = self.best < 0 or row["score"] > self.history[self.best]["score"]
+        self.history.append(row | {"better": better})
+        if better:
+            self.best, self.weights = len(self.history) - 1, weights
+        return better
+
+
+def fit(job: Job) -> Progress:
+    """Fit a model in place: at the end it has the weights of the best epoch.
+
+    Goes on from the checkpoint where there is one. Raises Diverged where the loss is no number any more, DataError
+    where a batch does not fit into memory.
+    """
+    reached = job.checkpoint.read()
+    if reached is None:
+        progress = Progress()
+        if job.config.fit.probe:
+            _probe(job, progress)
+    else:
+        progress = _resumed(job.model, reached)
+        job.reporter.say(f"going on after stage {reached.stage}, epoch {reached.epoch}")
+    for number, (unfreeze, epochs, rate) in enumerate(job.config.fit.stages, 1):
+        stage = Stage(number, unfreeze, epochs, rate)
+        if epochs and (reached is None or reached.stage <= number):
+            _stage(job, stage, reached if reached is not None and reached.stage == number else None, progress)
+    return progress
+
+
+def _probe(job: Job, progress: Progress) -> None:
+    """The head alone, as the first row of the history."""
+    started = time.perf_counter()
+    fit_head(job)
+    row = {"stage": 0, "epoch": 0, "loss": math.nan, "learning_rate": 0.0} | _watched(job) | _since(started)
+    progress.add(row, job.model.get_weights())
+    job.reporter.say(_line("probe", row))
+
+
+def _stage(job: Job, stage: Stage, reached: State | None, progress: Progress) -> None:
+    """One stage, each epoch of which is scored and written down; at the end the model has the best weights."""
+    from .batches import Batches
+    from .losses import loss_of
+    from .models import set_trainable
+    from .optimizers import optimizer_of
+
+    model, fitting = job.model, job.config.fit
+    job.devices.check(fitting.batch)
+    set_trainable(model, stage.unfreeze, fitting.batch_norm, job.classifier.fresh)
+    batches = Batches(job.train, fitting, job.weights, job.seed, job.rows)
+    with job.devices.scope():
+        made = optimizer_of(fitting, stage.rate, len(batches) * stage.epochs)
+        model.compile(made, loss_of(fitting), jit_compile=job.devices.jit)
+        optimizer = model.optimizer  # under mixed_float16 another one about it, which scales the loss
+        optimizer.build(model.trainable_variables)
+    if reached is not None:
+        for variable, array in zip(optimizer.variables, reached.optimizer, strict=True):
+            variable.assign(array)
+    done = reached.epoch if reached is not None else 0
+    plateau, waited = _told_again(progress.history[len(progress.history) - done :])
+    for epoch in range(done + 1, stage.epochs + 1):
+        if fitting.patience and waited >= fitting.patience:
+            job.reporter.say(f"no better epoch in {waited}: stage {stage.number} ends")
+            break
+        started = time.perf_counter()
+        rate = float(optimizer.learning_rate)
+        batches.begin(stage.number, epoch)
+        with _memory(job, batches):
+            loss, now = _epoch(job, batches, stage, epoch, progress)
+        row = {"stage": stage.number, "epoch": epoch, "loss": loss, "learning_rate": rate}
+        row |= _watched(job) | _since(started)
+        waited = 0 if progress.add(row, model.get_weights()) else waited + 1
+        model.set_weights(now)
+        of = f" of stage {stage.number}" if len(fitting.stages) > 1 else ""
+        job.reporter.say(_line(f"epoch {epoch}/{stage.epochs}{of}", row))
+        multiplier = plateau.after(row["score"])
+        if fitting.schedule == "plateau":
+            optimizer.learning_rate = stage.rate * multiplier
+        job.checkpoint.write(_state(model, optimizer, progress, stage.number, epoch))
+    model.set_weights(progress.weights)
+
+
+def _told_again(rows: list[dict[str, Any]]) -> tuple[Plateau, int]:
+    """What a stage had come to after those epochs: its plateau, and how many since one was better than all before."""
+    plateau, waited = Plateau(), 0
+    for row in rows:
+        plateau.after(row["score"])
+        waited = 0 if row["better"] else waited + 1
+    return plateau, waited
+
+
+def _epoch(job: Job, batches: Any, stage: Stage, epoch: int, progress: Progress) -> tuple[float, list[np.ndarray]]:
+    """The mean loss of one epoch, and the weights at its end; the model has their moving average then, if there is one.
+
+    Raises Diverged, after the last good weights have been saved.
+    """
+    import keras
+
+    size = job.config.fit.batch
+    failed: list[int] = []
+    now: list[list[np.ndarray]] = []
+    with job.reporter.stage(f"epoch {epoch}/{stage.epochs}", len(batches) * size, "images") as advance:
+
+        def after(step: int, logs: dict[str, float] | None = None) -> None:
+            advance((step + 1) * size)
+            if not math.isfinite((logs or {}).get("loss", 0.0)):
+                failed.append(step + 1)
+                job.model.stop_training = True
+
+        # At the end of a fit Keras puts the moving average in the place of the weights.
+        listener = keras.callbacks.LambdaCallback(
+            on_train_batch_end=after, on_epoch_end=lambda epoch, logs: now.append(job.model.get_weights())
+        )
+        with job.devices.scope():  # JAX shares a batch out only there
+            told = job.model.fit(batches, epochs=1, verbose=0, shuffle=False, callbacks=[listener, *job.callbacks])
+        # The average and the optimizer's own are one array on JAX, which the next step would free.
+        job.model.set_weights(job.model.get_weights())
+    if failed:
+        where = f"stage {stage.number}, epoch {epoch}, step {failed[0]} of {len(batches)}"
+        raise Diverged(
+            f"the loss is no number any more at {where}. "
+            f"Lower --learning-rate, which is {stage.rate:g}.{_last_good(job, progress)}"
+        )
+    return float(told.history["loss"][0]), now[0]
+
+
+def _last_good(job: Job, progress: Progress) -> str:
+    """A sentence on where the best weights so far are, once they are there."""
+    if not progress.weights:
+        return ""
+    job.model.set_weights(progress.weights)
+    kept = job.checkpoint.folder / LAST_GOOD
+    write_model(job.model, kept)
+    row = progress.history[progress.best]
+    of = "the probe" if not row["stage"] else f"stage {row['stage']}, epoch {row['epoch']}"
+    return f" The weights of {of} are in {kept}."
+
+
+def fit_head(job: Job) -> None:
+    """Fit the head alone, on features that are computed once: a linear one to the optimum, others by steps."""
+    from .models import frozen_features, head_of
+
+    started = time.perf_counter()
+    features_of = frozen_features(job.classifier, job.config.workers)
+    known = features(job.train, job.rows, features_of, job.reporter)
+    seconds = time.perf_counter() - started
+    seen = features_of(job.watched.images)
+    targets = job.train.targets(job.rows)
+    weights = targets @ job.weights
+    head = head_of(job.model)
+
+    def rated(logits: np.ndarray) -> float:
+        return score(job.watched.scores(_softmax(logits)), job.config.fit.select)
+
+    if job.config.model.dense:
+        _fit_deep(head, known, targets, weights, lambda: rated(np.asarray(head.predict(seen, verbose=0))), job.config)
+    else:
+        probe = fit_probe(known, targets, weights, lambda probe: rated(probe(seen)))
+        head.get_layer("logits").set_weights([probe.kernel, probe.bias])
+    job.reporter.say(
+        f"probe on {len(known):,} images: {time.perf_counter() - started:.1f} s, "
+        f"{seconds:.1f} of them for their features ({len(known) / seconds:,.0f} a second)"
+    )
+
+
+def features(
+    of: LabelledSet, rows: np.ndarray, features_of: Callable[[np.ndarray], np.ndarray], reporter: Reporter
+) -> np.ndarray:
+    """float32 (n, C): the features of those rows, some at a time."""
+    pieces = []
+    with reporter.stage("features", len(rows), "images") as advance:
+        for some in chunks(len(rows), _AT_ONCE):
+            pieces.append(features_of(of.batch(rows[some.start : some.stop])))
+            advance(some.stop)
+    return np.concatenate(pieces)
+
+
+def _fit_deep(
+    head: Any,
+    features: np.ndarray,
+    targets: np.ndarray,
+    weights: np.ndarray,
+    rated: Callable[[], float],
+    config: RunConfig,
+) -> None:
+    """Fit a head of several layers to features, and keep the best of some looks."""
+    import keras
+
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.fit.label_smoothing)
+    head.compile(keras.optimizers.Adam(_HEAD_RATE), loss, jit_compile=False)
+    best, kept = -math.inf, head.get_weights()
+    for _ in range(_HEAD_EPOCHS // 5):
+        head.fit(features, targets, sample_weight=weights, batch_size=_HEAD_BATCH, epochs=5, verbose=0)
+        found = rated()
+        if found > best:
+            best, kept = found, head.get_weights()
+    head.set_weights(kept)
+
+
+def _watched(job: Job) -> dict[str, Any]:
+    """The scores of a model on what it is watched on, and the one that counts."""
+    images, size = job.watched.images, job.config.fit.batch
+    starts = range(0, len(images), size)
+    # Under MirroredStrategy every device answers for the whole batch.
+    pieces = [np.asarray(job.model.predict_on_batch(images[s : s + size]))[: len(images[s : s + size])] for s in starts]
+    scores = job.watched.scores(np.concatenate(pieces))
+    counts = score(scores, job.config.fit.select)
+    return {f"val_{name}": value for name, value in scores.items()} | {"score": counts}
+
+
+def _state(model: Any, optimizer: Any, progress: Progress, stage: int, epoch: int) -> State:
+    return State(
+        stage,
+        epoch,
+        [np.asarray(variable) for variable in model.variables],
+        [np.asarray(variable) for variable in optimizer.variables],
+        progress.weights,
+        {"history": progress.history, "best": progress.best},
+    )
+
+
+def _resumed(model: Any, state: State) -> Progress:
+    """What the fit had found, its variables put into the model."""
+    for variable, array in zip(model.variables, state.model, strict=True):
+        variable.assign(array)
+    return Progress(list(state.facts["history"]), int(state.facts["best"]), list(state.best))
+
+
+@contextmanager
+def _memory(job: Job, batches: Any) -> Iterator[None]:
+    """What a backend says when memory runs out, as a DataError that names the batch size that fits."""
+    try:
+        yield
+    except Exception as error:
+        if not _is_memory(error):
+            raise
+        together = 3 if job.config.fit.jsd else 1  # an image with two copies of it
+        size = job.config.fit.batch // together // 2 * together
+        while size and not _fits(job.model, batches, size):
+            size = size // together // 2 * together
+        advice = (
+            f"{size} images fit: --batch {size}" if size else "not even one image fits: take a smaller --input-size"
+        )
+        raise DataError(f"a batch of {job.config.fit.batch} images does not fit into memory; {advice}.") from error
+
+
+def _is_memory(error: BaseException) -> bool:
+    """Whether a backend has run out of memory: TensorFlow, JAX and PyTorch each say it in a way of their own."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ in ("ResourceExhaustedError", "OutOfMemoryError")
+        or "RESOURCE_EXHAUSTED" in str(error)
+    )
+
+
+def _fits(model: Any, batches: Any, size: int) -> bool:
+    images, targets, weights = batches[0]
+    try:
+        model.train_on_batch(images[:size], targets[:size], weights[:size])
+    except Exception as error:
+        if not _is_memory(error):
+            raise
+        return False
+    return True
+
+
+def _line(what: str, row: dict[str, Any]) -> str:
+    """What one epoch came to, for the person who waits."""
+    loss = "" if math.isnan(row["loss"]) else f"loss {row['loss']:.3f}  "
+    parts = "  ".join(
+        f"{name} {row[f'val_{name}']:.3f}" for name in ("clean", "corruptions", "composed") if f"val_{name}" in row
+    )
+    return f"  {what:<14}  {loss}val: {parts}  ({row.get('seconds', 0):.0f} s)"
+
+
+def _since(started: float) -> dict[str, float]:
+    return {"seconds": round(time.perf_counter() - started, 1)}
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    from scipy.special import softmax
+
+    return np.asarray(softmax(logits, axis=1))

@@ -1,0 +1,42 @@
+"""The optimizer of a stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .configs import FitConfig
+from .schedules import learning_rate
+
+# Decay is for what multiplies: not for biases, nor the scales and offsets of normalisation.
+_UNDECAYED = ("bias", "gamma", "beta")
+
+
+def optimizer_of(config: FitConfig, rate: float, steps: int) -> Any:
+    """The Keras optimizer of one stage: `rate` is its highest learning rate, `steps` how many steps it has in all.
+
+    Gradients are clipped by their norm over all weights. With `ema` it keeps the moving average of the weights, which
+    Keras puts in their place when fit ends, and SwapEMAWeights while it evaluates.
+    """
+    from keras import optimizers
+
+    from .ranger import Ranger
+
+    shared = {
+        "learning_rate": learning_rate(config.schedule, rate, steps, config.warmup),
+        "global_clipnorm": config.clip or None,
+        "use_ema": config.ema > 0,
+        "ema_momentum": config.ema if config.ema > 0 else 0.99,
+    }
+    momentum, decay = {"momentum": config.momentum}, {"weight_decay": config.weight_decay}
+    kinds: dict[str, tuple[Any, dict[str, float]]] = {
+        "adam": (optimizers.Adam, {}),
+        "adamw": (optimizers.AdamW, decay),
+        "sgd": (optimizers.SGD, momentum),
+        "rmsprop": (optimizers.RMSprop, momentum),
+        "lion": (optimizers.Lion, decay),
+        "ranger": (Ranger, decay),
+    }
+    kind, own = kinds[config.optimizer]
+    made = kind(**shared, **own)
+    made.exclude_from_weight_decay(var_names=_UNDECAYED)
+    return made

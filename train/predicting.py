@@ -1,0 +1,333 @@
+"""Pictures to class probabilities, as fast as the machine does it; and `predict`, for images without labels."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from curate.engine import cores, threaded
+from curate.errors import DataError, OutputError
+from curate.imageset import Unreadable, chunks
+from curate.progress import Reporter, Silent, Stopwatch
+from curate.writing import replacing, write_parquet
+
+from .configs import EvaluateConfig
+from .devices import devices_of
+from .runs import METRICS, find_model
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+A = TypeVar("A")
+View = Callable[[np.ndarray], np.ndarray]
+
+BATCH = 64
+# Images that a converted model has to be right on, and how far its probabilities may be off.
+SAMPLE, _TOLERANCE = 16, 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """Turns uint8 (n, H, W, 3) into class probabilities, float32 (n, K); safe to call from several threads.
+
+    forward  the model, for any n;  size  (H, W)
+    views    what test-time augmentation makes of a batch; probabilities are the mean over them
+    filter   what is done to each picture before that, None for nothing
+    engine   "openvino" or "keras";  note  for the person, "" if all is as one would expect
+    """
+
+    forward: Callable[[np.ndarray], np.ndarray]
+    size: tuple[int, int]
+    classes: tuple[str, ...]
+    views: tuple[View, ...]
+    filter: Callable[[np.ndarray], np.ndarray] | None
+    workers: int
+    engine: str
+    note: str = ""
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        if self.filter is not None:
+            images = np.stack([self.filter(image) for image in images]) if len(images) else images
+        total = np.zeros((len(images), len(self.classes)), np.float32)
+        for view in self.views:
+            total += self.forward(view(images))
+        return total / len(self.views)
+
+    def over(self, read: Callable[[A], np.ndarray], pieces: Iterable[A]) -> Iterator[np.ndarray]:
+        """The probabilities of each piece, in order; `read` gives its images. On several threads."""
+        return threaded(lambda piece: self(read(piece)), pieces, self.workers)
+
+
+def _same(images: np.ndarray) -> np.ndarray:
+    return images
+
+
+def _dihedral(element: int) -> View:
+    """One of the eight ways to lay down a square: from 4 on it is transposed first; bit 0 mirrors it, bit 1 turns it
+    upside down."""
+
+    def view(images: np.ndarray) -> np.ndarray:
+        laid = images.swapaxes(1, 2) if element & 4 else images
+        return np.ascontiguousarray(laid[:, :: -1 if element & 2 else 1, :: -1 if element & 1 else 1])
+
+    return view
+
+
+def zoomed(images: np.ndarray, zoom: float) -> np.ndarray:
+    """uint8 (n, H, W, 3): the pictures as much larger, from their middle; of smaller ones the edge is mirrored."""
+    import cv2
+
+    height, width = images.shape[1:3]
+    inner = round(height / max(zoom, 1)), round(width / max(zoom, 1))
+    outer = round(height * min(zoom, 1)), round(width * min(zoom, 1))
+    top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
+    above, beside = (height - outer[0]) // 2, (width - outer[1]) // 2
+    border = (above, height - outer[0] - above, beside, width - outer[1] - beside)
+    out = np.empty_like(images)
+    for image, made in zip(images, out, strict=True):
+        part = image[top : top + inner[0], left : left + inner[1]]
+        scaled = cv2.resize(part, outer[::-1], interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)
+        made[:] = cv2.copyMakeBorder(scaled, *border, cv2.BORDER_REFLECT_101)
+    return out
+
+
+def _zoom(zoom: float) -> View:
+    return lambda images: zoomed(images, zoom)
+
+
+# What the probabilities are averaged over: as it is; mirrored; all eight ways of a square; nearer and farther.
+VIEWS: dict[str, tuple[View, ...]] = {
+    "none": (_same,),
+    "flips": (_same, *map(_dihedral, (1, 2, 3))),
+    "dihedral": (_same, *map(_dihedral, range(1, 8))),
+    "scales": (_same, _zoom(1.15), _zoom(0.87)),
+}
+
+
+def views_of(name: str, size: tuple[int, int]) -> tuple[View, ...]:
+    """The views of test-time augmentation for pictures of (H, W).
+
+    Raises DataError where they would have to be square and are not.
+    """
+    if name == "dihedral" and size[0] != size[1]:
+        raise DataError(f"dihedral turns pictures by quarters, and these are {size[1]}x{size[0]}. Take flips.")
+    return VIEWS[name]
+
+
+def load_predictor(
+    model: Path | Any,
+    sample: np.ndarray,
+    classes: Sequence[str],
+    config: EvaluateConfig = EvaluateConfig(),
+    workers: int = 1,
+    say: Callable[[str], None] = lambda line: None,
+) -> Predictor:
+    """The predictor of a model, which is a .keras file or a model of Keras.
+
+    sample   uint8 (n, H, W, 3), some sixteen real images
+    classes  names of its classes;  workers  threads
+
+    On a CPU with TensorFlow the model is converted to OpenVINO, several times faster, and tried on the sample:
+    where its probabilities are not those of Keras to 0.001, or it cannot be converted, Keras itself predicts, and the
+    note says so. Raises DataError where the model is not of these classes and this size.
+    """
+    import keras
+
+    if isinstance(model, str | Path):
+        from .models import load_model
+
+        model = load_model(model)
+    size = (int(model.input_shape[1]), int(model.input_shape[2]))
+    if model.output_shape[-1] != len(classes):
+        raise DataError(
+            f"the model tells {model.output_shape[-1]} classes apart, and needed are {len(classes)}: "
+            f"{', '.join(classes)}. Take a model that was fitted to them."
+        )
+    if sample.shape[1:3] != size:
+        raise DataError(
+            f"the model takes pictures of {size[1]}x{size[0]}, and these are {sample.shape[2]}x{sample.shape[1]}. "
+            "Take a model that was fitted to pictures of that size."
+        )
+    views = views_of(config.tta, size)
+    devices = devices_of("one")
+    model.jit_compile = devices.jit
+    on_keras = _on_keras(model)
+    forward, note = on_keras, ""
+    if keras.backend.backend() == "tensorflow" and devices.describe == "the CPU":
+        say("converting the model for the CPU")
+        forward, note = _on_openvino(model, on_keras, sample[:SAMPLE], workers)
+    engine = "keras" if forward is on_keras else "openvino"
+    return Predictor(forward, size, tuple(classes), views, _filter(config.filter), workers, engine, note)
+
+
+def _filter(name: str) -> Callable[[np.ndarray], np.ndarray] | None:
+    if name == "none":
+        return None
+    from .filters import FILTERS
+
+    return FILTERS[name]
+
+
+def _on_keras(model: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """The model's probabilities by Keras, one batch at a time, each of the same size lest it be compiled anew."""
+    lock = threading.Lock()
+
+    def forward(images: np.ndarray) -> np.ndarray:
+        out = np.empty((len(images), model.output_shape[-1]), np.float32)
+        for rows in chunks(len(images), BATCH):
+            piece = images[rows.start : rows.stop]
+            given = np.zeros((BATCH, *images.shape[1:]), np.uint8)
+            given[: len(piece)] = piece
+            with lock:
+                out[rows.start : rows.stop] = np.asarray(model.predict_on_batch(given))[: len(piece)]
+        return out
+
+    return forward
+
+
+def _on_openvino(
+    model: Any, on_keras: Callable[[np.ndarray], np.ndarray], sample: np.ndarray, workers: int
+) -> tuple[Callable[[np.ndarray], np.ndarray], str]:
+    """(the model's probabilities by OpenVINO, or by Keras where it does not do; a note on that)."""
+    import keras
+
+    from .models import on_openvino
+
+    try:
+        fast = on_openvino(model, "probabilities", workers)
+    except Exception as error:  # of whatever kind: Keras can do it, and the note tells
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return on_keras, f"OpenVINO does not take this model ({reason}), so that Keras predicts: more slowly"
+    # Called and not predicted with, which would trace the model for sixteen images.
+    said = np.asarray(keras.ops.convert_to_numpy(model(sample, training=False)))
+    off = float(np.abs(fast(sample) - said).max(initial=0))
+    if not off <= _TOLERANCE:
+        return on_keras, f"OpenVINO is off by {off:.2g} on this model, so that Keras predicts: more slowly"
+    return fast, ""
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """What a model says of images.
+
+    path     the file written;  notes  what a person should know;  seconds  of each part of the work
+    table    one row per image: id, predicted (the likeliest class), confidence (its probability), and p_<class>;
+             "" and NaN of what cannot be decoded
+    """
+
+    path: Path
+    table: pd.DataFrame
+    notes: tuple[str, ...]
+    seconds: dict[str, float]
+
+
+def predict(
+    model: str | Path,
+    source: str | Path,
+    config: EvaluateConfig = EvaluateConfig(),
+    *,
+    out: str | Path = "predictions.csv",
+    artifacts: str | Path = "artifacts",
+    workers: int = 0,
+    reporter: Reporter = Silent(),
+) -> Predicted:
+    """Predict the classes of images, of which no labels are needed, and write them as .csv or .parquet.
+
+    model   name of a run, its folder, or a .keras file;  source  whatever `curate` reads, or a set of the build
+    config  of it `tta` and `filter` are used
+
+    Pictures of another size are cut to their middle and resized. Raises DataError, and OutputError where `out` cannot
+    be written.
+    """
+    import pandas as pd
+
+    from .models import load_model
+    from .sets import read_set
+
+    out = Path(out)
+    if out.suffix.lower() not in (".csv", ".parquet"):
+        raise OutputError(f"{out} is neither .csv nor .parquet. Give --out a name that ends so.")
+    workers = workers or cores()
+    watch = Stopwatch()
+    with watch.stage("loading"):
+        path = find_model(model, artifacts)
+        loaded = load_model(path)
+        size = (int(loaded.input_shape[1]), int(loaded.input_shape[2]))
+        classes, note = classes_of(path, artifacts, int(loaded.output_shape[-1]))
+        images = read_set(source, None, artifacts, size)
+        lost: list[int] = []
+
+        def read(rows: Sequence[int]) -> np.ndarray:
+            return _readable(images.batch, rows, size, lost)
+
+        sample = read(range(min(SAMPLE, len(images))))
+        predictor = load_predictor(loaded, sample, classes, config, workers, reporter.say)
+    with watch.stage("predicting"), reporter.stage("predicting", len(images), "images") as advance:
+        probabilities = np.empty((len(images), len(classes)), np.float32)
+        pieces = list(chunks(len(images), BATCH))
+        for rows, found in zip(pieces, predictor.over(read, pieces), strict=True):
+            probabilities[rows.start : rows.stop] = found
+            advance(rows.stop)
+    unread = np.unique(np.array(lost, np.int64))
+    names = np.array(classes, dtype=object)[probabilities.argmax(axis=1)]
+    names[unread], probabilities[unread] = "", np.nan
+    table = pd.DataFrame(
+        {"id": np.array(images.ids, dtype=object), "predicted": names, "confidence": probabilities.max(axis=1)}
+        | {f"p_{name}": column for name, column in zip(classes, probabilities.T, strict=True)}
+    )
+    with watch.stage("writing"):
+        _write(table, out)
+    undone = f"{len(unread):,} images cannot be decoded, and have no class" if len(unread) else ""
+    notes = (note, predictor.note, *images.notes, undone)
+    return Predicted(out, table, tuple(filter(None, notes)), watch.seconds)
+
+
+def classes_of(model: Path, artifacts: str | Path, count: int | None = None) -> tuple[tuple[str, ...], str]:
+    """(names of the classes of a .keras file, a note): those of the run that it lies in, or of the built set.
+
+    Numbers, where neither is there or has as many; `count` is of the model's, None where that is not known. Raises
+    DataError where a run's are not as many.
+    """
+    told = model.parent / METRICS
+    if told.is_file():
+        classes = tuple(json.loads(told.read_text(encoding="utf-8"))["classes"])
+        if count not in (None, len(classes)):
+            raise DataError(f"{model} tells {count} classes apart, and {told} has {len(classes)}. Run it again.")
+        return classes, ""
+    plan = Path(artifacts, "built", "plan.json")
+    if plan.is_file():
+        classes = tuple(json.loads(plan.read_text(encoding="utf-8"))["class_weights"])
+        if count in (None, len(classes)):
+            return classes, ""
+    return tuple(map(str, range(count or 0))), "the model's classes have no names here, and go by their numbers"
+
+
+def _readable(
+    batch: Callable[[Sequence[int]], np.ndarray], rows: Sequence[int], size: tuple[int, int], lost: list[int]
+) -> np.ndarray:
+    """The images of some rows; black ones for those that cannot be decoded, which are added to `lost`."""
+    try:
+        return batch(rows)
+    except Unreadable:
+        pass
+    images = np.zeros((len(rows), *size, 3), np.uint8)
+    for at, row in enumerate(rows):
+        try:
+            images[at] = batch([row])[0]
+        except Unreadable:
+            lost.append(row)
+    return images
+
+
+def _write(table: pd.DataFrame, out: Path) -> None:
+    if out.suffix.lower() == ".parquet":
+        write_parquet(table, out)
+    else:
+        with replacing(out) as file:
+            table.to_csv(file, index=False, float_format="%.6g")

@@ -1,0 +1,247 @@
+"""Recipes: how a model is fitted and measured, from TOML files.
+
+    about = "ResNet50, all of it fine-tuned."   # one sentence
+    origin = "..."                              # the report or paper
+    policy = "light"                            # of `augment build`, for the data that it is meant for
+    [build]                                     # the other options of that command
+    balance = "weights"
+    [model]                                     # fields of ModelConfig
+    backbone = "ResNet50"
+    [fit]                                       # of FitConfig; lists have a value for each stage
+    unfreeze = [0.3, 1.0]
+    [evaluate]                                  # of EvaluateConfig
+    tta = "flips"
+    [run]                                       # of RunConfig; written into a run's config.toml
+    seed = 1
+
+What a file leaves out has its default.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from curate.errors import DataError, ToolkitError, UnknownName
+
+from .configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig
+
+# Sections of a file that are dataclasses of a run's configuration, under the names of its fields.
+SECTIONS: Mapping[str, type[Any]] = {"model": ModelConfig, "fit": FitConfig, "evaluate": EvaluateConfig}
+_RUN = "run"  # the fields of RunConfig itself
+_WORDS = ("about", "origin", "policy")
+_NEEDED = {str: 'text in "quotes"', int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _listed() -> tuple[str, ...]:
+    folder = resources.files(__package__) / "recipes"
+    return tuple(sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")))
+
+
+RECIPES = _listed()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe as its file has it.
+
+    policy  the policy of `augment build` that makes its data, "" where it does not say
+    build   that command's other options, by name
+    path    of a file of one's own
+    """
+
+    name: str
+    config: RunConfig
+    about: str = ""
+    origin: str = ""
+    policy: str = ""
+    build: Mapping[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+
+    @property
+    def build_command(self) -> str:
+        """What to type for its data, "" where it does not say.
+
+        >>> load_recipe("m2g").build_command
+        'augment build --policy randaugment --balance weights --allow-overlap'
+        """
+        if not self.policy:
+            return ""
+        words = ["augment", "build", "--policy", self.policy]
+        for name, value in self.build.items():
+            option = name.replace("_", "-")
+            words += (
+                [f"--{option}" if value else f"--no-{option}"]
+                if isinstance(value, bool)
+                else [f"--{option}", str(value)]
+            )
+        return shlex.join(words)
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """A built-in recipe, or that of a .toml file, such as a run's config.toml.
+
+    Raises UnknownName for a name that there is not, be it of a recipe, a section, an option or a value; DataError for
+    any other mistake. Both tell file and section.
+
+    >>> load_recipe("hendrix").config.model.backbone
+    ('ResNet50',)
+    """
+    if name_or_path in RECIPES:
+        text = (resources.files(__package__) / "recipes" / f"{name_or_path}.toml").read_bytes()
+        return _parsed(text, name_or_path, None)
+    if name_or_path.endswith(".toml"):
+        path = Path(name_or_path)
+        try:
+            return _parsed(path.read_bytes(), path.stem, path)
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}. Give a recipe's name or its file.") from error
+    raise UnknownName(
+        f"{UnknownName.among('recipe', name_or_path, RECIPES)}. A file of your own is taken too: mine.toml."
+    )
+
+
+def with_options(recipe: Recipe, given: Mapping[str, Any]) -> RunConfig:
+    """The recipe's configuration with what a person gave instead, by the names of the options; None is not given.
+
+    A single value is taken where an option has several, one for each stage. Raises UnknownName for an option that there
+    is not, DataError for a value that does not fit.
+
+    >>> with_options(load_recipe("hendrix"), {"backbone": "cnn", "epochs": (1,), "tta": None}).model.backbone
+    ('cnn',)
+    """
+    config, rest = recipe.config, {name: value for name, value in given.items() if value is not None}
+    for section in SECTIONS:
+        own = {name: rest.pop(name) for name in options_of(section) if name in rest}
+        config = replace(config, **{section: _with(section, getattr(config, section), own)})
+    only("option", rest, [name for section in (*SECTIONS, _RUN) for name in options_of(section)])
+    return _with(_RUN, config, rest)
+
+
+def to_toml(config: RunConfig, of: Recipe | None = None) -> str:
+    """A file of which `load_recipe` makes an equal configuration; every option is in it, as defaults may change.
+
+    of  a recipe whose own words, policy and options of the build are to be in it too
+    Raises DataError for text that TOML cannot hold: a file name that is no UTF-8.
+    """
+    head = {name: getattr(of, name) for name in _WORDS if of and getattr(of, name)}
+    tables = {"build": of.build if of else {}, **{name: _values(name, getattr(config, name)) for name in SECTIONS}}
+    lines = [f"{key} = {_written(key, value)}" for key, value in head.items()]
+    for name, values in {**tables, _RUN: _values(_RUN, config)}.items():
+        if values:
+            lines += ["", f"[{name}]", *(f"{key} = {_written(key, value)}" for key, value in values.items())]
+    return "\n".join(lines).lstrip() + "\n"
+
+
+def _values(section: str, config: Any) -> dict[str, Any]:
+    """The options of a section that have a value; TOML knows no None, which is always the default."""
+    return {name: value for name in options_of(section) if (value := getattr(config, name)) is not None}
+
+
+def _written(key: str, value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(_written(key, inner) for inner in value)}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str):
+        return repr(value)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{key} has {value!a}, which is no UTF-8, and TOML holds nothing else. Rename it.") from error
+    # JSON's escapes are TOML's, but for DEL.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+# Reading a file. A reader's error tells of the mistake alone; `telling` puts the place before it.
+
+
+@contextmanager
+def telling(place: str) -> Iterator[None]:
+    """Errors raised within tell the place first."""
+    try:
+        yield
+    except ToolkitError as error:
+        raise type(error)(f"{place}: {error}") from error
+
+
+def _parsed(text: bytes, name: str, path: Path | None) -> Recipe:
+    with telling(str(path or f"{name}.toml")):
+        try:
+            table = tomllib.loads(text.decode())
+        except ValueError as error:  # of the syntax, with its line, or of the encoding
+            raise DataError(f"this is no TOML: {error}.") from error
+        only("key of a recipe", table, (*_WORDS, "build", *SECTIONS, _RUN))
+        parts = {section: _section(section, kind(), table.get(section, {})) for section, kind in SECTIONS.items()}
+        config = RunConfig(**parts, recipe=str(path) if path else name)
+        words = {key: _read(key, str, table.get(key, "")) for key in _WORDS}
+        return Recipe(name, _section(_RUN, config, table.get(_RUN, {})), **words, build=_build(table), path=path)
+
+
+def _section(name: str, config: Any, given: Any) -> Any:
+    """A part of the configuration with what its section of the file says."""
+    with telling(f"[{name}]"):
+        if not isinstance(given, dict):
+            raise DataError(f"this is {given!r}; needed is a section, in brackets, of lines such as seed = 1.")
+        for key in given:
+            homes = [other for other in (*SECTIONS, _RUN) if key in options_of(other)]
+            if homes and name not in homes:
+                raise DataError(f"{key} is an option of [{homes[0]}]. Move it there.")
+        only("option", given, list(options_of(name)))
+        return _with(name, config, given)
+
+
+def _build(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `augment build`, which are that command's to judge."""
+    given = table.get("build", {})
+    if not isinstance(given, dict) or not all(isinstance(value, (str, int, float)) for value in given.values()):
+        raise DataError('[build]: needed are lines such as balance = "weights" or allow_overlap = true.')
+    if given and not table.get("policy"):
+        raise DataError("there is a [build] but no policy, which is to be at the top of the file.")
+    return given
+
+
+@cache
+def options_of(section: str) -> Mapping[str, Any]:
+    """The type of each option of a section, by name, in order."""
+    kinds = get_type_hints(SECTIONS.get(section, RunConfig))
+    return {of.name: kinds[of.name] for of in fields(SECTIONS.get(section, RunConfig)) if of.name not in SECTIONS}
+
+
+def _with(section: str, config: Any, given: Mapping[str, Any]) -> Any:
+    kinds = options_of(section)
+    return replace(config, **{name: _read(name, kinds[name], value) for name, value in given.items()})
+
+
+def _read(key: str, kind: Any, value: Any) -> Any:
+    """A value of the type that an option has, from what a file or a person gives."""
+    several = get_origin(kind) is tuple
+    # tuple[int, ...] and int | None both have what is asked for first.
+    single = next(iter(get_args(kind)), kind)
+    values = list(value) if several and isinstance(value, (list, tuple)) else [value]
+    if not all(_fits(single, each) for each in values):
+        raise DataError(f"{key} is {value!r}; needed is {_NEEDED[single]}{', or a list of them' if several else ''}.")
+    return tuple(map(single, values)) if several else single(value)
+
+
+def _fits(kind: type, value: Any) -> bool:
+    if kind is float:
+        # Also of whole numbers that no float holds; not a number is not smaller than anything.
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def only(kind: str, given: Iterable[str], known: Sequence[str]) -> None:
+    """Raise UnknownName for what is given and not known."""
+    for key in given:
+        if key not in known:
+            raise UnknownName.among(kind, key, known)

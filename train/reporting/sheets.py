@@ -1,0 +1,104 @@
+"""Pictures of what a model looks at: each beside its heat map, and a sheet of all of them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from ..explanation import Case, Explained, Panel, Picture
+
+# Pixels, and RGB.
+_SIDE, _GAP, _ACROSS, _MARGIN, _HEAD, _CAPTION = 132, 2, 4, 24, 74, 76
+_CELL = 2 * _SIDE + _GAP
+_WIDTH = _MARGIN + _ACROSS * (_CELL + _MARGIN)
+_PAPER, _INK, _FAINT, _RIGHT, _WRONG = (255, 255, 255), (31, 35, 40), (100, 106, 115), (45, 100, 88), (179, 54, 29)
+
+
+def overlay(picture: Picture) -> np.ndarray:
+    """uint8 (H, W, 3): the picture in grey under its heat map, dark blue where nothing speaks for the class, yellow
+    where most does: viridis, whose steps look equally large, also to the colour-blind."""
+    grey = cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
+    levels = (picture.heat * 255).round().astype(np.uint8)
+    colours = cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[..., ::-1].astype(np.float32)
+    return ((grey + colours) / 2).round().astype(np.uint8)
+
+
+def beside(picture: Picture, side: int) -> np.ndarray:
+    """uint8: a picture and its overlay side by side, the longer side of each `side` pixels."""
+    pair = [_scaled(one, side) for one in (picture.pixels, overlay(picture))]
+    return np.concatenate([pair[0], np.full((len(pair[0]), _GAP, 3), 255, np.uint8), pair[1]], axis=1)
+
+
+def _scaled(pixels: np.ndarray, side: int) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    scale = side / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    # Of few pixels each is to be seen; smoothing would pretend to know more.
+    small = max(height, width) <= 48
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST if small else cv2.INTER_CUBIC
+    return cv2.resize(pixels, size, interpolation=way)
+
+
+def said_of(case: Case, classes: Sequence[str]) -> tuple[str, str, str]:
+    """What stands below a picture: its class, what the model said and how surely, and which picture it is.
+
+    >>> from train.explanation import Case
+    >>> said_of(Case("fog-5", "7", 0, 1, 0.934, 0.02, "fog, severe"), ("cat", "dog"))
+    ('cat', 'said dog, 0.93', 'fog, severe · 7')
+    """
+    said = "right" if case.right else f"said {classes[case.predicted]}"
+    return classes[case.label], f"{said}, {case.confidence:.2f}", " · ".join(filter(None, (case.variant, case.id)))
+
+
+def sheet(made: Explained) -> np.ndarray:
+    """uint8 (H, W, 3): all panels below one another, each picture beside its overlay and above what is said of it."""
+    blocks = [_block(panel, made) for panel in made.panels]
+    return np.concatenate(blocks or [np.full((_MARGIN, _WIDTH, 3), _PAPER, np.uint8)])
+
+
+def _block(panel: Panel, made: Explained) -> np.ndarray:
+    """One panel over the whole width of the sheet."""
+    lines = [row[i : i + _ACROSS] for row in panel.rows for i in range(0, len(row), _ACROSS)]
+    cells = [[_cell(case, made) for case in line] for line in lines]
+    heights = [max(len(cell) for cell in line) for line in cells]
+    canvas = np.full((_HEAD + sum(heights) + _MARGIN, _WIDTH, 3), _PAPER, np.uint8)
+    _write(canvas, panel.title, _MARGIN, 38, 0.62, _INK, bold=True)
+    _write(canvas, panel.about, _MARGIN, 60, 0.45, _FAINT)
+    top = _HEAD
+    for line, height in zip(cells, heights, strict=True):
+        for column, cell in enumerate(line):
+            left = _MARGIN + column * (_CELL + _MARGIN)
+            canvas[top : top + len(cell), left : left + _CELL] = cell
+        top += height
+    return canvas
+
+
+def _cell(case: Case, made: Explained) -> np.ndarray:
+    pair = beside(made.pictures[case], _SIDE)[:, :_CELL]
+    cell = np.full((len(pair) + _CAPTION, _CELL, 3), _PAPER, np.uint8)
+    cell[: len(pair), : pair.shape[1]] = pair
+    name, said, which = said_of(case, made.classes)
+    _write(cell, name, 0, len(pair) + 19, 0.48, _INK, bold=True)
+    _write(cell, said, 0, len(pair) + 38, 0.46, _RIGHT if case.right else _WRONG)
+    _write(cell, which, 0, len(pair) + 56, 0.42, _FAINT)
+    return cell
+
+
+def _write(
+    canvas: np.ndarray, text: str, left: int, base: int, size: float, colour: tuple[int, int, int], bold: bool = False
+) -> None:
+    """Put one line of text into the canvas, cut short where it does not fit."""
+    font = cv2.FONT_HERSHEY_DUPLEX if bold else cv2.FONT_HERSHEY_SIMPLEX
+    if int(cv2.__version__.split(".")[0]) < 5:  # whose letters are those of ASCII
+        text = unicodedata.normalize("NFKD", text.replace("·", "-")).encode("ascii", "ignore").decode()
+    room = canvas.shape[1] - left
+    shown = text
+    while shown and cv2.getTextSize(shown, font, size, 1)[0][0] > room:
+        text = text[:-1]
+        shown = text.rstrip() + "..."
+    cv2.putText(canvas, shown, (left, base), font, size, colour, 1, cv2.LINE_AA)

@@ -1,0 +1,78 @@
+"""Which epoch is kept: by how well it does on val, as it is and under corruptions that the test does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from curate.imageset import evenly
+
+from .answers import track_of
+
+if TYPE_CHECKING:
+    from .sets import LabelledSet
+
+# So many images are looked at after each epoch: the score moves by a point at most for want of more.
+AT_MOST = 1500
+PARTS = ("clean", "corruptions", "composed")
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """Images that a model is watched on while it is fitted.
+
+    images  uint8 (n, H, W, 3);  labels  int64 (n,);  part  (n,): index into PARTS
+    sets    (n,): number of the set, so that each set of a part counts alike
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    part: np.ndarray
+    sets: np.ndarray
+
+    def scores(self, probabilities: np.ndarray) -> dict[str, float]:
+        """Accuracy of each part that is there, and the `loss` on clean images, of probabilities (n, K)."""
+        right = probabilities.argmax(axis=1) == self.labels
+        found = {}
+        for number, name in enumerate(PARTS):
+            sets = np.unique(self.sets[self.part == number])
+            if len(sets):
+                found[name] = float(np.mean([right[self.sets == one].mean() for one in sets]))
+        clean = self.part == 0
+        of_label = probabilities[clean, self.labels[clean]]
+        found["loss"] = -float(np.log(np.maximum(of_label, 1e-7)).mean())
+        return found
+
+
+def score(scores: dict[str, float], by: str) -> float:
+    """One number, more is better: clean accuracy, minus the loss, or the mean over clean, corrupted and composed."""
+    if by == "loss":
+        return -scores["loss"]
+    if by == "clean":
+        return scores["clean"]
+    return float(np.mean([scores[name] for name in PARTS if name in scores]))
+
+
+def watch(val: LabelledSet, benchmark: Sequence[LabelledSet], by: str, at_most: int = AT_MOST) -> Watched:
+    """At most `at_most` images of val and, where they are to select by, of the validation part of the benchmark.
+
+    A third of them each for val, its corruptions and their combinations, spread evenly over the rows.
+    """
+    shifted = [one for one in benchmark if one.role == "validation"] if by == "corruptions" else []
+    singles, composed = ([one for one in shifted if track_of(one).composed is many] for many in (False, True))
+    of_part = [[val], singles, composed]
+    share = at_most // sum(bool(sets) for sets in of_part)
+    chosen = [
+        (number, one, evenly(len(one), max(1, share // len(sets))))
+        for number, sets in enumerate(of_part)
+        for one in sets
+    ]
+    return Watched(
+        np.concatenate([one.batch(rows) for _, one, rows in chosen]),
+        np.concatenate([one.labels[rows] for _, one, rows in chosen]),
+        np.concatenate([np.full(len(rows), part) for part, _, rows in chosen]),
+        np.concatenate([np.full(len(rows), number) for number, (_, _, rows) in enumerate(chosen)]),
+    )

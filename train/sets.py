@@ -1,0 +1,492 @@
+"""What a model is fitted on and measured on: the sets that `augment build` has made, and any other set of images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from curate.errors import DataError, UnknownName
+from curate.imageset import UNLABELLED, ImageSet, Pictures, Unreadable
+from curate.manifest import read_manifest
+from curate.reading import read
+from curate.shards import ROWS, is_sharded, read_shards
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BUILT, BENCHMARK = "built", "benchmark"
+SPLITS = ("train", "val", "test")
+EXTERNAL = "external"
+# What benchmark.json has of every set.
+_TOLD = ("name", "role", "corruption", "verdict")
+
+
+class Images(Protocol):
+    """Pictures of one size, taken as from an array uint8 (N, H, W, 3), which is one: by row, or by an array of rows."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W, 3)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """uint8 (H, W, 3) of one row, (n, H, W, 3) of an array of n."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledSet:
+    """N images of one size, with what is known of each.
+
+    name        "train", "test", "fog-3" ..., or the file it is from
+    role        train, val, test, validation (of the benchmark, to select by) or external
+    images      see Images; `batch` takes some
+    labels      int64 (N,), index into `classes`, -1 none
+    soft        float32 (N, K), shares of each class where images were mixed, else None
+    ids         N unique strings
+    sources     str (N,): id of the image that it was made of; its own where that is not known
+    groups      int64 (N,), 0 or more: images of one source, or of one group of a scan, share a number, also between
+                the sets of one build
+    copies      int64 (N,): 0 for the source itself, then 1, 2 ...
+    corruption, severity, family, verdict   of a benchmark set, as in benchmark.json; else "" and 0
+    notes       sentences on how it was read
+    """
+
+    name: str
+    role: str
+    images: Images
+    labels: np.ndarray
+    soft: np.ndarray | None
+    ids: tuple[str, ...]
+    sources: np.ndarray
+    groups: np.ndarray
+    copies: np.ndarray
+    classes: tuple[str, ...]
+    corruption: str = ""
+    severity: int = 0
+    family: str = ""
+    verdict: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of every image."""
+        return self.images.shape[1], self.images.shape[2]
+
+    def batch(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """uint8 (n, H, W, 3): the images of these rows, in their order."""
+        return self.images[_numbers(rows)]
+
+    def targets(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """float32 (n, K): the share of each class in these rows; zeros where there is no label."""
+        rows = _numbers(rows)
+        if self.soft is not None:
+            return self.soft[rows]
+        return (self.labels[rows][:, None] == np.arange(len(self.classes))).astype(np.float32)
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> LabelledSet:
+        """The set of these rows only, in their order."""
+        rows = _numbers(rows)
+        return replace(
+            self,
+            images=_Taken(self.images, rows),
+            labels=self.labels[rows],
+            soft=None if self.soft is None else self.soft[rows],
+            ids=tuple(self.ids[row] for row in rows.tolist()),
+            sources=self.sources[rows],
+            groups=self.groups[rows],
+            copies=self.copies[rows],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class BuiltSets:
+    """What is in artifacts/built, checked: see `read_built`.
+
+    class_weights  float64 (K,), of plan.json;  plan, manifest  those files;  path  the folder
+    """
+
+    train: LabelledSet
+    val: LabelledSet
+    test: LabelledSet
+    class_weights: np.ndarray
+    plan: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+    path: Path
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the K classes."""
+        return self.train.classes
+
+    @cached_property
+    def benchmark(self) -> tuple[LabelledSet, ...]:
+        """The sets of benchmark.json in its order, of roles test and validation; () where none was built. Read when
+        first asked for. Raises DataError."""
+        found = tuple(_tested(self.path, entry) for entry in _entries(self.path).values())
+        for one in found:
+            _check_alike(self.train, one, self.path)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """Pictures of a set as Images: those of another size are cut to their middle and resized when they are taken.
+
+    size  (H, W);  ids, source  to name a picture that cannot be decoded
+    """
+
+    pictures: Pictures
+    size: tuple[int, int]
+    ids: Sequence[str]
+    source: Path
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return len(self.pictures), *self.size, 3
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        rows = np.asarray(rows)
+        if not rows.ndim:
+            return self._one(int(rows))
+        taken = np.empty((len(rows), *self.size, 3), np.uint8)
+        for at, row in enumerate(rows.tolist()):
+            taken[at] = self._one(row)
+        return taken
+
+    def _one(self, row: int) -> np.ndarray:
+        try:
+            return fitted(self.pictures[row].pixels, self.size)
+        except Unreadable as error:
+            raise Unreadable(
+                f"{self.ids[row]} of {self.source} {error}. Mend it, or give the clean set of a scan, which leaves it "
+                "out."
+            ) from None
+
+
+def _numbers(rows: Sequence[int] | np.ndarray) -> np.ndarray:
+    """int64: rows given by number, or as a mask."""
+    given = np.asarray(rows)
+    return np.flatnonzero(given) if given.dtype == bool else given.astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Taken:
+    """Some of the pictures of others."""
+
+    images: Images
+    rows: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return len(self.rows), *self.images.shape[1:]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        return self.images[self.rows[rows]]
+
+
+def fitted(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """uint8 (H, W, 3): the middle of a picture, as large as the shape of `size` allows, resized to it.
+
+    The very picture where it has that size; averaged where it shrinks, interpolated where it grows.
+    """
+    height, width = size
+    h, w = pixels.shape[:2]
+    if (h, w) == size:
+        return pixels
+    import cv2
+
+    high, wide = min(h, max(1, round(w * height / width))), min(w, max(1, round(h * width / height)))
+    top, left = (h - high) // 2, (w - wide) // 2
+    middle = pixels[top : top + high, left : left + wide]
+    way = cv2.INTER_AREA if high > height or wide > width else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(middle, (width, height), interpolation=way))
+
+
+def read_built(artifacts: str | Path) -> BuiltSets:
+    """The sets in `artifacts`/built, which are known to go together.
+
+    Raises DataError where no build was finished; a set is missing or damaged; classes or sizes differ between sets; a
+    class has no image in train, val or test; or images of one group are in two of these.
+    """
+    path = Path(artifacts, BUILT)
+    manifest = _manifest(path)
+    plan = _json(path / "plan.json")
+    train, val, test = (_split(path, name) for name in SPLITS)
+    for other in (val, test):
+        _check_alike(train, other, path)
+    for images in (train, val, test):
+        _check_classes(images, path)
+    for one, other in ((train, val), (train, test), (val, test)):
+        _check_apart(one, other)
+    weights = plan.get("class_weights")
+    if not isinstance(weights, dict) or set(weights) != set(train.classes):
+        raise DataError(f"{path / 'plan.json'} has no weight for each class of train. Run `augment build` again.")
+    of_classes = np.array([weights[name] for name in train.classes], np.float64)
+    return BuiltSets(train, val, test, of_classes, plan, manifest, path)
+
+
+def policy_of(artifacts: str | Path) -> str:
+    """The name of the policy that a built set was made by, "" where there is none or it made no copies."""
+    plan = Path(artifacts, BUILT, "plan.json")
+    return str(_json(plan)["policy"]["name"]) if plan.is_file() else ""
+
+
+def read_set(
+    source: str | Path,
+    classes: Sequence[str] | None,
+    artifacts: str | Path,
+    size: tuple[int, int] | None = None,
+) -> LabelledSet:
+    """One set to measure or predict: of the build, by name, or whatever `curate` reads, by its path.
+
+    source   "train", "val", "test", or the name of a benchmark set such as "fog-3"; else a path. ./test is a file or
+             folder called test, whatever was built
+    classes  of the model, whose numbers the labels become, by their names; None keeps those of the set
+    size     (H, W) of the images; None is that of the built set
+
+    Labels of classes that the model does not know become -1, which a note tells. Raises DataError where there is
+    nothing to read or no label is known, UnknownName for what is neither a path nor a set.
+    """
+    path, name = Path(artifacts, BUILT), str(source)
+    names = _names(path)
+    if name in names:
+        found = _named(path, name, size)
+    elif Path(name).exists() or Path(name).suffix or len(Path(name).parts) > 1:
+        found = _external(Path(name), size, path)
+    else:
+        _manifest(path)
+        raise UnknownName.among("set or file", name, names)
+    return found if classes is None else _named_as(found, tuple(classes), name)
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    draft = path.with_name(f"{path.name}.partial")
+    if draft.is_dir() and not (path / "manifest.json").is_file():
+        raise DataError(
+            f"{path} holds no finished build, and {draft} an interrupted one. Finish it with `augment build --resume`."
+        )
+    return read_manifest(path, "build")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}). Run `augment build` again.") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not valid JSON ({error}). Run `augment build` again.") from None
+    if not isinstance(document, dict):
+        raise DataError(f"{path} is no description of a build. Run `augment build` again.")
+    return document
+
+
+def _entries(path: Path) -> dict[str, dict[str, Any]]:
+    """The sets of benchmark.json by name; {} where no benchmark was built."""
+    listed = path / "benchmark.json"
+    if not listed.is_file():
+        return {}
+    try:
+        return {entry["name"]: {key: entry[key] for key in _TOLD} | entry for entry in _json(listed)["sets"]}
+    except (KeyError, TypeError):
+        raise DataError(f"{listed} lists no sets as it should. Run `augment build` again.") from None
+
+
+def _names(path: Path) -> list[str]:
+    """The sets that a finished build may have; none without one."""
+    return [*SPLITS, *_entries(path)] if (path / "manifest.json").is_file() else []
+
+
+def _folder(name: str) -> str:
+    return name if name in SPLITS else f"{BENCHMARK}/{name}"
+
+
+def _named(path: Path, name: str, size: tuple[int, int] | None) -> LabelledSet:
+    _manifest(path)
+    return _split(path, name, size) if name in SPLITS else _tested(path, _entries(path)[name], size)
+
+
+def _split(path: Path, name: str, size: tuple[int, int] | None = None) -> LabelledSet:
+    if not is_sharded(path / name):
+        raise DataError(f"{path} has no {name} set. {_how_to_fill(name)}")
+    return _of_folder(path / name, name, name, size)
+
+
+def _tested(path: Path, entry: Mapping[str, Any], size: tuple[int, int] | None = None) -> LabelledSet:
+    """A benchmark set."""
+    return replace(
+        _of_folder(path / BENCHMARK / entry["name"], entry["name"], entry["role"], size),
+        corruption=entry["corruption"],
+        severity=int(entry.get("severity", 0)),
+        family=entry.get("family", ""),
+        verdict=entry["verdict"],
+    )
+
+
+def _of_folder(folder: Path, name: str, role: str, size: tuple[int, int] | None) -> LabelledSet:
+    """A set as `augment build` writes it, with its rows.parquet, at its own size or another."""
+    images = read_shards(folder)
+    rows = _provenance(folder)
+    height, width = images.images[0].pixels.shape[:2]
+    return LabelledSet(
+        name=name,
+        role=role,
+        images=Fitted(images.images, size or (height, width), images.ids, folder),
+        labels=images.labels,
+        soft=images.soft,
+        ids=images.ids,
+        sources=np.array(rows["source_id"].tolist(), dtype=np.str_),
+        groups=_units(rows["group"].to_numpy(np.int64), rows["source_row"].to_numpy(np.int64)),
+        copies=rows["copy"].to_numpy(np.int64),
+        classes=images.classes,
+    )
+
+
+def _provenance(folder: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    path = folder / ROWS
+    if not path.is_file():
+        raise DataError(f"{path} is missing: the set is not whole. Copy it again, or run `augment build` again.")
+    try:
+        # read_shards has seen that its ids are those of the shards.
+        return pd.read_parquet(path, columns=["source_id", "source_row", "group", "copy"])
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}). Run `augment build` again.") from None
+
+
+def _units(group: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """Numbers that no lone source shares with a group: even for groups, odd for sources."""
+    return np.asarray(np.where(group >= 0, 2 * group, 2 * row + 1), np.int64)
+
+
+def _built_size(path: Path) -> tuple[int, int]:
+    """(H, W) of a finished build. Raises DataError."""
+    _manifest(path)
+    try:
+        width, height = (int(side) for side in _json(path / "plan.json")["size"])
+    except (KeyError, TypeError, ValueError):
+        raise DataError(f"{path / 'plan.json'} names no size. Run `augment build` again.") from None
+    return height, width
+
+
+def _external(path: Path, size: tuple[int, int] | None, built: Path) -> LabelledSet:
+    images = read(path)
+    size = size or _built_size(built)
+    n = len(images)
+    alone = np.full(n, -1)
+    return LabelledSet(
+        name=path.name,
+        role=EXTERNAL,
+        images=Fitted(images.images, size, images.ids, path),
+        labels=images.labels,
+        soft=images.soft,
+        ids=images.ids,
+        sources=np.array(images.ids, dtype=np.str_),
+        groups=_units(alone if images.groups is None else images.groups, np.arange(n)),
+        copies=np.zeros(n, np.int64),
+        classes=images.classes,
+        notes=(*images.source.notes, *_resized(images, size)),
+    )
+
+
+def _resized(images: ImageSet, size: tuple[int, int]) -> Iterator[str]:
+    wanted = f"{size[1]}x{size[0]}"
+    if images.describe.split()[:1] != [wanted]:
+        yield f"pictures ({images.describe}) are resized to {wanted}, and what sticks out is cut off"
+
+
+def _named_as(found: LabelledSet, classes: tuple[str, ...], source: str) -> LabelledSet:
+    """The set with its labels as numbers of other classes, found by name."""
+    if found.classes == classes:
+        return found
+    to, notes = _matched(found, classes, source)
+    labels = np.append(to, UNLABELLED)[found.labels]
+    lost = sorted({found.classes[code] for code in found.labels[(found.labels >= 0) & (labels < 0)].tolist()})
+    if lost:
+        count = int(((found.labels >= 0) & (labels < 0)).sum())
+        notes += (f"{count:,} images count as unlabelled: the model knows no class {', '.join(lost)}",)
+    known = [code for code in to.tolist() if code >= 0]
+    soft = None
+    if found.soft is not None and not lost and len(set(known)) == len(known):
+        soft = np.zeros((len(found), len(classes)), np.float32)
+        soft[:, known] = found.soft[:, to >= 0]
+    return replace(found, labels=labels, soft=soft, classes=classes, notes=(*found.notes, *notes))
+
+
+def _matched(found: LabelledSet, classes: tuple[str, ...], source: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(int64 (K of the set,): number of each class among `classes`, -1 for none; notes)."""
+    alike = {name.strip().casefold(): code for code, name in reversed(list(enumerate(classes)))}
+    exact = {name: code for code, name in reversed(list(enumerate(classes)))}
+    to = [exact.get(name, alike.get(name.strip().casefold(), UNLABELLED)) for name in found.classes]
+    if any(code >= 0 for code in to) or not (found.labels >= 0).any():
+        return np.array(to, np.int64), ()
+    if all(name.isdecimal() for name in found.classes):
+        numbers = [int(name) for name in found.classes]
+        if max(numbers) < len(classes):
+            return np.array(numbers, np.int64), (
+                f"labels of {source} have no names; the numbers are taken as they are, 0 for {classes[0]} and so on",
+            )
+        raise DataError(
+            f"labels of {source} are numbers from {min(numbers)} to {max(numbers)}, and the model has "
+            f"{len(classes)} classes from 0 on: {', '.join(classes)}. Add their names to the file, as class_names."
+        )
+    raise DataError(
+        f"{source} has classes {', '.join(found.classes)}, and the model {', '.join(classes)}: none is the same. "
+        "Rename the classes of the file."
+    )
+
+
+def _check_alike(train: LabelledSet, other: LabelledSet, path: Path) -> None:
+    """Raise DataError where classes or sizes differ."""
+    where = path / _folder(other.name)
+    if other.classes != train.classes:
+        raise DataError(
+            f"classes differ: {', '.join(train.classes)} in {path / train.name}, {', '.join(other.classes)} in "
+            f"{where}. Run `augment build` again."
+        )
+    if other.size != train.size:
+        sizes = " and ".join(f"{s.size[1]}x{s.size[0]} in {path / _folder(s.name)}" for s in (train, other))
+        raise DataError(f"images are of two sizes: {sizes}. Run `augment build` again.")
+
+
+def _check_classes(images: LabelledSet, path: Path) -> None:
+    """Raise DataError where a class has no image."""
+    counts = np.bincount(images.labels[images.labels >= 0], minlength=len(images.classes))
+    absent = [name for name, count in zip(images.classes, counts.tolist(), strict=True) if not count]
+    if absent:
+        raise DataError(f"{path / images.name} has no image of class {', '.join(absent)}. {_how_to_fill(images.name)}")
+
+
+def _how_to_fill(split: str) -> str:
+    if split == "train":
+        return "What is not there cannot be learned: get images of it, or split anew with `augment build --fresh`."
+    return f"Nothing can be told of it: split anew with `augment build --fresh`, or with a larger --{split}."
+
+
+def _check_apart(one: LabelledSet, other: LabelledSet) -> None:
+    """Raise DataError where images of one group are in two splits."""
+    shared = np.intersect1d(one.groups, other.groups)
+    same = np.intersect1d(one.sources, other.sources)
+    if len(shared) or len(same):
+        first = same[0] if len(same) else one.sources[np.isin(one.groups, shared)][0]
+        count = max(len(shared), len(same))
+        raise DataError(
+            f"{one.name} and {other.name} have images of the same groups ({count:,}, such as that of {first}): a model "
+            "would be measured on what it learned. Split anew with `augment build --fresh`."
+        )

@@ -1,0 +1,420 @@
+"""tune(recipe, config, score) -> Tuned: search a declared space for options that score well.
+
+    [space]
+    learning_rate = [1e-4, 1e-2, "log"]   # a span; or "linear"
+    unfreeze = [0.3, 0.6, 1.0]            # what may be chosen
+    dense = [[], [128], [256, 128]]       # of several values each
+
+keras-tuner draws the trials. Each is written down with its score, and a search that was interrupted is done again from
+that: keras-tuner draws the same, and what has a score is not fitted anew.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import tempfile
+import tomllib
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args
+
+from curate.engine import small_algebra
+from curate.errors import DataError, Diverged, MissingExtra, UnknownName
+from curate.manifest import file_digest
+from curate.progress import Reporter, Silent
+from curate.writing import write_text
+
+from .configs import RunConfig
+from .recipe import Recipe, only, options_of, telling, to_toml, with_options
+from .runs import run_path
+
+HOWS = ("random", "bayesian", "hyperband")
+TRIALS, BEST, SEARCH = "trials.csv", "best.toml", "search.json"
+_SCALES = ("linear", "log")
+_FAR = 1e300  # beyond it a float's ends are near
+_FORMAT = 1
+# So many trials that fail in a row have a cause that the next one will meet as well.
+_IN_A_ROW = 3
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """How to search. Every option of `train tune` that is no recipe's is a field of this.
+
+    space   a .toml with a [space]; None takes the one that comes with this package
+    how     "random", "bayesian" (after some random ones, by a Gaussian process of the scores), or "hyperband" (many
+            short fits, and ever longer ones of those that do best)
+    trials  at most; hyperband may end before
+    trial_epochs  of each stage of a trial, those of the longest with hyperband; 0 takes the recipe's
+    """
+
+    space: str | None = None
+    how: str = "random"
+    trials: int = 20
+    trial_epochs: int = 3
+
+    def __post_init__(self) -> None:
+        if self.how not in HOWS:
+            raise UnknownName.among("way to search", self.how, HOWS)
+        for name, least in (("trials", 1), ("trial_epochs", 0)):
+            if getattr(self, name) < least:
+                raise DataError(f"{name} is {getattr(self, name)}; needed is a whole number from {least}.")
+
+
+@dataclass(frozen=True)
+class Span:
+    """All numbers from low to high; `log`: halving as likely as doubling; `whole`: whole ones only."""
+
+    low: float
+    high: float
+    log: bool
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of some values."""
+
+    values: tuple[Any, ...]
+
+
+Space = Mapping[str, Span | Choice]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One fit: the options that were drawn, epochs of a stage (0 the recipe's), its score, or why there is none."""
+
+    options: Mapping[str, Any]
+    epochs: int
+    score: float | None
+    failed: str = ""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search found.
+
+    path  its folder: trials.csv, best.toml, search.json;  best  the trial of the highest score, the longest ones first
+    config  the recipe's with the best one's options, for as many epochs as the recipe has
+    """
+
+    path: Path
+    best: Trial
+    config: RunConfig
+    trials: tuple[Trial, ...]
+
+
+def tune(
+    recipe: Recipe, config: TuneConfig, score: Callable[[RunConfig], float], reporter: Reporter = Silent()
+) -> Tuned:
+    """Search for the options of a recipe with the highest score: artifacts/tuning/<name>/.
+
+    recipe  its configuration has the seed, the artifacts, and the name, which is the recipe's where it has none
+    score   fits by a configuration and returns how well that does: train.training.score_of
+
+    The same recipe, data, options and seed draw the same trials. A search that is there already goes on, with more
+    trials where more are asked for. A trial whose fit fails has no score, and the search goes on.
+
+    Raises MissingExtra without keras-tuner, DataError where an option of the space does not do, where the folder holds
+    another search, or where trials fail one after the other.
+    """
+    _keras_tuner()  # before anything is written
+    space = read_space(config.space)
+    _check(space, recipe, config)
+    name = recipe.config.name or recipe.name
+    run_path(name, "")  # raises where it is no name
+    folder = Path(recipe.config.artifacts, "tuning", name)
+    known = _known(folder, _identity(recipe, config, space), space)
+    trials: list[Trial] = []
+    most = max(config.trials, len(known))
+    with _searching(
+        space, config, recipe.config.seed, most, config.trial_epochs or max(recipe.config.fit.epochs)
+    ) as ask:
+        for number in range(1, most + 1):
+            drawn = ask(trials)
+            if drawn is None:
+                reporter.say(f"the search is through after {number - 1} trials")
+                break
+            options, epochs = drawn
+            if number <= len(known):
+                _check_same(known[number - 1], options, epochs, folder)
+                trials.append(known[number - 1])
+                continue
+            trials.append(_run(recipe, options, epochs, trials, score))
+            _write(folder, trials, recipe, name)
+            reporter.say(_line(number, most, trials[-1]))
+            _check_failures(trials)
+    best = _best(trials)
+    if best is None:
+        raise DataError(f"all {len(trials)} trials failed, the last one as {trials[-1].failed}")
+    return Tuned(folder, best, _tuned(recipe, best, folder, name), tuple(trials))
+
+
+# The space
+
+
+def read_space(path: str | None = None) -> Space:
+    """The [space] of a .toml file, or the one of this package: what may be drawn for each option of a fit.
+
+    Raises UnknownName for an option that there is not, DataError for any other mistake.
+    """
+    try:
+        text = Path(path).read_bytes() if path else (resources.files(__package__) / "space.toml").read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}. Needed is a .toml with a [space].") from error
+    with telling(path or "space.toml"):
+        try:
+            table = tomllib.loads(text.decode())
+        except ValueError as error:
+            raise DataError(f"this is no TOML: {error}.") from error
+        only("section", table, ("space",))
+        given = table.get("space")
+        if not isinstance(given, dict) or not given:
+            raise DataError('needed is a [space] of lines such as learning_rate = [1e-4, 1e-2, "log"].')
+        kinds = {name: kind for section in ("model", "fit") for name, kind in options_of(section).items()}
+        only("option to search", given, list(kinds))
+        return {name: _read(name, value, kinds[name]) for name, value in given.items()}
+
+
+def _read(name: str, value: Any, kind: Any) -> Span | Choice:
+    if not isinstance(value, list) or not value:
+        raise DataError(f'{name} is {value!r}; needed is a list to choose from, or a span as in [0.0, 0.5, "linear"].')
+    if value[-1] not in _SCALES:
+        return Choice(tuple(tuple(each) if isinstance(each, list) else each for each in value))
+    ends, log = value[:-1], value[-1] == "log"
+    numbers = len(ends) == 2 and all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in ends)
+    if not numbers or not (0 if log else -_FAR) < ends[0] < ends[1] < _FAR:
+        needed = "two numbers, the lower first" + (", both above 0" if log else "")
+        raise DataError(f"{name} is {value!r}; needed before {value[-1]!r} are {needed}.")
+    return Span(ends[0], ends[1], log, int in (kind, *get_args(kind)))
+
+
+def _check(space: Space, recipe: Recipe, config: TuneConfig) -> None:
+    """Raise where a value of the space does not do."""
+    with telling(config.space or "space.toml"):
+        if "epochs" in space and config.how == "hyperband":
+            raise DataError("hyperband gives each trial its epochs. Leave them out of the space.")
+        for name, of in space.items():
+            for value in of.values if isinstance(of, Choice) else (of.low, of.high):
+                with_options(recipe, {name: value})
+
+
+# Drawing
+
+
+Ask = Callable[[Sequence[Trial]], tuple[dict[str, Any], int] | None]
+
+
+@contextmanager
+def _searching(space: Space, config: TuneConfig, seed: int, most: int, longest: int) -> Iterator[Ask]:
+    """A function that is given the trials so far and draws the next: (options, epochs); None where it is through."""
+    tuner = _keras_tuner()
+    # Its own files go: all that it needs to know is in ours.
+    with tempfile.TemporaryDirectory() as scratch:
+        oracle = _oracle(tuner, space, config, seed, most, longest)
+        tuner.engine.base_tuner.BaseTuner(oracle, directory=scratch, project_name="search")
+        oracle.verbose = 0
+        running: list[Any] = []
+
+        def ask(trials: Sequence[Trial]) -> tuple[dict[str, Any], int] | None:
+            with warnings.catch_warnings(), small_algebra(len(trials)):
+                warnings.simplefilter("ignore")  # of its threads' names, and of Gaussian processes that do not converge
+                if running:
+                    _tell(oracle, running.pop(), trials[-1])
+                drawn = oracle.create_trial("one")
+            if drawn.status == "STOPPED":
+                return None
+            running.append(drawn)
+            values = drawn.hyperparameters.values
+            options = {name: _value(of, values[name]) for name, of in space.items()}
+            return options, int(values.get("tuner/epochs", config.trial_epochs))
+
+        yield ask
+
+
+def _keras_tuner() -> Any:
+    try:
+        import keras_tuner
+    except ImportError as error:
+        raise MissingExtra("`train tune` needs keras-tuner: pip install 'trustset[tune]'.") from error
+    return keras_tuner
+
+
+def _oracle(tuner: Any, space: Space, config: TuneConfig, seed: int, most: int, longest: int) -> Any:
+    parameters = tuner.HyperParameters()
+    for name, of in space.items():
+        if isinstance(of, Choice):
+            parameters.Choice(name, _told(of))
+        else:
+            make = parameters.Int if of.whole else parameters.Float
+            make(name, of.low, of.high, sampling="log" if of.log else "linear")
+    given = {
+        "objective": tuner.Objective("score", "max"),
+        "hyperparameters": parameters,
+        "seed": seed + 1,  # 0 is none to it
+        "allow_new_entries": False,
+        "tune_new_entries": False,
+        "max_consecutive_failed_trials": most + 1,  # which is judged here
+    }
+    if config.how == "hyperband":
+        return tuner.oracles.HyperbandOracle(max_epochs=longest, **given)
+    kind = {"random": tuner.oracles.RandomSearchOracle, "bayesian": tuner.oracles.BayesianOptimizationOracle}
+    return kind[config.how](max_trials=most, **given)
+
+
+def _told(of: Choice) -> list[Any]:
+    """The values to choose from as keras-tuner takes them: numbers, whose order counts, or text."""
+    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in of.values):
+        whole = all(isinstance(value, int) for value in of.values)
+        return [value if whole else float(value) for value in of.values]
+    return [json.dumps(value) for value in of.values]
+
+
+def _value(of: Span | Choice, drawn: Any) -> Any:
+    if isinstance(of, Choice):
+        return of.values[_told(of).index(drawn)]
+    return int(drawn) if of.whole else float(drawn)
+
+
+def _tell(oracle: Any, running: Any, trial: Trial) -> None:
+    """Tell keras-tuner how the trial under way came out."""
+    if trial.score is not None:
+        oracle.update_trial(running.trial_id, {"score": trial.score})
+    running.status = "FAILED" if trial.score is None else "COMPLETED"
+    oracle.end_trial(running)
+
+
+# A trial
+
+
+def _run(
+    recipe: Recipe,
+    options: Mapping[str, Any],
+    epochs: int,
+    trials: Sequence[Trial],
+    score: Callable[[RunConfig], float],
+) -> Trial:
+    """The trial with its score; one that was drawn before has it already."""
+    for trial in trials:
+        if (trial.options, trial.epochs) == (options, epochs):
+            return trial
+    short = {"epochs": epochs} if epochs else {}
+    try:
+        value = float(score(with_options(recipe, {**short, **options})))
+    except (DataError, UnknownName, Diverged) as error:  # also of options that do not go together
+        return Trial(options, epochs, None, str(error))
+    return Trial(options, epochs, value) if math.isfinite(value) else Trial(options, epochs, None, f"it scored {value}")
+
+
+def _check_failures(trials: Sequence[Trial]) -> None:
+    last = trials[-_IN_A_ROW:]
+    if len(last) == _IN_A_ROW and all(trial.score is None for trial in last):
+        raise DataError(f"{_IN_A_ROW} trials failed one after the other. The last one: {last[-1].failed}")
+
+
+def _best(trials: Sequence[Trial]) -> Trial | None:
+    """The first of those with the highest score; what was fitted for longer is not measured by what was not."""
+    scored = [trial for trial in trials if trial.score is not None]
+    return max(scored, key=lambda trial: (trial.epochs, trial.score), default=None)
+
+
+def _line(number: int, of: int, trial: Trial) -> str:
+    options = "  ".join(f"{name} {_shown(value)}" for name, value in trial.options.items())
+    came = f"{trial.score:.4f}" if trial.score is not None else f"failed: {trial.failed}"
+    return f"trial {number} of {of}  {options}  {came}"
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else json.dumps(value)
+
+
+# On disk
+
+
+def _identity(recipe: Recipe, config: TuneConfig, space: Space) -> dict[str, Any]:
+    """What must be the same for a search to go on; how many trials need not."""
+    built = Path(recipe.config.artifacts, "built", "manifest.json")
+    same = replace(recipe.config, recipe="", artifacts="", name=None, resume=False, workers=0, seed=0)
+    return {
+        "format": _FORMAT,
+        "how": config.how,
+        "trial_epochs": config.trial_epochs,
+        "seed": recipe.config.seed,
+        "space": {name: repr(of) for name, of in space.items()},
+        "recipe": to_toml(same),
+        "data": file_digest(built) if built.is_file() else "",
+    }
+
+
+def _known(folder: Path, identity: dict[str, Any], space: Space) -> list[Trial]:
+    """The trials that are there already; the search's identity is written where there are none."""
+    path = folder / SEARCH
+    if path.is_file():
+        there = json.loads(path.read_text(encoding="utf-8"))
+        other = [key for key in identity if there.get(key) != identity[key]]
+        if other:
+            raise DataError(
+                f"{folder} holds another search: of another {', another '.join(other)}. Give this one another --name, "
+                "or delete that folder."
+            )
+    else:
+        write_text(json.dumps(identity, indent=2, ensure_ascii=False) + "\n", path)
+    return _read_trials(folder / TRIALS, space)
+
+
+def _read_trials(path: Path, space: Space) -> list[Trial]:
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            Trial(
+                {name: _unlisted(json.loads(row[name])) for name in space},
+                int(row["epochs"]),
+                float(row["score"]) if row["score"] else None,
+                row["failed"],
+            )
+            for row in csv.DictReader(file)
+        ]
+
+
+def _unlisted(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _check_same(trial: Trial, options: Mapping[str, Any], epochs: int, folder: Path) -> None:
+    """Raise DataError where what is drawn is not what was drawn then."""
+    if (trial.options, trial.epochs) != (options, epochs):
+        raise DataError(
+            f"keras-tuner does not draw again what it drew for {folder / TRIALS}; it may be of another version. Give "
+            "this search another --name, or delete that folder."
+        )
+
+
+def _write(folder: Path, trials: Sequence[Trial], recipe: Recipe, name: str) -> None:
+    """Write trials.csv, which a search goes on from, and best.toml."""
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(["trial", "score", "epochs", *trials[0].options, "failed"])
+    for number, trial in enumerate(trials, 1):
+        score = "" if trial.score is None else repr(trial.score)
+        rows.writerow([number, score, trial.epochs, *map(json.dumps, trial.options.values()), trial.failed])
+    write_text(table.getvalue(), folder / TRIALS)
+    best = _best(trials)
+    if best is not None:
+        head = (
+            f"# Trial {trials.index(best) + 1} of {len(trials)} of a search, with the best score: {best.score:.4f}.\n"
+        )
+        write_text(head + to_toml(_tuned(recipe, best, folder, name), recipe), folder / BEST)
+
+
+def _tuned(recipe: Recipe, best: Trial, folder: Path, name: str) -> RunConfig:
+    found = with_options(recipe, best.options)
+    return replace(found, recipe=str(folder / BEST), name=f"{name}-tuned", resume=False)
