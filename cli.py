@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
+import os
 import re
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 from rich.console import Console
@@ -23,6 +26,8 @@ from curate.configs import MAP_NAMES, ScanConfig, SplitConfig
 from curate.errors import DataError, ToolkitError, UnknownName
 from curate.findings import DROP, KEEP, REVIEW, SEVERITY
 from curate.progress import Advance
+from train.configs import EvaluateConfig, RunConfig
+from train.recipe import RECIPES, SECTIONS, load_recipe, options_of, with_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +35,8 @@ if TYPE_CHECKING:
     from augment.building import Built
     from curate.cleaning import Applied
     from curate.scanning import Scan
+    from train.recipe import Recipe
+    from train.training import Trained
 
 # Where nobody looks, lines need not fit a screen.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
@@ -62,17 +69,6 @@ curate_app = _app(
 )
 augment_app = _app("augment", "Build balanced training data and a corrupted domain-shift benchmark.")
 train_app = _app("train", "Fine-tune a reference model and measure it, on clean images and under shift.")
-
-
-@train_app.command("baseline")
-def train_baseline() -> None:
-    """Not built yet."""
-    _not_built_yet("train baseline")
-
-
-def _not_built_yet(command: str) -> NoReturn:
-    err.print(f"`{command}` is not built yet in this version; `curate` is. See CHANGELOG.md for what has landed.")
-    raise typer.Exit(2)
 
 
 class Terminal:
@@ -788,6 +784,490 @@ def replay(
     out.print("made again, pixel for pixel")
 
 
+# The options of a recipe are the fields of its configuration: each has its sentence there.
+_PANELS = {"model": "The model", "fit": "Fitting", "evaluate": "Measuring"}
+_TO_FIT, _TO_USE = "Fit a model", "Use what was fitted"
+
+
+def _recipe_options(of: Recipe | None) -> list[inspect.Parameter]:
+    """One option for each field, as the recipe has it where that is known; those of several values are text."""
+    options = []
+    for section, kind_of_section in SECTIONS.items():
+        for field in dataclasses.fields(kind_of_section):
+            kind, several = _kind_of(options_of(section)[field.name])
+            value = getattr(getattr(of.config, section), field.name) if of else None
+            if isinstance(value, tuple):
+                value = ",".join(map(str, value)) or None
+            says = typer.Option(
+                help=field.metadata["help"],
+                rich_help_panel=_PANELS[section],
+                metavar=f"<{kind.__name__},...>" if several else None,
+            )
+            options.append(
+                inspect.Parameter(
+                    field.name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=value,
+                    annotation=Annotated[(str if several else kind) | None, says],
+                )
+            )
+    return options
+
+
+def _kind_of(hint: Any) -> tuple[type[Any], bool]:
+    """(type of a value, whether an option has several of them)."""
+    # tuple[int, ...] and int | None both have what is asked for first.
+    return next(iter(get_args(hint)), hint), get_origin(hint) is tuple
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """What a person gave, as the configuration has it. Raises DataError."""
+    given = {}
+    for section in SECTIONS:
+        for name, hint in options_of(section).items():
+            kind, several = _kind_of(hint)
+            value = options[name]
+            given[name] = _values(name, value, kind) if several and value is not None else value
+    return given
+
+
+def _values(name: str, text: str, kind: type[Any]) -> tuple[Any, ...]:
+    try:
+        return tuple(kind(word) for word in _names([text]))
+    except ValueError:
+        what = "whole numbers" if kind is int else "numbers"
+        raise DataError(f"--{name.replace('_', '-')} {text!r}; needed are {what}, separated by commas.") from None
+
+
+def _with_recipe_options(function: Callable[..., None], of: Recipe | None = None) -> Callable[..., None]:
+    """The function as a command that has them too, instead of its **options."""
+    own = [p for p in inspect.signature(function).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    hints = get_type_hints(function, include_extras=True)
+    own = [p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+    parameters = [*own, *_recipe_options(of)]
+
+    def command(**given: Any) -> None:
+        function(**given)
+
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    command.__doc__ = function.__doc__
+    return command
+
+
+_RUN, _EVALUATE = RunConfig(), EvaluateConfig()
+
+
+def _says(section: type[Any], name: str) -> str:
+    """The sentence that a field of a configuration has for the command line."""
+    return str(next(field.metadata["help"] for field in dataclasses.fields(section) if field.name == name))
+
+
+RunName = Annotated[str | None, typer.Option(help="Of the run's folder; the recipe's by default.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run of the same options stopped.")]
+TrainWorkers = Annotated[int, typer.Option(help="Threads; 0 means one per core.")]
+Seed = Annotated[int, typer.Option(help="Of everything drawn by chance.")]
+# Where the recipe is a file, which may have them.
+FilesArtifacts = Annotated[Path | None, typer.Option(help="Folder for everything that is written, instead of its own.")]
+FilesWorkers = Annotated[int | None, typer.Option(help="Threads instead of its own; 0 means one per core.")]
+FilesSeed = Annotated[int | None, typer.Option(help="Of everything drawn by chance, instead of its own.")]
+A_Run = Annotated[str, typer.Argument(help="Name or folder of a run, or a .keras file.")]
+A_Whole_Run = Annotated[str, typer.Argument(help="Name or folder of a run.")]
+Runs = Annotated[list[str], typer.Argument(help="Names or folders of runs.")]
+Resamples = Annotated[int, typer.Option(help=_says(EvaluateConfig, "resamples"))]
+Tta = Annotated[str, typer.Option(help=_says(EvaluateConfig, "tta"))]
+Filter = Annotated[str, typer.Option(help=_says(EvaluateConfig, "filter"))]
+
+
+def _train_command(recipe: Recipe) -> Callable[..., None]:
+    def command(
+        name: RunName = None,
+        artifacts: Artifacts = Path(_ARTIFACTS),
+        resume: Resume = False,
+        workers: TrainWorkers = recipe.config.workers,
+        seed: Seed = recipe.config.seed,
+        as_json: AsJson = False,
+        **options: Any,
+    ) -> None:
+        beside = {"name": name, "artifacts": str(artifacts), "resume": resume, "workers": workers, "seed": seed}
+        _train(recipe, _given(options) | beside, as_json)
+
+    command.__doc__ = f"{recipe.about}\n\nIt is meant for what `{recipe.build_command}` makes."
+    return _with_recipe_options(command, recipe)
+
+
+# Ours first.
+_RECIPES = [load_recipe(name) for name in sorted(RECIPES, key=lambda name: name != _RUN.recipe)]
+for _recipe in _RECIPES:
+    train_app.command(_recipe.name, rich_help_panel=_TO_FIT)(_train_command(_recipe))
+
+
+def _train_run(
+    recipe: Annotated[str, typer.Argument(help="A recipe's .toml file, such as a run's config.toml.")],
+    name: RunName = None,
+    artifacts: FilesArtifacts = None,
+    resume: Resume = False,
+    workers: FilesWorkers = None,
+    seed: FilesSeed = None,
+    as_json: AsJson = False,
+    **options: Any,
+) -> None:
+    """Fit by a recipe of your own: a .toml file."""
+    beside = {"name": name, "artifacts": _text(artifacts), "resume": resume, "workers": workers, "seed": seed}
+    _train(load_recipe(recipe), _given(options) | beside, as_json)
+
+
+train_app.command("run", rich_help_panel=_TO_FIT)(_with_recipe_options(_train_run))
+
+
+def _train(recipe: Recipe, given: dict[str, Any], as_json: bool) -> None:
+    from train.runs import metrics_text, run_path
+    from train.sets import read_built
+    from train.training import train as run
+
+    config = with_options(recipe, given)
+    config = dataclasses.replace(config, name=config.name or recipe.name)
+    target = run_path(str(config.name), config.artifacts)
+    read_built(config.artifacts)  # what is wrong with it is told before Keras starts, which takes seconds
+    _print_notes([*_meant_for(recipe, config.artifacts), *_begun(target, config.resume)], err)
+    _start_keras()
+    try:
+        done = run(config, Terminal(err if as_json else out, quiet=as_json))
+    except KeyboardInterrupt:
+        if _unfinished(target):
+            err.print("interrupted; the epochs that were finished are kept: go on with --resume")
+        raise
+    if as_json:
+        print(metrics_text(_trained_json(done)), end="")
+    else:
+        _print_trained(done, Path(config.artifacts))
+
+
+def _meant_for(recipe: Recipe, artifacts: str) -> list[str]:
+    """A note where the built set was made by another policy than the recipe's."""
+    from train.sets import policy_of
+
+    built_by = policy_of(artifacts)
+    if not built_by or not recipe.policy or built_by == recipe.policy:
+        return []
+    return [f"{recipe.name} is meant for what `{recipe.build_command}` makes; this was built by {built_by}"]
+
+
+def _begun(target: Path, resume: bool) -> list[str]:
+    """A note where a run begins anew that could go on, or could not and was to."""
+    draft = _unfinished(target)
+    if draft and not resume:
+        return [f"an unfinished run was in {draft}, and begins anew; --resume would have gone on"]
+    return ["nothing to resume: fitting from the start"] if resume and not draft else []
+
+
+def _unfinished(target: Path) -> Path | None:
+    """Where an interrupted run has come to, None where that is nowhere."""
+    from train.checkpoints import FILE
+
+    draft = target.with_name(f"{target.name}.partial")
+    # Of several seeds or folds one may be through.
+    return draft if {FILE, "manifest.json"} & {path.name for path in draft.rglob("*.*")} else None
+
+
+def _start_keras() -> None:
+    """Import Keras without what its backend writes to the terminal as it starts; what goes wrong is raised."""
+    # That there is no GPU is an error to it.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import keras  # noqa: F401
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _print_trained(done: Trained, artifacts: Path) -> None:
+    metrics = done.metrics
+    out.print()
+    _print_measured(metrics)
+    out.print()
+    for name, told in metrics.get("spread", {}).items():
+        values = ", ".join(f"{value:.3f}" for value in told["values"])
+        out.print(f"spread  {name} {told['mean']:.3f} ± {told['sd']:.3f} ({values})")
+    kept = metrics["fit"]["kept"]
+    epoch = "the probe" if not kept["stage"] else f"epoch {kept['epoch']} of stage {kept['stage']}"
+    out.print(f"kept    {epoch}, {kept['score']:.3f} on val by {metrics['fit']['by']}")
+    worst = metrics["clean"]["worst_class"]
+    out.print(f"worst   {worst['class']}: recall {worst['recall']:.3f} on clean images", markup=False)
+    out.print("time    " + ", ".join(f"{name} {value:.0f} s" for name, value in done.seconds.items()))
+    _print_notes(done.notes)
+    out.print(f"report  {done.path / 'report.html'}      model  {done.path / 'model.keras'}", markup=False)
+    elsewhere = _elsewhere(artifacts)
+    out.print(f"next    train predict {done.path.name} FILE{elsewhere}    or look first: open the report", markup=False)
+
+
+def _print_measured(metrics: dict[str, Any]) -> None:
+    """The figures that a person looks for: accuracy on each kind of image, with its interval."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+
+    def add(name: str, told: dict[str, Any], value: str = "accuracy") -> None:
+        low, high = told["interval"]
+        rows.append({"measured on": name, "accuracy": told[value], "95 % from": low, "to": high})
+
+    for name, words in (("clean", "clean test images"), ("val", "val"), ("train", "train")):
+        if name in metrics and (name == "clean" or "clean" not in metrics):
+            add(words, metrics[name])
+    # What a model is selected by is told of where nothing else is.
+    shifted = metrics.get("benchmark") or ({} if rows else metrics["selection"])
+    if "mean_accuracy" in shifted:
+        count = len(shifted["corruptions"])
+        add(f"{count} corruptions, mean" if count > 1 else "1 corruption", shifted, "mean_accuracy")
+        for verdict, words in (("disjoint", "disjoint from"), ("near", "near"), ("identical", "identical to")):
+            if shifted.get(verdict):
+                add(f"  {words} the policy", shifted[verdict], "mean_accuracy")
+    for name, told in (shifted.get("composed") or {}).items():
+        add(f"{name.split('-')[1]} corruptions at once", told)
+    for name, told in metrics["external"].items():
+        add(name, told)
+    _print_table(pd.DataFrame(rows))
+    against = shifted.get("baseline")
+    if against:
+        told = ", ".join(
+            f"{name} {'not known' if against[key] is None else format(against[key], '.3f')}"
+            for name, key in (("mean corruption error", "mce"), ("relative to clean", "relative_mce"))
+        )
+        out.print(f"\nagainst {against['run']}: {told} (1 is as bad as it)", markup=False)
+
+
+def _trained_json(done: Trained) -> dict[str, Any]:
+    return {
+        "path": str(done.path),
+        "metrics": done.metrics,
+        "history": done.history.to_dict("records"),
+        "seconds": dict(done.seconds),
+        "notes": list(done.notes),
+    }
+
+
+@train_app.command("recipes", rich_help_panel=_TO_FIT)
+def train_recipes() -> None:
+    """List the recipes: whose they are, and what their data are built by."""
+    for of in _RECIPES:
+        out.print(f"[bold]{of.name}[/bold]  ({', '.join(of.config.model.backbone)})")
+        out.print(f"    {of.about}", markup=False)
+        out.print(f"    {of.origin}", markup=False, style="dim")
+        out.print(f"    {of.build_command}", markup=False, style="dim")
+    out.print("\nfit     train NAME      your own: train run mine.toml", markup=False)
+
+
+@train_app.command("evaluate", rich_help_panel=_TO_USE)
+def train_evaluate(
+    model: A_Run = _RUN.recipe,
+    sets: Annotated[
+        list[str] | None,
+        typer.Argument(help="test, val, benchmark, one of its sets such as fog-3, or a path; by default all of them."),
+    ] = None,
+    benchmark: Annotated[bool, typer.Option(help=_says(EvaluateConfig, "benchmark"))] = _EVALUATE.benchmark,
+    external: Annotated[
+        list[str] | None, typer.Option(help=f"{_says(EvaluateConfig, 'external')} Repeat, or separate by commas.")
+    ] = None,
+    tta: Tta = _EVALUATE.tta,
+    filter: Filter = _EVALUATE.filter,
+    baseline: Annotated[str | None, typer.Option(help=_says(EvaluateConfig, "baseline"))] = None,
+    resamples: Resamples = _EVALUATE.resamples,
+    to: Annotated[Path | None, typer.Option("--out", help="JSON of all measures.")] = None,
+    artifacts: Artifacts = Path(_ARTIFACTS),
+    workers: TrainWorkers = _RUN.workers,
+    seed: Seed = _RUN.seed,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model again: on other sets, with test-time augmentation, against a baseline."""
+    from train.evaluation import evaluate as run
+    from train.runs import find_model, metrics_text
+
+    config = EvaluateConfig(benchmark, _names(external), tta, filter, baseline, resamples)
+    find_model(model, artifacts)  # before Keras starts
+    _start_keras()
+    found = run(
+        model, sets or (), config, artifacts=artifacts, workers=workers, seed=seed,
+        reporter=Terminal(err if as_json else out, quiet=as_json),
+    )  # fmt: skip
+    if to is not None:
+        from curate.writing import write_text
+
+        write_text(metrics_text(found.metrics), to)
+    if as_json:
+        print(metrics_text(found.metrics), end="")
+        return
+    out.print()
+    _print_measured(found.metrics)
+    _print_notes(found.notes)
+    if to is not None:
+        out.print(f"all measures  {to}", markup=False)
+
+
+@train_app.command("compare", rich_help_panel=_TO_USE)
+def train_compare(
+    runs: Runs,
+    artifacts: Artifacts = Path(_ARTIFACTS),
+    resamples: Resamples = _EVALUATE.resamples,
+    seed: Seed = _RUN.seed,
+    as_json: AsJson = False,
+) -> None:
+    """Put runs side by side, and test each against the first on the same images."""
+    from train.comparing import compare as run
+    from train.runs import metrics_text
+
+    found = run(runs, artifacts=artifacts, resamples=resamples, seed=seed)
+    if as_json:
+        tables = {"table": found.table.to_dict("records"), "tests": found.tests.to_dict("records")}
+        print(metrics_text({**tables, "notes": found.notes}), end="")
+        return
+    _print_table(found.table.rename(columns={"low": "95 % from", "high": "to"}))
+    out.print()
+    _print_table(found.tests, "differences: intervals by bootstrap over sources, p by exchanging answers")
+    _print_notes(found.notes)
+
+
+@train_app.command("ensemble", rich_help_panel=_TO_USE)
+def train_ensemble(
+    runs: Runs,
+    how: Annotated[str, typer.Option(help="mean, weighted, vote or one-vs-rest.")] = "mean",
+    name: Annotated[str, typer.Option(help="Of the run's folder.")] = "ensemble",
+    artifacts: Artifacts = Path(_ARTIFACTS),
+    resamples: Resamples = _EVALUATE.resamples,
+    seed: Seed = _RUN.seed,
+) -> None:
+    """Join what several runs predict, as a run of its own."""
+    from train.ensembles import EnsembleConfig
+    from train.ensembles import ensemble as run
+
+    done = run(runs, EnsembleConfig(how, name, str(artifacts), resamples, seed), Terminal(out))
+    out.print()
+    _print_measured(done.metrics)
+    _print_notes(done.notes)
+    out.print(f"run     {done.path}", markup=False)
+    out.print(f"next    train compare {shlex.join([name, *runs])}{_elsewhere(artifacts)}", markup=False)
+
+
+# Of the table of hardest images, what fits a screen.
+_HARDEST = ["id", "class", "said", "clean", "corrupted", "wrong", "worst_set"], 8
+
+
+@train_app.command("explain", rich_help_panel=_TO_USE)
+def train_explain(
+    run: A_Whole_Run = _RUN.recipe,
+    images: Annotated[
+        list[str] | None, typer.Option(help="Ids of test images to show. Repeat, or separate by commas.")
+    ] = None,
+    artifacts: Artifacts = Path(_ARTIFACTS),
+) -> None:
+    """Show what a model looks at (Grad-CAM), right, wrong and under corruption, and the images hardest for it."""
+    from train.explanation import explain
+    from train.runs import find_run
+
+    find_run(run, artifacts)  # before Keras starts
+    _start_keras()
+    made, path = explain(run, artifacts, Terminal(out), _names(images))
+    if not images:
+        columns, count = _HARDEST
+        _print_table(
+            made.hardest[columns].head(count).rename(columns={"worst_set": "worst under"}),
+            "hardest images: what each is said to be, the probability of its class, the share wrong under corruption",
+        )
+        out.print()
+    out.print(f"picture {path}", markup=False)
+
+
+@train_app.command("predict", rich_help_panel=_TO_USE)
+def train_predict(
+    model: A_Run,
+    source: Source,
+    to: Annotated[Path, typer.Option("--out", help="A .csv or .parquet file.")] = Path("predictions.csv"),
+    tta: Tta = _EVALUATE.tta,
+    filter: Filter = _EVALUATE.filter,
+    artifacts: Artifacts = Path(_ARTIFACTS),
+    workers: TrainWorkers = _RUN.workers,
+) -> None:
+    """Predict the classes of images; labels are not needed."""
+    from train.predicting import predict as run
+    from train.runs import find_model
+
+    config = EvaluateConfig(tta=tta, filter=filter)
+    find_model(model, artifacts)  # before Keras starts
+    _start_keras()
+    done = run(model, source, config, out=to, artifacts=artifacts, workers=workers, reporter=Terminal(out))
+    counts = done.table["predicted"].value_counts()
+    told = ", ".join(f"{count:,} {name or 'without a class'}" for name, count in counts.items())
+    out.print(f"{len(done.table):,} images: {told}", markup=False)
+    _print_notes(done.notes)
+    out.print(f"table   {done.path}", markup=False)
+
+
+@train_app.command("export", rich_help_panel=_TO_USE)
+def train_export(
+    model: A_Run,
+    to: Annotated[str, typer.Option("--to", help="onnx, tflite, savedmodel or openvino.")],
+    path: Annotated[Path | None, typer.Option("--out", help="Folder; by default export/ beside the model.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    artifacts: Artifacts = Path(_ARTIFACTS),
+) -> None:
+    """Write a model as other tools read it, once it has been seen to predict the same there."""
+    from train.exporting import export as run
+    from train.predicting import classes_of
+    from train.runs import find_model
+
+    found = find_model(model, artifacts)
+    done = run(found, to, classes_of(found, artifacts)[0], path, force, Terminal(out))
+    out.print(
+        f"{', '.join(done.files)}: {done.bytes / 1e6:.1f} MB; probabilities differ by {done.worst:.1g} at most",
+        markup=False,
+    )
+    out.print(f"written {done.path}      to load it:", markup=False)
+    out.print("\n".join(f"  {line}" for line in done.load.splitlines()), markup=False)
+
+
+def _train_tune(
+    recipe: Annotated[str, typer.Argument(help="A recipe, by name or as a .toml file.")] = _RUN.recipe,
+    space: Annotated[
+        Path | None, typer.Option(help="A .toml of what may be drawn; by default one that comes with us.")
+    ] = None,
+    how: Annotated[str, typer.Option(help="random, bayesian or hyperband.")] = "random",
+    trials: Annotated[int, typer.Option(help="At most.")] = 20,
+    trial_epochs: Annotated[int, typer.Option(help="Of each stage of a trial; 0 takes the recipe's.")] = 3,
+    name: Annotated[str | None, typer.Option(help="Of the search's folder; the recipe's by default.")] = None,
+    artifacts: FilesArtifacts = None,
+    workers: FilesWorkers = None,
+    seed: FilesSeed = None,
+    **options: Any,
+) -> None:
+    """Search for options that do better on the validation corruptions; what was tried before is not fitted again."""
+    from train.sets import read_built
+    from train.training import score_of
+    from train.tuning import TuneConfig
+    from train.tuning import tune as run
+
+    beside = {"name": name, "artifacts": _text(artifacts), "workers": workers, "seed": seed}
+    read = load_recipe(recipe)
+    read = dataclasses.replace(read, config=with_options(read, _given(options) | beside))
+    config = TuneConfig(_text(space), how, trials, trial_epochs)
+    read_built(read.config.artifacts)  # before Keras starts
+    _start_keras()
+    try:
+        done = run(read, config, score_of, Terminal(out))
+    except KeyboardInterrupt:
+        err.print("interrupted; the trials that were finished are kept: the same command goes on")
+        raise
+    best = ", ".join(f"{key} {_brief(value)}" for key, value in done.best.options.items())
+    out.print(f"best of {len(done.trials)}: {done.best.score:.4f} with {best}", markup=False)
+    out.print(f"trials  {done.path / 'trials.csv'}", markup=False)
+    out.print(f"next    train run {done.path / 'best.toml'}", markup=False)
+
+
+train_app.command("tune", rich_help_panel=_TO_FIT)(_with_recipe_options(_train_tune))
+
+
 def _brief(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
@@ -825,9 +1305,9 @@ def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else escape(str(value))
 
 
-def _print_notes(notes: Iterable[str]) -> None:
+def _print_notes(notes: Iterable[str], to: Console = out) -> None:
     for note in notes:
-        out.print(f"note    {note}", markup=False, style="dim")
+        to.print(f"note    {note}", markup=False, style="dim")
 
 
 def _text(path: Path | None) -> str | None:

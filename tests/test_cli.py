@@ -1,13 +1,16 @@
+import io
 import json
 import subprocess
 import sys
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -20,6 +23,8 @@ import augment.preparing
 import augment.previewing
 import cli
 import curate.scanning
+import train.evaluation
+import train.training
 from augment import library
 from augment.configs import BuildConfig
 from augment.corruption import CORRUPTIONS
@@ -30,6 +35,11 @@ from curate.errors import DataError, OutputError, WorkerLost
 from curate.exporting import EXPORTS, ExportConfig
 from curate.findings import SEVERITY
 from curate.selftesting import SelftestConfig
+from train.configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig
+from train.ensembles import EnsembleConfig
+from train.exporting import TARGETS
+from train.recipe import RECIPES, load_recipe
+from train.tuning import TuneConfig
 
 ROOT = Path(__file__).parents[1]
 APPS = {"curate": cli.curate_app, "augment": cli.augment_app, "train": cli.train_app}
@@ -163,6 +173,7 @@ def test_every_command_explains_itself_and_each_of_its_options(app, command):
         if param.param_type_name == "option":
             assert any(option in shown for option in param.opts)
             assert param.help
+            assert "[" not in param.help  # which would be taken for markup, and not be shown
 
 
 @pytest.mark.parametrize("app", APPS)
@@ -274,8 +285,22 @@ def test_an_interrupted_command_says_so_and_exits_with_130(data, monkeypatch):
     assert result.stderr.strip() == "stopped; nothing was left half-written."
 
 
-def test_what_is_not_built_yet_says_so():
-    said_in_one_line(run("train", "baseline"), "`train baseline` is not built yet", "CHANGELOG.md")
+def test_lines_are_told_between_bars_on_a_terminal_and_bars_nowhere_else():
+    file = io.StringIO()
+    terminal = cli.Terminal(Console(file=file, force_terminal=True, highlight=False))
+    with terminal.stage("epoch 1/2", 64, "images") as advance:
+        advance(32)
+        terminal.say("[b]half of it[/b]")
+        advance(64)
+    terminal.say("epoch 1/2 is done")
+    shown = file.getvalue()
+    assert "64/64" in shown
+    assert "[b]half of it[/b]\n" in shown
+    assert "epoch 1/2 is done\n" in shown
+    plain = io.StringIO()
+    with cli.Terminal(Console(file=plain)).stage("epoch 1/2", 64, "images") as advance:
+        advance(64)
+    assert plain.getvalue() == ""
 
 
 # What scan prints
@@ -492,6 +517,11 @@ SIMPLE = ("--benchmark", "none", "--no-check", "--workers", "1", "--copies", "1"
 
 @pytest.fixture
 def thumbnails(monkeypatch):
+    """A benchmark that takes no time."""
+    shrink_benchmark(monkeypatch)
+
+
+def shrink_benchmark(monkeypatch):
     """Features that take no time, and two corruptions of each role."""
 
     def embed(batch):
@@ -738,9 +768,413 @@ def test_an_image_that_comes_out_differently_is_a_failure(scanned):
     assert "pixel for pixel" not in result.stdout
 
 
+# Train
+
+
+TINY = ("--backbone", "cnn", "--input-size", "32", "--epochs", "1", "--batch", "16", "--resamples", "20")
+OF_A_RUN = {"name", "artifacts", "resume", "workers", "seed", "as_json"}
+SECTIONS = {"model": ModelConfig, "fit": FitConfig, "evaluate": EvaluateConfig}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Where the artifacts of a scan and of a small build are; not to be changed."""
+    folder = tmp_path_factory.mktemp("built")
+    images, labels = clean_cells(DemoConfig(images=48, classes=2))
+    np.savez(folder / "data.npz", images=images, labels=labels, class_names=np.array(["lobed", "round"]))
+    artifacts = ("--artifacts", folder / "artifacts")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        shrink_benchmark(monkeypatch)
+        for command in (
+            ("curate", "scan", folder / "data.npz", *QUICK),
+            ("augment", "build", "--policy", "heavy", "--size", 32, "--copies", 1, "--no-check", "--workers", 1),
+        ):
+            done = run(*command, *artifacts)
+            assert done.exit_code == 0, done.output
+    return folder / "artifacts"
+
+
+@pytest.fixture
+def artifacts(built, tmp_path):
+    """Those, with runs of its own."""
+    (tmp_path / "artifacts").mkdir()
+    for name in ("built", "scan"):
+        (tmp_path / "artifacts" / name).symlink_to(built / name)
+    return tmp_path / "artifacts"
+
+
+@pytest.fixture(scope="module")
+def trained(built, tmp_path_factory):
+    """Those, with two runs, and what the command said of the first."""
+    artifacts = tmp_path_factory.mktemp("trained") / "artifacts"
+    artifacts.mkdir()
+    for name in ("built", "scan"):
+        (artifacts / name).symlink_to(built / name)
+    first = run("train", "baseline", *TINY, "--artifacts", artifacts)
+    other = run("train", "baseline", *TINY, "--artifacts", artifacts, "--name", "other", "--seed", 1, "--json")
+    for result in (first, other):
+        assert result.exit_code == 0, result.output
+    return SimpleNamespace(artifacts=artifacts, first=first, other=other)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The configurations that a command asks for; nothing is fitted."""
+    given = []
+
+    def noted(config, reporter):
+        given.append(config)
+        raise DataError("enough.")
+
+    monkeypatch.setattr(train.training, "train", noted)
+    monkeypatch.setattr(cli, "_start_keras", lambda: None)
+    return given
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_options_of_a_recipe_are_the_fields_of_its_configuration(recipe):
+    options, config = options_of("train", recipe), load_recipe(recipe).config
+    assert set(options) == OF_A_RUN | {field.name for section in SECTIONS.values() for field in fields(section)}
+    panels = {name: {options[field.name].rich_help_panel for field in fields(of)} for name, of in SECTIONS.items()}
+    assert panels == {"model": {"The model"}, "fit": {"Fitting"}, "evaluate": {"Measuring"}}
+    for name, section in SECTIONS.items():
+        for field in fields(section):
+            option, value = options[field.name], getattr(getattr(config, name), field.name)
+            assert option.help == field.metadata["help"]
+            assert option.opts == [f"--{field.name.replace('_', '-')}"]
+            if isinstance(value, tuple):
+                value = ",".join(map(str, value)) or None
+            assert option.default == value
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_what_is_not_given_is_as_the_recipe_has_it(built, asked, recipe):
+    assert run("train", recipe, "--artifacts", built).exit_code == 2
+    assert asked == [replace(load_recipe(recipe).config, name=recipe, artifacts=str(built))]
+
+
+@pytest.mark.parametrize(
+    ("command", "config", "beside"),
+    [
+        ("evaluate", EvaluateConfig, {"model", "sets", "to", "artifacts", "workers", "seed", "as_json"}),
+        ("ensemble", EnsembleConfig, {"runs"}),
+    ],
+)
+def test_the_options_of_what_uses_a_run_are_the_fields_of_its_configuration(command, config, beside):
+    options = options_of("train", command)
+    assert set(options) - beside == {field.name for field in fields(config)}
+    for field in fields(config):
+        assert str(options[field.name].default) == str(None if field.default == () else field.default)
+
+
+@pytest.mark.parametrize(
+    ("command", "beside"),
+    [
+        ("run", OF_A_RUN | {"recipe"}),
+        ("tune", {field.name for field in fields(TuneConfig)} | {"recipe", "name", "artifacts", "workers", "seed"}),
+    ],
+)
+def test_what_takes_a_recipe_has_its_options_and_no_defaults(command, beside):
+    options = options_of("train", command)
+    shared = {field.name for section in SECTIONS.values() for field in fields(section)}
+    assert set(options) == beside | shared
+    assert {options[name].default for name in shared} == {None}
+
+
+def test_options_reach_the_run(built, asked):
+    result = run(
+        *("train", "baseline", "--artifacts", built, "--name", "mine", "--workers", "3", "--seed", "9"),
+        *("--backbone", "ResNet50, cnn", "--weights", "random", "--input-size", "64", "--dense", "256,128"),
+        *("--head-norm", "--no-probe", "--unfreeze", "0.3,1", "--epochs", "2,3", "--learning-rate", "1e-3"),
+        *("--ema", "0", "--tta", "flips", "--no-benchmark", "--external", "a.npz,b", "--baseline", "other"),
+    )
+    assert result.stderr.strip() == "DataError: enough."
+    (config,) = asked
+    of = load_recipe("baseline").config
+    assert config == RunConfig(
+        replace(
+            of.model, backbone=("ResNet50", "cnn"), weights="random", input_size=64, dense=(256, 128), head_norm=True
+        ),
+        replace(of.fit, probe=False, unfreeze=(0.3, 1.0), epochs=(2, 3), learning_rate=(1e-3,), ema=0.0),
+        replace(of.evaluate, benchmark=False, external=("a.npz", "b"), tta="flips", baseline="other"),
+        artifacts=str(built), name="mine", workers=3, seed=9,
+    )  # fmt: skip
+
+
+def test_a_recipe_of_ones_own_is_run_where_and_as_it_says_unless_told_otherwise(artifacts, asked, tmp_path):
+    recipe = tmp_path / "mine.toml"
+    text = f'[model]\nbackbone = "cnn"\n[fit]\nepochs = [1, 2]\n[run]\nseed = 7\nartifacts = "{artifacts}"\n'
+    recipe.write_text(text)
+    run("train", "run", recipe)
+    run("train", "run", recipe, "--epochs", "5", "--seed", "0", "--name", "again", "--workers", "2")
+    config = replace(load_recipe(str(recipe)).config, name="mine")
+    assert asked[0] == config
+    assert config.artifacts == str(artifacts)
+    fit = replace(config.fit, epochs=(5,))
+    assert asked[1] == replace(config, fit=fit, seed=0, name="again", workers=2)
+
+
+def test_a_build_by_another_policy_than_the_recipes_is_noted(built, asked):
+    result = run("train", "m2g", "--artifacts", built)
+    assert result.stderr.splitlines() == [
+        "note    m2g is meant for what `augment build --policy randaugment --balance weights --allow-overlap` makes; "
+        "this was built by heavy",
+        "DataError: enough.",
+    ]
+    assert run("train", "baseline", "--artifacts", built).stderr == "DataError: enough.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["baseline"], ["DataError: artifacts/built holds no finished build", "Run `augment build` first"]),
+        (["baseline", "--name", "a/b"], ["DataError: 'a/b' is no name of a run"]),
+        (["baseline", "--epochs", "ten"], ["--epochs 'ten'; needed are whole numbers, separated by commas"]),
+        (["baseline", "--learning-rate", "1e-3,low"], ["--learning-rate '1e-3,low'; needed are numbers"]),
+        (["baseline", "--learning-rate", "0"], ["DataError: learning_rate is 0.0; needed is a number above 0"]),
+        (["baseline", "--epochs", ""], ["DataError: epochs is empty"]),
+        (["baseline", "--dropout", "2"], ["DataError: dropout is 2.0; needed is a share from 0 to 1"]),
+        (["baseline", "--optimizer", "adma"], ["UnknownName: no optimizer named 'adma'. Did you mean 'adam'?"]),
+        (["baseline", "--tta", "flip"], ["Did you mean 'flips'?"]),
+        (["baseline", "--seed", "-1"], ["DataError: seed is -1"]),
+        (["run", "hendrx"], ["UnknownName: no recipe named 'hendrx'. Did you mean 'hendrix'?", "mine.toml"]),
+        (["run", "mine.toml"], ["DataError: mine.toml cannot be read"]),
+        (["tune", "hendrx"], ["Did you mean 'hendrix'?"]),
+        (["tune", "--how", "bayes"], ["UnknownName: no way to search named 'bayes'"]),
+        (["tune", "--trials", "0"], ["DataError: trials is 0; needed is a whole number from 1"]),
+        (["tune"], ["DataError: artifacts/built holds no finished build"]),
+        (["evaluate"], ["no run 'baseline' in artifacts/runs", "There are none yet: run `train baseline` first"]),
+        (["evaluate", "--tta", "flip"], ["Did you mean 'flips'?"]),
+        (["evaluate", "m.keras"], ["DataError: no model m.keras"]),
+        (["predict", "baseline", "data.npz"], ["no run 'baseline'"]),
+        (["compare", "baseline"], ["DataError: 1 run is given; needed are two at least"]),
+        (["compare", "baseline", "other"], ["no run 'baseline'"]),
+        (["ensemble", "baseline", "other"], ["no run 'baseline'"]),
+        (["ensemble", "baseline", "other", "--how", "maen"], ["no way to join runs named 'maen'", "'mean'?"]),
+        (["explain"], ["no run 'baseline'"]),
+        (["export", "baseline", "--to", "onnx"], ["no run 'baseline'"]),
+    ],
+    ids=lambda value: " ".join(value) if value[0].islower() else "",
+)
+def test_a_mistake_with_train_is_told_in_one_line_before_keras_starts(tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "_start_keras", lambda: pytest.fail("Keras was started"))
+    said_in_one_line(run("train", *arguments), *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--backbone", "MobilNetV2"], ["UnknownName: no backbone named 'MobilNetV2'. Did you mean 'MobileNetV2'?"]),
+        ([*TINY, "--learning-rate", "1e30"], ["Diverged: the loss is no number any more", "Lower --learning-rate"]),
+        ([*TINY, "--external", "nowhere.npz"], ["DataError: nowhere.npz does not exist"]),
+    ],
+    ids=lambda value: value[-1] if value[0].startswith("--") else "",
+)
+def test_a_mistake_that_shows_late_is_told_in_one_line(artifacts, arguments, words):
+    result = run("train", "baseline", "--artifacts", artifacts, *arguments)
+    assert result.exit_code == 2
+    (line,) = result.stderr.strip().splitlines()
+    for word in words:
+        assert word in line
+    assert not (artifacts / "runs" / "baseline").exists()
+
+
+def test_the_recipes_are_listed():
+    result = run("train", "recipes")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0] == "baseline  (auto)"
+    for name in RECIPES:
+        of = load_recipe(name)
+        at = lines.index(f"{name}  ({', '.join(of.config.model.backbone)})")
+        assert [line.strip() for line in lines[at + 1 : at + 4]] == [of.about, of.origin, of.build_command]
+    assert max(map(len, lines)) <= 110
+
+
+@pytest.mark.slow
+def test_a_run_prints_what_it_came_to_where_it_is_and_what_to_type_next(trained):
+    result = trained.first
+    assert result.stderr == ""
+    lines = result.stdout.splitlines()
+    assert "cnn" in lines[0]
+    assert any(line.startswith("  epoch 1/1") for line in lines)
+    (clean,) = (line.split() for line in lines if line.startswith("clean test images"))
+    assert all(0 <= float(number) <= 1 for number in clean[-3:])
+    for word in ("2 corruptions, mean", "2 corruptions at once"):
+        assert any(line.startswith(word) for line in lines)
+    assert [line.split()[0] for line in lines[-5:]] == ["kept", "worst", "time", "report", "next"]
+    path = trained.artifacts / "runs" / "baseline"
+    assert lines[-2] == f"report  {path / 'report.html'}      model  {path / 'model.keras'}"
+    assert lines[-1].startswith(f"next    train predict baseline FILE --artifacts {trained.artifacts} ")
+
+
+@pytest.mark.slow
+def test_a_run_is_told_as_json(trained):
+    told = json.loads(trained.other.stdout)
+    assert trained.other.stderr == ""
+    assert set(told) == {"path", "metrics", "history", "seconds", "notes"}
+    path = trained.artifacts / "runs" / "other"
+    assert told["path"] == str(path)
+    assert told["metrics"] == json.loads((path / "metrics.json").read_text())
+    assert [row["epoch"] for row in told["history"]] == [0, 1]
+    assert told["history"][0]["loss"] is None  # a probe has none
+
+
+@pytest.mark.slow
+def test_a_run_is_measured_again(trained, tmp_path):
+    place = ("--artifacts", trained.artifacts, "--resamples", 20)
+    result = run("train", "evaluate", *place, "--tta", "flips", "--baseline", "other", "--out", tmp_path / "m.json")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    assert "clean test images" in result.stdout
+    assert "against other: mean corruption error " in result.stdout
+    assert result.stdout.splitlines()[-1] == f"all measures  {tmp_path / 'm.json'}"
+    assert json.loads((tmp_path / "m.json").read_text())["prediction"]["tta"] == "flips"
+    as_json = run("train", "evaluate", "other", *place, "--json")
+    told = json.loads((trained.artifacts / "runs" / "other" / "metrics.json").read_text())
+    assert json.loads(as_json.stdout)["clean"]["confusion"] == told["clean"]["confusion"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [("val", "val"), ("composed-2-validation", "2 corruptions at once"), ("data.npz", "data.npz")],
+)
+def test_any_set_may_be_measured_on(trained, built, monkeypatch, name, first):
+    monkeypatch.chdir(built.parent)
+    result = run("train", "evaluate", "baseline", name, "--artifacts", trained.artifacts, "--resamples", 20)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    (at,) = (number for number, line in enumerate(lines) if line.startswith("measured on"))
+    assert lines[at + 1].startswith(first)
+    assert len(lines) == at + 2
+
+
+@pytest.mark.slow
+def test_runs_are_joined_and_compared(trained):
+    place = ("--artifacts", trained.artifacts, "--resamples", 20)
+    joined = run("train", "ensemble", "baseline", "other", "--name", "both", "--how", "weighted", *place)
+    assert joined.exit_code == 0, joined.output
+    assert (
+        joined.stdout.splitlines()[-1] == f"next    train compare both baseline other --artifacts {trained.artifacts}"
+    )
+    compared = run("train", "compare", "both", "baseline", "other", *place)
+    assert compared.exit_code == 0, compared.output
+    assert compared.stderr == ""
+    assert max(map(len, compared.stdout.splitlines())) <= 100
+    told = json.loads(run("train", "compare", "both", "baseline", "other", *place, "--json").stdout)
+    assert set(told) == {"table", "tests", "notes"}
+    assert {row["run"] for row in told["table"]} == {"both", "baseline", "other"}
+    assert {row["against"] for row in told["tests"]} == {"both"}
+
+
+@pytest.mark.slow
+def test_what_a_model_looks_at_is_shown(trained):
+    place = ("--artifacts", trained.artifacts)
+    result = run("train", "explain", *place)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    path = trained.artifacts / "runs" / "baseline"
+    assert lines[-1] == f"picture {path / 'gradcam.png'}"
+    assert cv2.imread(str(path / "gradcam.png")) is not None
+    assert max(map(len, lines[:-1])) <= 110
+    of_one = pd.read_csv(path / "hardest.csv", dtype=str)["id"][0]
+    asked = run("train", "explain", "baseline", *place, "--images", of_one)
+    assert asked.exit_code == 0, asked.output
+    assert asked.stdout.splitlines()[-1] == f"picture {path / 'gradcam-images.png'}"
+    said_in_one_line(run("train", "explain", "baseline", *place, "--images", "nobody"), "no test image 'nobody'")
+
+
+@pytest.mark.slow
+def test_images_are_predicted(trained, built, tmp_path):
+    out = tmp_path / "said.parquet"
+    result = run("train", "predict", "baseline", built.parent / "data.npz", "--out", out, "--artifacts", built.parent)
+    said_in_one_line(result, "no run 'baseline'")
+    place = ("--artifacts", trained.artifacts)
+    result = run("train", "predict", "baseline", built.parent / "data.npz", "--out", out, *place)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == f"table   {out}"
+    table = pd.read_parquet(out)
+    assert len(table) == 48
+    assert list(table) == ["id", "predicted", "confidence", "p_lobed", "p_round"]
+    counts = table["predicted"].value_counts()
+    assert f"48 images: {', '.join(f'{count} {name}' for name, count in counts.items())}" in result.stdout
+    late = run("train", "predict", "baseline", built.parent / "data.npz", "--out", "said.txt", *place)
+    said_in_one_line(late, "OutputError: said.txt is neither .csv nor .parquet")
+
+
+@pytest.mark.slow
+def test_a_model_is_exported_with_how_to_load_it(trained, tmp_path):
+    out = tmp_path / "[b]model"
+    given = ("train", "export", "baseline", "--artifacts", trained.artifacts)
+    result = run(*given, "--to", "openvino", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    assert f"written {out}      to load it:" in result.stdout
+    assert f'openvino.compile_model("{out}/model.xml"' in result.stdout
+    assert (out / "labels.txt").read_text() == "lobed\nround\n"
+    said_in_one_line(run(*given, "--to", "openvino", "--out", out), "OutputError", "Add --force")
+    said_in_one_line(run(*given, "--to", "onx"), "UnknownName", "Did you mean 'onnx'?")
+    assert all(name in options_of("train", "export")["to"].help for name in TARGETS)
+
+
+@pytest.mark.slow
+def test_options_are_searched_and_what_is_found_can_be_run(artifacts, asked, tmp_path):
+    pytest.importorskip("keras_tuner", reason="keras-tuner is not installed")
+    (tmp_path / "space.toml").write_text("[space]\ndropout = [0.1, 0.4]\n")
+    given = ("train", "tune", "--space", tmp_path / "space.toml", "--trials", 1, "--trial-epochs", 1)
+    result = run(*given, *TINY, "--artifacts", artifacts)
+    assert result.exit_code == 0, result.output
+    best = artifacts / "tuning" / "baseline" / "best.toml"
+    lines = result.stdout.splitlines()
+    assert lines[-3].startswith("best of 1: 0.")
+    assert lines[-1] == f"next    train run {best}"
+    run("train", "run", best)
+    (config,) = asked
+    assert config.name == "baseline-tuned"
+    assert config.artifacts == str(artifacts)
+    assert config.model.backbone == ("cnn",)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_interrupted_tells_how_it_goes_on(artifacts, monkeypatch):
+    def stopped(*given):
+        raise KeyboardInterrupt
+
+    given = ("train", "baseline", *TINY, "--artifacts", artifacts)
+    measured = train.evaluation.measured
+    monkeypatch.setattr(train.evaluation, "measured", stopped)
+    interrupted = run(*given)
+    assert interrupted.exit_code == 130
+    assert interrupted.stderr.splitlines() == [
+        "interrupted; the epochs that were finished are kept: go on with --resume",
+        "stopped; nothing was left half-written.",
+    ]
+    monkeypatch.setattr(train.evaluation, "measured", measured)
+    resumed = run(*given, "--resume")
+    assert resumed.exit_code == 0, resumed.output
+    assert "going on after stage 1, epoch 1" in resumed.stdout
+
+
+def test_what_an_unfinished_run_comes_to_is_noted(artifacts, asked):
+    draft = artifacts / "runs" / "baseline.partial"
+    given = ("train", "baseline", "--artifacts", artifacts)
+    assert run(*given, "--resume").stderr.splitlines()[0] == "note    nothing to resume: fitting from the start"
+    draft.mkdir(parents=True)
+    (draft / ".lock").touch()
+    assert run(*given).stderr == "DataError: enough.\n"
+    (draft / "checkpoint.npz").touch()
+    begun = f"note    an unfinished run was in {draft}, and begins anew; --resume would have gone on"
+    assert run(*given).stderr.splitlines()[0] == begun
+    assert run(*given, "--resume").stderr == "DataError: enough.\n"
+
+
 def test_the_file_itself_is_a_program():
     done = subprocess.run(
-        [sys.executable, "cli.py", "train", "baseline"], capture_output=True, text=True, check=False, cwd=ROOT
+        [sys.executable, "cli.py", "train", "compare", "one"], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert done.returncode == 2
-    assert "not built yet" in done.stderr
+    assert "1 run is given" in done.stderr

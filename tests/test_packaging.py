@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from train.exporting import TARGETS
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+EXTRAS = PROJECT["project"]["optional-dependencies"]
 PINS = (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
 
 
@@ -15,8 +18,13 @@ def normal(name: str) -> str:
 
 
 def requirements(*extras: str) -> list[str]:
-    of = PROJECT["project"]
-    return [*of["dependencies"], *(r for extra in extras for r in of["optional-dependencies"][extra])]
+    """What is needed at all, and what the extras need, also those that they are made of."""
+    found = list(PROJECT["project"]["dependencies"])
+    for extra in extras:
+        for requirement in EXTRAS[extra]:
+            others = re.fullmatch(r"trustset\[([\w,]+)\]", requirement)
+            found += requirements(*others[1].split(",")) if others else [requirement]
+    return found
 
 
 def name_of(requirement: str) -> str:
@@ -82,6 +90,16 @@ def test_pins_keep_the_promises_of_the_dependencies():
     for text in requirements("dev"):
         requirement = packaging.Requirement(text)
         assert requirement.specifier.contains(pinned[normal(requirement.name)]), text
+
+
+def test_every_extra_that_is_told_to_be_installed_is_one():
+    files = [
+        *ROOT.glob("*.py"),
+        *(path for top in ("curate", "augment", "train") for path in (ROOT / top).rglob("*.py")),
+    ]
+    told = {name for path in files for name in re.findall(r"trustset\[(\w+)\]", path.read_text(encoding="utf-8"))}
+    told |= {target.extra for target in TARGETS.values() if target.extra}
+    assert {"tune", "onnx", "tensorboard"} <= told <= set(EXTRAS)
 
 
 def test_no_other_opencv_shares_its_folder():
