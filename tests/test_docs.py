@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from typer.testing import CliRunner
 import augment
 import cli
 import curate
+import train
 from augment.building import Built
 from augment.configs import BuildConfig
 from augment.corruption import CORRUPTIONS, TEST, VALIDATION
@@ -29,6 +31,9 @@ from curate.demo import DemoConfig, write_demo
 from curate.embedding import Embedder, builtin
 from curate.findings import COLUMNS, SEVERITY
 from curate.scanning import Scan
+from train.configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig
+from train.recipe import RECIPES
+from train.training import Trained
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -97,7 +102,11 @@ def coarse() -> Embedder:
 def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to work in, on a machine of one core, without weights and without the patience for a map."""
     from augment import building, features
-    from curate import scanning
+    from curate import backbones, scanning
+    from train import backbones as own
+
+    def unavailable(name: str, *given: object) -> None:
+        raise backbones.WeightsUnavailable(f"no ImageNet weights for {name}: there is no network.")
 
     lay_out = scanning.lay_out
     monkeypatch.chdir(tmp_path)
@@ -105,6 +114,8 @@ def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(scanning, "lay_out", lambda neighbours, kind, seed: lay_out(neighbours, "none", seed))
     monkeypatch.setattr(features, "load_embedder", lambda *given, **named: (coarse(), ""))
     monkeypatch.setattr(building, "cores", lambda: 1)
+    monkeypatch.setattr(backbones, "application_model", unavailable)
+    monkeypatch.setattr(own, "_CHANNELS", (8, 16, 32))
     return tmp_path
 
 
@@ -138,9 +149,12 @@ def test_the_tutorial_runs_from_an_empty_folder(workshop: Path) -> None:
         "splits.csv",
         "built/benchmark/fog-3/part-00000.npz",
         "export/train-folder/ids.csv",
+        "runs/plain/model.keras",
+        "runs/baseline/report.html",
     ):
         assert (workshop / "artifacts" / name).is_file()
     check_that_files_are_told_of(workshop / "artifacts" / "built")
+    check_that_a_run_is_told_of(workshop / "artifacts" / "runs" / "baseline")
 
 
 def check_that_files_are_told_of(built: Path) -> None:
@@ -150,12 +164,40 @@ def check_that_files_are_told_of(built: Path) -> None:
         names = {*shard, *pd.read_parquet(built / "train" / "rows.parquet").columns}
     for table in (plan, plan["policy"], plan["labels_lost"][0], benchmark, *benchmark["sets"]):
         names.update(table)
-    told = (ROOT / "docs" / "files.md").read_text("utf-8")
-    assert sorted(name for name in names if f"`{name}`" not in told) == []
+    assert untold(names) == []
+
+
+def check_that_a_run_is_told_of(run: Path) -> None:
+    """Every file of a run, every column of its tables and every key of its measures stands there, too."""
+    metrics, manifest = (json.loads((run / name).read_text("utf-8")) for name in ("metrics.json", "manifest.json"))
+    names = {name for name in manifest if name.endswith("_digest")}
+    names |= {*pd.read_csv(run / "history.csv"), *pd.read_csv(run / "hardest.csv")}
+    names |= {*pd.read_parquet(run / "predictions.parquet")} - {f"p{i}" for i in range(2, len(metrics["classes"]))}
+    # Names of sets, classes, corruptions and severities are those of the images.
+    given = {*metrics["classes"], *metrics["sets"], *metrics["benchmark"]["corruptions"], *"12345"}
+    given |= {*metrics["selection"]["corruptions"]}
+    assert untold((names | keys(metrics)) - given) == []
+    text = page_of_files()
+    assert [file.name for file in run.iterdir() if file.name not in text] == []
+
+
+def keys(value: Any) -> set[str]:
+    """The keys of a document at any depth."""
+    if isinstance(value, dict):
+        return {*value}.union(*map(keys, value.values()))
+    return set().union(*map(keys, value)) if isinstance(value, list) else set()
+
+
+def untold(names: set[str]) -> list[str]:
+    return sorted(name for name in names if f"`{name}`" not in page_of_files())
+
+
+def page_of_files() -> str:
+    return (ROOT / "docs" / "files.md").read_text("utf-8")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["from-python", "splitting", "reading-your-data", "exporting"])
+@pytest.mark.parametrize("name", ["from-python", "splitting", "reading-your-data", "exporting", "recipes"])
 def test_the_python_of_a_page_runs(name: str, workshop: Path) -> None:
     write_demo(workshop, DemoConfig(images=150))
     if name == "splitting":
@@ -171,7 +213,7 @@ def test_the_python_of_a_page_runs(name: str, workshop: Path) -> None:
     "module",
     sorted(
         path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
-        for package in ("curate", "augment")
+        for package in ("curate", "augment", "train")
         for path in (ROOT / package).rglob("*.py")
         if ">>> " in path.read_text("utf-8")
     ),
@@ -193,14 +235,16 @@ def test_every_command_and_option_that_is_named_exists(page: Path) -> None:
         assert words[0] in COMMANDS[app], f"{app} {' '.join(words)}"
         given = {word.partition("=")[0] for word in words[1:] if word.startswith("--")}
         assert given <= OPTIONS[app, words[0]], f"{app} {' '.join(words)}"
-    assert set(re.findall(r"`(--[a-z-]+)", prose(page))) <= OTHERS.union(*OPTIONS.values())
+    assert set(re.findall(r"`(--[a-z0-9-]+)", prose(page))) <= OTHERS.union(*OPTIONS.values())
 
 
 def test_every_command_and_option_is_told_of_somewhere() -> None:
     told = "\n".join(page.read_text("utf-8") for page in PAGES)
-    for app in ("curate", "augment"):
-        assert [name for name in COMMANDS[app] if f"{app} {name}" not in told] == []
-    options = set().union(*(given for (app, _), given in OPTIONS.items() if app in ("curate", "augment")))
+    for app in APPS:
+        # A recipe is a command as well; its page has a table of them.
+        names = [name for name in COMMANDS[app] if app != "train" or name not in RECIPES]
+        assert [name for name in names if f"{app} {name}" not in told] == []
+    options = set().union(*OPTIONS.values())
     # Of an option and its opposite, one is enough.
     assert [name for name in sorted(options) if not (named(name, told) or named(opposite(name), told))] == []
 
@@ -269,13 +313,22 @@ def test_the_page_of_the_benchmark_lists_every_corruption_as_it_is_registered() 
 
 
 def test_every_column_is_told_of() -> None:
-    told = (ROOT / "docs" / "files.md").read_text("utf-8")
+    told = page_of_files()
     of_images = ("row", "id", "label", "label_name", "split", "digest", "group", "verdict", "x", "y")
     assert [c for c in (*COLUMNS, *of_images, "row_a", "row_b", "kind", "distance") if f"`{c}`" not in told] == []
 
 
 def test_every_option_field_and_name_of_the_api_is_told_of() -> None:
     told = (ROOT / "docs" / "how-to" / "from-python.md").read_text("utf-8")
-    names = [field.name for of in (ScanConfig, Scan, BuildConfig, Built) for field in fields(of)]
-    names += [*curate.__all__, *augment.__all__]
+    names = [field.name for of in (ScanConfig, Scan, BuildConfig, Built, RunConfig, Trained) for field in fields(of)]
+    names += [*curate.__all__, *augment.__all__, *train.__all__]
     assert [name for name in names if not re.search(rf"\b{name}\b", told)] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "configs"), [("training", (ModelConfig, FitConfig)), ("measuring", (EvaluateConfig,))]
+)
+def test_the_page_of_a_task_tells_of_all_its_options(page: str, configs: tuple[type, ...]) -> None:
+    told = (ROOT / "docs" / "how-to" / f"{page}.md").read_text("utf-8")
+    options = [f"--{field.name.replace('_', '-')}" for of in configs for field in fields(of)]
+    assert [name for name in options if not (named(name, told) or named(opposite(name), told))] == []

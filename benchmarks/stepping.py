@@ -1,0 +1,115 @@
+"""What the trainer's input costs: a step on real batches against one on the same batch again; and a probe's seconds.
+
+    python benchmarks/stepping.py data.npz --images 10000
+
+The built set needs that many training images. Steps of both kinds take turns; told are medians of rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+STEPS = 20
+
+
+def built(source: Path, artifacts: Path, images: int) -> None:
+    """A scan and a build with at least that many training images."""
+    scan = ["curate", "scan", str(source.resolve()), "--map", "none", "--artifacts", str(artifacts)]
+    with np.load(source) as given:
+        classes = len(np.unique(given["labels"]))
+    each = str(-(-images // classes))
+    build = [
+        "augment", "build", "--balance", each, "--cap", "1000", "--no-check", "--benchmark", "none", "--artifacts",
+        str(artifacts),
+    ]  # fmt: skip
+    for command in (scan, build):
+        subprocess.run([sys.executable, "cli.py", *command], check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
+
+
+def seconds(model: Any, batches: Any) -> float:
+    """Seconds of one step in a fit over those batches."""
+    began = time.perf_counter()
+    model.fit(batches, epochs=1, verbose=0, shuffle=False)
+    return (time.perf_counter() - began) / len(batches)
+
+
+def main() -> None:
+    """Print two tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--input-size", type=int, default=160)
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    import keras
+
+    from train.batches import Batches
+    from train.configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig
+    from train.devices import devices_of
+    from train.losses import loss_of
+    from train.models import build_model, set_trainable
+    from train.optimizers import optimizer_of
+    from train.sets import read_built
+    from train.training import train
+
+    with tempfile.TemporaryDirectory() as folder:
+        artifacts = Path(folder)
+        built(given.source, artifacts, given.images)
+        sets, fitting = read_built(artifacts), FitConfig(epochs=(0,))
+        keras.utils.set_random_seed(0)
+        classifier = build_model(ModelConfig(input_size=given.input_size), sets.train.size, len(sets.classes))
+        real = Batches(sets.train, fitting, sets.class_weights, 0, np.arange(STEPS * fitting.batch))
+
+        class Again(keras.utils.PyDataset):  # type: ignore[misc]
+            batch = real[0]
+
+            def __len__(self) -> int:
+                return STEPS
+
+            def __getitem__(self, step: int) -> Any:
+                return self.batch
+
+        set_trainable(classifier.model, fitting.unfreeze[0], fitting.batch_norm)
+        classifier.model.compile(optimizer_of(fitting, 1e-4, 1000), loss_of(fitting), jit_compile=devices_of("one").jit)
+        synthetic = Again()
+        seconds(classifier.model, synthetic)  # compiles
+        rounds = [(seconds(classifier.model, synthetic), seconds(classifier.model, real)) for _ in range(given.rounds)]
+        one, other = (statistics.median(of) for of in zip(*rounds, strict=True))
+        ratio = statistics.median(real / synthetic for synthetic, real in rounds)
+        print("| a step of 64 images | ms |\n|---|---|")
+        print(f"| on one batch again and again | {1000 * one:.0f} |")
+        print(f"| on batches of the trainer | {1000 * other:.0f} |")
+        print(f"| ratio, median of {given.rounds} rounds | {ratio:.3f} |\n", flush=True)
+
+        class Told:
+            """Prints what is said."""
+
+            def say(self, line: str) -> None:
+                print(line.strip(), flush=True)
+
+            def stage(self, name: str, total: int, unit: str) -> Any:
+                from curate.progress import Silent
+
+                return Silent().stage(name, total, unit)
+
+        train(
+            RunConfig(
+                ModelConfig(input_size=given.input_size), fitting, EvaluateConfig(benchmark=False),
+                artifacts=str(artifacts),
+            ),
+            Told(),
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

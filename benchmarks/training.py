@@ -1,0 +1,200 @@
+"""What models come to: by the policy of their data, by the recipe, with and without cleaning.
+
+    python benchmarks/training.py policies data.npz --external other.npz
+    python benchmarks/training.py recipes data.npz --backbone MobileNetV2-0.35
+    python benchmarks/training.py cleaning dirty.npz --truth dirty.truth.json
+    python benchmarks/training.py options --run artifacts/runs/baseline
+
+All are measured on the same test images and the same benchmark, which is made of them. Scans, builds and runs stay in
+--work, and what is there is not made again: delete it to begin anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+STEPS = 5  # times as many images as without copies are in the build of a policy with four
+POLICIES = ("none", "light", "moderate", "heavy")
+RECIPES = ("baseline", "m2g", "hidden-players", "hendrix", "ai-pacapa", "bloodmnist")
+VIEWS = ("none", "flips", "dihedral", "scales")
+FILTERS = ("high-pass", "denoise", "nucleus")
+HEAD = ("clean", "27 corruptions", "composed of 2", "composed of 3")
+
+
+def command(*words: object) -> str:
+    """What one of our commands prints; its progress goes to the terminal."""
+    told = subprocess.run(
+        [sys.executable, "cli.py", *map(str, words)], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if told.returncode:
+        raise SystemExit(f"{' '.join(map(str, words))} ended with {told.returncode}")
+    return told.stdout
+
+
+def scanned(source: Path, artifacts: Path) -> None:
+    if not (artifacts / "scan" / "manifest.json").exists():
+        command("curate", "scan", source, "--map", "none", "--artifacts", artifacts)
+
+
+def built(source: Path | None, artifacts: Path, *options: object) -> None:
+    if not (artifacts / "built" / "manifest.json").exists():
+        given = [] if source is None else [source]
+        command("augment", "build", *given, "--artifacts", artifacts, *options)
+
+
+def trained(recipe: str, artifacts: Path, name: str, *options: object) -> tuple[dict[str, Any], float]:
+    """(what metrics.json holds, seconds of the run)."""
+    folder = artifacts / "runs" / name
+    if not (folder / "manifest.json").exists():
+        began = time.perf_counter()
+        command("train", recipe, "--name", name, "--artifacts", artifacts, *options)
+        (artifacts / "runs" / f"{name}.seconds").write_text(f"{time.perf_counter() - began:.0f}")
+    seconds = float((artifacts / "runs" / f"{name}.seconds").read_text())
+    return json.loads((folder / "metrics.json").read_text()), seconds
+
+
+def cells(metrics: dict[str, Any], external: str = "") -> list[str]:
+    """Accuracy and interval of each of HEAD, and of the set from elsewhere."""
+    shifted = metrics["benchmark"]
+    told = [
+        (metrics["clean"]["accuracy"], metrics["clean"]["interval"]),
+        (shifted["mean_accuracy"], shifted["interval"]),
+        *(
+            (shifted["composed"][name]["accuracy"], shifted["composed"][name]["interval"])
+            for name in sorted(shifted["composed"])
+        ),
+    ]
+    if external:
+        told.append((metrics["external"][external]["accuracy"], metrics["external"][external]["interval"]))
+    return [f"{value:.3f} ({low:.3f}..{high:.3f})" for value, (low, high) in told]
+
+
+def row(*values: object) -> None:
+    print("| " + " | ".join(map(str, values)) + " |", flush=True)
+
+
+def heading(*names: str) -> None:
+    row(*names)
+    row(*("---" for _ in names))
+
+
+def policies(given: argparse.Namespace) -> None:
+    """The same recipe on data of each policy; `none` has no copies, and is fitted once more for as many steps."""
+    from train.recipe import load_recipe
+
+    scanned(given.source, given.work / "scan")
+    external = ["--external", given.external] if given.external else []
+    (epochs,) = load_recipe("baseline").config.fit.epochs
+    heading("policy", "images", "epochs", *HEAD, *([given.external.stem] if given.external else []), "minutes")
+    for policy in given.only or POLICIES:
+        artifacts = given.work / policy
+        how = ["--copies", 0, "--balance", "weights"] if policy == "none" else ["--policy", policy]
+        shared(given.work / "scan", artifacts)
+        built(None, artifacts, *how)
+        images = json.loads((artifacts / "built" / "manifest.json").read_text())["counts"]["train"]
+        for times in (1, STEPS) if policy == "none" else (1,):
+            name = "baseline" if times == 1 else "baseline-longer"
+            options = ["--epochs", epochs * times, *external, *given.options]
+            metrics, seconds = trained("baseline", artifacts, name, *options)
+            told = cells(metrics, given.external.name if given.external else "")
+            row(policy, f"{images:,}", epochs * times, *told, f"{seconds / 60:.1f}")
+
+
+def shared(scan: Path, artifacts: Path) -> None:
+    """The same scan and clean set for another build."""
+    artifacts.mkdir(parents=True, exist_ok=True)
+    for name in ("scan", "clean.npz"):
+        if not (artifacts / name).exists():
+            (artifacts / name).symlink_to((scan / name).resolve())
+
+
+def recipes(given: argparse.Namespace) -> None:
+    """Each recipe on the data that it asks for, with one backbone in the place of all."""
+    from train.recipe import load_recipe
+
+    scanned(given.source, given.work / "scan")
+    heading("recipe", "images", *HEAD, "minutes")
+    for name in given.only or RECIPES:
+        recipe = load_recipe(name)
+        artifacts = given.work / f"recipe-{name}"
+        shared(given.work / "scan", artifacts)
+        built(None, artifacts, *recipe.build_command.split()[2:])
+        backbone = ["--backbone", given.backbone] if given.backbone else []
+        metrics, seconds = trained(name, artifacts, name, *backbone, *given.options)
+        images = json.loads((artifacts / "built" / "manifest.json").read_text())["counts"]["train"]
+        row(name, f"{images:,}", *cells(metrics), f"{seconds / 60:.1f}")
+
+
+def cleaning(given: argparse.Namespace) -> None:
+    """The same recipe on a dirty set as it is, and cleaned; tested on the rows that the truth knows to be clean."""
+    truth = json.loads(given.truth.read_text())
+    dirty, test = split_by_truth(given.source, truth, given.work)
+    scanned(dirty, given.work / "cleaned")
+    heading("train on", "images", "clean test images", "minutes")
+    for name, source in (("raw", dirty), ("cleaned", None)):
+        artifacts = given.work / name
+        built(source, artifacts, "--benchmark", "none")
+        metrics, seconds = trained("baseline", artifacts, "baseline", "--external", test, *given.options)
+        told = metrics["external"][test.stem]
+        images = json.loads((artifacts / "built" / "manifest.json").read_text())["counts"]["train"]
+        low, high = told["interval"]
+        row(name, f"{images:,}", f"{told['accuracy']:.3f} ({low:.3f}..{high:.3f})", f"{seconds / 60:.1f}")
+
+
+def split_by_truth(source: Path, truth: dict[str, Any], work: Path) -> tuple[Path, Path]:
+    """Two files: the dirty set without a fifth of its clean originals, and that fifth.
+
+    No row whose copy was planted is among them.
+    """
+    with np.load(source) as given:
+        arrays = {name: given[name] for name in given.files}
+    planted = {int(row["row"]) for row in truth["planted"]}
+    copied = {row["of"] for row in truth["planted"] if isinstance(row.get("of"), int)}
+    free = [row for row in range(len(arrays["labels"])) if row not in planted | copied]
+    held = np.sort(np.random.default_rng(0).permutation(free)[: len(free) // 5])
+    kept = np.setdiff1d(np.arange(len(arrays["labels"])), held)
+    work.mkdir(parents=True, exist_ok=True)
+    paths = work / "dirty.npz", work / "held-out.npz"
+    for path, rows in zip(paths, (kept, held), strict=True):
+        if not path.exists():
+            n = len(arrays["labels"])
+            np.savez(path, **{name: array[rows] if len(array) == n else array for name, array in arrays.items()})
+    return paths
+
+
+def options(given: argparse.Namespace) -> None:
+    """A finished run measured with each way of test-time augmentation and each filter."""
+    artifacts = given.run.parents[1]
+    heading("at test time", *HEAD)
+    for name, option in [*((view, "--tta") for view in VIEWS), *((one, "--filter") for one in FILTERS)]:
+        told = command("train", "evaluate", given.run, option, name, "--artifacts", artifacts, "--json")
+        row("nothing" if name == "none" else name, *cells(json.loads(told)))
+
+
+def main() -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    tables = {"policies": policies, "recipes": recipes, "cleaning": cleaning, "options": options}
+    parser.add_argument("table", choices=tables)
+    parser.add_argument("source", type=lambda text: Path(text).resolve(), nargs="?")
+    parser.add_argument("--external", type=lambda text: Path(text).resolve())
+    parser.add_argument("--truth", type=Path)
+    parser.add_argument("--run", type=lambda text: Path(text).resolve())
+    parser.add_argument("--backbone")
+    parser.add_argument("--only", nargs="+", help="Some of the rows.")
+    parser.add_argument("--work", type=lambda text: Path(text).resolve(), default=Path("training-benchmark").resolve())
+    given, given.options = parser.parse_known_args()
+    tables[given.table](given)
+
+
+if __name__ == "__main__":
+    main()
