@@ -56,7 +56,8 @@ def trained(recipe: str, artifacts: Path, name: str, *options: object) -> tuple[
     folder = artifacts / "runs" / name
     if not (folder / "manifest.json").exists():
         began = time.perf_counter()
-        command("train", recipe, "--name", name, "--artifacts", artifacts, *options)
+        begun = ["--resume"] if (artifacts / "runs" / f"{name}.partial").exists() else []
+        command("train", recipe, "--name", name, "--artifacts", artifacts, *begun, *options)
         (artifacts / "runs" / f"{name}.seconds").write_text(f"{time.perf_counter() - began:.0f}")
     seconds = float((artifacts / "runs" / f"{name}.seconds").read_text())
     return json.loads((folder / "metrics.json").read_text()), seconds

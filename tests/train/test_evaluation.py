@@ -215,7 +215,7 @@ def test_errors_are_told_relative_to_those_of_a_run(predictor, found, sets, own_
 def test_predicting_is_reported_image_by_image(predictor, sets):
     told = Told()
     answered(predictor, [sets.val, sets.test], told)
-    assert told.stages == [("predicting", 42, "image")]
+    assert told.stages == [("predicting", 42, "images")]
     assert told.done[-1] == 42
     assert told.done == sorted(told.done)
 
