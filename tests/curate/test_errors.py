@@ -4,13 +4,14 @@ import pickle
 import pytest
 
 from curate import errors
-from curate.errors import DataError, MissingExtra, OutputError, ToolkitError, UnknownName, WorkerLost
+from curate.errors import DataError, Diverged, MissingExtra, OutputError, ToolkitError, UnknownName, WorkerLost
 
 TWINS = {
     DataError: ValueError,
     UnknownName: KeyError,
     MissingExtra: ImportError,
     OutputError: OSError,
+    Diverged: ArithmeticError,
     WorkerLost: RuntimeError,
 }
 TREE = [e for _, e in inspect.getmembers(errors, inspect.isclass) if issubclass(e, ToolkitError) and e != ToolkitError]
@@ -33,7 +34,7 @@ def test_the_tree_in_the_docstring_is_the_tree_in_the_code():
     for line in drawn:
         name = line.split()[1]
         assert line.endswith(
-            f"(also {'an' if TWINS[getattr(errors, name)].__name__[0] in 'IO' else 'a'} "
+            f"(also {'an' if TWINS[getattr(errors, name)].__name__[0] in 'AIO' else 'a'} "
             f"{TWINS[getattr(errors, name)].__name__})"
         )
 

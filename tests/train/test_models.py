@@ -235,6 +235,15 @@ def test_a_share_counts_for_each_of_several_backbones():
         assert sum(layer.trainable for layer in network.layers) == round(len(network.layers) / 2)
 
 
+def test_a_backbone_that_begins_from_nothing_learns_whole_whatever_is_asked_for():
+    classifier = built(CNN, NARROW)
+    assert classifier.fresh == (0, 1)  # NARROW with weights by chance
+    set_trainable(classifier.model, 0.5, "frozen", fresh=(0,))
+    fresh, other = backbones_of(classifier.model)
+    assert all(layer.trainable for layer in fresh.layers)
+    assert not all(layer.trainable for layer in other.layers)
+
+
 def test_frozen_batch_normalisation_neither_learns_nor_gathers_statistics():
     model = built(dropout=0).model
     set_trainable(model, 1, "frozen")
