@@ -139,10 +139,10 @@ def cleaning(given: argparse.Namespace) -> None:
     """The same recipe on a dirty set as it is, and cleaned; tested on the rows that the truth knows to be clean."""
     truth = json.loads(given.truth.read_text())
     dirty, test = split_by_truth(given.source, truth, given.work)
-    scanned(dirty, given.work / "cleaned")
     heading("train on", "images", "clean test images", "minutes")
     for name, source in (("raw", dirty), ("cleaned", None)):
         artifacts = given.work / name
+        scanned(dirty, artifacts)
         built(source, artifacts, "--benchmark", "none")
         metrics, seconds = trained("baseline", artifacts, "baseline", "--external", test, *given.options)
         told = metrics["external"][test.stem]
