@@ -145,7 +145,7 @@ def cleaning(given: argparse.Namespace) -> None:
         scanned(dirty, artifacts)
         built(source, artifacts, "--benchmark", "none")
         metrics, seconds = trained("baseline", artifacts, "baseline", "--external", test, *given.options)
-        told = metrics["external"][test.stem]
+        told = metrics["external"][test.name]
         images = json.loads((artifacts / "built" / "manifest.json").read_text())["counts"]["train"]
         low, high = told["interval"]
         row(name, f"{images:,}", f"{told['accuracy']:.3f} ({low:.3f}..{high:.3f})", f"{seconds / 60:.1f}")
