@@ -215,6 +215,7 @@ LIMITED = {
     "backbone": st.lists(texts, min_size=1, max_size=1).map(tuple),
     "input_size": st.none() | st.integers(8, 999),
     "folds": st.sampled_from([0, 2, 5]),
+    "refine": st.sampled_from([0, 2, 5]),
     "mixup": st.just(0.0),
     "cutmix": st.just(0.0),
     **dict.fromkeys(("dropout", "momentum", "warmup", "ema", "label_smoothing", "mix"), shares),
@@ -313,3 +314,9 @@ def shown(default) -> str:
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
     return f"`{', '.join(map(str, default)) if isinstance(default, tuple) else default}`"
+
+
+@pytest.mark.parametrize("name", ["folds", "refine"])
+def test_one_fold_or_one_cluster_is_refused(name):
+    with pytest.raises(DataError, match=rf"{name} is 1; needed are 2 at least, or 0 for none"):
+        FitConfig(**{name: 1})
