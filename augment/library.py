@@ -22,14 +22,13 @@ import hashlib
 import json
 import math
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from curate.errors import DataError, ToolkitError, UnknownName
+from curate.errors import DataError, UnknownName, telling
 
 from . import functions
 from .operation import OPERATIONS, WHOLE, Operation, Span
@@ -108,19 +107,11 @@ def _described(value: Any) -> Any:
     return value.__name__ if callable(value) else value
 
 
-# Reading a file. A reader's error tells of the mistake alone; `_at` puts the place before it.
-
-
-@contextmanager
-def _at(place: str) -> Iterator[None]:
-    try:
-        yield
-    except ToolkitError as error:
-        raise type(error)(f"{place}: {error}") from error
+# Reading a file. A reader's error tells of the mistake alone; `telling` puts the place before it.
 
 
 def _parsed(text: bytes, name: str, path: Path | None) -> Policy:
-    with _at(str(path or f"{name}.toml")):
+    with telling(str(path or f"{name}.toml")):
         try:
             table = tomllib.loads(text.decode())
         except ValueError as error:  # of the syntax, with its line, or of the encoding
@@ -144,7 +135,7 @@ def _pipelines(tables: Any, folder: Path) -> tuple[tuple[Step, ...], ...]:
         raise DataError("pipeline is no list of tables; write [[pipeline]], in two pairs of brackets.")
     pipelines: list[tuple[Step, ...]] = []
     for number, table in enumerate(tables, 1):
-        with _at(f"pipeline {number}"):
+        with telling(f"pipeline {number}"):
             _only("key of a pipeline", table, ("share", "steps"))
             pipelines += [_steps(table.get("steps"), folder)] * _count("share", table.get("share", 1))
     return tuple(pipelines)
@@ -155,7 +146,7 @@ def _steps(tables: Any, folder: Path, kind: str = "step") -> tuple[Step, ...]:
         raise DataError(f'there is no {kind}; needed is a list of one or more, as in [{{op = "flip_x"}}].')
     steps = []
     for number, table in enumerate(tables, 1):
-        with _at(f"{kind} {number}"):
+        with telling(f"{kind} {number}"):
             steps.append(_step(table, folder))
     return tuple(steps)
 

@@ -12,7 +12,8 @@ ToolkitError
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 # So many names are all shown; of more, so many.
 _ALL, _NEAREST = 40, 12
@@ -58,3 +59,18 @@ class WorkerLost(ToolkitError, RuntimeError):
 
 class Diverged(ToolkitError, ArithmeticError):
     """A fit whose loss is no number any more."""
+
+
+@contextmanager
+def telling(place: str) -> Iterator[None]:
+    """Errors raised within tell the place first.
+
+    >>> with telling("a.toml"):
+    ...     raise DataError("this is no TOML.")
+    Traceback (most recent call last):
+    curate.errors.DataError: a.toml: this is no TOML.
+    """
+    try:
+        yield
+    except ToolkitError as error:
+        raise type(error)(f"{place}: {error}") from error

@@ -23,15 +23,14 @@ import json
 import shlex
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from curate.errors import DataError, ToolkitError, UnknownName
+from curate.errors import DataError, UnknownName, telling
 
 from .configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig
 
@@ -163,15 +162,6 @@ def _written(key: str, value: Any) -> str:
 
 
 # Reading a file. A reader's error tells of the mistake alone; `telling` puts the place before it.
-
-
-@contextmanager
-def telling(place: str) -> Iterator[None]:
-    """Errors raised within tell the place first."""
-    try:
-        yield
-    except ToolkitError as error:
-        raise type(error)(f"{place}: {error}") from error
 
 
 def _parsed(text: bytes, name: str, path: Path | None) -> Recipe:

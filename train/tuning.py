@@ -26,13 +26,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 from curate.engine import small_algebra
-from curate.errors import DataError, Diverged, MissingExtra, UnknownName
+from curate.errors import DataError, Diverged, MissingExtra, UnknownName, telling
 from curate.manifest import file_digest
 from curate.progress import Reporter, Silent
 from curate.writing import write_text
 
 from .configs import RunConfig
-from .recipe import Recipe, only, options_of, telling, to_toml, with_options
+from .recipe import Recipe, only, options_of, to_toml, with_options
 from .runs import run_path
 
 HOWS = ("random", "bayesian", "hyperband")

@@ -6,7 +6,6 @@ Pictures, script and style are all inside; the page makes no request. The same s
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import importlib.util
 import json
 import math
@@ -23,6 +22,7 @@ from markupsafe import Markup
 
 from ..configs import ScanConfig
 from ..findings import DROP, KEEP, REVIEW, SEVERITY, Story
+from ..manifest import versions
 from .galleries import Gallery, evenly, first_of_each, gallery
 from .thumbnails import UNREADABLE, Thumbnails, thumbnails
 
@@ -119,7 +119,7 @@ def page(scan: Scan) -> str:
         mapped=len(mapped),
         placed=int(_placed(scan.table).sum()),
         settings=_settings(scan.config),
-        versions=_versions(),
+        versions=list(versions(PACKAGES).items()),
         files_written=_files_written(scan),
     )
     # A file name that is no valid text would otherwise keep the page from being written at all.
@@ -244,18 +244,6 @@ def _settings(config: ScanConfig) -> list[tuple[str, str]]:
         return "none" if value is None else str(value)
 
     return [(name, said(value)) for name, value in asdict(config).items()]
-
-
-@functools.cache
-def _versions() -> list[tuple[str, str]]:
-    """The packages that a scan rests on and their versions, where they are installed as packages."""
-    found = []
-    for name in PACKAGES:
-        try:
-            found.append((name, importlib.metadata.version(name)))
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _files_written(scan: Scan) -> list[tuple[str, str]]:

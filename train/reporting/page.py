@@ -7,8 +7,6 @@ same page, but for how long it took.
 from __future__ import annotations
 
 import base64
-import functools
-import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
@@ -19,6 +17,7 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from curate.manifest import versions
 from curate.reporting.page import IN_WORDS
 
 from . import scales
@@ -103,7 +102,7 @@ def page(run: RunReport) -> str:
         hardest=_hardest(run.explained) if run.explained else [],
         settings=_settings(run.config),
         digests=[(name.replace("_", " "), value) for name, value in run.digests.items() if value],
-        versions=_versions(),
+        versions=list(versions(PACKAGES).items()),
         files=FILES if run.explained else (),
     )
     # A name that is no valid text would otherwise keep the page from being written at all.
@@ -503,18 +502,6 @@ def _settings(config: Any) -> list[tuple[str, list[tuple[str, str]]]]:
         (title, [(name.replace("_", " "), said(value)) for name, value in of_section.items()])
         for title, of_section in {**sections, "run": rest}.items()
     ]
-
-
-@functools.cache
-def _versions() -> list[tuple[str, str]]:
-    """The packages that a run rests on and their versions, where they are installed."""
-    found = []
-    for name in PACKAGES:
-        try:
-            found.append((name, importlib.metadata.version(name)))
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _inlined(package: str | None, name: str) -> str:
