@@ -69,14 +69,19 @@ class Checkpoint:
             return None
         archive = Archive(self.path)
         facts = json.loads(str(archive.array("facts")))
-        if facts.pop("key") != self.key:
-            raise DataError(
-                f"{self.folder} was begun with other options or on another built set. "
-                "Give the same ones, or leave out --resume to begin anew."
-            )
+        check_key(facts.pop("key"), self.key, self.folder)
         parts: dict[str, list[np.ndarray]] = {"model": [], "optimizer": [], "best": []}
         for name in sorted(archive.members):
             kind, _, number = name.partition("-")
             if number:
                 parts[kind].append(archive.array(name))
         return State(facts.pop("stage"), facts.pop("epoch"), parts["model"], parts["optimizer"], parts["best"], facts)
+
+
+def check_key(found: str, key: str, folder: Path) -> None:
+    """Raise DataError where what a folder holds is of another fit."""
+    if found != key:
+        raise DataError(
+            f"{folder} was begun with other options or on another built set. "
+            "Give the same ones, or leave out --resume to begin anew."
+        )

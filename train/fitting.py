@@ -198,7 +198,12 @@ def _epoch(job: Job, batches: Any, stage: Stage, epoch: int, progress: Progress)
             on_train_batch_end=after, on_epoch_end=lambda epoch, logs: now.append(job.model.get_weights())
         )
         with job.devices.scope():  # JAX shares a batch out only there
-            told = job.model.fit(batches, epochs=1, verbose=0, shuffle=False, callbacks=[listener, *job.callbacks])
+            # Counted over all stages, for TensorBoard draws by that.
+            done = sum(row["stage"] > 0 for row in progress.history)
+            told = job.model.fit(
+                batches, initial_epoch=done, epochs=done + 1, verbose=0, shuffle=False,
+                callbacks=[listener, *job.callbacks],
+            )  # fmt: skip
         # The average and the optimizer's own are one array on JAX, which the next step would free.
         job.model.set_weights(job.model.get_weights())
     if failed:

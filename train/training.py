@@ -22,7 +22,7 @@ from curate.manifest import file_digest, write_manifest
 from curate.progress import Reporter, Silent, Stopwatch
 from curate.writing import replacing, write_text
 
-from .checkpoints import FILE, LAST_GOOD, Checkpoint
+from .checkpoints import FILE, LAST_GOOD, Checkpoint, check_key
 from .configs import EvaluateConfig, RunConfig
 from .runs import (
     CONFIG,
@@ -155,7 +155,7 @@ def _several(parts: Sequence[Part], built: BuiltSets, config: RunConfig, folder:
         reporter.say(f"{part.name} of {len(parts)}")
         inner = folder / part.name
         inner.mkdir(exist_ok=True)
-        done.append(_read(inner, config) or _run(part, built, config, inner, reporter))
+        done.append(_read(inner, _key(part, built, config), config) or _run(part, built, config, inner, reporter))
     best = max(done, key=lambda one: float(one.metrics["selection"]["score"]))
     for file in best.path.iterdir():
         if file.is_file():  # logs for TensorBoard stay with their part
@@ -165,11 +165,12 @@ def _several(parts: Sequence[Part], built: BuiltSets, config: RunConfig, folder:
     return replace(best, path=folder, metrics=metrics)
 
 
-def _read(folder: Path, config: RunConfig) -> Trained | None:
-    """A part that an interrupted run had finished; None where there is none."""
+def _read(folder: Path, key: str, config: RunConfig) -> Trained | None:
+    """A part that an interrupted run had finished; None where there is none. Raises DataError for another fit's."""
     if not (folder / "manifest.json").is_file():
         return None
     run = read_run(folder, config.artifacts)
+    check_key(run.manifest["key"], key, folder)
     return Trained(folder, config, run.metrics, run.history(), run.manifest["timings"])
 
 
@@ -217,7 +218,7 @@ def _run(part: Part, built: BuiltSets, config: RunConfig, folder: Path, reporter
             classifier.model, built, found.predictions, reporter, external=external, filter=config.evaluate.filter
         )
     done = Trained(folder, config, metrics, history, clock.seconds, (*notes, *found.notes))
-    _write(done, built, found, shown)
+    _write(done, built, found, shown, _key(part, built, config))
     for name in (FILE, LAST_GOOD):  # only now: measuring takes a while, and may be interrupted too
         (folder / name).unlink(missing_ok=True)
     return done
@@ -326,7 +327,7 @@ def _fit_facts(progress: Progress, config: RunConfig) -> dict[str, Any]:
     }
 
 
-def _write(done: Trained, built: BuiltSets, found: Evaluation, shown: Explained) -> None:
+def _write(done: Trained, built: BuiltSets, found: Evaluation, shown: Explained, key: str) -> None:
     """Write what a run consists of, the manifest last. Raises OutputError."""
     from .explanation import write_hardest, write_sheet
     from .recipe import load_recipe, to_toml
@@ -362,5 +363,5 @@ def _write(done: Trained, built: BuiltSets, found: Evaluation, shown: Explained)
         outputs=outputs,
         counts={"train": len(built.train), "epochs": len(done.history)},
         timings=done.seconds,
-        extra=digests,
+        extra={**digests, "key": key},
     )

@@ -246,6 +246,13 @@ def test_several_seeds_go_on_with_those_that_were_not_done(artifacts):
     assert len(done.metrics["spread"]["clean"]["values"]) == 2
 
 
+def test_a_fold_that_was_fitted_with_other_options_is_not_taken_for_one_of_these(artifacts):
+    with pytest.raises(Killed):
+        train(config(artifacts, seeds=2, epochs=(0,)), Listener(until="seed-1"))
+    with pytest.raises(DataError, match=r"seed-0 was begun with other options"):
+        train(replace(config(artifacts, seeds=2, epochs=(0,), focal=1.0), resume=True))
+
+
 def test_the_spread_of_runs_is_their_mean_and_standard_deviation():
     found = spread([{"clean": {"accuracy": value}} for value in (0.5, 0.7)])
     assert found == {"clean": {"mean": pytest.approx(0.6), "sd": pytest.approx(0.1414, abs=1e-4), "values": [0.5, 0.7]}}
