@@ -18,7 +18,7 @@ from curate.drafts import draft_of
 from curate.engine import cores
 from curate.errors import MissingExtra
 from curate.imageset import evenly
-from curate.manifest import file_digest, write_manifest
+from curate.manifest import file_digest, read_manifest, write_manifest
 from curate.progress import Reporter, Silent, Stopwatch
 from curate.writing import replacing, write_text
 
@@ -161,7 +161,9 @@ def _several(parts: Sequence[Part], built: BuiltSets, config: RunConfig, folder:
         if file.is_file():  # logs for TensorBoard stay with their part
             shutil.copy2(file, folder / file.name)
     metrics = best.metrics | {"best": best.path.name, "spread": spread([one.metrics for one in done])}
-    write_metrics(metrics, folder)
+    manifest = read_manifest(folder, "run")
+    manifest["outputs"][METRICS]["digest"] = file_digest(write_metrics(metrics, folder))
+    write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", folder / "manifest.json")
     return replace(best, path=folder, metrics=metrics)
 
 
