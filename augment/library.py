@@ -22,7 +22,7 @@ import hashlib
 import json
 import math
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -116,7 +116,7 @@ def _parsed(text: bytes, name: str, path: Path | None) -> Policy:
             table = tomllib.loads(text.decode())
         except ValueError as error:  # of the syntax, with its line, or of the encoding
             raise DataError(f"this is no TOML: {error}.") from error
-        _only("key of a policy", table, ("about", "origin", "copies", "steps", "pipeline"))
+        UnknownName.check("key of a policy", table, ("about", "origin", "copies", "steps", "pipeline"))
         if ("steps" in table) == ("pipeline" in table):
             raise DataError("needed is either steps = [...], or [[pipeline]] once or more.")
         folder = path.parent if path else Path()
@@ -136,7 +136,7 @@ def _pipelines(tables: Any, folder: Path) -> tuple[tuple[Step, ...], ...]:
     pipelines: list[tuple[Step, ...]] = []
     for number, table in enumerate(tables, 1):
         with telling(f"pipeline {number}"):
-            _only("key of a pipeline", table, ("share", "steps"))
+            UnknownName.check("key of a pipeline", table, ("share", "steps"))
             pipelines += [_steps(table.get("steps"), folder)] * _count("share", table.get("share", 1))
     return tuple(pipelines)
 
@@ -160,7 +160,7 @@ def _step(table: Any, folder: Path) -> Step:
     value, p = given.pop(kind), _share("p", given.pop("p", 1.0))
     if kind == "op":
         return _operation(_words("op", value), given, p)
-    _only(f"key of {kind}", given, ("p",))
+    UnknownName.check(f"key of {kind}", given, ("p",))
     if kind == "one_of":
         return OneOf(_steps(value, folder, "choice"), p)
     return _call(_words("call", value), folder, p)
@@ -169,7 +169,7 @@ def _step(table: Any, folder: Path) -> Step:
 def _operation(name: str, given: dict[str, Any], p: float) -> Step:
     if name in _SPECIAL:
         make, keys = _SPECIAL[name]
-        _only(f"key of {name}", given, ("p", *keys))
+        UnknownName.check(f"key of {name}", given, ("p", *keys))
         return make(p=p, **{key: _READERS[key](key, value) for key, value in given.items()})
     of = _named(name)
     spans = {key: _span(key, value) for key, value in given.items()}
@@ -209,12 +209,6 @@ def _augmix(among: tuple[Operation, ...] | None = None, all_ops: bool = False, *
 
 # Readers of single values: (key, what the file has) -> what a step is made with.
 _Reader = Callable[[str, Any], Any]
-
-
-def _only(kind: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
-    for key in given:
-        if key not in known:
-            raise UnknownName.among(kind, key, known)
 
 
 def _number(kind: type[int] | type[float], needed: str, fits: Callable[[float], bool]) -> _Reader:

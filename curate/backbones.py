@@ -15,6 +15,9 @@ from typing import Any
 
 from .errors import DataError, UnknownName
 
+# What a family needs at least, where it is more than 32 pixels: as each says itself when it is built smaller.
+_NEEDED = {"Xception": 71, "InceptionV3": 75, "InceptionResNetV2": 75}
+
 
 class WeightsUnavailable(DataError):
     """ImageNet weights are neither in the Keras cache nor to be fetched."""
@@ -46,6 +49,17 @@ def _is_number(text: str) -> bool:
         return False
 
 
+def smallest(name: str) -> int:
+    """Pixels a side that a backbone needs at least."""
+    return _NEEDED.get(name.partition("-")[0], 32)
+
+
+def check_side(name: str, side: int) -> None:
+    """Raise DataError where pictures of `side` pixels are too small for a backbone."""
+    if side < smallest(name):
+        raise DataError(f"--input-size {side} is below the {smallest(name)} pixels that {name} needs.")
+
+
 def feature_model(name: str, size: int, weights: str) -> Any:
     """A Keras model from uint8 (N, size, size, 3) to average-pooled features, preprocessing included.
 
@@ -65,6 +79,7 @@ def application_model(name: str, size: int, weights: str, pooling: str | None = 
     Its output is the last map (N, h, w, C), or pooled. Other arguments and errors are those of `feature_model`.
     """
     construct, _, options = application(name)
+    check_side(name, size)
     built = construct(include_top=False, weights=None, input_shape=(size, size, 3), pooling=pooling, **options)
     if weights == "imagenet":
         return carried(_published(name, pooling), built)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -23,6 +23,7 @@ def draft_of(path: Path, resume: bool, stage: str = "build") -> Iterator[Path]:
     draft = path.with_name(f"{path.name}.partial")
     if path.exists() and not path.is_dir():
         raise OutputError(f"cannot write {path}: a file is in the way. Move it, or write elsewhere (--artifacts DIR).")
+    first = not path.parent.exists()
     with _refusals(draft):
         draft.mkdir(parents=True, exist_ok=True)
     with _locked(draft, stage) as lock:
@@ -36,6 +37,9 @@ def draft_of(path: Path, resume: bool, stage: str = "build") -> Iterator[Path]:
         except BaseException:
             if list(draft.iterdir()) == [lock]:
                 shutil.rmtree(draft, ignore_errors=True)
+                if first:
+                    with suppress(OSError):  # somebody else has put something there
+                        path.parent.rmdir()
             raise
         lock.unlink()
         _swap(draft, path)

@@ -49,10 +49,11 @@ def load_embedder(
     """
     if backbone == BUILTIN:
         return builtin(), ""
-    if size < 32:
-        raise DataError(f"--input-size {size} is below the 32 pixels that the backbones need.")
+    from .backbones import check_side
+
     gpu = on_gpu()
     name = (STRONG_BACKBONE if gpu else SMALL_BACKBONE) if backbone == "auto" else backbone
+    check_side(name, size)
     try:
         if gpu:
             return _on_keras(name, weights, size), ""

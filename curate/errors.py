@@ -12,7 +12,7 @@ ToolkitError
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 # So many names are all shown; of more, so many.
@@ -43,6 +43,13 @@ class UnknownName(ToolkitError, KeyError):
             nearest = difflib.get_close_matches(name, names, n=_NEAREST, cutoff=0)
             return cls(f"no {kind} named {name!r}.{hint} The nearest of {len(names)} known: {', '.join(nearest)}")
         return cls(f"no {kind} named {name!r}.{hint} Known: {', '.join(names)}")
+
+    @classmethod
+    def check(cls, kind: str, given: Iterable[str], known: Collection[str]) -> None:
+        """Raise the error of the first of the given names that is not known."""
+        for name in given:
+            if name not in known:
+                raise cls.among(kind, name, known)
 
 
 class MissingExtra(ToolkitError, ImportError):

@@ -16,8 +16,6 @@ AUTO = "auto"
 # Of the small network: channels of its blocks, each of which halves the picture.
 _CHANNELS = (32, 64, 128, 256)
 SMALLEST, LARGEST, STEP = 96, 224, 32
-# What a family needs at least, where it is more than 32 pixels: as each says itself when it is built smaller.
-_NEEDED = {"Xception": 71, "InceptionV3": 75, "InceptionResNetV2": 75}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +46,6 @@ def resolve(name: str) -> str:
     return name
 
 
-def smallest(name: str) -> int:
-    """Pixels a side that a backbone needs at least."""
-    return _NEEDED.get(name.partition("-")[0], 32)
-
-
 def input_side(side: int, names: Sequence[str], asked: int | None) -> int:
     """Pixels a side that backbones are to see of pictures of `side`: half as many again, from 96 to 224.
 
@@ -61,12 +54,13 @@ def input_side(side: int, names: Sequence[str], asked: int | None) -> int:
     >>> [input_side(side, ["MobileNetV2-0.35"], None) for side in (28, 96, 128, 512)]
     [96, 160, 192, 224]
     """
+    from curate.backbones import check_side, smallest
+
     least = max(smallest(name) for name in names)
     if asked is None:
         return max(least, int(np.clip(-(-side * 3 // 2 // STEP) * STEP, SMALLEST, LARGEST)))
-    if asked < least:
-        needs = next(name for name in names if smallest(name) == least)
-        raise DataError(f"--input-size {asked} is below the {least} pixels that {needs} needs.")
+    for name in names:
+        check_side(name, asked)
     return asked
 
 

@@ -23,7 +23,7 @@ import json
 import shlex
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from importlib import resources
@@ -122,7 +122,7 @@ def with_options(recipe: Recipe, given: Mapping[str, Any]) -> RunConfig:
     for section in SECTIONS:
         own = {name: rest.pop(name) for name in options_of(section) if name in rest}
         config = replace(config, **{section: _with(section, getattr(config, section), own)})
-    only("option", rest, [name for section in (*SECTIONS, _RUN) for name in options_of(section)])
+    UnknownName.check("option", rest, [name for section in (*SECTIONS, _RUN) for name in options_of(section)])
     return _with(_RUN, config, rest)
 
 
@@ -170,7 +170,7 @@ def _parsed(text: bytes, name: str, path: Path | None) -> Recipe:
             table = tomllib.loads(text.decode())
         except ValueError as error:  # of the syntax, with its line, or of the encoding
             raise DataError(f"this is no TOML: {error}.") from error
-        only("key of a recipe", table, (*_WORDS, "build", *SECTIONS, _RUN))
+        UnknownName.check("key of a recipe", table, (*_WORDS, "build", *SECTIONS, _RUN))
         parts = {section: _section(section, kind(), table.get(section, {})) for section, kind in SECTIONS.items()}
         config = RunConfig(**parts, recipe=str(path) if path else name)
         words = {key: _read(key, str, table.get(key, "")) for key in _WORDS}
@@ -186,7 +186,7 @@ def _section(name: str, config: Any, given: Any) -> Any:
             homes = [other for other in (*SECTIONS, _RUN) if key in options_of(other)]
             if homes and name not in homes:
                 raise DataError(f"{key} is an option of [{homes[0]}]. Move it there.")
-        only("option", given, list(options_of(name)))
+        UnknownName.check("option", given, options_of(name))
         return _with(name, config, given)
 
 
@@ -228,10 +228,3 @@ def _fits(kind: type, value: Any) -> bool:
         # Also of whole numbers that no float holds; not a number is not smaller than anything.
         return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-
-
-def only(kind: str, given: Iterable[str], known: Sequence[str]) -> None:
-    """Raise UnknownName for what is given and not known."""
-    for key in given:
-        if key not in known:
-            raise UnknownName.among(kind, key, known)

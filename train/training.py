@@ -111,9 +111,12 @@ def train(config: RunConfig = _DEFAULT, reporter: Reporter = Silent()) -> Traine
 
 
 def _check(config: RunConfig, built: BuiltSets) -> None:
-    """Raise before the fit what would be raised after it: of sets from elsewhere, and of the run to compare with."""
+    """Raise before the fit what would be raised after it: of sets from elsewhere, of the run to compare with, and of
+    what config.toml cannot hold."""
+    from .recipe import to_toml
     from .sets import read_set
 
+    to_toml(config)
     for given in config.evaluate.external:
         read_set(given, built.classes, config.artifacts, built.test.size)
     if config.evaluate.baseline is not None:

@@ -32,7 +32,7 @@ from curate.progress import Reporter, Silent
 from curate.writing import write_text
 
 from .configs import RunConfig
-from .recipe import Recipe, only, options_of, to_toml, with_options
+from .recipe import Recipe, options_of, to_toml, with_options
 from .runs import run_path
 
 HOWS = ("random", "bayesian", "hyperband")
@@ -175,12 +175,12 @@ def read_space(path: str | None = None) -> Space:
             table = tomllib.loads(text.decode())
         except ValueError as error:
             raise DataError(f"this is no TOML: {error}.") from error
-        only("section", table, ("space",))
+        UnknownName.check("section", table, ("space",))
         given = table.get("space")
         if not isinstance(given, dict) or not given:
             raise DataError('needed is a [space] of lines such as learning_rate = [1e-4, 1e-2, "log"].')
         kinds = {name: kind for section in ("model", "fit") for name, kind in options_of(section).items()}
-        only("option to search", given, list(kinds))
+        UnknownName.check("option to search", given, kinds)
         return {name: _read(name, value, kinds[name]) for name, value in given.items()}
 
 

@@ -83,6 +83,13 @@ def test_without_resume_what_was_kept_is_removed_first(path):
 def test_of_an_error_before_anything_was_made_nothing_is_left(path):
     with pytest.raises(ZeroDivisionError), draft_of(path, False):
         raise ZeroDivisionError
+    assert not path.parent.exists()
+
+
+def test_a_folder_that_was_there_before_stays_though_nothing_was_made(path):
+    path.parent.mkdir()
+    with pytest.raises(ZeroDivisionError), draft_of(path, False):
+        raise ZeroDivisionError
     assert list(path.parent.iterdir()) == []
 
 

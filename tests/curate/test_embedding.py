@@ -96,6 +96,11 @@ def test_pictures_too_small_for_any_backbone_are_refused(size):
         load_embedder("auto", None, size, 1)
 
 
+def test_a_backbone_that_needs_larger_pictures_than_others_says_so():
+    with pytest.raises(DataError, match="--input-size 48 is below the 71 pixels that Xception needs"):
+        load_embedder("Xception", None, 48, 1)
+
+
 def test_weights_that_are_not_there_are_named(tmp_path):
     with pytest.raises(DataError, match=r"no weights file .*mine\.h5"):
         load_embedder(SMALL_BACKBONE, str(tmp_path / "mine.h5"), SIZE, 1)

@@ -44,6 +44,12 @@ def test_an_unknown_name_names_the_nearest_and_all_that_are_known():
     assert str(error) == "no check named 'drak'. Did you mean 'dark'? Known: dark, light, outlier"
 
 
+def test_of_several_names_the_first_that_is_not_known_is_told():
+    UnknownName.check("key", ["about", "steps"], {"about", "steps"})
+    with pytest.raises(UnknownName, match="no key named 'step'. Did you mean 'steps'"):
+        UnknownName.check("key", ["about", "step", "stop"], ["about", "steps"])
+
+
 def test_nothing_is_guessed_where_nothing_is_near():
     error = UnknownName.among("check", "zzzz", iter(["dark", "light"]))
     assert str(error) == "no check named 'zzzz'. Known: dark, light"

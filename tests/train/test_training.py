@@ -318,7 +318,11 @@ def test_a_run_on_another_backend_is_as_good_and_its_model_is_the_same_on_this_o
 
 @pytest.mark.parametrize(
     ("evaluate", "words"),
-    [({"external": ("nowhere.npz",)}, "nowhere.npz"), ({"baseline": "nobody"}, "no run 'nobody'")],
+    [
+        ({"external": ("nowhere.npz",)}, "nowhere.npz"),
+        ({"external": ("a\udcff",)}, "no UTF-8"),
+        ({"baseline": "nobody"}, "no run 'nobody'"),
+    ],
 )
 def test_what_cannot_be_measured_is_told_before_anything_is_fitted(artifacts, evaluate, words):
     listener = Listener()
