@@ -875,8 +875,8 @@ A_Run = Annotated[str, typer.Argument(help="Name or folder of a run, or a .keras
 A_Whole_Run = Annotated[str, typer.Argument(help="Name or folder of a run.")]
 Runs = Annotated[list[str], typer.Argument(help="Names or folders of runs.")]
 Resamples = Annotated[int, typer.Option(help=_says(EvaluateConfig, "resamples"))]
-Tta = Annotated[str, typer.Option(help=_says(EvaluateConfig, "tta"))]
-Filter = Annotated[str, typer.Option(help=_says(EvaluateConfig, "filter"))]
+Tta = Annotated[str | None, typer.Option(help=_says(EvaluateConfig, "tta"))]
+Filter = Annotated[str | None, typer.Option(help=_says(EvaluateConfig, "filter"))]
 
 
 def _train_command(recipe: Recipe) -> Callable[..., None]:
@@ -1009,6 +1009,8 @@ def _print_measured(metrics: dict[str, Any]) -> None:
     """The figures that a person looks for: accuracy on each kind of image, with its interval."""
     import pandas as pd
 
+    from train.predicting import looks
+
     rows: list[dict[str, Any]] = []
 
     def add(name: str, told: dict[str, Any], value: str = "accuracy") -> None:
@@ -1031,6 +1033,8 @@ def _print_measured(metrics: dict[str, Any]) -> None:
     for name, told in metrics["external"].items():
         add(name, told)
     _print_table(pd.DataFrame(rows))
+    if looks(metrics):
+        out.print(f"  {looks(metrics)}; --tta none looks once", style="dim", markup=False)
     against = shifted.get("baseline")
     if against:
         told = ", ".join(

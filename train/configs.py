@@ -143,19 +143,35 @@ class FitConfig:
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """How a model is measured."""
+    """How a model is measured.
+
+    tta and filter are None where nobody has asked for any: a run takes what `views_fitted` tells, and no filter; what
+    comes after it, whatever the run was measured with.
+    """
 
     benchmark: bool = _option(True, "Measure on the benchmark too.")
     external: tuple[str, ...] = _option((), "Files or folders of images from elsewhere; classes are matched by name.")
-    tta: str = _option("none", f"Test-time augmentation: {', '.join(TEST_TIME)}.")
-    filter: str = _option("none", f"What is done to a picture before it is predicted: {', '.join(FILTERS)}.")
+    tta: str | None = _option(
+        None,
+        f"Test-time augmentation: {', '.join(TEST_TIME)}. By default flips where fitting turned the pictures "
+        "(--flips dihedral), and what a run was measured with ever after.",
+    )
+    filter: str | None = _option(
+        None, f"What is done to a picture before it is predicted: {', '.join(FILTERS)}; by default as the run was."
+    )
     baseline: str | None = _option(None, "A run whose errors those under corruption are divided by.")
     resamples: int = _option(1000, "Bootstrap samples of each confidence interval.")
 
     def __post_init__(self) -> None:
-        _among("tta", self.tta, TEST_TIME)
-        _among("filter", self.filter, FILTERS)
+        for name, known in (("tta", TEST_TIME), ("filter", FILTERS)):
+            if getattr(self, name) is not None:
+                _among(name, getattr(self, name), known)
         _at_least("resamples", self.resamples, 1)
+
+
+def views_fitted(fit: FitConfig) -> str:
+    """The test-time augmentation that shows a model nothing but what it was fitted to."""
+    return "flips" if fit.flips == "dihedral" else "none"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from .answers import Answers, Track, told, track_of
 from .configs import EvaluateConfig
 from .intervals import intervals
 from .measures import calibration_error, measures, reliability, temperature, tempered
-from .predicting import BATCH, SAMPLE, Predictor, classes_of, load_predictor
+from .predicting import BATCH, SAMPLE, Predictor, as_measured, classes_of, load_predictor
 from .robustness import benchmark_tracks, mean_accuracy, relative_errors, under_shift
 from .runs import find_model, read_run
 from .selecting import score
@@ -194,6 +194,7 @@ def evaluate(
 
     artifacts = Path(artifacts)
     path = find_model(model, artifacts)
+    config = as_measured(path, config)
     loaded = load_model(path)
     size = (int(loaded.input_shape[1]), int(loaded.input_shape[2]))
     classes, note = classes_of(path, artifacts, int(loaded.output_shape[-1]))
@@ -249,7 +250,7 @@ def _evaluated(
             notes.append(note)
         if config.baseline is not None:
             metrics["benchmark"] = _with_baseline(metrics, config.baseline, artifacts)
-    metrics["prediction"] = {"engine": predictor.engine, "tta": config.tta, "filter": config.filter}
+    metrics["prediction"] = {"engine": predictor.engine, "tta": config.tta or "none", "filter": config.filter or "none"}
     return Evaluation(metrics, answers.table(), tuple(filter(None, notes)), watch.seconds)
 
 

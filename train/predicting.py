@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -110,6 +110,13 @@ VIEWS: dict[str, tuple[View, ...]] = {
 }
 
 
+def looks(metrics: Mapping[str, Any]) -> str:
+    """What is said of more than one look at each picture, of what metrics.json holds; "" of one."""
+    how = metrics.get("prediction", {}).get("tta", "none")
+    told = {"flips": "mirrored either way", "dihedral": "turned and mirrored", "scales": "nearer and farther"}
+    return f"the mean of {len(VIEWS[how])} looks at each picture, {told[how]}" if how in told else ""
+
+
 def views_of(name: str, size: tuple[int, int]) -> tuple[View, ...]:
     """The views of test-time augmentation for pictures of (H, W).
 
@@ -118,6 +125,14 @@ def views_of(name: str, size: tuple[int, int]) -> tuple[View, ...]:
     if name == "dihedral" and size[0] != size[1]:
         raise DataError(f"dihedral turns pictures by quarters, and these are {size[1]}x{size[0]}. Take flips.")
     return VIEWS[name]
+
+
+def as_measured(model: Path, config: EvaluateConfig) -> EvaluateConfig:
+    """With what the run that a .keras file lies in was measured with, where nothing else is asked for."""
+    told = model.parent / METRICS
+    known = json.loads(told.read_text(encoding="utf-8")).get("prediction", {}) if told.is_file() else {}
+    asked = {name: getattr(config, name) or known.get(name, "none") for name in ("tta", "filter")}
+    return replace(config, **asked)
 
 
 def load_predictor(
@@ -154,7 +169,7 @@ def load_predictor(
             f"the model takes pictures of {size[1]}x{size[0]}, and these are {sample.shape[2]}x{sample.shape[1]}. "
             "Take a model that was fitted to pictures of that size."
         )
-    views = views_of(config.tta, size)
+    views = views_of(config.tta or "none", size)
     devices = devices_of("one")
     model.jit_compile = devices.jit
     on_keras = _on_keras(model)
@@ -163,7 +178,7 @@ def load_predictor(
         say("converting the model for the CPU")
         forward, note = _on_openvino(model, on_keras, sample[:SAMPLE], workers)
     engine = "keras" if forward is on_keras else "openvino"
-    return Predictor(forward, size, tuple(classes), views, _filter(config.filter), workers, engine, note)
+    return Predictor(forward, size, tuple(classes), views, _filter(config.filter or "none"), workers, engine, note)
 
 
 def _filter(name: str) -> Callable[[np.ndarray], np.ndarray] | None:
@@ -240,7 +255,7 @@ def predict(
     """Predict the classes of images, of which no labels are needed, and write them as .csv or .parquet.
 
     model   name of a run, its folder, or a .keras file;  source  whatever `curate` reads, or a set of the build
-    config  of it `tta` and `filter` are used
+    config  of it `tta` and `filter` are used; by default what the run was measured with
 
     Pictures of another size are cut to their middle and resized. Raises DataError, and OutputError where `out` cannot
     be written.
@@ -267,7 +282,7 @@ def predict(
             return _readable(images.batch, rows, size, lost)
 
         sample = read(range(min(SAMPLE, len(images))))
-        predictor = load_predictor(loaded, sample, classes, config, workers, reporter.say)
+        predictor = load_predictor(loaded, sample, classes, as_measured(path, config), workers, reporter.say)
     with watch.stage("predicting"), reporter.stage("predicting", len(images), "images") as advance:
         probabilities = np.empty((len(images), len(classes)), np.float32)
         pieces = list(chunks(len(images), BATCH))

@@ -23,7 +23,7 @@ from curate.progress import Reporter, Silent, Stopwatch
 from curate.writing import replacing, write_text
 
 from .checkpoints import FILE, LAST_GOOD, Checkpoint, check_key
-from .configs import EvaluateConfig, RunConfig
+from .configs import EvaluateConfig, RunConfig, views_fitted
 from .runs import (
     CONFIG,
     GRADCAM,
@@ -98,6 +98,9 @@ def train(config: RunConfig = _DEFAULT, reporter: Reporter = Silent()) -> Traine
     from .sets import read_built
 
     config = replace(config, workers=config.workers or cores(), name=config.name or Path(config.recipe).stem)
+    looks = config.evaluate
+    looks = replace(looks, tta=looks.tta or views_fitted(config.fit), filter=looks.filter or "none")
+    config = replace(config, evaluate=looks)
     target = run_path(str(config.name), config.artifacts)
     built = read_built(config.artifacts)
     _check(config, built)
@@ -220,7 +223,12 @@ def _run(part: Part, built: BuiltSets, config: RunConfig, folder: Path, reporter
     with clock.stage("explaining"):
         external = [read_set(one, built.classes, config.artifacts, built.test.size) for one in config.evaluate.external]
         shown = explained(
-            classifier.model, built, found.predictions, reporter, external=external, filter=config.evaluate.filter
+            classifier.model,
+            built,
+            found.predictions,
+            reporter,
+            external=external,
+            filter=config.evaluate.filter or "none",
         )
     done = Trained(folder, config, metrics, history, clock.seconds, (*notes, *found.notes))
     _write(done, built, found, shown, _key(part, built, config))

@@ -20,6 +20,7 @@ from markupsafe import Markup
 from curate.manifest import versions
 from curate.reporting.page import IN_WORDS
 
+from ..predicting import looks
 from . import scales
 from .charts import Line, line_chart, reliability_chart, ticks
 from .sheets import beside, said_of
@@ -86,6 +87,7 @@ def page(run: RunReport) -> str:
         verdict=_verdict(metrics),
         tracks=_tracks(metrics),
         remarks=_remarks(metrics),
+        looks=looks(metrics),
         curves=_curves(run),
         epochs=_epochs(run.history),
         clean=_measured("clean test images", clean) if clean else None,
