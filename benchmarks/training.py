@@ -89,7 +89,10 @@ def heading(*names: str) -> None:
 
 
 def policies(given: argparse.Namespace) -> None:
-    """The same recipe on data of each policy; `none` has no copies, and is fitted once more for as many steps."""
+    """The same recipe on data of each policy; `none` has no copies, and is fitted once more for as many steps.
+
+    With --only any policy is taken, also one of what the benchmark is made of: only images from elsewhere judge that.
+    """
     from train.recipe import load_recipe
 
     scanned(given.source, given.work / "scan")
@@ -98,7 +101,7 @@ def policies(given: argparse.Namespace) -> None:
     heading("policy", "images", "epochs", *HEAD, *([given.external.stem] if given.external else []), "minutes")
     for policy in given.only or POLICIES:
         artifacts = given.work / policy
-        how = ["--copies", 0, "--balance", "weights"] if policy == "none" else ["--policy", policy]
+        how = ["--copies", 0, "--balance", "weights"] if policy == "none" else ["--policy", policy, "--allow-overlap"]
         shared(given.work / "scan", artifacts)
         built(None, artifacts, *how)
         images = json.loads((artifacts / "built" / "manifest.json").read_text())["counts"]["train"]
@@ -175,10 +178,13 @@ def split_by_truth(source: Path, truth: dict[str, Any], work: Path) -> tuple[Pat
 def options(given: argparse.Namespace) -> None:
     """A finished run measured with each way of test-time augmentation and each filter."""
     artifacts = given.run.parents[1]
-    heading("at test time", *HEAD)
-    for name, option in [*((view, "--tta") for view in VIEWS), *((one, "--filter") for one in FILTERS)]:
-        told = command("train", "evaluate", given.run, option, name, "--artifacts", artifacts, "--json")
-        row("nothing" if name == "none" else name, *cells(json.loads(told)))
+    external = ["--external", given.external] if given.external else []
+    heading("at test time", *HEAD, *([given.external.stem] if given.external else []))
+    for tta, filter in [*((view, "none") for view in VIEWS), *(("none", one) for one in FILTERS)]:
+        how = ["--tta", tta, "--filter", filter, "--artifacts", artifacts, *external]
+        told = json.loads(command("train", "evaluate", given.run, *how, "--json"))
+        name = next((one for one in (tta, filter) if one != "none"), "nothing")
+        row(name, *cells(told, given.external.name if given.external else ""))
 
 
 def main() -> None:

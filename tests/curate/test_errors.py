@@ -46,7 +46,7 @@ def test_an_unknown_name_names_the_nearest_and_all_that_are_known():
 
 def test_of_several_names_the_first_that_is_not_known_is_told():
     UnknownName.check("key", ["about", "steps"], {"about", "steps"})
-    with pytest.raises(UnknownName, match="no key named 'step'. Did you mean 'steps'"):
+    with pytest.raises(UnknownName, match=r"no key named 'step'\. Did you mean 'steps'"):
         UnknownName.check("key", ["about", "step", "stop"], ["about", "steps"])
 
 

@@ -12,7 +12,20 @@ from hypothesis import strategies as st
 
 from curate.errors import DataError, OutputError
 from train.configs import FILTERS, TEST_TIME, EvaluateConfig, ModelConfig
-from train.predicting import BATCH, SAMPLE, VIEWS, Predictor, classes_of, load_predictor, predict, views_of, zoomed
+from train.predicting import (
+    BATCH,
+    SAMPLE,
+    VIEWS,
+    Predictor,
+    as_measured,
+    classes_of,
+    load_predictor,
+    looks,
+    predict,
+    views_of,
+    zoomed,
+)
+from train.runs import write_metrics
 from train.sets import read_built
 
 # Keras' own way of reading a variable of TensorFlow, under NumPy 2.
@@ -81,6 +94,21 @@ def test_a_picture_that_is_not_square_is_mirrored_but_not_turned():
     assert views_of("flips", (8, 16)) == VIEWS["flips"]
     with pytest.raises(DataError, match=r"these are 16x8\. Take flips"):
         views_of("dihedral", (8, 16))
+
+
+def test_a_model_looks_as_its_run_was_measured_unless_it_is_told_otherwise(tmp_path):
+    model = tmp_path / "model.keras"
+    assert as_measured(model, EvaluateConfig()) == EvaluateConfig(tta="none", filter="none")
+    write_metrics({"prediction": {"engine": "openvino", "tta": "flips", "filter": "denoise"}}, tmp_path)
+    assert as_measured(model, EvaluateConfig()) == EvaluateConfig(tta="flips", filter="denoise")
+    assert as_measured(model, EvaluateConfig(tta="none")) == EvaluateConfig(tta="none", filter="denoise")
+    assert as_measured(model, EvaluateConfig(filter="none")) == EvaluateConfig(tta="flips", filter="none")
+
+
+@pytest.mark.parametrize("name", TEST_TIME)
+def test_it_is_said_how_often_each_picture_is_looked_at(name):
+    said = looks({"prediction": {"tta": name}})
+    assert said.startswith(f"the mean of {len(VIEWS[name])} looks") if name != "none" else said == ""
 
 
 @given(st.integers(9, 40), st.integers(9, 40), st.sampled_from([0.87, 1.0, 1.15]))

@@ -16,8 +16,9 @@ import pytest
 
 from curate.errors import DataError, Diverged, OutputError
 from curate.manifest import file_digest
-from train.configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig
+from train.configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig, views_fitted
 from train.models import load_model
+from train.predicting import VIEWS
 from train.recipe import load_recipe
 from train.runs import read_run
 from train.sets import read_built
@@ -94,7 +95,8 @@ def test_the_saved_model_gives_the_predictions_that_were_written(trained):
     model = load_model(trained.done.path / "model.keras")
     test = read_built(trained.artifacts).test
     told = read_run("baseline", trained.artifacts).predictions().query("set == 'test'")
-    found = np.asarray(model.predict_on_batch(test.batch(np.arange(len(test)))))
+    images = test.batch(np.arange(len(test)))
+    found = np.mean([np.asarray(model.predict_on_batch(view(images))) for view in VIEWS["flips"]], axis=0)
     assert tuple(told["id"]) == test.ids
     np.testing.assert_allclose(found, told[["p0", "p1", "p2"]].to_numpy(), atol=1e-3)
 
@@ -121,6 +123,16 @@ def test_the_configuration_that_is_written_is_the_one_that_was_run(trained):
         trained.done.config.fit,
         trained.done.config.evaluate,
     )
+
+
+@pytest.mark.parametrize(("flips", "tta"), [("dihedral", "flips"), ("flip", "none"), ("none", "none")])
+def test_a_model_is_shown_turned_pictures_where_it_learnt_them(flips, tta):
+    assert views_fitted(FitConfig(flips=flips)) == tta
+
+
+def test_a_run_and_its_configuration_tell_how_it_was_measured(trained):
+    assert trained.done.metrics["prediction"] == {"engine": "openvino", "tta": "flips", "filter": "none"}
+    assert load_recipe(str(trained.done.path / "config.toml")).config.evaluate.tta == "flips"
 
 
 def test_the_person_hears_of_the_probe_and_of_every_epoch(trained):
@@ -300,7 +312,7 @@ def test_a_run_on_another_backend_is_as_good_and_its_model_is_the_same_on_this_o
         "from train.configs import *; from train.training import train\n"
         "fit = FitConfig(epochs=(2,), batch=32, learning_rate=(3e-3,), unfreeze=(1.0,), batch_norm='train')\n"
         "model = ModelConfig(backbone=('cnn',), input_size=32)\n"
-        f"train(RunConfig(model, fit, EvaluateConfig(resamples=50), artifacts={str(artifacts)!r}))\n"
+        f"train(RunConfig(model, fit, EvaluateConfig(tta='none', resamples=50), artifacts={str(artifacts)!r}))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], env=os.environ | {"KERAS_BACKEND": backend}, capture_output=True, text=True,
@@ -335,6 +347,6 @@ def test_a_run_goes_on_when_it_is_to_be_measured_in_another_way(artifacts):
     with pytest.raises(Killed):
         train(config(artifacts), Listener(until="predicting"))
     listener = Listener()
-    done = train(replace(config(artifacts), evaluate=EvaluateConfig(tta="flips", resamples=50), resume=True), listener)
+    done = train(replace(config(artifacts), evaluate=EvaluateConfig(tta="none", resamples=50), resume=True), listener)
     assert any("going on after stage 1, epoch 2" in line for line in listener.said)
-    assert done.metrics["prediction"]["tta"] == "flips"
+    assert done.metrics["prediction"]["tta"] == "none"
