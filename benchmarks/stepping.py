@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,18 +55,19 @@ def main() -> None:
     import keras
 
     from train.batches import Batches
-    from train.configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig
+    from train.configs import EvaluateConfig, ModelConfig, RunConfig
     from train.devices import devices_of
     from train.losses import loss_of
     from train.models import build_model, set_trainable
     from train.optimizers import optimizer_of
+    from train.recipe import load_recipe
     from train.sets import read_built
     from train.training import train
 
     with tempfile.TemporaryDirectory() as folder:
         artifacts = Path(folder)
         built(given.source, artifacts, given.images)
-        sets, fitting = read_built(artifacts), FitConfig(epochs=(0,))
+        sets, fitting = read_built(artifacts), replace(load_recipe("baseline").config.fit, epochs=(0,))
         keras.utils.set_random_seed(0)
         classifier = build_model(ModelConfig(input_size=given.input_size), sets.train.size, len(sets.classes))
         real = Batches(sets.train, fitting, sets.class_weights, 0, np.arange(STEPS * fitting.batch))

@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STEPS = 5  # times as many images as without copies are in the build of a policy with four
 POLICIES = ("none", "light", "moderate", "heavy")
 RECIPES = ("baseline", "m2g", "hidden-players", "hendrix", "ai-pacapa", "bloodmnist")
+MIDDLE = 3  # of five severities
 VIEWS = ("none", "flips", "dihedral", "scales")
 FILTERS = ("high-pass", "denoise", "nucleus")
 HEAD = ("clean", "27 corruptions", "composed of 2", "composed of 3")
@@ -176,13 +177,15 @@ def split_by_truth(source: Path, truth: dict[str, Any], work: Path) -> tuple[Pat
 
 
 def options(given: argparse.Namespace) -> None:
-    """A finished run measured with each way of test-time augmentation and each filter."""
+    """A finished run measured with each way of test-time augmentation and each filter; on the middle severity only."""
     artifacts = given.run.parents[1]
     external = ["--external", given.external] if given.external else []
+    listed = json.loads((artifacts / "built" / "benchmark.json").read_text())["sets"]
+    sets = [one["name"] for one in listed if one["role"] == "test" and one.get("severity", MIDDLE) == MIDDLE]
     heading("at test time", *HEAD, *([given.external.stem] if given.external else []))
     for tta, filter in [*((view, "none") for view in VIEWS), *(("none", one) for one in FILTERS)]:
         how = ["--tta", tta, "--filter", filter, "--artifacts", artifacts, *external]
-        told = json.loads(command("train", "evaluate", given.run, *how, "--json"))
+        told = json.loads(command("train", "evaluate", given.run, "test", *sets, *how, "--json"))
         name = next((one for one in (tta, filter) if one != "none"), "nothing")
         row(name, *cells(told, given.external.name if given.external else ""))
 
