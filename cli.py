@@ -1219,7 +1219,7 @@ def train_export(
 ) -> None:
     """Write a model as other tools read it, once it has been seen to predict the same there."""
     from train.exporting import export as run
-    from train.predicting import classes_of
+    from train.predicting import as_measured, classes_of
     from train.runs import find_model
 
     found = find_model(model, artifacts)
@@ -1230,6 +1230,9 @@ def train_export(
     )
     out.print(f"written {done.path}      to load it:", markup=False)
     out.print("\n".join(f"  {line}" for line in done.load.splitlines()), markup=False)
+    views = as_measured(found, EvaluateConfig()).tta
+    if views != "none":
+        _print_notes([f"the run was measured by several looks at each picture ({views}), and this model looks once"])
 
 
 def _train_tune(

@@ -1115,6 +1115,7 @@ def test_a_model_is_exported_with_how_to_load_it(trained, tmp_path):
     assert result.stderr == ""
     assert f"written {out}      to load it:" in result.stdout
     assert f'openvino.compile_model("{out}/model.xml"' in result.stdout
+    assert result.stdout.splitlines()[-1].endswith("looks at each picture (flips), and this model looks once")
     assert (out / "labels.txt").read_text() == "lobed\nround\n"
     said_in_one_line(run(*given, "--to", "openvino", "--out", out), "OutputError", "Add --force")
     said_in_one_line(run(*given, "--to", "onx"), "UnknownName", "Did you mean 'onnx'?")
