@@ -4,6 +4,7 @@
     python benchmarks/training.py recipes data.npz --backbone MobileNetV2-0.35
     python benchmarks/training.py cleaning dirty.npz --truth dirty.truth.json
     python benchmarks/training.py options --run artifacts/runs/baseline
+    python benchmarks/training.py elsewhere --run artifacts/runs/baseline --external other.npz
 
 All are measured on the same test images and the same benchmark, which is made of them. Scans, builds and runs stay in
 --work, and what is there is not made again: delete it to begin anew.
@@ -190,10 +191,60 @@ def options(given: argparse.Namespace) -> None:
         row(name, *cells(told, given.external.name if given.external else ""))
 
 
+def elsewhere(given: argparse.Namespace) -> None:
+    """What keeps a model from images from elsewhere: how large things are in them, or their colours, made like ours."""
+    from curate.engine import cores
+    from train.configs import EvaluateConfig
+    from train.intervals import intervals
+    from train.predicting import SAMPLE, as_measured, load_predictor, zoomed
+    from train.sets import read_built, read_set
+
+    artifacts = given.run.parents[1]
+    built = read_built(artifacts)
+    own = built.train.batch(np.flatnonzero(built.train.copies == 0))
+    other = read_set(given.external, built.classes, artifacts, built.test.size)
+    pictures = other.batch(np.arange(len(other)))
+    model = given.run / "model.keras"
+    predictor = load_predictor(model, own[:SAMPLE], built.classes, as_measured(model, EvaluateConfig()), cores())
+    heading("images from elsewhere", "accuracy", "mean recall", *built.classes)
+    for colours in (False, True):
+        ours = coloured_as(pictures, own) if colours else pictures
+        for zoom in (1, 0.9, 0.8, 0.7):
+            said = predictor(zoomed(ours, zoom)).argmax(axis=1)
+            right = said == other.labels
+            (low, high) = intervals(other.labels, said, other.groups, len(built.classes), 1000, 0)["accuracy"]
+            recalls = [right[other.labels == label].mean() for label in range(len(built.classes))]
+            size = f"{zoom:.0%} as large" if zoom != 1 else ""
+            name = ", ".join(filter(None, ("our colours" if colours else "", size))) or "as they are"
+            told = [f"{value:.3f}" for value in (np.mean(recalls), *recalls)]
+            row(name, f"{right.mean():.3f} ({low:.3f}..{high:.3f})", *told)
+
+
+def coloured_as(pictures: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """uint8 (n, H, W, 3): each channel of Lab with the mean and spread that it has in other pictures.
+
+    Reinhard et al., Color Transfer between Images, 2001; here between sets, each taken as one picture.
+    """
+    import cv2
+
+    def in_lab(images: np.ndarray) -> np.ndarray:
+        return np.stack([cv2.cvtColor(image, cv2.COLOR_RGB2LAB) for image in images]).astype(np.float32)
+
+    theirs, ours, over = in_lab(pictures), in_lab(own), (0, 1, 2)
+    scaled = (theirs - theirs.mean(over)) / theirs.std(over) * ours.std(over) + ours.mean(over)
+    return np.stack([cv2.cvtColor(one, cv2.COLOR_LAB2RGB) for one in np.clip(scaled, 0, 255).astype(np.uint8)])
+
+
 def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    tables = {"policies": policies, "recipes": recipes, "cleaning": cleaning, "options": options}
+    tables = {
+        "policies": policies,
+        "recipes": recipes,
+        "cleaning": cleaning,
+        "options": options,
+        "elsewhere": elsewhere,
+    }
     parser.add_argument("table", choices=tables)
     parser.add_argument("source", type=lambda text: Path(text).resolve(), nargs="?")
     parser.add_argument("--external", type=lambda text: Path(text).resolve())
