@@ -400,7 +400,7 @@ def explain(
         reporter,
         external=[read_set(given, built.classes, artifacts, built.test.size) for given in there],
         images=images,
-        filter=measured["filter"],
+        filter=measured["filter"] or "none",
     )
     if not images:
         write_hardest(made, found.path / HARDEST)
