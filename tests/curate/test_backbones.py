@@ -115,8 +115,8 @@ def test_the_published_network_is_built_at_its_own_size_and_says_nothing_of_it(m
         return network(input_shape[0] if input_shape else None, False)
 
     imagenet(monkeypatch, construct)
-    assert application_model("Some", 8, "imagenet").input_shape == (None, 8, 8, 3)
-    assert asked == [(None, (8, 8, 3)), ("imagenet", None)]
+    assert application_model("Some", 32, "imagenet").input_shape == (None, 32, 32, 3)
+    assert asked == [(None, (32, 32, 3)), ("imagenet", None)]
 
 
 @pytest.mark.parametrize("error", [Exception("URL fetch failure on x"), OSError("read-only")], ids=["offline", "disk"])
@@ -128,7 +128,7 @@ def test_weights_that_cannot_be_fetched_are_told_from_a_bug(monkeypatch, error):
 
     imagenet(monkeypatch, construct)
     with pytest.raises(WeightsUnavailable, match=f"no ImageNet weights for Some: {error}"):
-        application_model("Some", 8, "imagenet")
+        application_model("Some", 32, "imagenet")
 
 
 def test_any_other_failure_is_passed_on(monkeypatch):
@@ -139,7 +139,7 @@ def test_any_other_failure_is_passed_on(monkeypatch):
 
     imagenet(monkeypatch, construct)
     with pytest.raises(ZeroDivisionError, match="boom"):
-        application_model("Some", 8, "imagenet")
+        application_model("Some", 32, "imagenet")
 
 
 # The process that converts
