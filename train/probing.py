@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Strengths of the penalty that are tried, strong to weak: each starts from the one before. Weaker ones were the worst of
-# all on each of six builds, balanced or not, augmented or not.
+# Strengths of the penalty that are tried, strong to weak: each starts from the one before. Weaker ones were the worst
+# of all on each of six builds, balanced or not, augmented or not.
 STRENGTHS = (1e-1, 3e-2, 1e-2)
 # After these the score no longer moves, though the loss does.
 _MOST_STEPS = 50
