@@ -146,6 +146,7 @@ def test_a_model_of_another_make_is_refused() -> None:
     ids=["dense head", "two backbones with attention", "mixed precision", "nested application"],
 )
 def test_any_model_of_train_is_explained(config: ModelConfig, policy: str, rng: np.random.Generator) -> None:
+    keras.utils.set_random_seed(0)
     model = build_model(config, (24, 32), 3, policy).model
     images = rng.integers(0, 256, (3, 24, 32, 3), dtype=np.uint8)
     heat = np.stack([heat_maps(model, images, np.full(3, code)) for code in range(3)])
