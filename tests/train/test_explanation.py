@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import keras
 import numpy as np
 import pandas as pd
 import pytest
