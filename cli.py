@@ -1130,7 +1130,8 @@ def train_compare(
         return
     _print_table(found.table.rename(columns={"low": "95 % from", "high": "to"}))
     out.print()
-    _print_table(found.tests, "differences: intervals by bootstrap over sources, p by exchanging answers")
+    tests = found.tests.rename(columns={"p_adjusted": "adjusted"})
+    _print_table(tests, "differences: intervals by bootstrap over sources, p by exchanging answers")
     _print_notes(found.notes)
 
 

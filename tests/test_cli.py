@@ -1065,7 +1065,7 @@ def test_runs_are_joined_and_compared(trained):
     compared = run("train", "compare", "both", "baseline", "other", *place)
     assert compared.exit_code == 0, compared.output
     assert compared.stderr == ""
-    assert max(map(len, compared.stdout.splitlines())) <= 110, compared.stdout
+    assert max(map(len, compared.stdout.splitlines())) <= 100
     told = json.loads(run("train", "compare", "both", "baseline", "other", *place, "--json").stdout)
     assert set(told) == {"table", "tests", "notes"}
     assert {row["run"] for row in told["table"]} == {"both", "baseline", "other"}
