@@ -49,12 +49,17 @@ def fit_probe(
     Minimises the weighted mean of the cross-entropy plus strength / 2 times the squared norm of the kernel, on features
     of mean 0 and variance 1, by L-BFGS.
     """
+    from threadpoolctl import threadpool_limits
+
     mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-6
     scaled = np.asarray((features - mean) / spread, np.float32)
     start = np.zeros((features.shape[1] + 1, targets.shape[1]))
     best: tuple[float, Probe] | None = None
     for strength in strengths:
-        start = _minimised(scaled, np.asarray(targets, np.float32), weights, strength, start)
+        # Products with a few columns wait for memory: two threads make them no faster, and the pools of NumPy and SciPy
+        # contend. The weights are the same on any number of cores, besides.
+        with threadpool_limits(1, user_api="blas"):
+            start = _minimised(scaled, np.asarray(targets, np.float32), weights, strength, start)
         kernel = start[:-1] / spread[:, None]
         probe = Probe(kernel.astype(np.float32), (start[-1] - mean @ kernel).astype(np.float32), strength)
         found = score(probe)

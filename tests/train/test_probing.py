@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import threadpoolctl
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
@@ -75,3 +76,12 @@ def test_a_feature_that_never_changes_does_no_harm(constant):
     assert isinstance(probe, Probe)
     assert np.isfinite(probe(features)).all()
     assert (probe(features).argmax(axis=1) == labels).mean() > 0.9
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_weights_are_the_same_however_many_threads_there_are(threads):
+    features = np.random.default_rng(6).normal(size=(3000, 400)).astype(np.float32)
+    given = (features, one_hot(features[:, :3].argmax(axis=1)), np.ones(len(features)), lambda probe: 0.0)
+    alone = fit_probe(*given)
+    with threadpoolctl.threadpool_limits(threads, user_api="blas"):
+        np.testing.assert_array_equal(fit_probe(*given).kernel, alone.kernel)
