@@ -107,6 +107,8 @@ class Terminal:
 
 Source = Annotated[Path, typer.Argument(help="An .npz of images and labels, a folder of images, or a list of files.")]
 Artifacts = Annotated[Path, typer.Option(help="Folder for everything that is written.")]
+Labels = Annotated[Path | None, typer.Option(help="CSV of labels for a flat folder: columns file and label.")]
+Seed = Annotated[int, typer.Option(help="Of everything drawn by chance.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines instead.")]
 _DEFAULT = ScanConfig()
 _ARTIFACTS = _DEFAULT.artifacts or "artifacts"
@@ -115,9 +117,7 @@ _ARTIFACTS = _DEFAULT.artifacts or "artifacts"
 @curate_app.command()
 def scan(
     source: Source,
-    labels: Annotated[
-        Path | None, typer.Option(help="CSV of labels for a flat folder: columns file and label.")
-    ] = None,
+    labels: Labels = None,
     artifacts: Artifacts = Path(_ARTIFACTS),
     backbone: Annotated[
         str, typer.Option(help="A Keras application such as MobileNetV2-0.35, 'builtin', or 'auto'.")
@@ -139,7 +139,7 @@ def scan(
         bool, typer.Option(help="Leave what awaits review out of the clean set as well.")
     ] = _DEFAULT.strict,
     workers: Annotated[int, typer.Option(help="Threads; 0 means one per core.")] = _DEFAULT.workers,
-    seed: Annotated[int, typer.Option(help="Of everything drawn by chance.")] = _DEFAULT.seed,
+    seed: Seed = _DEFAULT.seed,
     fail_on: Annotated[
         str, typer.Option(help='Exit 1 when a condition holds, as in "leak>0,label_conflict>0,drop>=100".')
     ] = "",
@@ -367,21 +367,29 @@ _DIFF_TABLES = (
 )
 
 
+Share = Annotated[float, typer.Option(help="Share of the images.")]
+BalancedTest = Annotated[
+    bool, typer.Option("--balanced-test", help="The same number of images of every class in test.")
+]
+PerClass = Annotated[int | None, typer.Option(help="That number; by default the largest that fits.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Forget the splits that the set has.")]
+
+
 @curate_app.command()
 def split(
     source: Annotated[Path | None, typer.Argument(help="The scanned set; by default its clean set.")] = None,
-    train: Annotated[float, typer.Option(help="Share of the images.")] = 0.7,
-    val: Annotated[float, typer.Option(help="Share of the images.")] = 0.15,
-    test: Annotated[float, typer.Option(help="Share of the images.")] = 0.15,
-    balanced_test: Annotated[bool, typer.Option(help="The same number of images of every class in test.")] = False,
-    per_class: Annotated[int | None, typer.Option(help="That number; by default the largest that fits.")] = None,
-    fresh: Annotated[bool, typer.Option(help="Forget the splits that the set has.")] = False,
-    labels: Annotated[Path | None, typer.Option(help="CSV of labels for a flat folder.")] = None,
+    train: Share = 0.7,
+    val: Share = 0.15,
+    test: Share = 0.15,
+    balanced_test: BalancedTest = False,
+    per_class: PerClass = None,
+    fresh: Fresh = False,
+    labels: Labels = None,
     artifacts: Artifacts = Path(_ARTIFACTS),
     to: Annotated[
         Path | None, typer.Option("--out", help="File to write; by default splits.csv in the artifacts.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of everything drawn by chance.")] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Train, val and test by groups of copies, stratified; proves that no group crosses."""
     from curate.splitting import split as run
@@ -408,7 +416,7 @@ def export(
         Path | None,
         typer.Option("--out", help="Folder to write, file of an npz; by default in export/ in the artifacts."),
     ] = None,
-    labels: Annotated[Path | None, typer.Option(help="CSV of labels for a flat folder.")] = None,
+    labels: Labels = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what an earlier export wrote there.")] = False,
     artifacts: Artifacts = Path(_ARTIFACTS),
 ) -> None:
@@ -433,14 +441,14 @@ def selftest(
     images: Annotated[int, typer.Option(help="How many of the images to try on.")] = 2000,
     precision: Annotated[float, typer.Option(help="Wanted of the thresholds that are proposed.")] = 0.95,
     repeats: Annotated[int, typer.Option(help="How often faults are planted anew.")] = 1,
-    labels: Annotated[Path | None, typer.Option(help="CSV of labels for a flat folder.")] = None,
+    labels: Labels = None,
     artifacts: Artifacts = Path(_ARTIFACTS),
     backbone: Annotated[str, typer.Option(help="As of `curate scan`.")] = _DEFAULT.backbone,
     weights: Annotated[Path | None, typer.Option(help="As of `curate scan`.")] = None,
     input_size: Annotated[int, typer.Option(help="As of `curate scan`.")] = _DEFAULT.input_size,
     threshold: Annotated[list[str] | None, typer.Option(help="As of `curate scan`.")] = None,
     workers: Annotated[int, typer.Option(help="As of `curate scan`.")] = _DEFAULT.workers,
-    seed: Annotated[int, typer.Option(help="Of everything drawn by chance.")] = 0,
+    seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Plant known faults in a copy of your own images, and tell how many a scan finds."""
@@ -479,7 +487,7 @@ def selftest(
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where the set and the artifacts of its scan go.")] = Path("demo"),
     images: Annotated[int, typer.Option(help="Clean images to draw; faults come on top.")] = 1200,
-    seed: Annotated[int, typer.Option(help="Of everything drawn by chance.")] = 0,
+    seed: Seed = 0,
     map: Annotated[str, typer.Option(help=f"Picture of the set: {', '.join(MAP_NAMES)}.")] = _DEFAULT.map,
 ) -> None:
     """Draw a synthetic set of cells with known faults, scan it, and tell what was found of them."""
@@ -496,6 +504,12 @@ def demo(
 
 
 Policy = Annotated[str, typer.Option(help="A built-in policy, a .toml file, or file.py:function.")]
+Copies = Annotated[
+    int | None, typer.Option(help="Copies of each picture of the largest class; by default the policy's.")
+]
+Balance = Annotated[str, typer.Option(help=f"{', '.join(BALANCES)}, or a number of images of every class.")]
+Cap = Annotated[int, typer.Option(help="Most copies of one picture.")]
+Size = Annotated[str, typer.Option(help="WIDTHxHEIGHT of all images; by default the set's own.")]
 Built_From = Annotated[Path | None, typer.Argument(help="The scanned set; by default its clean set.")]
 _BUILD = BuildConfig()
 
@@ -504,23 +518,19 @@ _BUILD = BuildConfig()
 def plan(
     source: Built_From = None,
     policy: Policy = _BUILD.policy,
-    copies: Annotated[int | None, typer.Option(help="Copies of each picture of the largest class.")] = None,
-    balance: Annotated[
-        str, typer.Option(help=f"{', '.join(BALANCES)}, or a number of images of every class.")
-    ] = _BUILD.balance,
-    cap: Annotated[int, typer.Option(help="Most copies of one picture.")] = _BUILD.cap,
-    train: Annotated[float, typer.Option(help="Share of the images.")] = _BUILD.train,
-    val: Annotated[float, typer.Option(help="Share of the images.")] = _BUILD.val,
-    test: Annotated[float, typer.Option(help="Share of the images.")] = _BUILD.test,
-    balanced_test: Annotated[
-        bool, typer.Option("--balanced-test", help="The same number of images of every class in test.")
-    ] = False,
-    per_class: Annotated[int | None, typer.Option(help="That number; by default the largest that fits.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget the splits that the set has.")] = False,
-    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of all images; by default the set's own.")] = "",
-    labels: Annotated[Path | None, typer.Option(help="CSV of labels for a flat folder.")] = None,
+    copies: Copies = None,
+    balance: Balance = _BUILD.balance,
+    cap: Cap = _BUILD.cap,
+    train: Share = _BUILD.train,
+    val: Share = _BUILD.val,
+    test: Share = _BUILD.test,
+    balanced_test: BalancedTest = False,
+    per_class: PerClass = None,
+    fresh: Fresh = False,
+    size: Size = "",
+    labels: Labels = None,
     artifacts: Artifacts = Path(_ARTIFACTS),
-    seed: Annotated[int, typer.Option(help="Of everything drawn by chance.")] = _BUILD.seed,
+    seed: Seed = _BUILD.seed,
 ) -> None:
     """Say how many images of each class a build would make, before a byte is written."""
     from augment.planning import planned
@@ -594,11 +604,11 @@ def preview(
     ] = _BUILD.severities,
     copies: Annotated[int, typer.Option(help="Copies of each picture to show.")] = 7,
     images: Annotated[int, typer.Option(help="Pictures to show.")] = 8,
-    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the images; by default the set's own.")] = "",
-    labels: Annotated[Path | None, typer.Option(help="CSV of labels for a flat folder.")] = None,
+    size: Size = "",
+    labels: Labels = None,
     artifacts: Artifacts = Path(_ARTIFACTS),
     to: Annotated[Path, typer.Option("--out", help="PNG to write.")] = Path("preview.png"),
-    seed: Annotated[int, typer.Option(help="Of everything drawn by chance.")] = _BUILD.seed,
+    seed: Seed = _BUILD.seed,
 ) -> None:
     """Show what a policy makes of some pictures, or what the corruptions do, as a contact sheet."""
     from augment.previewing import CORRUPTIONS, POLICIES, POLICY
@@ -625,9 +635,9 @@ def overlap(
     policy: Policy = _BUILD.policy,
     benchmark: Annotated[str, typer.Option(help=f"Sets of corruptions: {', '.join(SETS)}.")] = ",".join(SETS),
     backbone: Annotated[str, typer.Option(help="As of `curate scan`.")] = _BUILD.backbone,
-    labels: Annotated[Path | None, typer.Option(help="CSV of labels for a flat folder.")] = None,
+    labels: Labels = None,
     artifacts: Artifacts = Path(_ARTIFACTS),
-    seed: Annotated[int, typer.Option(help="Of everything drawn by chance.")] = _BUILD.seed,
+    seed: Seed = _BUILD.seed,
     as_json: AsJson = False,
 ) -> None:
     """Say of each corruption of the benchmark whether a policy contains it: disjoint, near or identical."""
@@ -649,20 +659,16 @@ def overlap(
 def build(
     source: Built_From = None,
     policy: Policy = _BUILD.policy,
-    copies: Annotated[
-        int | None, typer.Option(help="Copies of each picture of the largest class; by default the policy's.")
-    ] = None,
-    balance: Annotated[
-        str, typer.Option(help=f"{', '.join(BALANCES)}, or a number of images of every class.")
-    ] = _BUILD.balance,
-    cap: Annotated[int, typer.Option(help="Most copies of one picture.")] = _BUILD.cap,
-    train: Annotated[float, typer.Option(help="Share of the images.")] = _BUILD.train,
-    val: Annotated[float, typer.Option(help="Share of the images.")] = _BUILD.val,
-    test: Annotated[float, typer.Option(help="Share of the images.")] = _BUILD.test,
-    balanced_test: Annotated[bool, typer.Option(help="The same number of images of every class in test.")] = False,
-    per_class: Annotated[int | None, typer.Option(help="That number; by default the largest that fits.")] = None,
-    fresh: Annotated[bool, typer.Option(help="Forget the splits that the set has.")] = False,
-    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of all images; by default the set's own.")] = "",
+    copies: Copies = None,
+    balance: Balance = _BUILD.balance,
+    cap: Cap = _BUILD.cap,
+    train: Share = _BUILD.train,
+    val: Share = _BUILD.val,
+    test: Share = _BUILD.test,
+    balanced_test: BalancedTest = False,
+    per_class: PerClass = None,
+    fresh: Fresh = False,
+    size: Size = "",
     fit: Annotated[str, typer.Option(help=f"How other sizes are brought to it: {', '.join(FITS)}.")] = _BUILD.fit,
     benchmark: Annotated[str, typer.Option(help=f"Sets of corruptions: {', '.join(SETS)}, or none.")] = ",".join(
         _BUILD.benchmark
@@ -681,11 +687,11 @@ def build(
     backbone: Annotated[str, typer.Option(help="As of `curate scan`.")] = _BUILD.backbone,
     weights: Annotated[Path | None, typer.Option(help="As of `curate scan`.")] = None,
     input_size: Annotated[int | None, typer.Option(help="As of `curate scan`; by default from 96 to 160.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="CSV of labels for a flat folder.")] = None,
+    labels: Labels = None,
     artifacts: Artifacts = Path(_ARTIFACTS),
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted build stopped.")] = False,
     workers: Annotated[int, typer.Option(help="Processes; 0 means one per core.")] = _BUILD.workers,
-    seed: Annotated[int, typer.Option(help="Of everything drawn by chance.")] = _BUILD.seed,
+    seed: Seed = _BUILD.seed,
     as_json: AsJson = False,
 ) -> None:
     """Make the sets to train on: splits that do not leak, balanced augmented copies, a benchmark of shifted domains."""
@@ -866,7 +872,6 @@ def _says(section: type[Any], name: str) -> str:
 RunName = Annotated[str | None, typer.Option(help="Of the run's folder; the recipe's by default.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run of the same options stopped.")]
 TrainWorkers = Annotated[int, typer.Option(help="Threads; 0 means one per core.")]
-Seed = Annotated[int, typer.Option(help="Of everything drawn by chance.")]
 # Where the recipe is a file, which may have them.
 FilesArtifacts = Annotated[Path | None, typer.Option(help="Folder for everything that is written, instead of its own.")]
 FilesWorkers = Annotated[int | None, typer.Option(help="Threads instead of its own; 0 means one per core.")]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from .errors import DataError, OutputError
+from .writing import put_in_place
 
 
 @contextmanager
@@ -80,15 +81,7 @@ def _swap(draft: Path, path: Path) -> None:
     """Put the finished folder in its place; what was there before goes last."""
     old = path.with_name(f"{path.name}.old")
     try:
-        shutil.rmtree(old, ignore_errors=True)
-        if path.exists():
-            path.rename(old)
-        try:
-            draft.rename(path)
-        except OSError:
-            if old.exists():
-                old.rename(path)
-            raise
+        shutil.rmtree(old, ignore_errors=True)  # of a power cut
+        put_in_place(draft, path, old)
     except OSError as error:
         raise OutputError(f"cannot put what was made in {path}: {error.strerror}. It is in {draft}.") from error
-    shutil.rmtree(old, ignore_errors=True)

@@ -98,19 +98,27 @@ def drafting(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield draft
-            if path.is_dir():  # a folder takes the place of none that holds something
-                path.replace(old)
-            try:
-                draft.replace(path)
-            except BaseException:
-                if old.exists():
-                    old.replace(path)
-                raise
+            put_in_place(draft, path, old)
         except OutputError as error:  # of a file within
             raise OutputError(str(error).replace(str(draft), str(path))) from error
         finally:
             _remove(draft)
-        _remove(old)
+
+
+def put_in_place(made: Path, path: Path, aside: Path) -> None:
+    """Let a file or a folder take the place of `path`; what was there goes last, a folder by way of `aside`.
+
+    Raises OSError, with everything as it was.
+    """
+    if path.is_dir():  # a folder takes the place of none that holds something
+        path.replace(aside)
+    try:
+        made.replace(path)
+    except BaseException:
+        if aside.exists():
+            aside.replace(path)
+        raise
+    _remove(aside)
 
 
 def _remove(made: Path) -> None:

@@ -133,14 +133,14 @@ def test_a_lock_that_cannot_be_opened_is_told_of(path):
 
 def test_an_earlier_build_is_put_back_where_the_new_one_cannot_take_its_place(path, monkeypatch):
     build(path, "old")
-    rename = Path.rename
+    replace = Path.replace
 
     def refused(self, target):
         if self.name == "built.partial":
             raise PermissionError(13, "Permission denied")
-        return rename(self, target)
+        return replace(self, target)
 
-    monkeypatch.setattr(Path, "rename", refused)
+    monkeypatch.setattr(Path, "replace", refused)
     with pytest.raises(OutputError, match=r"cannot put what .*built: Permission denied\. It is in .*partial"):
         build(path, "new")
     assert (path / "train" / "part").read_text() == "old"
