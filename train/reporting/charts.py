@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 380, 230
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 20, 34
 _STEPS = (1, 2, 2.5, 5, 10)
 
 
@@ -41,22 +41,23 @@ def line_chart(
 
     across     what runs from left to right;  bounds  of y, else those of the points
     marks      (x, what is there): an upright line with a word;  divisions  x of lines without one
+
+    It is as wide as the x of all lines, also where they have no point, so that charts over the same x can be compared.
     """
     drawn = [line for line in lines if line.points]
     if not drawn:
         return Markup("")
-    xs = [x for line in drawn for x, _ in line.points]
+    xs = [float(x) for line in drawn for x in line.x if math.isfinite(x)]
     ys = [y for line in drawn for _, y in line.points]
     frame = Frame((min(xs), max(xs)), bounds or (min(ys), max(ys)))
     parts = [frame.grid(across, whole=True)]
     parts += [_upright(frame, x, "division") for x in divisions]
     for x, word in marks:
         parts.append(_upright(frame, x, "mark"))
+        # Above the plot, where no line runs; towards its middle, where there is room for it.
         side = "end" if frame.across(x) > WIDTH / 2 else "start"
-        shift = -5 if side == "end" else 5
         parts.append(
-            f'<text class="mark" x="{frame.across(x) + shift:.1f}" y="{_TOP + 10}" text-anchor="{side}">'
-            f"{escape(word)}</text>"
+            f'<text class="mark" x="{frame.across(x):.1f}" y="{_TOP - 6}" text-anchor="{side}">{escape(word)}</text>'
         )
     for line in drawn:
         places = [(frame.across(x), frame.up(y)) for x, y in line.points]

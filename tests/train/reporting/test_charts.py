@@ -46,6 +46,12 @@ def test_what_is_no_number_is_left_out_and_nothing_gives_no_chart() -> None:
     assert line_chart("none", [Line("b", [0], [math.nan])], across="x") == ""
 
 
+def test_a_line_that_begins_later_leaves_its_room_empty() -> None:
+    late, whole = (line_chart("any", [Line("a", [0, 1, 2], [first, 1, 2])], across="x") for first in (math.nan, 0))
+    ends = [re.findall(r'<circle[^>]*cx="([^"]+)"', chart)[-2:] for chart in (late, whole)]
+    assert ends[0] == ends[1]
+
+
 def test_names_are_text() -> None:
     chart = line_chart("<b>", [Line("<i>&", [0, 1], [0, 1])], across="<u>", marks=[(1, "<s>")])
     for raw in ("<b>", "<i>", "<u>", "<s>"):
