@@ -721,10 +721,11 @@ def _print_built(done: Built, artifacts: Path) -> None:
             f"benchmark  {len(sets)} sets of {images:,} images: {len(names['test'])} corruptions and composed tracks "
             f"to test on, {len(names['validation'])} to select by"
         )
-        verdicts = Counter({s["corruption"]: s["verdict"] for s in sets if s["role"] == "test"}.values())
-        told = ", ".join(f"{verdicts[name]} {name}" for name in ("disjoint", "near", "identical") if verdicts[name])
-        name = done.planned.policy.name
-        out.print(f"overlap    {name} against the test: {told}    augment overlap tells which", markup=False)
+        if done.counts["copies"].any():
+            verdicts = Counter({s["corruption"]: s["verdict"] for s in sets if s["role"] == "test"}.values())
+            told = ", ".join(f"{verdicts[name]} {name}" for name in ("disjoint", "near", "identical") if verdicts[name])
+            name = done.planned.policy.name
+            out.print(f"overlap    {name} against the test: {told}    augment overlap tells which", markup=False)
     lost = done.plan["labels_lost"]
     if lost is not None:
         copies = int(done.counts["copies"].sum())

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,16 +63,18 @@ def prepare(plans: Planned, config: BuildConfig, draft: Path, watch: Stopwatch, 
     rows = plans.plan.rows[evenly(len(plans.plan.rows), max(_FEWEST, min(_SAMPLE, _SAMPLE_BYTES // each)))]
     seen = list(FittedPictures(images, plans.size, config.fit, rows))
     units = {**lab_spread(seen), "side": float(min(plans.size))}
-    notes = _sizes_matter(policy, seen, images.labels[rows]) if plans.plan.copies.any() else []
+    copies = bool(plans.plan.copies.any())
+    notes = _sizes_matter(policy, seen, images.labels[rows]) if copies else []
     features = _features(config, plans, reporter, notes)
     benchmark: Benchmark | None = None
     if features is not None and config.benchmark:
         present = {name: bool(len(plans.rows[name])) for name in SPLITS}
+        judged = policy if copies else replace(policy, pipelines=((),))  # of which training sees nothing
         with watch.stage("calibrating"):
-            benchmark = benchmark_of(policy, seen, features, units, present, config, reporter)
+            benchmark = benchmark_of(judged, seen, features, units, present, config, reporter)
         notes += benchmark.notes
     lost: pd.DataFrame | None = None
-    if features is not None and config.check and plans.plan.copies.any():
+    if features is not None and config.check and copies:
         reporter.say("learning what the classes look like, to check that augmented images still show them")
         with watch.stage("learning labels"):
             keeper, lost, note = _keeper(plans, config, features, units)

@@ -242,7 +242,7 @@ def read_built(artifacts: str | Path) -> BuiltSets:
 
 
 def policy_of(artifacts: str | Path) -> str:
-    """The name of the policy that a built set was made by, "" where there is none or it made no copies."""
+    """The name of the policy that a built set was made by, "" where nothing is built."""
     plan = Path(artifacts, BUILT, "plan.json")
     return str(_json(plan)["policy"]["name"]) if plan.is_file() else ""
 

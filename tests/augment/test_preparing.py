@@ -170,6 +170,14 @@ def test_no_copies_have_no_labels_to_be_checked_and_no_size_that_could_change(pr
     assert read_json(draft / "plan.json")["notes"] == []
 
 
+def test_a_policy_that_makes_no_copies_overlaps_with_nothing(prepared):
+    given = {"policy": "everything", "benchmark": ("blood",), "benchmark_images": 5}
+    with pytest.raises(DataError, match="contains what the benchmark tests"):
+        prepared(**given)
+    _, draft = prepared(**given, copies=0, balance="none")
+    assert {one["verdict"] for one in read_json(draft / "benchmark.json")["sets"]} == {"disjoint"}
+
+
 def test_where_size_tells_the_classes_apart_a_policy_that_changes_it_is_warned_of(prepared):
     notes = {}
     for policy in ("light", "shear-zoom-flip"):
