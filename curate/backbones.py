@@ -153,6 +153,23 @@ def load_weights(model: Any, name: str, path: str) -> None:
         raise DataError(f"{path} does not hold weights of {name} without its top: {error}") from error
 
 
+def traced(model: Any) -> Any | None:
+    """On TensorFlow what a model computes as a function of its graph, which OpenVINO reads; None on other backends.
+
+    In half the time of Keras' own export, which traces twice and searches the model for resources; the weights and the
+    numbers are the same.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    pixels = model.input
+    given = tf.TensorSpec(pixels.shape, pixels.dtype, name=pixels.name)
+    return tf.function(lambda pixels: model(pixels, training=False), autograph=False).get_concrete_function(given)
+
+
 def convert(name: str, size: int, weights: str, out: Path) -> None:
     """Write a backbone as OpenVINO IR (`out` and its .bin), whole or not at all."""
     from .inference import to_openvino

@@ -29,11 +29,17 @@ def to_openvino(model: Any, path: str | Path) -> None:
 
     The batch stays open. Raises OSError where the folder cannot be written.
     """
-    import_openvino()  # before Keras does, and without its telemetry
+    openvino = import_openvino()  # before Keras does, and without its telemetry
+    from .backbones import traced
+
     out = Path(path)
     with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
         draft = Path(scratch) / out.name
-        model.export(str(draft), format="openvino", verbose=False)
+        function = traced(model)
+        if function is not None:
+            openvino.serialize(openvino.convert_model(function), draft)
+        else:
+            model.export(str(draft), format="openvino", verbose=False)
         draft.with_suffix(".bin").replace(out.with_suffix(".bin"))
         draft.replace(out)
 

@@ -80,32 +80,36 @@ def test_the_files_may_go_once_a_model_is_loaded(converted, weights, tmp_path):
     np.testing.assert_allclose(infer(drawn(2)), expected(drawn(2), weights), rtol=1e-4, atol=1e-3)
 
 
-class Exported:
-    """Stands for a Keras model: writes both files, or breaks after the first."""
+@pytest.fixture(scope="module")
+def model():
+    """A model of Keras: pictures of any number to DIMENSIONS numbers."""
+    import keras
 
-    def __init__(self, breaks: bool = False) -> None:
-        self.breaks = breaks
-
-    def export(self, path: str, format: str, verbose: bool) -> None:
-        assert (format, verbose) == ("openvino", False)
-        Path(path).with_suffix(".bin").write_bytes(b"weights")
-        if self.breaks:
-            raise RuntimeError("no more space")
-        Path(path).write_text("<net/>")
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((SIDE, SIDE, 3), dtype="uint8", name="pixels")
+    maps = keras.layers.Conv2D(4, 3, activation="relu")(keras.layers.Rescaling(1 / 255)(pixels))
+    return keras.Model(pixels, keras.layers.Dense(DIMENSIONS)(keras.layers.GlobalAveragePooling2D()(maps)))
 
 
-def test_a_model_is_written_as_two_files(tmp_path):
-    (tmp_path / "model.xml").write_text("old")
-    to_openvino(Exported(), tmp_path / "model.xml")
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
-        "model.xml": "<net/>",
-        "model.bin": "weights",
-    }
+def test_a_model_is_written_as_two_files_and_computes_what_it_did(model, tmp_path):
+    path = tmp_path / "model.xml"
+    path.write_text("old")
+    to_openvino(model, path)
+    assert {file.name for file in tmp_path.iterdir()} == {"model.xml", "model.bin"}
+    read = import_openvino().Core().read_model(path)
+    assert (read.input().any_name, read.input().partial_shape[0].is_dynamic) == ("pixels", True)
+    found = load(path, (SIDE, SIDE, 3), 1)(drawn(9))
+    np.testing.assert_allclose(found, model.predict(drawn(9), verbose=0), rtol=1e-4, atol=1e-5)
 
 
-def test_of_a_conversion_that_breaks_nothing_is_left(tmp_path):
+def test_of_a_conversion_that_breaks_nothing_is_left(model, tmp_path, monkeypatch):
+    def full(made, path):
+        Path(path).with_suffix(".bin").write_bytes(b"half of it")
+        raise RuntimeError("no more space")
+
+    monkeypatch.setattr(import_openvino(), "serialize", full)
     with pytest.raises(RuntimeError, match="no more space"):
-        to_openvino(Exported(breaks=True), tmp_path / "model.xml")
+        to_openvino(model, tmp_path / "model.xml")
     assert list(tmp_path.iterdir()) == []
 
 
