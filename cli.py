@@ -1315,6 +1315,8 @@ def _print_table(frame: pd.DataFrame, title: str = "") -> None:
 
 def _cell(value: object) -> str:
     if isinstance(value, float):
+        if 0 < value < 0.0005:  # a p is never 0
+            return "<0.001"
         return "" if value != value else f"{value:.3f}"
     return f"{value:,}" if isinstance(value, int) else escape(str(value))
 

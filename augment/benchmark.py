@@ -93,7 +93,8 @@ def benchmark_of(
     reporter.say(f"measuring five severities of {len(chosen)} corruptions")
     calibrated = severities_of(chosen, pictures, features, units, config, notes.append)
     kept = {name: chosen[name] for name in calibrated}
-    reporter.say(f"comparing the policy {policy.name} with them")
+    if policy.steps():
+        reporter.say(f"comparing the policy {policy.name} with them")
     verdicts = overlap(
         policy, pictures, features, kept, calibrated, seed=config.seed, units=units,
         sample=features.some(COMPARED_ON), draws=features.some(DRAWS),

@@ -1072,6 +1072,11 @@ def test_runs_are_joined_and_compared(trained):
     assert {row["against"] for row in told["tests"]} == {"both"}
 
 
+def test_a_small_number_is_not_printed_as_none(capsys):
+    cli._print_table(pd.DataFrame({"p": [0.0, 0.0004, 0.0006, np.nan, 1.0]}))
+    assert capsys.readouterr().out.split() == ["p", "0.000", "<0.001", "0.001", "1.000"]
+
+
 @pytest.mark.slow
 def test_what_a_model_looks_at_is_shown(trained):
     place = ("--artifacts", trained.artifacts)
