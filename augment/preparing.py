@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +68,7 @@ def prepare(plans: Planned, config: BuildConfig, draft: Path, watch: Stopwatch, 
     benchmark: Benchmark | None = None
     if features is not None and config.benchmark:
         present = {name: bool(len(plans.rows[name])) for name in SPLITS}
-        judged = policy if copies else replace(policy, pipelines=((),))  # of which training sees nothing
+        judged = policy if copies else dataclasses.replace(policy, pipelines=((),))  # of which training sees nothing
         with watch.stage("calibrating"):
             benchmark = benchmark_of(judged, seen, features, units, present, config, reporter)
         notes += benchmark.notes

@@ -167,7 +167,7 @@ def traced(model: Any) -> Any | None:
 
     pixels = model.input
     given = tf.TensorSpec(pixels.shape, pixels.dtype, name=pixels.name)
-    return tf.function(lambda pixels: model(pixels, training=False), autograph=False).get_concrete_function(given)
+    return tf.function(lambda images: model(images, training=False), autograph=False).get_concrete_function(given)
 
 
 def convert(name: str, size: int, weights: str, out: Path) -> None:
