@@ -23,9 +23,9 @@ from typer.core import TyperGroup
 
 from augment.configs import BALANCES, FITS, SETS, BuildConfig
 from curate.configs import MAP_NAMES, ScanConfig, SplitConfig
-from curate.errors import DataError, ToolkitError, UnknownName
 from curate.findings import DROP, KEEP, REVIEW, SEVERITY
-from curate.progress import Advance
+from curate.stage.errors import DataError, ToolkitError, UnknownName
+from curate.stage.progress import Advance
 from train.configs import EvaluateConfig, RunConfig
 from train.recipe import RECIPES, SECTIONS, load_recipe, options_of, with_options
 
@@ -421,8 +421,8 @@ def export(
     artifacts: Artifacts = Path(_ARTIFACTS),
 ) -> None:
     """Write a set in the form that another tool reads; the set itself stays as it is."""
-    from curate.exporting import ExportConfig
-    from curate.exporting import export as run
+    from curate.sets.exporting import ExportConfig
+    from curate.sets.exporting import export as run
 
     config = ExportConfig(to, _text(path), _text(labels), force, str(artifacts))
     done = run(source, config, Terminal(out))
@@ -562,7 +562,7 @@ def _build_command(source: Path | None, config: BuildConfig, size: str) -> str:
 @augment_app.command()
 def policies() -> None:
     """List the policies: what each is for, and the paper or report that it is from."""
-    from augment import library
+    from augment.policies import library
 
     for name in library.names():
         of = library.policy(name)
@@ -578,8 +578,7 @@ def corruptions(as_json: AsJson = False) -> None:
     """List the corruptions of the benchmark: family, role, the sets that they belong to."""
     import pandas as pd
 
-    from augment import corruptions  # noqa: F401  they are registered when they are imported
-    from augment.corruption import CORRUPTIONS
+    from augment.corruptions.corruption import CORRUPTIONS
 
     table = pd.DataFrame(
         [(c.name, c.family, c.role, ", ".join(c.sets), c.operation.name) for c in CORRUPTIONS.values()],
@@ -1104,7 +1103,7 @@ def train_evaluate(
         reporter=Terminal(err if as_json else out, quiet=as_json),
     )  # fmt: skip
     if to is not None:
-        from curate.writing import write_text
+        from curate.stage.files import write_text
 
         write_text(metrics_text(found.metrics), to)
     if as_json:

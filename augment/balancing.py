@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from curate.errors import DataError
+from curate.stage.errors import DataError
 
 from .configs import BuildConfig
 

@@ -8,21 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from curate.errors import DataError
-from curate.progress import Reporter
+from curate.stage.errors import DataError
+from curate.stage.progress import Reporter
 
-from . import corruptions as registered  # noqa: F401  they are, when they are imported
 from .calibration import SAMPLE as CALIBRATED_ON
 from .calibration import Calibrated, calibrate, distances_of
 from .configs import CALIBRATED, BuildConfig
-from .corruption import CORRUPTIONS, SEVERITIES, TEST, VALIDATION, Corruption
+from .corruptions.corruption import CORRUPTIONS, SEVERITIES, TEST, VALIDATION, Corruption
+from .corruptions.presets import preset
 from .features import Features
 from .listings import COMPOSED_COPIES
 from .making import COMPOSED_SEVERITIES, Entry
 from .overlap import DRAWS, IDENTICAL, Verdict, overlap, worst
 from .overlap import SAMPLE as COMPARED_ON
-from .policy import Policy
-from .presets import preset
+from .policies.policy import Policy
 
 FORMAT = 1
 COMPOSED = (2, 3)

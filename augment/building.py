@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curate.drafts import draft_of
-from curate.engine import cores, in_processes
-from curate.errors import DataError, OutputError, WorkerLost
-from curate.manifest import file_digest, write_manifest
-from curate.progress import Reporter, Silent, Stopwatch
 from curate.splitting import write_splits
-from curate.writing import write_text
+from curate.stage.drafts import draft_of
+from curate.stage.engine import cores, in_processes
+from curate.stage.errors import DataError, OutputError, WorkerLost
+from curate.stage.files import write_text
+from curate.stage.manifest import file_digest, write_manifest
+from curate.stage.progress import Reporter, Silent, Stopwatch
 
 from .configs import BuildConfig
 from .making import IDENTITY, Job, Made, Task, make, merge_provenance, read_job, tasks

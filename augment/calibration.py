@@ -9,14 +9,13 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from curate.engine import threaded
-from curate.errors import DataError
+from curate.stage.engine import threaded
+from curate.stage.errors import DataError
 
-from . import corruptions as registered  # noqa: F401  they are, when they are imported
-from .corruption import CORRUPTIONS, SEVERITIES, Corruption
+from .corruptions.corruption import CORRUPTIONS, SEVERITIES, Corruption
 from .features import Features, distances
-from .operation import Pixels
-from .policy import perform
+from .operations.operation import Pixels
+from .policies.policy import perform
 
 # A severity is as far from the clean picture as this share of pairs of clean pictures are from each other, or less.
 QUANTILES = (0.01, 0.05, 0.2, 0.5, 0.8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from curate.configs import SplitConfig
-from curate.errors import DataError, UnknownName
+from curate.stage.errors import DataError, UnknownName
 
 # Sets of corruptions: the 19 of ImageNet-C, those of MedMNIST-C's blood cells, those of a microscope.
 SETS = ("common", "blood", "microscopy")

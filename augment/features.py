@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curate.embedding import BUILTIN, load_embedder
-from curate.imageset import chunks
-from curate.properties import square
+from curate.measuring.embedding import BUILTIN, load_embedder
+from curate.measuring.properties import square
+from curate.stage.engine import chunks
 
 # Below, the backbones see too little; above, the time grows and nothing else.
 SMALLEST, LARGEST = 96, 160
@@ -20,7 +20,7 @@ _AT_ONCE = 64
 class Features:
     """Calling it with pictures gives their features; safe from several threads.
 
-    name, describe, digest  of the embedder (see curate.embedding.Embedder)
+    name, describe, digest  of the embedder (see curate.measuring.embedding.Embedder)
     size        pixels a side that pictures are resized to
     dimensions  of one feature
     workers     threads that it was made for
@@ -51,7 +51,7 @@ def load_features(
 ) -> tuple[Features, str]:
     """The features of pictures at `size` pixels a side, and a note for the person ("" if all is as asked).
 
-    Backbones are found, and replaced by the built-in descriptor, as for a scan: see curate.embedding.load_embedder.
+    Backbones are found, and replaced by the built-in descriptor, as for a scan: see `load_embedder`.
     """
     of, note = load_embedder(backbone, weights, size, workers, say)
     return Features(of.name, of.describe, of.digest, of.size, of.dimensions, of.embed, workers), note

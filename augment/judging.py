@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curate.engine import cores
-from curate.progress import Reporter, Silent
+from curate.stage.engine import cores
+from curate.stage.progress import Reporter, Silent
 
-from . import library
 from .benchmark import benchmark_of
 from .configs import BuildConfig
 from .features import input_size, load_features
+from .policies import library
 from .trial import trial
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .balancing import Plan
-from .corruption import TEST, VALIDATION
+from .corruptions.corruption import TEST, VALIDATION
 
 # Copies of each picture in a composed track: other corruptions each time, so that chance weighs less.
 COMPOSED_COPIES = 3

@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from curate.imageset import ImageSet
-from curate.reading import read
-from curate.shards import shard_path, write_shard
-from curate.writing import replacing, write_text
+from curate.sets.imageset import ImageSet
+from curate.sets.reading import read
+from curate.sets.shards import shard_path, write_shard
+from curate.stage.files import replacing, write_text
 
-from . import corruptions, library  # noqa: F401  corruptions are registered when they are imported
-from .corruption import CORRUPTIONS, Corruption
+from .corruptions.corruption import CORRUPTIONS, Corruption
+from .corruptions.presets import preset
 from .listings import Listing
-from .operation import FAMILIES, Values
-from .policy import Context, OpenRow, Policy, Record, perform, shares
-from .presets import preset
+from .operations.operation import FAMILIES, Values
+from .policies import library
+from .policies.policy import Context, OpenRow, Policy, Record, perform, shares
 from .sizing import FittedPictures
 
 SHARD_BYTES = 16 << 20

@@ -13,13 +13,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from curate.engine import threaded
+from curate.stage.engine import threaded
 
 from .calibration import Calibrated, generator, some_rows
-from .corruption import SEVERITIES, Corruption
+from .corruptions.corruption import SEVERITIES, Corruption
 from .features import Features
-from .operation import OPERATIONS, Operation, Pixels, Span
-from .policy import Context, Policy, Record, Use, perform
+from .operations.operation import OPERATIONS, Operation, Pixels, Span
+from .policies.policy import Context, Policy, Record, Use, perform
 
 IDENTICAL, NEAR, DISJOINT = VERDICTS = ("identical", "near", "disjoint")
 SAMPLE = 16

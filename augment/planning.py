@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from curate.cleaning import open_scan
-from curate.errors import DataError
-from curate.imageset import UNLABELLED, ImageSet
-from curate.manifest import file_digest
+from curate.sets.imageset import UNLABELLED, ImageSet
 from curate.splitting import Divided, clean_set, divided
+from curate.stage.errors import DataError
+from curate.stage.manifest import file_digest
 
-from . import library
 from .balancing import Plan, plan
 from .configs import BuildConfig
-from .policy import Policy
+from .policies import library
+from .policies.policy import Policy
 from .sizing import common_size
 
 SPLITS = ("train", "val", "test")

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curate.engine import cores
-from curate.imageset import evenly
-from curate.progress import Reporter, Stopwatch
-from curate.writing import write_npy, write_text
+from curate.sets.imageset import evenly
+from curate.stage.engine import cores
+from curate.stage.files import write_npy, write_text
+from curate.stage.progress import Reporter, Stopwatch
 
-from . import library
 from .benchmark import Benchmark, benchmark_of
 from .configs import CALIBRATED, BuildConfig
 from .features import Features, input_size, load_features
 from .listings import listings
 from .making import Entry, Job, write_job
-from .operation import OPERATIONS
+from .operations.operation import OPERATIONS
 from .planning import SPLITS, Planned
-from .policy import Context, Policy
+from .policies import library
+from .policies.policy import Context, Policy
 from .preservation import SAMPLE, TRIED, Keeper, fit, kill_rates
 from .sizing import FittedPictures
 from .statistics import lab_spread, object_size, size_tells_classes

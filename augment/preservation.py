@@ -14,18 +14,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from curate.engine import small_algebra, threaded
-from curate.imageset import chunks
-from curate.labels import discriminant, folds_of, temperature, tempered
-from curate.neighbours import principal_axes
-from curate.splitting import whole_groups
-from curate.writing import replacing
+from curate.measuring.neighbours import principal_axes
+from curate.measuring.probe import discriminant, folds_of, temperature, tempered
+from curate.sets.imageset import whole_groups
+from curate.stage.engine import chunks, small_algebra, threaded
+from curate.stage.files import replacing
 
 from .calibration import generator
 from .features import Features
-from .mixing import KINDS
-from .operation import OPERATIONS, Pixels
-from .policy import Call, Context, Mix, OneOf, OpenRow, Policy, Record, Step, Use, perform, shares
+from .operations.operation import OPERATIONS, Pixels
+from .policies.mixing import KINDS
+from .policies.policy import Call, Context, Mix, OneOf, OpenRow, Policy, Record, Step, Use, perform, shares
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +34,7 @@ TRIED = 200
 _COPIES = 2
 # Of a class with fewer pictures nobody can learn what it looks like.
 _FEWEST = 10
-# As likely as this many times the label, another class has taken its place (as of curate.labels.label_error).
+# As likely as this many times the label, another class has taken its place (as of curate.checks.labels.label_error).
 _TIMES = 4.0
 # Where no class has more than this many times the odds of chance, nothing is left to be known.
 _ODDS = 3.0

@@ -10,17 +10,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from curate.engine import cores
-from curate.errors import DataError
-from curate.imageset import UNLABELLED, ImageSet, Unreadable
-from curate.writing import replacing
+from curate.sets.imageset import UNLABELLED, ImageSet, Unreadable
+from curate.stage.engine import cores
+from curate.stage.errors import DataError
+from curate.stage.files import replacing
 
-from . import library
 from .benchmark import chosen_corruptions, severities_of
 from .configs import BuildConfig
-from .corruption import Corruption
+from .corruptions.corruption import Corruption
 from .features import input_size, load_features
-from .policy import Context, Policy, perform
+from .policies import library
+from .policies.policy import Context, Policy, perform
 from .trial import Trial, trial
 
 POLICY, POLICIES, CORRUPTIONS = "policy", "policies", "corruptions"

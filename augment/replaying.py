@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from curate.errors import DataError, UnknownName
-from curate.manifest import file_digest, read_manifest
-from curate.reading import read
-from curate.shards import read_shards
+from curate.sets.reading import read
+from curate.sets.shards import read_shards
+from curate.stage.errors import DataError, UnknownName
+from curate.stage.manifest import file_digest, read_manifest
 
 from .building import BUILT
 from .planning import SPLITS
-from .policy import Record, perform
+from .policies.policy import Record, perform
 from .previewing import Sheet
 from .sizing import fitted
 

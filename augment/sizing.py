@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from curate.arrays import ArrayPictures
-from curate.imageset import ImageSet, Unreadable, evenly
+from curate.sets.arrays import ArrayPictures
+from curate.sets.imageset import ImageSet, Unreadable, evenly
 
 # Sets of larger pictures are built at this shorter side, unless told otherwise: no backbone looks at more.
 LARGEST = 256

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from curate.imageset import evenly
+from curate.sets.imageset import evenly
 
-from .operation import Pixels
+from .operations.operation import Pixels
 
 _LOOKED_AT = 512
 # Where all pictures are of one colour, a shift by a spread is still one that can be seen, barely.

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from curate.arrays import ArrayPictures
-from curate.errors import DataError
-from curate.imageset import ImageSet, Source, Unreadable, evenly
-from curate.reading import read
+from curate.sets.arrays import ArrayPictures
+from curate.sets.imageset import ImageSet, Source, Unreadable, evenly
+from curate.sets.reading import read
 from curate.splitting import clean_set
+from curate.stage.errors import DataError
 
 from .configs import BuildConfig
 from .sizing import FittedPictures, common_size

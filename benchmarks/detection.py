@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 import curate
+from curate.checks.scores import THRESHOLD
 from curate.findings import DROP, KEEP, REVIEW, SEVERITY
-from curate.scores import THRESHOLD
 from curate.selftesting import average_precision, tally, ways_of
 
 

@@ -21,19 +21,19 @@ from itertools import pairwise
 import numpy as np
 
 import curate
-from augment import library
 from augment.calibration import Calibrated, calibrate
-from augment.corruption import CORRUPTIONS, TEST, VALIDATION
+from augment.corruptions.corruption import CORRUPTIONS, TEST, VALIDATION
 from augment.features import Features, input_size, load_features
-from augment.mixing import KINDS
-from augment.operation import OPERATIONS
+from augment.operations.operation import OPERATIONS
 from augment.overlap import DISJOINT, IDENTICAL, NEAR, Landmarks, Verdict, compared, landmarks, worst
-from augment.policy import Context, Policy, Record, Use, perform
+from augment.policies import library
+from augment.policies.mixing import KINDS
+from augment.policies.policy import Context, Policy, Record, Use, perform
 from augment.statistics import lab_spread
-from curate.engine import cores, threaded
-from curate.imageset import ImageSet, chunks, evenly
-from curate.labels import discriminant
-from curate.neighbours import principal_axes
+from curate.measuring.neighbours import principal_axes
+from curate.measuring.probe import discriminant
+from curate.sets.imageset import ImageSet, evenly
+from curate.stage.engine import chunks, cores, threaded
 
 PICTURES = 1200
 # Of these, the ones that the probe of --transfer is tried on.

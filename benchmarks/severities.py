@@ -16,12 +16,12 @@ import numpy as np
 
 import curate
 from augment.calibration import calibrate, distances_of
-from augment.corruption import CORRUPTIONS
+from augment.corruptions.corruption import CORRUPTIONS
+from augment.corruptions.presets import PRESETS, preset
 from augment.features import Features, input_size, load_features
-from augment.presets import PRESETS, preset
 from augment.statistics import lab_spread
-from curate.engine import cores
-from curate.imageset import ImageSet, evenly
+from curate.sets.imageset import ImageSet, evenly
+from curate.stage.engine import cores
 
 SIDES = (28, 64, 96, 224)
 PUBLISHED_FOR = {"imagenet-c": 224, "tiny-imagenet-c": 64, "cifar-c": 32, "medmnist-c-blood": 224}

@@ -104,7 +104,7 @@ def main() -> None:
                 print(line.strip(), flush=True)
 
             def stage(self, name: str, total: int, unit: str) -> Any:
-                from curate.progress import Silent
+                from curate.stage.progress import Silent
 
                 return Silent().stage(name, total, unit)
 

@@ -193,7 +193,7 @@ def options(given: argparse.Namespace) -> None:
 
 def elsewhere(given: argparse.Namespace) -> None:
     """What keeps a model from images from elsewhere: how large things are in them, or their colours, made like ours."""
-    from curate.engine import cores
+    from curate.stage.engine import cores
     from train.configs import EvaluateConfig
     from train.intervals import intervals
     from train.predicting import SAMPLE, as_measured, load_predictor, zoomed

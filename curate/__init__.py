@@ -16,34 +16,34 @@ if TYPE_CHECKING:
     from .cleaning import ApplyConfig, apply, decide, undo
     from .comparing import diff
     from .configs import ScanConfig, SplitConfig
-    from .errors import DataError, MissingExtra, OutputError, ToolkitError, UnknownName
-    from .exporting import ExportConfig, export
-    from .imageset import ImageSet, Picture, Unreadable
-    from .reading import read
     from .scanning import Scan, scan
     from .selftesting import SelftestConfig, selftest
+    from .sets.exporting import ExportConfig, export
+    from .sets.imageset import ImageSet, Picture, Unreadable
+    from .sets.reading import read
     from .splitting import split
+    from .stage.errors import DataError, MissingExtra, OutputError, ToolkitError, UnknownName
 
 _HOMES = {
     "ApplyConfig": "cleaning",
-    "DataError": "errors",
-    "ExportConfig": "exporting",
-    "ImageSet": "imageset",
-    "MissingExtra": "errors",
-    "OutputError": "errors",
-    "Picture": "imageset",
+    "DataError": "stage.errors",
+    "ExportConfig": "sets.exporting",
+    "ImageSet": "sets.imageset",
+    "MissingExtra": "stage.errors",
+    "OutputError": "stage.errors",
+    "Picture": "sets.imageset",
     "Scan": "scanning",
     "ScanConfig": "configs",
     "SelftestConfig": "selftesting",
     "SplitConfig": "configs",
-    "ToolkitError": "errors",
-    "UnknownName": "errors",
-    "Unreadable": "imageset",
+    "ToolkitError": "stage.errors",
+    "UnknownName": "stage.errors",
+    "Unreadable": "sets.imageset",
     "apply": "cleaning",
     "decide": "cleaning",
     "diff": "comparing",
-    "export": "exporting",
-    "read": "reading",
+    "export": "sets.exporting",
+    "read": "sets.reading",
     "scan": "scanning",
     "selftest": "selftesting",
     "split": "splitting",

@@ -14,14 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from .errors import DataError, OutputError, UnknownName
 from .findings import DROP, KEEP, REVIEW, SEVERITY
+from .stage.errors import DataError, OutputError, UnknownName
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from .imageset import ImageSet
+    from .sets.imageset import ImageSet
 
 ACTIONS = (KEEP, DROP, REVIEW)
 
@@ -118,7 +118,7 @@ def open_scan(folder: Path) -> Scanned:
     import pandas as pd
     import pyarrow as pa
 
-    from .manifest import read_manifest
+    from .stage.manifest import read_manifest
 
     manifest = read_manifest(folder, "scan")
     tables = []
@@ -372,8 +372,8 @@ _SPOT_CHECKS = 32  # pictures whose pixels are compared with the scan's: enough 
 def changed_pictures(images: ImageSet, digests: Sequence[str]) -> list[int]:
     """Rows, of a few spread over the set, whose pixels have not the digest given for each of N rows."""
 
-    from .hashing import digest
-    from .imageset import Unreadable, evenly
+    from .measuring.hashing import digest
+    from .sets.imageset import Unreadable, evenly
 
     changed = []
     for row in evenly(len(images), _SPOT_CHECKS).tolist():
@@ -388,7 +388,7 @@ def changed_pictures(images: ImageSet, digests: Sequence[str]) -> list[int]:
 
 def _read_again(scan: Scanned, config: ApplyConfig) -> tuple[ImageSet, list[str]]:
     """The set that was scanned, and notes on it. Raises DataError where it is not what it was."""
-    from .reading import read
+    from .sets.reading import read
 
     source = Path(scan.manifest["source"])
     if not source.exists():
@@ -439,7 +439,7 @@ def _verdicts(scan: Scanned, config: ApplyConfig) -> np.ndarray:
 
 
 def _write(scan: Scanned, images: ImageSet, config: ApplyConfig, history: _History, notes: Sequence[str]) -> Applied:
-    from .writing import write_clean
+    from .sets.writing import write_clean
 
     told = [*notes, *history.notes]
     verdict = _verdicts(scan, config)

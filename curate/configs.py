@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .errors import DataError, UnknownName
 from .findings import SEVERITY
+from .stage.errors import DataError, UnknownName
 
 MAP_NAMES = ("umap", "tsne", "pca", "none")
 

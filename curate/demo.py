@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 
 from .configs import ScanConfig
-from .errors import DataError, OutputError
 from .findings import SEVERITY
 from .planting import Cast, PlantConfig, plant
-from .progress import Reporter, Silent
-from .writing import replacing, write_text
+from .stage.errors import DataError, OutputError
+from .stage.files import replacing, write_text
+from .stage.progress import Reporter, Silent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -377,8 +377,8 @@ class Demo:
 
 def demo(folder: Path, config: DemoConfig, scan_config: ScanConfig, reporter: Reporter = Silent()) -> Demo:
     """Draw the set into a folder, scan it as a user's own, and hold the findings against the truth."""
+    from .checks.scores import THRESHOLD
     from .scanning import scan
-    from .scores import THRESHOLD
     from .selftesting import tally, ways_of
 
     path = write_demo(folder, config)

@@ -6,9 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from .stage.registry import Registry
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+    from .measuring.evidence import Evidence
 
 # Every check, in the order in which findings are told: the gravest first.
 SEVERITY = (
@@ -32,7 +36,6 @@ SEVERITY = (
 )
 
 DROP, REVIEW, KEEP = "drop", "review", "keep"
-NO_GROUP = -1
 
 
 @dataclass(frozen=True)
@@ -111,3 +114,7 @@ def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
             "because": "str",
         }
     )
+
+
+# What can be wrong with a picture: each check is a function Evidence -> Judgement under its public name.
+CHECKS: Registry[Callable[[Evidence], Judgement]] = Registry("check")

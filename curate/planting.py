@@ -16,9 +16,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .errors import DataError, UnknownName
-from .imageset import UNLABELLED
-from .registry import Registry
+from .sets.imageset import UNLABELLED
+from .stage.errors import DataError, UnknownName
+from .stage.registry import Registry
 
 Fault = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 

@@ -14,25 +14,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import duplicates, neighbours
 from .checks import CHECKS
+from .checks.outliers import foreign_copies
+from .checks.redundancy import settled
+from .checks.scores import THRESHOLD
 from .configs import ScanConfig
-from .embedding import load_embedder
-from .engine import cores, small_algebra
-from .errors import OutputError
-from .evidence import Evidence, Measured, measure
-from .findings import DROP, KEEP, NO_GROUP, REVIEW, SEVERITY, Finding, Judgement, Story, findings_table
-from .imageset import UNLABELLED, ImageSet
-from .labels import fit_probe, folds_of, probe_labels, recognised
-from .manifest import write_manifest
-from .mapping import compiled, lay_out
-from .outliers import foreign_copies
-from .progress import Reporter, Silent, Stopwatch
-from .reading import read
-from .redundancy import settled
-from .scores import THRESHOLD
-from .splitting import whole_groups
-from .writing import clean_path, replacing, write_clean, write_npy, write_parquet, write_text
+from .findings import DROP, KEEP, REVIEW, SEVERITY, Finding, Judgement, Story, findings_table
+from .measuring import duplicates, neighbours
+from .measuring.embedding import load_embedder
+from .measuring.evidence import Evidence, Measured, measure
+from .measuring.mapping import compiled, lay_out
+from .measuring.probe import fit_probe, folds_of, probe_labels, recognised
+from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, whole_groups
+from .sets.reading import read
+from .sets.writing import clean_path, write_clean
+from .stage.engine import cores, small_algebra
+from .stage.errors import OutputError
+from .stage.files import replacing, write_npy, write_parquet, write_text
+from .stage.manifest import write_manifest
+from .stage.progress import Reporter, Silent, Stopwatch
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,19 +14,19 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from .arrays import ArrayPictures
+from .checks.scores import THRESHOLD
 from .configs import ScanConfig
-from .engine import cores, threaded
-from .errors import DataError
-from .findings import DROP, NO_GROUP, REVIEW, SEVERITY
-from .imageset import UNLABELLED, ImageSet, Source, Unreadable
+from .findings import DROP, REVIEW, SEVERITY
+from .measuring.properties import LONGEST_SIDE, bounded
 from .planting import COLOURS, STRENGTHS, Cast, PlantConfig, Planted, plant
-from .progress import Advance, Reporter, Silent
-from .properties import LONGEST_SIDE, bounded
-from .reading import read
 from .scanning import Scan, scan
-from .scores import THRESHOLD
-from .writing import replacing, write_text
+from .sets.arrays import ArrayPictures
+from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, Source, Unreadable
+from .sets.reading import read
+from .stage.engine import cores, threaded
+from .stage.errors import DataError
+from .stage.files import replacing, write_text
+from .stage.progress import Advance, Reporter, Silent
 
 # With fewer, one planted fault is a percent or more of the set, and the checks have no set to compare it with.
 FEWEST = 60

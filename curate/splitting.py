@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .allotting import NAMES, UNASSIGNED, assign
+from .assigning import NAMES, UNASSIGNED, assign
 from .configs import SplitConfig
-from .errors import DataError, OutputError
-from .findings import DROP, NO_GROUP
-from .imageset import UNLABELLED, ImageSet
+from .findings import DROP
+from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, whole_groups
+from .stage.errors import DataError, OutputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +95,7 @@ def divided(
     made  a splits.csv that was made before: where it names every image of the set, its splits are kept
     """
     from .cleaning import open_scan
-    from .reading import read
+    from .sets.reading import read
 
     artifacts = Path(config.artifacts)
     place = Path(source) if source is not None else clean_set(artifacts)
@@ -132,33 +132,6 @@ def write_splits(done: Divided, config: SplitConfig) -> Splits:
 
 
 # What has to stay together
-
-
-def whole_groups(copies: np.ndarray, given: np.ndarray | None) -> np.ndarray:
-    """int64 (N,): a number from 0 for each unit that must stay on one side of a split.
-
-    copies  int64 (N,): groups of copies, -1 none;  given  groups that come with the set, -1 none, or None
-    """
-    n = len(copies)
-    if not n:
-        return np.zeros(0, np.int64)
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    # Rows meet through either kind of group: a graph of rows and groups, its components kept whole.
-    rows, nodes, size = [], [], n
-    for groups in (copies, given):
-        if groups is None:
-            continue
-        members = np.flatnonzero(groups >= 0)
-        _, number = np.unique(groups[members], return_inverse=True)
-        rows.append(members)
-        nodes.append(size + number)
-        size += int(number.max(initial=-1)) + 1
-    edges = (np.concatenate(rows), np.concatenate(nodes))
-    graph = coo_array((np.ones(len(edges[0]), np.int8), edges), shape=(size, size))
-    units = connected_components(graph, directed=False)[1][:n]
-    return np.unique(units, return_inverse=True)[1].astype(np.int64)
 
 
 def _numbered(units: np.ndarray) -> np.ndarray:
@@ -335,7 +308,8 @@ def _listed(names: Sequence[str], at_most: int = 5) -> str:
 
 def _write(images: ImageSet, path: Path) -> None:
     """splits.csv. Of files it is a list of them, which `read` takes."""
-    from .writing import write_list, write_text
+    from .sets.writing import write_list
+    from .stage.files import write_text
 
     if path.exists() and images.source.path.exists() and path.samefile(images.source.path):
         raise OutputError(f"{path} is what was read, and no input is overwritten. Write elsewhere (--out FILE).")

@@ -25,16 +25,16 @@ import cli
 import curate.scanning
 import train.evaluation
 import train.training
-from augment import library
 from augment.configs import BuildConfig
-from augment.corruption import CORRUPTIONS
+from augment.corruptions.corruption import CORRUPTIONS
+from augment.policies import library
 from curate.cleaning import ApplyConfig
 from curate.configs import ScanConfig, SplitConfig
 from curate.demo import DemoConfig, clean_cells
-from curate.errors import DataError, OutputError, WorkerLost
-from curate.exporting import EXPORTS, ExportConfig
 from curate.findings import SEVERITY
 from curate.selftesting import SelftestConfig
+from curate.sets.exporting import EXPORTS, ExportConfig
+from curate.stage.errors import DataError, OutputError, WorkerLost
 from train.configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig
 from train.ensembles import EnsembleConfig
 from train.exporting import TARGETS
@@ -232,9 +232,9 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_written(data, monkeypatch,
 def test_an_unknown_backbone_is_told_in_one_line(data, monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    curate.embedding.cache_folder.cache_clear()
+    curate.measuring.embedding.cache_folder.cache_clear()
     result = run("curate", "scan", data, "--backbone", "MobilNetV2", "--artifacts", tmp_path / "artifacts")
-    curate.embedding.cache_folder.cache_clear()
+    curate.measuring.embedding.cache_folder.cache_clear()
     assert result.exit_code == 2
     (line,) = result.stderr.strip().splitlines()
     assert line.startswith("UnknownName: no backbone named 'MobilNetV2'. Did you mean 'MobileNetV2'?")

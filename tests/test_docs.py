@@ -25,11 +25,11 @@ import curate
 import train
 from augment.building import Built
 from augment.configs import BuildConfig
-from augment.corruption import CORRUPTIONS, TEST, VALIDATION
+from augment.corruptions.corruption import CORRUPTIONS, TEST, VALIDATION
 from curate.configs import ScanConfig
 from curate.demo import DemoConfig, write_demo
-from curate.embedding import Embedder, builtin
 from curate.findings import COLUMNS, SEVERITY
+from curate.measuring.embedding import Embedder, builtin
 from curate.scanning import Scan
 from train.configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig
 from train.recipe import RECIPES
@@ -102,7 +102,8 @@ def coarse() -> Embedder:
 def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to work in, on a machine of one core, without weights and without the patience for a map."""
     from augment import building, features
-    from curate import backbones, scanning
+    from curate import scanning
+    from curate.measuring import backbones
     from train import backbones as own
 
     def unavailable(name: str, *given: object) -> None:
@@ -287,14 +288,14 @@ def tree(page: Path) -> set[str]:
     return found
 
 
-def test_the_tree_in_the_readme_names_the_files_that_are_there() -> None:
+def test_the_tree_of_the_contributors_names_the_files_that_are_there() -> None:
     there = {
         path.relative_to(ROOT).as_posix()
         for folder in ("curate", "augment", "train", "benchmarks", "docs")
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
     }
-    assert tree(ROOT / "README.md") == there | {"cli.py"}
+    assert tree(ROOT / "CONTRIBUTING.md") == there | {"cli.py"}
 
 
 def test_every_check_has_a_section_and_a_row_in_the_readme() -> None:

@@ -47,9 +47,9 @@ def test_reading_a_set_loads_no_models_no_charts_and_no_learning():
 
 
 def test_everything_but_a_scan_of_real_weights_does_without_tensorflow():
-    modules = sorted(path.stem for path in (ROOT / "curate").glob("*.py") if path.stem != "__init__")
+    modules = [name_of(path) for path in sources("curate") if "reporting" not in path.parts]
     script = (
-        f"import sys\nfor name in {modules}: __import__('curate.' + name)\n"
+        f"import sys\nfor name in {modules}: __import__(name)\n"
         "print(*sorted({'tensorflow', 'keras', 'openvino', 'umap', 'numba', 'ray', 'plotly'} & set(sys.modules)))"
     )
     assert fresh(script) == ""
@@ -137,12 +137,12 @@ def test_a_package_imports_only_those_below_it(package):
 
 # The files that know each library, wherever in them they import it. Of Keras all of train may know.
 HOMES = {
-    "openvino": {"curate/inference.py"},
-    "umap": {"curate/mapping.py"},
-    "keras": {"curate/backbones.py", "cli.py"},
+    "openvino": {"curate/measuring/inference.py"},
+    "umap": {"curate/measuring/mapping.py"},
+    "keras": {"curate/measuring/backbones.py", "cli.py"},
     "tensorflow": {
-        "curate/backbones.py",
-        "curate/exporting.py",
+        "curate/measuring/backbones.py",
+        "curate/sets/exporting.py",
         "train/autodiff.py",
         "train/devices.py",
         "train/exporting.py",

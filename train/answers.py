@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curate.errors import DataError
+from curate.stage.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.errors import DataError
+from curate.stage.errors import DataError
 
 
 def gradient_of(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.errors import DataError
+from curate.stage.errors import DataError
 
 CNN = "cnn"
 AUTO = "auto"
@@ -35,12 +35,12 @@ class Backbone:
 
 def resolve(name: str) -> str:
     """The name of a backbone, checked; "auto" is a small one on a CPU and a strong one on a GPU."""
-    from curate.embedding import SMALL_BACKBONE, STRONG_BACKBONE, on_gpu
+    from curate.measuring.embedding import SMALL_BACKBONE, STRONG_BACKBONE, on_gpu
 
     if name == AUTO:
         return STRONG_BACKBONE if on_gpu() else SMALL_BACKBONE
     if name != CNN:
-        from curate.backbones import application
+        from curate.measuring.backbones import application
 
         application(name)
     return name
@@ -54,7 +54,7 @@ def input_side(side: int, names: Sequence[str], asked: int | None) -> int:
     >>> [input_side(side, ["MobileNetV2-0.35"], None) for side in (28, 96, 128, 512)]
     [96, 160, 192, 224]
     """
-    from curate.backbones import check_side, smallest
+    from curate.measuring.backbones import check_side, smallest
 
     least = max(smallest(name) for name in names)
     if asked is None:
@@ -75,7 +75,7 @@ def backbone(name: str, side: int, weights: str) -> Backbone:
 
     Raises WeightsUnavailable where ImageNet's cannot be had, DataError where a file does not fit.
     """
-    from curate.backbones import application, application_model, load_weights
+    from curate.measuring.backbones import application, application_model, load_weights
 
     published = weights if weights in ("imagenet", "random") else "random"
     if name == CNN:
@@ -93,7 +93,7 @@ def backbone(name: str, side: int, weights: str) -> Backbone:
 
 def _of_run(path: str, name: str, model: Any) -> Any:
     """`model` with the weights that its like in a .keras file has."""
-    from curate.backbones import carried
+    from curate.measuring.backbones import carried
 
     from .models import backbones_of, load_model
 

@@ -9,8 +9,8 @@ import cv2
 import keras
 import numpy as np
 
-from curate.errors import DataError
-from curate.imageset import UNLABELLED
+from curate.sets.imageset import UNLABELLED
+from curate.stage.errors import DataError
 
 from .configs import FitConfig
 from .sets import LabelledSet
@@ -169,7 +169,7 @@ def class_weights(name: str, train: LabelledSet, plan: np.ndarray, rows: np.ndar
 def turned(images: np.ndarray, elements: np.ndarray) -> np.ndarray:
     """uint8 (n, H, W, 3): each image in one of eight orientations; a copy.
 
-    Bit 2 of an element transposes, then bit 1 flips the rows and bit 0 the columns, as in `curate.hashing.turned`.
+    Bit 2 of an element transposes, then bit 1 flips the rows and bit 0 the columns, as in `hashing.turned`.
     OpenCV turns ten times as many images a second as numpy copies transposed views.
     """
     out = np.empty_like(images)

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from curate.archives import Archive
-from curate.errors import DataError
-from curate.writing import write_npz
+from curate.sets.archives import Archive
+from curate.stage.errors import DataError
+from curate.stage.files import write_npz
 
 FILE = "checkpoint.npz"
 # The model as it was best, beside it, where a fit has come to no good.

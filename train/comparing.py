@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curate.errors import DataError
+from curate.stage.errors import DataError
 
 from .answers import Answers, Track, answers_of, tracks_of
 from .intervals import holm, mcnemar, paired

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from curate.errors import DataError, UnknownName
+from curate.stage.errors import DataError, UnknownName
 
 ATTENTIONS = ("none", "se", "cbam")
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "lion", "ranger")

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from curate.errors import DataError
+from curate.stage.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)

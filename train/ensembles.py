@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from curate.errors import DataError, OutputError, UnknownName
-from curate.manifest import file_digest, write_manifest
-from curate.progress import Reporter, Silent, Stopwatch
-from curate.writing import drafting, write_parquet
+from curate.stage.errors import DataError, OutputError, UnknownName
+from curate.stage.files import drafting, write_parquet
+from curate.stage.manifest import file_digest, write_manifest
+from curate.stage.progress import Reporter, Silent, Stopwatch
 
 from .answers import Answers
 from .comparing import alike, names_of, run_answers

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curate.engine import cores
-from curate.errors import DataError
-from curate.imageset import chunks
-from curate.progress import Reporter, Silent, Stopwatch
+from curate.stage.engine import chunks, cores
+from curate.stage.errors import DataError
+from curate.stage.progress import Reporter, Silent, Stopwatch
 
 from .answers import Answers, Track, told, track_of
 from .configs import EvaluateConfig

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curate.errors import DataError
-from curate.imageset import chunks
-from curate.progress import Reporter, Silent
-from curate.writing import replacing
+from curate.stage.engine import chunks
+from curate.stage.errors import DataError
+from curate.stage.files import replacing
+from curate.stage.progress import Reporter, Silent
 
 from .answers import Track, answers_of, track_of
 from .robustness import by_corruption

@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from curate.errors import DataError, MissingExtra, OutputError, ToolkitError, UnknownName, WorkerLost
-from curate.manifest import file_digest
-from curate.progress import Reporter, Silent
-from curate.writing import drafting, write_text
+from curate.stage.errors import DataError, MissingExtra, OutputError, ToolkitError, UnknownName, WorkerLost
+from curate.stage.files import drafting, write_text
+from curate.stage.manifest import file_digest
+from curate.stage.progress import Reporter, Silent
 
 MARK, LABELS = "export.json", "labels.txt"
 _FORMAT = 1
@@ -228,14 +228,14 @@ def _write_savedmodel(model: Any, folder: Path) -> None:
 
 
 def _write_openvino(model: Any, folder: Path) -> None:
-    from curate.inference import to_openvino
+    from curate.measuring.inference import to_openvino
 
     to_openvino(model, folder / "model.xml")
 
 
 def _read_by_openvino(name: str) -> Callable[[Path, tuple[int, int]], Forward]:
     def read(folder: Path, size: tuple[int, int]) -> Forward:
-        from curate.inference import load
+        from curate.measuring.inference import load
 
         return load(folder / name, (*size, 3), 1)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from curate.registry import Registry
+from curate.stage.registry import Registry
 
 # A filter: uint8 (H, W, 3) RGB of 8 pixels a side or more, to a new one of that shape. No chance is in it.
 Filter = Callable[[np.ndarray], np.ndarray]

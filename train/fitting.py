@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curate.errors import DataError, Diverged
-from curate.imageset import chunks
-from curate.progress import Reporter
+from curate.stage.engine import chunks
+from curate.stage.errors import DataError, Diverged
+from curate.stage.progress import Reporter
 
 from .checkpoints import LAST_GOOD, Checkpoint, State
 from .configs import RunConfig

@@ -121,7 +121,7 @@ def temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
     Above 1 the model was too sure of itself. From e^-1 to e^4; the former also where nothing is wrong.
     """
-    from curate.labels import temperature as factor
+    from curate.measuring.probe import temperature as factor
 
     return 1 / factor(_logs(probabilities), labels)
 
@@ -132,7 +132,7 @@ def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     >>> tempered(np.array([[0.8, 0.2]]), 2).astype(float).round(3).tolist()
     [[0.667, 0.333]]
     """
-    from curate.labels import tempered as scaled
+    from curate.measuring.probe import tempered as scaled
 
     return scaled(_logs(probabilities), 1 / temperature).astype(np.float32)
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curate.errors import DataError
-from curate.imageset import chunks
+from curate.stage.engine import chunks
+from curate.stage.errors import DataError
 
 from .configs import ModelConfig
 
@@ -52,7 +52,7 @@ def build_model(config: ModelConfig, shape: tuple[int, int], classes: int, dtype
     random draws from Keras' own generator: see keras.utils.set_random_seed. Raises DataError where weights cannot be
     had or do not fit, or pictures would be too small for a backbone.
     """
-    from curate.backbones import WeightsUnavailable
+    from curate.measuring.backbones import WeightsUnavailable
 
     from .backbones import AUTO, CNN, input_side, resolve
 
@@ -191,9 +191,9 @@ def on_openvino(model: Any, output: str, workers: int) -> Callable[[np.ndarray],
 
     import keras
 
-    from curate import inference
-    from curate.backbones import copied
-    from curate.engine import threaded
+    from curate.measuring import inference
+    from curate.measuring.backbones import copied
+    from curate.stage.engine import threaded
 
     if any(layer.compute_dtype != "float32" for network in backbones_of(model) for layer in network.layers):
         model = copied(model, "float32")  # which is what it computes in; half precisions it may not take

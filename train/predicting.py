@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from curate.engine import cores, threaded
-from curate.errors import DataError, OutputError
-from curate.imageset import Unreadable, chunks
-from curate.progress import Reporter, Silent, Stopwatch
-from curate.writing import replacing, write_parquet
+from curate.sets.imageset import Unreadable
+from curate.stage.engine import chunks, cores, threaded
+from curate.stage.errors import DataError, OutputError
+from curate.stage.files import replacing, write_parquet
+from curate.stage.progress import Reporter, Silent, Stopwatch
 
 from .configs import EvaluateConfig
 from .devices import devices_of

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from curate.errors import DataError
+from curate.stage.errors import DataError
 
 # The paper's own bound, below which the variance of the adaptive rate has no finite estimate.
 _TRACTABLE = 4.0

@@ -30,7 +30,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from curate.errors import DataError, UnknownName, telling
+from curate.stage.errors import DataError, UnknownName, telling
 
 from .configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from curate.errors import DataError
+from curate.stage.errors import DataError
 
 
 def refine(features: np.ndarray, labels: np.ndarray, clusters: int, seed: int = 0) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.errors import DataError
+from curate.stage.errors import DataError
 
 from .answers import Answers, Track
 from .intervals import bootstrap, interval, share_interval

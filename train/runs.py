@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.errors import DataError
-from curate.manifest import read_manifest
-from curate.writing import drafting, write_parquet, write_text
+from curate.stage.errors import DataError
+from curate.stage.files import drafting, write_parquet, write_text
+from curate.stage.manifest import read_manifest
 
 if TYPE_CHECKING:
     import pandas as pd

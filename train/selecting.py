@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from curate.imageset import evenly
+from curate.sets.imageset import evenly
 
 from .answers import track_of
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from curate.errors import DataError, UnknownName
-from curate.imageset import UNLABELLED, ImageSet, Pictures, Unreadable
-from curate.manifest import read_manifest
-from curate.reading import read
-from curate.shards import ROWS, is_sharded, read_shards
+from curate.sets.imageset import UNLABELLED, ImageSet, Pictures, Unreadable
+from curate.sets.reading import read
+from curate.sets.shards import ROWS, is_sharded, read_shards
+from curate.stage.errors import DataError, UnknownName
+from curate.stage.manifest import read_manifest
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.manifest import file_digest
+from curate.stage.manifest import file_digest
 
 from .answers import Answers
 from .intervals import bootstrap, permuted_p, share_interval

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curate.drafts import draft_of
-from curate.engine import cores
-from curate.errors import MissingExtra
-from curate.imageset import evenly
-from curate.manifest import file_digest, read_manifest, write_manifest
-from curate.progress import Reporter, Silent, Stopwatch
-from curate.writing import replacing, write_text
+from curate.sets.imageset import evenly
+from curate.stage.drafts import draft_of
+from curate.stage.engine import cores
+from curate.stage.errors import MissingExtra
+from curate.stage.files import replacing, write_text
+from curate.stage.manifest import file_digest, read_manifest, write_manifest
+from curate.stage.progress import Reporter, Silent, Stopwatch
 
 from .checkpoints import FILE, LAST_GOOD, Checkpoint, check_key
 from .configs import EvaluateConfig, RunConfig, views_fitted

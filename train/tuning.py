@@ -25,11 +25,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
-from curate.engine import small_algebra
-from curate.errors import DataError, Diverged, MissingExtra, UnknownName, telling
-from curate.manifest import file_digest
-from curate.progress import Reporter, Silent
-from curate.writing import write_text
+from curate.stage.engine import small_algebra
+from curate.stage.errors import DataError, Diverged, MissingExtra, UnknownName, telling
+from curate.stage.files import write_text
+from curate.stage.manifest import file_digest
+from curate.stage.progress import Reporter, Silent
 
 from .configs import RunConfig
 from .recipe import Recipe, options_of, to_toml, with_options

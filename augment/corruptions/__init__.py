@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .. import operations  # noqa: F401  what they are made of
 from . import common, microscopy
 
 __all__ = ["common", "microscopy"]

@@ -7,7 +7,7 @@ effect only grows along it; the published parameters, which do not always, are t
 
 from __future__ import annotations
 
-from ..corruption import VALIDATION, corruption
+from .corruption import VALIDATION, corruption
 
 _COMMON, _BOTH = ("common",), ("common", "blood")
 

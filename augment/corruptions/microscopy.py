@@ -6,7 +6,7 @@ runs from barely visible to beyond what a person would accept; where on it the f
 
 from __future__ import annotations
 
-from ..corruption import VALIDATION, corruption
+from .corruption import VALIDATION, corruption
 
 _ANY_ANGLE = {"angle": (-180.0, 180.0)}
 _BLOOD, _OURS = ("blood", "microscopy"), ("microscopy",)

@@ -11,7 +11,7 @@ import math
 import cv2
 import numpy as np
 
-from ..operation import WHOLE, Parameter, Pixels, operation
+from .operation import WHOLE, Parameter, Pixels, operation
 
 
 @operation("blur", sigma=Parameter(0, 0.03, unit="side"))

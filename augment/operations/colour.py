@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from ..operation import LOG, Parameter, Pixels, operation
+from .operation import LOG, Parameter, Pixels, operation
 
 Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
 

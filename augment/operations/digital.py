@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ..operation import LOG, Parameter, Pixels, operation
+from .operation import LOG, Parameter, Pixels, operation
 
 
 @operation("digital", quality=Parameter(7, 100, 100, LOG))

@@ -7,8 +7,8 @@ import math
 import cv2
 import numpy as np
 
-from ..operation import LOG, WHOLE, Parameter, Pixels, operation
 from .light import coordinates
+from .operation import LOG, WHOLE, Parameter, Pixels, operation
 
 # Above this many pixels, fields are blurred at a smaller size: the same to the eye, and far faster.
 _WIDE = 6.0

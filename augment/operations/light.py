@@ -8,8 +8,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from ..operation import LOG, Parameter, Pixels, operation
 from .colour import from_hsv, to_hsv
+from .operation import LOG, Parameter, Pixels, operation
 
 LEVELS = np.arange(256, dtype=np.float32)
 # Waves that a tone curve's slope is made of: a constant changes nothing, long ones come first.

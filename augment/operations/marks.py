@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from ..operation import LOG, Parameter, Pixels, operation
+from .operation import LOG, Parameter, Pixels, operation
 from .texture import pooled_noise
 
 # Outlines are filled on a grid this much finer, so that what is smaller than a pixel is faint and not blown up to one.

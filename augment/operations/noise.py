@@ -11,8 +11,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from ..operation import LOG, Parameter, Pixels, operation
 from .colour import as_pixels
+from .operation import LOG, Parameter, Pixels, operation
 
 _LEVELS = 1 << 16
 

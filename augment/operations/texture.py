@@ -12,9 +12,9 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from ..operation import LOG, Parameter, Pixels, operation
 from .colour import as_pixels
 from .light import lit
+from .operation import LOG, Parameter, Pixels, operation
 
 _POOL = 1 << 20
 _SKY = 512

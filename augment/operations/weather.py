@@ -12,9 +12,9 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from ..operation import WHOLE, Parameter, Pixels, operation
 from .blur import trail
 from .noise import normals
+from .operation import WHOLE, Parameter, Pixels, operation
 
 _WATER = (175, 238, 238)  # pale turquoise
 _MUD = (63, 42, 20)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..findings import DROP, NO_GROUP
+from ..findings import DROP
+from ..sets.imageset import NO_GROUP
 
 ROUND = 12  # members of one group before the next group has its turn
 MATES = 6

@@ -22,7 +22,7 @@ from markupsafe import Markup
 
 from ..configs import ScanConfig
 from ..findings import DROP, KEEP, REVIEW, SEVERITY, Story
-from ..manifest import versions
+from ..stage.manifest import versions
 from .galleries import Gallery, evenly, first_of_each, gallery
 from .thumbnails import UNREADABLE, Thumbnails, thumbnails
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..imageset import Pictures, Unreadable, chunks
+from ..sets.imageset import Pictures, Unreadable
+from ..stage.engine import chunks
 
 UNREADABLE = -2
 TINY = 48  # pictures of at most so many pixels are line art as often as not: kept crisp

@@ -18,10 +18,9 @@ import augment.features
 import augment.judging
 import augment.preparing
 import augment.previewing
-from augment import corruptions  # noqa: F401  registered when they are imported
 from augment.building import Built, build
 from augment.configs import BuildConfig
-from augment.corruption import CORRUPTIONS
+from augment.corruptions.corruption import CORRUPTIONS
 from augment.features import Features
 from augment.making import IDENTITY
 from augment.planning import Planned, planned
@@ -29,12 +28,13 @@ from augment.preparing import identity, prepare
 from curate.configs import ScanConfig
 from curate.demo import DemoConfig, clean_cells
 from curate.findings import findings_table
-from curate.hashing import digest
-from curate.manifest import write_manifest
-from curate.progress import Silent, Stopwatch
-from curate.reading import read
+from curate.measuring.hashing import digest
 from curate.scanning import scan
-from curate.writing import write_clean, write_parquet, write_text
+from curate.sets.reading import read
+from curate.sets.writing import write_clean
+from curate.stage.files import write_parquet, write_text
+from curate.stage.manifest import write_manifest
+from curate.stage.progress import Silent, Stopwatch
 
 # A machine that is busy with other work is no failure.
 settings.register_profile("patient", deadline=None)

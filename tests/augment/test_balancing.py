@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from augment.balancing import class_weights, effective_number, plan
 from augment.configs import BALANCES, BuildConfig
-from curate.errors import DataError
+from curate.stage.errors import DataError
 
 CLASSES = ("a", "b", "c")
 

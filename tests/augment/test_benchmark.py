@@ -5,13 +5,13 @@ import pytest
 
 from augment.benchmark import COMPOSED, benchmark_of, chosen_corruptions, severities_of
 from augment.configs import SETS, BuildConfig
-from augment.corruption import CORRUPTIONS, SEVERITIES, TEST, VALIDATION
-from augment.library import policy
+from augment.corruptions.corruption import CORRUPTIONS, SEVERITIES, TEST, VALIDATION
+from augment.corruptions.presets import PRESETS, preset
 from augment.making import COMPOSED_SEVERITIES
 from augment.overlap import VERDICTS
-from augment.presets import PRESETS, preset
-from curate.errors import DataError
-from curate.progress import Silent
+from augment.policies.library import policy
+from curate.stage.errors import DataError
+from curate.stage.progress import Silent
 
 UNITS = {"side": 32.0, "sd_l": 5.0, "sd_a": 3.0, "sd_b": 3.0}
 ALL = {"train": True, "val": True, "test": True}

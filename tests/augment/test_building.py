@@ -19,13 +19,13 @@ import augment.building
 from augment import making
 from augment.building import build
 from augment.configs import BuildConfig
-from augment.corruption import CORRUPTIONS, TEST, VALIDATION
+from augment.corruptions.corruption import CORRUPTIONS, TEST, VALIDATION
 from augment.planning import SPLITS, planned
-from curate.errors import DataError, OutputError, UnknownName, WorkerLost
-from curate.manifest import read_manifest
-from curate.progress import Silent
-from curate.reading import read
-from curate.shards import read_shards
+from curate.sets.reading import read
+from curate.sets.shards import read_shards
+from curate.stage.errors import DataError, OutputError, UnknownName, WorkerLost
+from curate.stage.manifest import read_manifest
+from curate.stage.progress import Silent
 
 ROOT = Path(__file__).parents[2]
 IMAGE = 32 * 32 * 3

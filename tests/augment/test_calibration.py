@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from augment.calibration import Calibrated, calibrate, distances_of, five_steps, generator, levels_of, some_rows
-from augment.corruption import CORRUPTIONS, Corruption
+from augment.corruptions.corruption import CORRUPTIONS, Corruption
 from augment.features import Features, distances, load_features
-from augment.operation import OPERATIONS
-from augment.policy import perform
+from augment.operations.operation import OPERATIONS
+from augment.policies.policy import perform
 from augment.statistics import lab_spread
 from curate.demo import DemoConfig, clean_cells
-from curate.errors import DataError
+from curate.stage.errors import DataError
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5)
 FEW = ("gaussian_noise", "contrast", "jpeg_compression", "motion_blur", "stain_deposit")

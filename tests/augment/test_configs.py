@@ -3,10 +3,10 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from augment.configs import BALANCES, CALIBRATED, FITS, PRESET_NAMES, SETS, BuildConfig
-from augment.corruption import CORRUPTIONS
-from augment.presets import PRESETS
+from augment.corruptions.corruption import CORRUPTIONS
+from augment.corruptions.presets import PRESETS
 from curate.configs import SplitConfig
-from curate.errors import DataError, UnknownName
+from curate.stage.errors import DataError, UnknownName
 
 
 @pytest.mark.parametrize("name", ["oversampel", "0", "-3", "1.5", "", "many"])

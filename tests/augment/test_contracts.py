@@ -8,12 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from augment import corruptions  # noqa: F401  registered when they are imported
 from augment.configs import SETS
-from augment.corruption import CORRUPTIONS, TEST, VALIDATION
-from augment.library import NAMES, policy
-from augment.operation import FAMILIES, LOG, OPERATIONS, SEED, WHOLE
-from augment.policy import Context, perform, shares
+from augment.corruptions.corruption import CORRUPTIONS, TEST, VALIDATION
+from augment.operations.operation import FAMILIES, LOG, OPERATIONS, SEED, WHOLE
+from augment.policies.library import NAMES, policy
+from augment.policies.policy import Context, perform, shares
 from curate.demo import DemoConfig, clean_cells
 
 SIZES = ((28, 28), (96, 96), (224, 224), (40, 64))  # height, width

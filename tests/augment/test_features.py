@@ -5,10 +5,10 @@ import pytest
 
 from augment import features as module
 from augment.features import Features, distances, input_size, load_features
-from curate.descriptor import LENGTH
-from curate.embedding import SMALL_BACKBONE, builtin
-from curate.engine import threaded
-from curate.storage import cache_folder
+from curate.measuring.descriptor import LENGTH
+from curate.measuring.embedding import SMALL_BACKBONE, builtin
+from curate.measuring.storage import cache_folder
+from curate.stage.engine import threaded
 
 KERAS_HOME = Path(__file__).parents[2] / "../shared/keras"
 WEIGHTS = KERAS_HOME / "models/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"

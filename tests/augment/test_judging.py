@@ -1,10 +1,10 @@
 import pytest
 
 from augment.configs import BuildConfig
-from augment.corruption import CORRUPTIONS
+from augment.corruptions.corruption import CORRUPTIONS
 from augment.judging import judge
-from curate.errors import UnknownName
-from curate.progress import Silent
+from curate.stage.errors import UnknownName
+from curate.stage.progress import Silent
 
 
 class Noted(Silent):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from augment import making
-from augment.corruption import CORRUPTIONS, TEST, VALIDATION
+from augment.corruptions.corruption import CORRUPTIONS, TEST, VALIDATION
 from augment.listings import Listing
 from augment.making import (
     ATTEMPTS,
@@ -21,10 +21,10 @@ from augment.making import (
     tasks,
     write_job,
 )
-from augment.operation import OPERATIONS
-from augment.policy import perform
-from curate.reading import read
-from curate.shards import read_shards
+from augment.operations.operation import OPERATIONS
+from augment.policies.policy import perform
+from curate.sets.reading import read
+from curate.sets.shards import read_shards
 
 
 @pytest.fixture

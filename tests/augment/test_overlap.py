@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from augment.calibration import Calibrated, calibrate
-from augment.corruption import CORRUPTIONS, Corruption
+from augment.corruptions.corruption import CORRUPTIONS, Corruption
 from augment.features import Features, load_features
-from augment.functions import digest_of
-from augment.operation import OPERATIONS, Operation
+from augment.operations.operation import OPERATIONS, Operation
 from augment.overlap import DISJOINT, IDENTICAL, NEAR, Landmarks, Verdict, compared, landmarks, overlap, worst
-from augment.policy import Call, Mix, OneOf, Policy, Step, Use
+from augment.policies.functions import digest_of
+from augment.policies.policy import Call, Mix, OneOf, Policy, Step, Use
 from augment.statistics import lab_spread
 from curate.demo import DemoConfig, clean_cells
 

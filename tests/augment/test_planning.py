@@ -6,8 +6,8 @@ from PIL import Image
 from augment.configs import BuildConfig
 from augment.planning import SPLITS, planned
 from curate.configs import SplitConfig
-from curate.errors import DataError, UnknownName
 from curate.splitting import split
+from curate.stage.errors import DataError, UnknownName
 
 
 @pytest.fixture

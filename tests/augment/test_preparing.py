@@ -11,8 +11,8 @@ from augment.planning import planned
 from augment.preparing import identity
 from augment.preservation import open_keeper
 from augment.statistics import lab_spread
-from curate.errors import DataError
-from curate.reading import read
+from curate.sets.reading import read
+from curate.stage.errors import DataError
 
 
 def read_json(path):

@@ -5,9 +5,9 @@ import pytest
 
 from augment import preservation
 from augment.features import Features, load_features
-from augment.functions import digest_of
-from augment.operation import OPERATIONS
-from augment.policy import Call, Context, Mix, OneOf, Policy, Step, Use, perform
+from augment.operations.operation import OPERATIONS
+from augment.policies.functions import digest_of
+from augment.policies.policy import Call, Context, Mix, OneOf, Policy, Step, Use, perform
 from augment.preservation import Keeper, fit, kill_rates, open_keeper, still_known
 from augment.statistics import lab_spread
 from curate.demo import DemoConfig, clean_cells

@@ -4,13 +4,13 @@ import pytest
 from PIL import Image
 
 import augment.previewing
-from augment import library
 from augment.configs import BuildConfig
-from augment.corruption import CORRUPTIONS
+from augment.corruptions.corruption import CORRUPTIONS
+from augment.policies import library
 from augment.previewing import Sheet, chosen_rows, corruption_sheet, policies_sheet, policy_sheet, preview
 from augment.trial import trial
-from curate.errors import DataError, OutputError, UnknownName
-from curate.reading import read
+from curate.sets.reading import read
+from curate.stage.errors import DataError, OutputError, UnknownName
 
 UNITS = {"side": 32.0, "sd_l": 5.0, "sd_a": 3.0, "sd_b": 3.0}
 

@@ -10,8 +10,8 @@ from PIL import Image
 from augment.building import build
 from augment.configs import BuildConfig
 from augment.replaying import replay
-from curate.errors import DataError, UnknownName
-from curate.shards import read_shards
+from curate.sets.shards import read_shards
+from curate.stage.errors import DataError, UnknownName
 
 
 @pytest.fixture(scope="module")

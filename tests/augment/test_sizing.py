@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from augment.configs import FITS
 from augment.sizing import LARGEST, FittedPictures, common_size, fitted
-from curate.arrays import ArrayPictures
-from curate.errors import DataError
-from curate.imageset import ImageSet, Picture, Source, Unreadable
+from curate.sets.arrays import ArrayPictures
+from curate.sets.imageset import ImageSet, Picture, Source, Unreadable
+from curate.stage.errors import DataError
 
 sides = st.integers(8, 120)
 

@@ -6,7 +6,7 @@ from augment.configs import BuildConfig
 from augment.statistics import lab_spread
 from augment.trial import trial
 from curate.demo import LOOKS
-from curate.errors import DataError
+from curate.stage.errors import DataError
 
 
 def test_where_nothing_was_scanned_cells_are_drawn(tmp_path):

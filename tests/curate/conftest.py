@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from curate.arrays import ArrayPictures
 from curate.configs import ScanConfig
 from curate.demo import DemoConfig, clean_cells
-from curate.embedding import builtin
-from curate.engine import small_algebra
-from curate.evidence import Evidence, measure
-from curate.imageset import UNLABELLED, ImageSet, Source
-from curate.properties import PROPERTIES, properties
+from curate.measuring.embedding import builtin
+from curate.measuring.evidence import Evidence, measure
+from curate.measuring.properties import PROPERTIES, properties
 from curate.scanning import gather
+from curate.sets.arrays import ArrayPictures
+from curate.sets.imageset import UNLABELLED, ImageSet, Source
+from curate.stage.engine import small_algebra
 
 # A machine that is busy with other work is no failure.
 settings.register_profile("patient", deadline=None)

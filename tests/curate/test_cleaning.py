@@ -14,13 +14,14 @@ from PIL import Image
 from curate import cleaning
 from curate.cleaning import ACTIONS, ApplyConfig, Decisions, apply, standing, undo
 from curate.configs import ScanConfig
-from curate.errors import DataError, OutputError, UnknownName
 from curate.findings import Finding, findings_table
-from curate.hashing import digest
-from curate.imageset import Unreadable
-from curate.manifest import write_manifest
-from curate.reading import read
-from curate.writing import write_clean, write_parquet
+from curate.measuring.hashing import digest
+from curate.sets.imageset import Unreadable
+from curate.sets.reading import read
+from curate.sets.writing import write_clean
+from curate.stage.errors import DataError, OutputError, UnknownName
+from curate.stage.files import write_parquet
+from curate.stage.manifest import write_manifest
 
 # What the scan said: row -> check and action. Row 2 is told twice, row 5 can only be reviewed.
 SAID = [(1, "exact_duplicate", "drop"), (2, "exact_duplicate", "drop"), (2, "dark", "review"), (5, "blurred", "review")]

@@ -8,10 +8,10 @@ import pytest
 
 from curate.comparing import diff
 from curate.configs import ScanConfig
-from curate.errors import DataError
 from curate.findings import Finding, findings_table
-from curate.manifest import write_manifest
-from curate.writing import write_parquet
+from curate.stage.errors import DataError
+from curate.stage.files import write_parquet
+from curate.stage.manifest import write_manifest
 
 Row = tuple[str, str, str, str]  # id, label, digest, verdict
 

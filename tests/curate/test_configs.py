@@ -3,9 +3,9 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from curate.configs import MAP_NAMES, ScanConfig, SplitConfig
-from curate.errors import DataError, UnknownName
 from curate.findings import SEVERITY
-from curate.mapping import MAPS
+from curate.measuring.mapping import MAPS
+from curate.stage.errors import DataError, UnknownName
 
 
 @pytest.mark.parametrize("given", [{"drop": ("drak",)}, {"review": ("drak",)}, {"thresholds": {"drak": 0.7}}])

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.demo import LOOKS, DemoConfig, clean_cells, demo_set, write_demo
-from curate.errors import DataError, OutputError
 from curate.planting import PlantConfig
+from curate.stage.errors import DataError, OutputError
 
 SMALL = DemoConfig(images=60, seed=5)
 

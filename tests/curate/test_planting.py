@@ -7,18 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.errors import DataError, UnknownName
-from curate.planting import (
-    COLOURS,
-    FAULTS,
-    NEAR,
-    STRENGTHS,
-    Cast,
-    PlantConfig,
-    cast_name,
-    plant,
-    strange_pictures,
-)
+from curate.planting import COLOURS, FAULTS, NEAR, STRENGTHS, Cast, PlantConfig, cast_name, plant, strange_pictures
+from curate.stage.errors import DataError, UnknownName
 
 KINDS = {"intruder", "exact", "near", "conflict", "label", "cast", "blur", "dark", "light", "grey", "solid"}
 EVERY_FAULT = [*((NEAR, name) for name in NEAR), *((FAULTS, name) for name in FAULTS)]

@@ -14,14 +14,14 @@ from PIL import Image
 import curate.scanning
 from curate.checks import CHECKS
 from curate.configs import ScanConfig
-from curate.errors import DataError, OutputError, UnknownName
 from curate.findings import SEVERITY, Judgement
-from curate.imageset import ImageSet, Picture, Source, Unreadable
-from curate.manifest import file_digest, read_manifest
+from curate.measuring.storage import cache_folder
 from curate.planting import Cast, PlantConfig, plant, strange_pictures
-from curate.reading import read
 from curate.scanning import Scan, scan
-from curate.storage import cache_folder
+from curate.sets.imageset import ImageSet, Picture, Source, Unreadable
+from curate.sets.reading import read
+from curate.stage.errors import DataError, OutputError, UnknownName
+from curate.stage.manifest import file_digest, read_manifest
 
 FAULTS = PlantConfig(
     intruder=(0.08,), exact=0.02, near=0.05, conflict=0.03, label=0.03,

@@ -6,11 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curate.arrays import ArrayPictures
 from curate.configs import ScanConfig
-from curate.errors import DataError, OutputError
 from curate.findings import SEVERITY
-from curate.imageset import ImageSet, Picture, Source, Unreadable
 from curate.planting import COLOURS, PlantConfig
 from curate.selftesting import (
     SEES,
@@ -27,6 +24,9 @@ from curate.selftesting import (
     ways_of,
     wilson,
 )
+from curate.sets.arrays import ArrayPictures
+from curate.sets.imageset import ImageSet, Picture, Source, Unreadable
+from curate.stage.errors import DataError, OutputError
 
 IN_USE = dict.fromkeys(SEVERITY, 0.5)
 

@@ -12,15 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from curate.allotting import NAMES
+from curate.assigning import NAMES
 from curate.configs import ScanConfig, SplitConfig
-from curate.errors import DataError, OutputError
 from curate.findings import findings_table
-from curate.hashing import digest
-from curate.manifest import write_manifest
-from curate.reading import read
-from curate.splitting import clean_set, divided, split, whole_groups
-from curate.writing import write_clean, write_parquet
+from curate.measuring.hashing import digest
+from curate.sets.imageset import whole_groups
+from curate.sets.reading import read
+from curate.sets.writing import write_clean
+from curate.splitting import clean_set, divided, split
+from curate.stage.errors import DataError, OutputError
+from curate.stage.files import write_parquet
+from curate.stage.manifest import write_manifest
 
 # Options
 

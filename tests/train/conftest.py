@@ -16,10 +16,10 @@ from hypothesis import settings
 from augment.configs import BuildConfig
 from curate.configs import ScanConfig
 from curate.findings import SEVERITY, Finding, findings_table
-from curate.hashing import digest
-from curate.manifest import file_digest, write_manifest
-from curate.shards import shard_path, write_shard
-from curate.writing import write_parquet, write_text
+from curate.measuring.hashing import digest
+from curate.sets.shards import shard_path, write_shard
+from curate.stage.files import write_parquet, write_text
+from curate.stage.manifest import file_digest, write_manifest
 
 # A machine that is busy with other work is no failure.
 settings.register_profile("patient", deadline=None)

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curate.errors import DataError
+from curate.stage.errors import DataError
 from train.answers import Answers, Track, answers_of, told, track_of, tracks_of
 from train.sets import read_built
 

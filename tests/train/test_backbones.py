@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-import curate.embedding
-from curate.backbones import application, smallest
-from curate.embedding import SMALL_BACKBONE, STRONG_BACKBONE
-from curate.errors import DataError, UnknownName
+import curate.measuring.embedding
+from curate.measuring.backbones import application, smallest
+from curate.measuring.embedding import SMALL_BACKBONE, STRONG_BACKBONE
+from curate.stage.errors import DataError, UnknownName
 from train.backbones import AUTO, CNN, backbone, colours_of, input_side, resolve
 from train.configs import ModelConfig
 from train.layers import Colours

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.errors import DataError
-from curate.hashing import turned as turned_by_numpy
+from curate.measuring.hashing import turned as turned_by_numpy
+from curate.stage.errors import DataError
 from train.batches import Batches, class_weights, cut_mix, folds, mix_up, turned
 from train.configs import FitConfig
 from train.sets import LabelledSet, read_built

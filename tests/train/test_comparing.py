@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curate.errors import DataError
-from curate.manifest import write_manifest
-from curate.writing import write_parquet
+from curate.stage.errors import DataError
+from curate.stage.files import write_parquet
+from curate.stage.manifest import write_manifest
 from train.answers import Answers, Track
 from train.comparing import alike, compare, measures_of
 from train.configs import RunConfig

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curate.errors import DataError
+from curate.stage.errors import DataError
 from train.devices import Devices, devices_of
 
 ROOT = Path(__file__).parents[2]

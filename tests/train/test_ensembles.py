@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curate.errors import DataError, OutputError, UnknownName
-from curate.manifest import file_digest, read_manifest, write_manifest
-from curate.writing import write_parquet
+from curate.stage.errors import DataError, OutputError, UnknownName
+from curate.stage.files import write_parquet
+from curate.stage.manifest import file_digest, read_manifest, write_manifest
 from train.answers import Answers, Track
 from train.configs import RunConfig
 from train.ensembles import EnsembleConfig, best_of_class, by_validation, ensemble

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curate.errors import DataError, UnknownName
-from curate.manifest import write_manifest
-from curate.progress import Advance
+from curate.stage.errors import DataError, UnknownName
+from curate.stage.manifest import write_manifest
+from curate.stage.progress import Advance
 from train.answers import answers_of, tracks_of
 from train.configs import EvaluateConfig, ModelConfig, RunConfig
 from train.evaluation import answered, evaluate, measured, metrics_of, selection_scores

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curate.errors import DataError
-from curate.manifest import write_manifest
-from curate.progress import Silent
+from curate.stage.errors import DataError
+from curate.stage.manifest import write_manifest
+from curate.stage.progress import Silent
 from train.answers import Answers, Track, told
 from train.configs import EvaluateConfig, ModelConfig, RunConfig
 from train.explanation import (

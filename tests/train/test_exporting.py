@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curate.errors import DataError, MissingExtra, OutputError, UnknownName, WorkerLost
+from curate.stage.errors import DataError, MissingExtra, OutputError, UnknownName, WorkerLost
 from train import exporting
 from train.configs import ModelConfig
 from train.exporting import TARGETS, Target, convert, export, sample

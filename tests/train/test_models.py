@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from curate import backbones
-from curate.backbones import WeightsUnavailable
-from curate.errors import DataError
+from curate.measuring import backbones
+from curate.measuring.backbones import WeightsUnavailable
+from curate.stage.errors import DataError
 from train.backbones import CNN
 from train.configs import ModelConfig
 from train.layers import CBAM, SqueezeExcitation
@@ -419,7 +419,7 @@ def test_openvino_says_what_keras_says_of_every_part(policy):
 @pytest.mark.slow
 @pytest.mark.parametrize("side", [20, 33, 50, 64], ids=["up", "one down", "down", "far down"])
 def test_openvino_resizes_as_keras_does_where_the_whole_model_is_exported(tmp_path, side):
-    from curate.inference import load, to_openvino
+    from curate.measuring.inference import load, to_openvino
 
     model = built(side=side).model
     to_openvino(model, tmp_path / "whole.xml")

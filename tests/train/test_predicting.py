@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.errors import DataError, OutputError
+from curate.stage.errors import DataError, OutputError
 from train.configs import FILTERS, TEST_TIME, EvaluateConfig, ModelConfig
 from train.predicting import (
     BATCH,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from curate.errors import DataError
+from curate.stage.errors import DataError
 from train.ranger import Ranger
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from augment.configs import BuildConfig
-from augment.library import names
-from curate.errors import DataError, ToolkitError, UnknownName
+from augment.policies.library import names
+from curate.stage.errors import DataError, ToolkitError, UnknownName
 from train import configs
 from train.configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig
 from train.recipe import RECIPES, SECTIONS, Recipe, load_recipe, to_toml, with_options

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.errors import DataError
+from curate.stage.errors import DataError
 from train.refining import refine
 
 

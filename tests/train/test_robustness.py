@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from curate.errors import DataError
+from curate.stage.errors import DataError
 from train.answers import Answers, Track
 from train.robustness import mean_accuracy, relative_errors, shares, under_shift
 

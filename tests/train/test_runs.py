@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curate.errors import DataError
-from curate.manifest import write_manifest
+from curate.stage.errors import DataError
+from curate.stage.manifest import write_manifest
 from train.configs import RunConfig
 from train.runs import (
     METRICS,

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curate.errors import DataError, UnknownName
-from curate.imageset import Unreadable
-from curate.shards import read_shards, write_shard
-from curate.writing import write_parquet
+from curate.sets.imageset import Unreadable
+from curate.sets.shards import read_shards, write_shard
+from curate.stage.errors import DataError, UnknownName
+from curate.stage.files import write_parquet
 from train.sets import LabelledSet, fitted, read_built, read_set
 
 

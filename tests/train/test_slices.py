@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curate.manifest import file_digest, read_manifest
-from curate.writing import write_parquet
+from curate.stage.files import write_parquet
+from curate.stage.manifest import file_digest, read_manifest
 from train.answers import Answers, Track
 from train.slices import IN_GROUP, found_by_scan, sliced
 

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curate.errors import DataError, Diverged, OutputError
-from curate.manifest import file_digest
+from curate.stage.errors import DataError, Diverged, OutputError
+from curate.stage.manifest import file_digest
 from train.configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig, views_fitted
 from train.models import load_model
 from train.predicting import VIEWS

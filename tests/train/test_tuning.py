@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.errors import DataError, Diverged, MissingExtra, OutputError, UnknownName
+from curate.stage.errors import DataError, Diverged, MissingExtra, OutputError, UnknownName
 from train.configs import FitConfig, ModelConfig, RunConfig
 from train.recipe import Recipe, load_recipe
 from train.tuning import HOWS, Choice, Span, TuneConfig, read_space, tune

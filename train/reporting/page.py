@@ -17,8 +17,8 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from curate.manifest import versions
 from curate.reporting.page import IN_WORDS
+from curate.stage.manifest import versions
 
 from ..predicting import looks
 from . import scales

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from augment.corruption import CORRUPTIONS, TEST, VALIDATION
 from augment.corruptions import common  # noqa: F401  registered when it is imported
-from augment.presets import preset
+from augment.corruptions.corruption import CORRUPTIONS, TEST, VALIDATION
+from augment.corruptions.presets import preset
 from curate.demo import DemoConfig, clean_cells
 
 TESTED = [

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 import augment.corruptions  # noqa: F401
-from augment.corruption import CORRUPTIONS, TEST, VALIDATION
+from augment.corruptions.corruption import CORRUPTIONS, TEST, VALIDATION
 from curate.demo import DemoConfig, clean_cells
-from curate.embedding import builtin
+from curate.measuring.embedding import builtin
 
 VALIDATING = {"hed_shift", "gamma", "ghost"}
 BLOOD = {"brightness_down", "contrast_up", "stain_deposit", "bubbles"}

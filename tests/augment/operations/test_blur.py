@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from augment.operation import OPERATIONS
 from augment.operations import blur
 from augment.operations.blur import defocus_blur, disc, gaussian_blur, glass_blur, motion_blur, trail, zoom_blur
+from augment.operations.operation import OPERATIONS
 from curate.demo import DemoConfig, clean_cells
 
 OURS = [of for of in OPERATIONS.values() if of.function.__module__ == blur.__name__]

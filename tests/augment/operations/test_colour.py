@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from augment.operation import OPERATIONS
 from augment.operations import colour
+from augment.operations.operation import OPERATIONS
 from curate.demo import DemoConfig, clean_cells
 
 UNITS = {"sd_l": 4.0, "sd_a": 3.0, "sd_b": 5.0}

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from augment.operation import OPERATIONS
 from augment.operations import digital
 from augment.operations.digital import jpeg, pixelate
+from augment.operations.operation import OPERATIONS
 from curate.demo import DemoConfig, clean_cells
 
 OURS = [of for of in OPERATIONS.values() if of.function.__module__ == digital.__name__]

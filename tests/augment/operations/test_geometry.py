@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from augment.operation import OPERATIONS
 from augment.operations import geometry
+from augment.operations.operation import OPERATIONS
 from curate.demo import DemoConfig, clean_cells
 
 OURS = [of for of in OPERATIONS.values() if of.function.__module__ == geometry.__name__]

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from augment.operation import OPERATIONS
 from augment.operations import light
+from augment.operations.operation import OPERATIONS
 from curate.demo import DemoConfig, clean_cells
 
 GREY = np.full((40, 60, 3), 128, np.uint8)

@@ -3,8 +3,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from augment.operation import OPERATIONS
 from augment.operations import marks
+from augment.operations.operation import OPERATIONS
 from curate.demo import DemoConfig, clean_cells
 
 

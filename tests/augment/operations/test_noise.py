@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from augment.operation import OPERATIONS
 from augment.operations import noise
 from augment.operations.noise import gaussian_noise, impulse_noise, normals, shot_noise, speckle_noise
+from augment.operations.operation import OPERATIONS
 from curate.demo import DemoConfig, clean_cells
 
 OURS = [of for of in OPERATIONS.values() if of.function.__module__ == noise.__name__]

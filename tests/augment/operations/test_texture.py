@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from augment.operation import OPERATIONS
 from augment.operations import texture
+from augment.operations.operation import OPERATIONS
 from curate.demo import DemoConfig, clean_cells
 
 OURS = [of for of in OPERATIONS.values() if of.function.__module__ == texture.__name__]

@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from augment.operation import OPERATIONS
 from augment.operations import weather
+from augment.operations.operation import OPERATIONS
 from augment.operations.weather import fog, frost, plasma, snow, spatter
 from curate.demo import DemoConfig, clean_cells
 

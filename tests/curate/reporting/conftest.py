@@ -11,8 +11,8 @@ import pytest
 
 from curate.configs import ScanConfig
 from curate.findings import Finding, Story, findings_table
-from curate.imageset import ImageSet, Picture, Source, Unreadable
 from curate.scanning import CleaningEffect, Scan
+from curate.sets.imageset import ImageSet, Picture, Source, Unreadable
 
 CLASSES = ("cat", "dog & <b>bone</b>", "</script><script>alert(1)</script>")
 JOKES, BROKEN, LONG = range(20), (40, 41), 50

@@ -17,10 +17,10 @@ import pytest
 
 from curate.configs import ScanConfig
 from curate.findings import SEVERITY, findings_table
-from curate.imageset import ImageSet
 from curate.reporting import page
 from curate.reporting import page as public_page
 from curate.scanning import CleaningEffect, Scan
+from curate.sets.imageset import ImageSet
 
 JOKES, BROKEN, LONG = range(20), (40, 41), 50
 KEPT, COPY, NEAR = 21, 22, 23

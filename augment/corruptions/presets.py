@@ -1,0 +1,69 @@
+"""Published severities by name, from TOML files: a table for each corruption, five values for each parameter.
+
+[jpeg_compression]                 # the corruption, by its published name
+quality = [25, 18, 15, 10, 7]      # a parameter of its operation at severities 1 to 5; lengths in pixels
+[bubble]
+operation = "bubbles"              # where the name is none of ours
+...
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
+
+from curate.stage.errors import UnknownName
+
+from ..operations.operation import OPERATIONS, Operation, Span, Values
+from .corruption import CORRUPTIONS, SEVERITIES, TEST, Corruption
+
+# name -> the set (see corruption.SETS) that its corruptions belong to
+PRESETS = {"imagenet-c": "common", "tiny-imagenet-c": "common", "cifar-c": "common", "medmnist-c-blood": "blood"}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Five published severities of one corruption.
+
+    role, sets  as of a Corruption
+    settings    for each severity the values of the operation, in pixels and grey levels (see Corruption.settings)
+    free        parameter -> span that is drawn for every picture
+    """
+
+    name: str
+    operation: Operation
+    role: str
+    sets: tuple[str, ...]
+    settings: tuple[Values, ...]
+    free: Mapping[str, Span]
+
+    def corruption(self) -> Corruption:
+        """What is to be drawn at these settings; it has no path from mild to severe of its own."""
+        return Corruption(self.name, self.operation, self.role, self.sets, strength={}, free=self.free)
+
+
+@lru_cache
+def preset(name: str) -> Mapping[str, Preset]:
+    """The corruptions of a preset, by their published names. Raises UnknownName."""
+    if name not in PRESETS:
+        raise UnknownName.among("preset", name, PRESETS)
+    text = resources.files(__package__).joinpath("presets", f"{name}.toml").read_text("utf-8")
+    tables = tomllib.loads(text)
+    return MappingProxyType({key: _preset(key, (PRESETS[name],), table) for key, table in tables.items()})
+
+
+def _preset(name: str, sets: tuple[str, ...], table: Mapping[str, Any]) -> Preset:
+    known = CORRUPTIONS.get(name)
+    given = dict(table)
+    of = OPERATIONS[given.pop("operation")] if "operation" in given else CORRUPTIONS[name].operation
+    for key, values in given.items():
+        of.check(key, (min(values), max(values)))
+    free = {key: span for key, span in known.free.items() if key not in given} if known else {}
+    neutral = {key: parameter.neutral for key, parameter in of.parameters.items() if key not in free}
+    settings = tuple(neutral | {key: values[s - 1] for key, values in given.items()} for s in SEVERITIES)
+    return Preset(name, of, known.role if known else TEST, sets, settings, free)

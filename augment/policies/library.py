@@ -1,0 +1,278 @@
+"""Policies by name, from TOML files, and from people's own functions.
+
+    about = "Flips and a little colour."   # one sentence
+    origin = "..."                         # the report or paper
+    copies = 4                             # of each picture, unless told otherwise
+    [[pipeline]]                           # copy 1 goes through the first, copy 2 through the second, and round again
+    share = 1                              # this many copies in a row
+    steps = [
+      {op = "dihedral", element = [0, 7]},
+      {one_of = [{op = "hue", degrees = [-15, 15]}, {op = "gamma", exponent = [0.8, 1.25]}], p = 0.8},
+      {op = "randaugment", ops = 2, magnitude = 0.45},
+      {call = "mine.py:fade", p = 0.5},
+    ]
+
+A number is a fixed value, [low, high] a span. A file of one pipeline may have its `steps` at the top.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import tomllib
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from curate.stage.errors import DataError, UnknownName, telling
+
+from ..operations.operation import OPERATIONS, WHOLE, Operation, Span
+from . import functions
+from .policy import AugMix, Call, Mix, OneOf, Policy, RandAugment, Step, Use
+
+# Goes up when the same file draws other values than before.
+FORMAT = 1
+# Times the strongest sensible value: beyond it a value is taken for a mistake.
+_FAR = 10
+
+NAMES = (
+    "light", "moderate", "heavy", "everything", "microscopy", "dihedral8",
+    "randaugment", "augmix", "augmix-all", "mixup", "cutmix",
+    "traditional", "mixup-cutmix", "mixup-cutmix-traditional",
+    "a1", "a2", "a3", "hidden-players",
+    "randaugment-0.2x1", "randaugment-0.35x1", "randaugment-0.45x2", "randaugment-0.6x2",
+    "shear-zoom-flip",
+)  # fmt: skip
+
+# KerasCV's ten, and what the original has besides.
+RANDAUGMENT = (
+    "autocontrast", "equalize", "solarize", "colourfulness", "enhance_contrast", "enhance_brightness",
+    "shear_x", "shear_y", "translate_x", "translate_y", "rotate", "posterize", "sharpness",
+)  # fmt: skip
+# The paper's; it leaves out what the corruption benchmark is made of, which are the second ones.
+AUGMIX = (
+    "autocontrast", "equalize", "posterize", "rotate", "solarize", "shear_x", "shear_y", "translate_x", "translate_y",
+)  # fmt: skip
+AUGMIX_ALL = (*AUGMIX, "colourfulness", "enhance_contrast", "enhance_brightness", "sharpness")
+
+
+def names() -> tuple[str, ...]:
+    """The built-in policies: ours, those of the papers, those of the reports."""
+    return NAMES
+
+
+def policy(name_or_path: str) -> Policy:
+    """A built-in policy, that of a .toml file, or a function "file.py:name" as a policy of one step.
+
+    Raises UnknownName for a name that there is not, DataError with file, pipeline and step for a mistake in a file.
+
+    >>> policy("dihedral8").different
+    7
+    """
+    if name_or_path in NAMES:
+        text = resources.files(__package__).joinpath(f"{name_or_path}.toml").read_bytes()
+        return _parsed(text, name_or_path, None)
+    if name_or_path.endswith(".toml"):
+        path = Path(name_or_path)
+        try:
+            return _parsed(path.read_bytes(), path.stem, path)
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}. Give a policy's name or its file.") from error
+    if ".py:" in name_or_path:
+        path, _ = functions.split_target(name_or_path)
+        return Policy(name_or_path, ((_call(name_or_path, Path()),),), about="A function of yours.", path=path)
+    unknown = UnknownName.among("policy", name_or_path, NAMES)
+    raise UnknownName(f"{unknown}. A file of your own is taken too: mine.toml, or mine.py:function.")
+
+
+def digest(of: Policy) -> str:
+    """Hex BLAKE2b-128 of all that decides what a policy draws; its name and its words do not."""
+    described = json.dumps([FORMAT, _described(of.pipelines)], sort_keys=True)
+    return hashlib.blake2b(described.encode(), digest_size=16).hexdigest()
+
+
+def _described(value: Any) -> Any:
+    """A step in what JSON knows."""
+    if dataclasses.is_dataclass(value):
+        fields = {of.name: _described(getattr(value, of.name)) for of in dataclasses.fields(value)}
+        return {"is": type(value).__name__, **fields}
+    if isinstance(value, Mapping):
+        return {name: _described(inner) for name, inner in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_described(inner) for inner in value]
+    return value.__name__ if callable(value) else value
+
+
+# Reading a file. A reader's error tells of the mistake alone; `telling` puts the place before it.
+
+
+def _parsed(text: bytes, name: str, path: Path | None) -> Policy:
+    with telling(str(path or f"{name}.toml")):
+        try:
+            table = tomllib.loads(text.decode())
+        except ValueError as error:  # of the syntax, with its line, or of the encoding
+            raise DataError(f"this is no TOML: {error}.") from error
+        UnknownName.check("key of a policy", table, ("about", "origin", "copies", "steps", "pipeline"))
+        if ("steps" in table) == ("pipeline" in table):
+            raise DataError("needed is either steps = [...], or [[pipeline]] once or more.")
+        folder = path.parent if path else Path()
+        return Policy(
+            name,
+            _pipelines(table["pipeline"], folder) if "pipeline" in table else (_steps(table["steps"], folder),),
+            _count("copies", table.get("copies", Policy.copies)),
+            _words("about", table.get("about", "")),
+            _words("origin", table.get("origin", "")),
+            path,
+        )
+
+
+def _pipelines(tables: Any, folder: Path) -> tuple[tuple[Step, ...], ...]:
+    if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
+        raise DataError("pipeline is no list of tables; write [[pipeline]], in two pairs of brackets.")
+    pipelines: list[tuple[Step, ...]] = []
+    for number, table in enumerate(tables, 1):
+        with telling(f"pipeline {number}"):
+            UnknownName.check("key of a pipeline", table, ("share", "steps"))
+            pipelines += [_steps(table.get("steps"), folder)] * _count("share", table.get("share", 1))
+    return tuple(pipelines)
+
+
+def _steps(tables: Any, folder: Path, kind: str = "step") -> tuple[Step, ...]:
+    if not isinstance(tables, list) or not tables:
+        raise DataError(f'there is no {kind}; needed is a list of one or more, as in [{{op = "flip_x"}}].')
+    steps = []
+    for number, table in enumerate(tables, 1):
+        with telling(f"{kind} {number}"):
+            steps.append(_step(table, folder))
+    return tuple(steps)
+
+
+def _step(table: Any, folder: Path) -> Step:
+    given = dict(table) if isinstance(table, dict) else {}
+    kinds = [key for key in ("op", "one_of", "call") if key in given]
+    if len(kinds) != 1:
+        raise DataError(f'this is {table!r}; needed is a table with op, one_of or call, as in {{op = "flip_x"}}.')
+    kind = kinds[0]
+    value, p = given.pop(kind), _share("p", given.pop("p", 1.0))
+    if kind == "op":
+        return _operation(_words("op", value), given, p)
+    UnknownName.check(f"key of {kind}", given, ("p",))
+    if kind == "one_of":
+        return OneOf(_steps(value, folder, "choice"), p)
+    return _call(_words("call", value), folder, p)
+
+
+def _operation(name: str, given: dict[str, Any], p: float) -> Step:
+    if name in _SPECIAL:
+        make, keys = _SPECIAL[name]
+        UnknownName.check(f"key of {name}", given, ("p", *keys))
+        return make(p=p, **{key: _READERS[key](key, value) for key, value in given.items()})
+    of = _named(name)
+    spans = {key: _span(key, value) for key, value in given.items()}
+    for key, span in spans.items():
+        of.check(key, span)
+        _within(of, key, span)
+    return Use(of, spans, p)
+
+
+def _within(of: Operation, key: str, span: Span) -> None:
+    """Raise where values are far from sensible: pixels where shares are meant, per cent, a ninth of eight elements."""
+    parameter = of.parameters[key]
+    low, high = parameter.low, parameter.high
+    far = 1 if parameter.scale == WHOLE else _FAR
+    if low < high and not parameter.at(far, up=False) <= span[0] <= span[1] <= parameter.at(far, up=True):
+        unit = ", as shares of the shorter side" if parameter.unit == "side" else ""
+        raise DataError(f"{key} of {of.name} is [{span[0]:g}, {span[1]:g}]; sensible is {low:g} to {high:g}{unit}.")
+
+
+def _call(target: str, folder: Path, p: float = 1.0) -> Call:
+    path, name = functions.split_target(target)
+    target = f"{folder / path}:{name}"
+    of_file = functions.digest_of(target)
+    functions.load(target, of_file)  # a mistake in it shows now, not in the middle of a build
+    return Call(target, of_file, p)
+
+
+def _randaugment(among: tuple[Operation, ...] | None = None, **given: Any) -> RandAugment:
+    return RandAugment(among or _operations("among", RANDAUGMENT), **given)
+
+
+def _augmix(among: tuple[Operation, ...] | None = None, all_ops: bool = False, **given: Any) -> AugMix:
+    if among and all_ops:
+        raise DataError("augmix has all_ops and among; give one of them.")
+    return AugMix(among or _operations("among", AUGMIX_ALL if all_ops else AUGMIX), **given)
+
+
+# Readers of single values: (key, what the file has) -> what a step is made with.
+_Reader = Callable[[str, Any], Any]
+
+
+def _number(kind: type[int] | type[float], needed: str, fits: Callable[[float], bool]) -> _Reader:
+    def read(key: str, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, kind)) or not fits(value):
+            raise DataError(f"{key} is {value!r}; needed is {needed}.")
+        return kind(value)
+
+    return read
+
+
+_share = _number(float, "a number from 0 to 1", lambda value: 0 <= value <= 1)
+_amount = _number(float, "a number from 0 on", lambda value: 0 <= value < math.inf)
+_positive = _number(float, "a number above 0", lambda value: 0 < value < math.inf)
+_whole = _number(int, "a whole number from 0 on", lambda value: value >= 0)
+_count = _number(int, "a whole number from 1 on", lambda value: value >= 1)
+
+
+def _span(key: str, value: Any) -> Span:
+    ends = value if isinstance(value, list) else [value, value]
+    if len(ends) != 2 or any(isinstance(end, bool) or not isinstance(end, (int, float)) for end in ends):
+        raise DataError(f"{key} is {value!r}; needed is a number, or two as [low, high].")
+    return float(ends[0]), float(ends[1])
+
+
+def _flag(key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise DataError(f"{key} is {value!r}; needed is true or false.")
+    return value
+
+
+def _words(key: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise DataError(f'{key} is {value!r}; needed is text in "quotes".')
+    return value
+
+
+def _named(name: str) -> Operation:
+    if name not in OPERATIONS:
+        raise UnknownName.among("operation", name, [*OPERATIONS, *_SPECIAL])
+    return OPERATIONS[name]
+
+
+def _operations(key: str, value: Any) -> tuple[Operation, ...]:
+    if not isinstance(value, (list, tuple)) or not value:
+        raise DataError(f'{key} is {value!r}; needed is a list of operations, as in ["rotate", "equalize"].')
+    return tuple(OPERATIONS[_words(key, name)] for name in value)
+
+
+_READERS: Mapping[str, _Reader] = {
+    "ops": _count,
+    "magnitude": _share,
+    "spread": _amount,
+    "rate": _share,
+    "width": _count,
+    "depth": _whole,
+    "alpha": _positive,
+    "all_ops": _flag,
+    "among": _operations,
+}
+# Steps that are no single operation: what makes them, and their keys.
+_SPECIAL: Mapping[str, tuple[Callable[..., Step], tuple[str, ...]]] = {
+    "randaugment": (_randaugment, ("ops", "magnitude", "spread", "rate", "among")),
+    "augmix": (_augmix, ("width", "depth", "alpha", "magnitude", "among", "all_ops")),
+    "mixup": (partial(Mix, "mixup"), ("alpha",)),
+    "cutmix": (partial(Mix, "cutmix"), ("alpha",)),
+}

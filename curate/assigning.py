@@ -1,0 +1,392 @@
+"""Who goes to train, val and test: whole groups, every class in its share, or a test set that is balanced."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .configs import SplitConfig
+from .sets.imageset import UNLABELLED
+from .stage.errors import DataError
+
+NAMES = ("train", "val", "test")
+TRAIN, VAL, TEST = range(3)
+UNASSIGNED = -1
+
+
+def assign(
+    labels: np.ndarray,
+    units: np.ndarray,
+    config: SplitConfig = SplitConfig(),
+    fixed: np.ndarray | None = None,
+    classes: Sequence[str] | None = None,
+) -> tuple[np.ndarray, int | None, tuple[str, ...]]:
+    """(int64 (N,): 0 train, 1 val, 2 test; images of every class in a balanced test, else None; notes).
+
+    labels  int64 (N,), -1 none;  units  int64 (N,): numbers from 0 of what must stay whole (see whole_groups)
+    fixed   int64 (N,): splits that stay as they are, -1 for images to be assigned; further numbers are other splits
+    classes names of the classes, for what is told
+
+    Every class is shared out by largest remainders (Hamilton), its largest groups first, each to the split that lacks
+    most; so a class of many groups is, but for rounding, no further from its share than its largest group is large,
+    and large groups lie in train, where they weigh least. A group of several classes goes where it overfills least.
+    A class with as many groups as there are splits is in each of them. Raises DataError where a split would stay
+    empty, or the test set cannot be balanced.
+    """
+    labels, units = np.asarray(labels, np.int64), np.asarray(units, np.int64)
+    given = np.full(len(labels), UNASSIGNED) if fixed is None else np.asarray(fixed, np.int64)
+    names = classes if classes is not None else [str(c) for c in range(labels.max(initial=-1) + 1)]
+    whole = _followed(units, given)
+    plan = _Plan(labels, units, whole, tuple(names), config.seed)
+    shares = np.array([config.train, config.val, config.test], dtype=float)
+    if config.balanced_test:
+        return _balanced(plan, shares, config)
+    assigned = _allot(plan, shares)
+    return assigned, None, _filled(plan, assigned, shares)
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What is to be split: N rows of units; `whole` has the split of those that are decided, -1 for the rest."""
+
+    labels: np.ndarray
+    units: np.ndarray
+    whole: np.ndarray
+    names: tuple[str, ...]
+    seed: int
+
+    def name(self, code: int) -> str:
+        return self.names[code] if code != UNLABELLED else "(no label)"
+
+    def rng(self, code: int) -> np.random.Generator:
+        """For units of one class; for those of several, code -2."""
+        return np.random.default_rng([self.seed, code + 2])
+
+
+def _followed(units: np.ndarray, fixed: np.ndarray) -> np.ndarray:
+    """The fixed splits, which the other images of the same unit follow."""
+    of_unit = np.full(units.max(initial=-1) + 1, UNASSIGNED)
+    rows = np.flatnonzero(fixed >= 0)
+    of_unit[units[rows]] = fixed[rows]
+    return np.asarray(of_unit[units], np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pools:
+    """Units of rows: single, those of one class, by label: unit numbers, the largest first, in random order within a
+    size; mixed, those of several, likewise; sizes, of all units."""
+
+    single: dict[int, np.ndarray]
+    mixed: np.ndarray
+    sizes: np.ndarray
+
+
+def _pools(plan: _Plan, rows: np.ndarray) -> _Pools:
+    count = int(plan.units.max(initial=-1)) + 1
+    sizes = np.bincount(plan.units[rows], minlength=count)
+    low, high = np.full(count, np.iinfo(np.int64).max), np.full(count, np.iinfo(np.int64).min)
+    np.minimum.at(low, plan.units[rows], plan.labels[rows])
+    np.maximum.at(high, plan.units[rows], plan.labels[rows])
+
+    def ordered(of: np.ndarray, code: int) -> np.ndarray:
+        shuffled = plan.rng(code).permutation(of)
+        return np.asarray(shuffled[np.argsort(-sizes[shuffled], kind="stable")])
+
+    alone = np.flatnonzero((sizes > 0) & (low == high))
+    by_class = alone[np.argsort(low[alone], kind="stable")]
+    codes, starts = np.unique(low[by_class], return_index=True)
+    pieces = np.split(by_class, starts[1:]) if len(codes) else []
+    single = {code: ordered(of, code) for code, of in zip(codes.tolist(), pieces, strict=True)}
+    return _Pools(single, ordered(np.flatnonzero((sizes > 0) & (low < high)), -2), sizes)
+
+
+def _allot(plan: _Plan, shares: np.ndarray) -> np.ndarray:
+    """(N,): every row's split, what is not decided shared out among the splits whose share is above 0."""
+    free = np.flatnonzero(plan.whole == UNASSIGNED)
+    if not len(free):
+        return plan.whole.copy()
+    pools = _pools(plan, free)
+    wanted = [s for s in range(3) if shares[s] > 0]
+    counted = np.flatnonzero(plan.whole < 3)  # further splits have no share
+    known, at = np.unique(plan.labels[counted], return_inverse=True)
+    codes = known.tolist()
+    table = np.bincount(at * 4 + plan.whole[counted] + 1, minlength=4 * len(codes)).reshape(-1, 4)
+    lacking, have = table[:, 0], table[:, 1:]
+    due = _due(have, lacking, shares)
+    required = {}
+    for i, code in enumerate(codes):
+        enough = len(pools.single.get(code, ())) >= len(wanted)
+        # What is in no training set cannot be learned, what is in no test set is not known to be.
+        needed = [] if code == UNLABELLED else [s for s in wanted if enough or s == TRAIN]
+        required[code] = [s for s in needed if not have[i, s]]
+        for s in required[code]:
+            if not due[i, s] and due[i].max() > 1:
+                due[i, due[i].argmax()] -= 1
+                due[i, s] = 1
+    of_unit = np.full(len(pools.sizes), UNASSIGNED)
+    _place_mixed(plan, pools, free, codes, due, wanted, of_unit)
+    for i, code in enumerate(codes):
+        if code in pools.single:
+            _place_single(pools.single[code], pools.sizes, due[i].tolist(), wanted, required[code], of_unit)
+    assigned = plan.whole.copy()
+    assigned[free] = of_unit[plan.units[free]]
+    return assigned
+
+
+def _due(have: np.ndarray, lacking: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """int64 (K, 3): images of each class that each split is to get, so that the whole is shared as asked.
+
+    have     (K, 3): images that it has;  lacking  (K,): images to be shared out
+
+    Largest remainders; of equal ones that of the split which earlier classes rounded down most.
+    """
+    ideal = np.maximum(shares * (have.sum(axis=1) + lacking)[:, None] - have, 0)
+    ideal *= (lacking / np.maximum(ideal.sum(axis=1), 1e-12))[:, None]
+    due = np.floor(ideal + 1e-9).astype(np.int64)
+    owed = np.zeros(3)
+    for i in range(len(due)):
+        rest = ideal[i] - due[i]
+        order = np.lexsort((-(rest + owed), rest < 1e-9))
+        due[i, order[: lacking[i] - due[i].sum()]] += 1
+        owed += ideal[i] - due[i]
+    return due
+
+
+def _place_mixed(
+    plan: _Plan,
+    pools: _Pools,
+    free: np.ndarray,
+    codes: Sequence[int],
+    due: np.ndarray,
+    wanted: Sequence[int],
+    of_unit: np.ndarray,
+) -> None:
+    """Assign units of several classes: among the splits with room for one, where it overfills its classes least."""
+    if not len(pools.mixed):
+        return
+    index = {code: i for i, code in enumerate(codes)}
+    rows = free[np.isin(plan.units[free], pools.mixed)]
+    contents: dict[int, Counter[int]] = {}
+    for unit, code in zip(plan.units[rows].tolist(), plan.labels[rows].tolist(), strict=True):
+        contents.setdefault(unit, Counter())[index[code]] += 1
+    room = due.sum(axis=0)
+    for unit in pools.mixed.tolist():
+        of, counts = np.array(list(contents[unit])), np.array(list(contents[unit].values()))
+        fits = [s for s in wanted if room[s] >= counts.sum()] or [max(wanted, key=lambda s: (room[s], -s))]
+        over = {s: int(np.maximum(counts - due[of, s], 0).sum()) for s in fits}
+        best = min(fits, key=lambda s: (over[s], -int(due[of, s].sum()), s))
+        of_unit[unit] = best
+        due[of, best] -= counts
+        room[best] -= counts.sum()
+
+
+def _place_single(
+    pool: np.ndarray,
+    sizes: np.ndarray,
+    due: list[int],
+    wanted: Sequence[int],
+    required: Sequence[int],
+    of_unit: np.ndarray,
+) -> None:
+    """Assign the units of one class, the largest first, each to the split that lacks most.
+
+    required  splits that are to get one; the last units are kept for them
+    """
+    missing = list(required)
+    several = int((sizes[pool] > 1).sum())
+
+    def best(left: int) -> int:
+        among = missing if missing and len(missing) >= left else wanted
+        return max(among, key=lambda s: (due[s], -s))
+
+    for i, (unit, size) in enumerate(zip(pool[:several].tolist(), sizes[pool[:several]].tolist(), strict=True)):
+        s = best(len(pool) - i)
+        of_unit[unit] = s
+        due[s] -= size
+        missing = [m for m in missing if m != s]
+    alone = pool[several:]
+    get = [0, 0, 0]
+    if min(due) >= 0 and all(due[s] for s in missing):  # each can have just what it is due
+        get = due
+    else:
+        for left in range(len(alone), 0, -1):
+            s = best(left)
+            get[s] += 1
+            due[s] -= 1
+            missing = [m for m in missing if m != s]
+    of_unit[alone] = np.repeat(range(3), get)
+
+
+def _filled(plan: _Plan, assigned: np.ndarray, shares: np.ndarray) -> tuple[str, ...]:
+    """See to it that no split with a share is empty: moves one unit, in place; returns notes. Raises DataError."""
+    notes = []
+    for s in np.flatnonzero(shares > 0).tolist():
+        if (assigned == s).any():
+            continue
+        if not (plan.whole == UNASSIGNED).any():
+            notes.append(f"no image is in {NAMES[s]}: the set has splits already, which were kept")
+            continue
+        unit = _spare(plan, assigned)
+        if unit is None:
+            movable = len(np.unique(plan.units[plan.whole == UNASSIGNED]))
+            raise DataError(
+                f"{NAMES[s]} would be empty: the set has {movable} groups to be assigned, copies counted as one, and "
+                f"each class needs one in train. Ask for fewer splits (a share of 0), or get more images."
+            )
+        assigned[plan.units == unit] = s
+        notes.append(f"{NAMES[s]} would have been empty, and got one group all the same")
+    return tuple(notes)
+
+
+def _spare(plan: _Plan, assigned: np.ndarray) -> int | None:
+    """The smallest unit of the split with the most images that none of its classes needs there; None without one."""
+    for donor in np.argsort(-np.bincount(assigned, minlength=3)[:3], kind="stable").tolist():
+        rows = np.flatnonzero(assigned == donor)
+        in_donor = Counter(plan.labels[rows].tolist())
+        movable = rows[plan.whole[rows] == UNASSIGNED]
+        if len(np.unique(plan.units[rows])) < 2:
+            continue
+        numbers, sizes = np.unique(plan.units[movable], return_counts=True)
+        for unit in numbers[np.argsort(sizes, kind="stable")].tolist():
+            own = Counter(plan.labels[plan.units == unit].tolist())
+            if donor != TRAIN or all(in_donor[c] > k for c, k in own.items() if c != UNLABELLED):
+                return int(unit)
+    return None
+
+
+# A balanced test set
+
+
+def _balanced(plan: _Plan, shares: np.ndarray, config: SplitConfig) -> tuple[np.ndarray, int, tuple[str, ...]]:
+    """(assigned, images of every class in test, notes): the rest is shared by train and val, naturally imbalanced.
+
+    Source: report of team M2G (AN2DL, first homework, 2024), section 3.
+    """
+    if (plan.whole == TEST).any():
+        raise DataError(
+            f"a balanced test set was asked for, but the set has {(plan.whole == TEST).sum():,} test images already. "
+            "Split it anew with --fresh."
+        )
+    codes = [c for c in np.unique(plan.labels).tolist() if c != UNLABELLED]
+    if not codes:
+        raise DataError("a balanced test set needs labels, and the set has none.")
+    pools = _pools(plan, np.flatnonzero(plan.whole == UNASSIGNED))
+    rest = np.array([shares[TRAIN], shares[VAL], 0]) / (shares[TRAIN] + shares[VAL])
+    totals = {c: int((plan.labels == c).sum()) for c in codes}
+    smallest = min(codes, key=lambda c: (totals[c], c))
+    # With the rest shared by train and val, train keeps as many as test up to this; and test is no larger than asked.
+    fits = int(totals[smallest] * rest[TRAIN] / (1 + rest[TRAIN])) + 1
+    most = config.per_class or min(fits, max(1, round(config.test * sum(totals.values()) / len(codes))))
+    stocks = {c: _Stock.of(pools.single.get(c, np.zeros(0, np.int64)), pools.sizes, most) for c in codes}
+    if config.per_class is not None:
+        assigned, notes = _drawn(plan, stocks, rest, most, totals, least=1)
+        return assigned, most, notes
+    for number in range(most, 0, -1):
+        if all(stock.reaches(number) for stock in stocks.values()):
+            try:
+                assigned, notes = _drawn(plan, stocks, rest, number, totals, least=number)
+            except DataError:  # too few are left for train: one fewer
+                continue
+            return assigned, number, notes
+    raise DataError(
+        f"no balanced test set can be made: class {plan.name(smallest)} has {totals[smallest]} images, in "
+        f"{stocks[smallest].count} groups of its own; needed are 2 of every class. Split without --balanced-test."
+    )
+
+
+def _drawn(
+    plan: _Plan, stocks: dict[int, _Stock], rest: np.ndarray, number: int, totals: dict[int, int], least: int
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(assigned, notes): `number` images of every class in test, `least` in train at least. Raises DataError."""
+    of_unit = np.zeros(int(plan.units.max(initial=-1)) + 1, bool)
+    for code, stock in stocks.items():
+        if number >= totals[code]:
+            raise DataError(
+                f"{number} test images of every class leave none of class {plan.name(code)} to train on, "
+                f"which has {totals[code]}. Set a smaller --per-class."
+            )
+        if not stock.reaches(number):
+            near = stock.nearest(number)
+            raise DataError(
+                f"class {plan.name(code)} cannot have exactly {number} images in test: it has {totals[code]}, and "
+                f"whole groups of its own make {near}. Set --per-class {near}, or leave it out."
+                if near
+                else f"class {plan.name(code)} has no group of {number} images or fewer of its own for a test set."
+            )
+        of_unit[stock.draw(number, plan.rng(code))] = True
+    drawn = replace(plan, whole=np.where(of_unit[plan.units], TEST, plan.whole))
+    assigned = _allot(drawn, rest)
+    notes = _filled(drawn, assigned, rest)
+    for code in stocks:
+        left = int(((assigned == TRAIN) & (plan.labels == code)).sum())
+        if left < least:
+            raise DataError(
+                f"{number} test images of every class leave {left} of class {plan.name(code)} in train, "
+                f"which has {totals[code]} in all. Set a smaller --per-class."
+            )
+    return assigned, notes
+
+
+@dataclass(frozen=True, eq=False)
+class _Stock:
+    """The units of one class that a test set may draw from.
+
+    alone    units of one image;  several  size -> units of that size
+    steps    (size, units, numbers of images that can be made with what came before and this, as the bits of an int)
+    """
+
+    alone: np.ndarray
+    several: dict[int, np.ndarray]
+    steps: tuple[tuple[int, int, int], ...]
+    most: int
+
+    @classmethod
+    def of(cls, pool: np.ndarray, sizes: np.ndarray, most: int) -> _Stock:
+        """From units in order; numbers up to `most` are of interest."""
+        several = {int(size): pool[sizes[pool] == size] for size in np.unique(sizes[pool]).tolist() if 1 < size <= most}
+        steps, bits, mask = [], 1, (1 << (most + 1)) - 1
+        for size, units in several.items():
+            left, chunk = min(len(units), most // size), 1
+            while left:  # 1, 2, 4 ... units at a time make every number of them
+                take = min(chunk, left)
+                bits = (bits | bits << (take * size)) & mask
+                steps.append((size, take, bits))
+                left, chunk = left - take, 2 * chunk
+        return cls(pool[sizes[pool] == 1], several, tuple(steps), most)
+
+    @property
+    def count(self) -> int:
+        return len(self.alone) + sum(map(len, self.several.values()))
+
+    def _in_groups(self, number: int) -> int | None:
+        """The fewest images from larger units that, with single ones, make that number; None where none do."""
+        bits = self.steps[-1][2] if self.steps else 1
+        low = max(0, number - len(self.alone))
+        above = (bits >> low) & ((1 << (number - low + 1)) - 1)
+        return low + (above & -above).bit_length() - 1 if above else None
+
+    def reaches(self, number: int) -> bool:
+        return number <= self.most and self._in_groups(number) is not None
+
+    def nearest(self, number: int) -> int:
+        """The largest number below that can be made."""
+        return next((n for n in range(number - 1, 0, -1) if self.reaches(n)), 0)
+
+    def draw(self, number: int, rng: np.random.Generator) -> np.ndarray:
+        """Units of just that many images. Single ones first: a test set of copies asks the same thing twice."""
+        goal = self._in_groups(number)
+        if goal is None:
+            raise ValueError(number)
+        chosen = [rng.permutation(self.alone)[: number - goal]]
+        used: Counter[int] = Counter()
+        for i in range(len(self.steps) - 1, -1, -1):
+            before = self.steps[i - 1][2] if i else 1
+            if not before >> goal & 1:
+                size, take, _ = self.steps[i]
+                used[size] += take
+                goal -= size * take
+        chosen += [rng.permutation(self.several[size])[:count] for size, count in used.items()]
+        return np.concatenate(chosen)

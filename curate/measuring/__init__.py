@@ -1,0 +1,1 @@
+"""What pictures show once measured: properties, hashes, embeddings, neighbours, copies, a label probe."""

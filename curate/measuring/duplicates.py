@@ -1,0 +1,398 @@
+"""Copies: exact and near, verified pair by pair, grouped around the copy that is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import cv2
+import numpy as np
+from numpy.fft import irfft2, rfft2
+
+from ..sets.imageset import NO_GROUP
+from ..stage.engine import chunks, threaded
+from .hashing import close_hashes, hash_radius, perceptual_hash, turned
+from .neighbours import Neighbours
+from .properties import square
+
+# Pairs are compared as grey pictures of this side: enough detail to tell two cells apart, small enough for memory.
+SIDE = 64
+# Shifts of up to an eighth of the side are looked for.
+_SHIFT = SIDE // 8
+# The spectra of a picture and its shifted or turned copy agree to 0.95 and more, those of others to 0.93 at most.
+_SPECTRUM = 0.93
+# Copies agree in their detail to at least this after alignment; the set's own neighbours may ask for more.
+_AGREEMENT = 0.9
+# Frequencies that spectra are compared by, in cycles a picture.
+_REACH = 10
+# A picture whose detail is below this (grey levels) has nothing to be recognised by.
+_PLAIN = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Copies:
+    """Duplicates of a set of N rows.
+
+    pairs      rows (row_a, row_b, kind, distance): kind exact | near | rotated, distance 0 equal .. 1 unlike
+    first      int64 (N,): the first row of the same pixels, -1 unreadable
+    group      int64 (N,), -1 none
+    kept       int64 (N,): the row that is kept of each row's group, itself where it is in none
+    distance   float32 (N,): from the best copy of the group
+    rank       int64 (N,): of all rows by quality, the best 0
+    threshold  agreement that a near copy had to reach
+    """
+
+    pairs: list[tuple[int, int, str, float]]
+    first: np.ndarray
+    group: np.ndarray
+    kept: np.ndarray
+    distance: np.ndarray
+    rank: np.ndarray
+    threshold: float
+
+    def members(self, group: int) -> np.ndarray:
+        """Rows of one group."""
+        return np.flatnonzero(self.group == group)
+
+    @property
+    def extra(self) -> np.ndarray:
+        """bool (N,): copies beyond the one kept."""
+        return np.asarray(self.kept != np.arange(len(self.group)))
+
+    @property
+    def exact(self) -> np.ndarray:
+        """bool (N,): of the copies beyond the one kept, those with the very pixels of it or of an earlier row."""
+        earlier = self.first != np.arange(len(self.first))
+        return np.asarray(self.extra & (earlier | (self.first == self.first[self.kept])))
+
+
+@dataclass(frozen=True, eq=False)
+class Fingerprints:
+    """What N rows are compared by, made once a picture.
+
+    thumbnails  uint8 (N, SIDE, SIDE), grey
+    spectra     float16 (N, 2 _REACH + 1, _REACH + 1): low-frequency magnitudes of the detail, of norm 1 (right half)
+    hashes      uint64 (N,), perceptual
+    """
+
+    thumbnails: np.ndarray
+    spectra: np.ndarray
+    hashes: np.ndarray
+
+    @classmethod
+    def empty(cls, n: int) -> Fingerprints:
+        """Room for n rows."""
+        return cls(
+            np.zeros((n, SIDE, SIDE), np.uint8),
+            np.zeros((n, 2 * _REACH + 1, _REACH + 1), np.float16),
+            np.zeros(n, np.uint64),
+        )
+
+    def take(self, rows: Sequence[int], pictures: Sequence[np.ndarray]) -> None:
+        """Make the fingerprints of uint8 (H, W, 3) pictures of any size."""
+        if not len(rows):
+            return
+        thumbnails = [square(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), SIDE) for picture in pictures]
+        whole = np.abs(rfft2(np.stack([_detail(thumbnail) for thumbnail in thumbnails])))
+        half = np.concatenate([whole[:, -_REACH:, : _REACH + 1], whole[:, : _REACH + 1, : _REACH + 1]], axis=1)
+        energy = 2 * (half**2).sum(axis=(1, 2)) - (half[:, :, 0] ** 2).sum(axis=1)
+        self.thumbnails[rows] = thumbnails
+        self.spectra[rows] = half / (np.sqrt(energy) + 1e-6)[:, None, None]
+        self.hashes[rows] = [perceptual_hash(thumbnail) for thumbnail in thumbnails]
+
+
+def first_of_each(digests: np.ndarray) -> np.ndarray:
+    """int64 (N,): for each row the first row that has the same digest; -1 where the digest is empty (unreadable)."""
+    _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
+    return np.where(digests == "", -1, first[inverse])
+
+
+def find_copies(
+    first: np.ndarray,
+    prints: Fingerprints,
+    neighbours: Neighbours,
+    quality: np.ndarray,
+    workers: int = 1,
+) -> Copies:
+    """Copies among N rows.
+
+    first       from first_of_each: equal pixels
+    prints      what they are compared by
+    neighbours  among the distinct rows
+    quality     (N, any): the better copy, compared column by column, is kept; of equal ones the first
+
+    Candidates come from the hashes (all eight orientations) and from the embedding; each is verified by aligning the
+    two pictures before it counts. Groups are the connected components, but every member must stand verification
+    against the kept one, so that a chain of lookalikes does not merge.
+    """
+    n = len(first)
+    rows = neighbours.rows
+    threshold, likeness = _null(neighbours, prints, workers)
+    verified: dict[tuple[int, int], tuple[str, float]] = {}
+
+    def verify(pairs: np.ndarray, align: Align, orientations: np.ndarray | None = None) -> None:
+        values, turns = _aligned(pairs, prints, align, workers, orientations)
+        for i in np.flatnonzero(values >= threshold):
+            verified[int(pairs[i, 0]), int(pairs[i, 1])] = (
+                "rotated" if turns[i] else "near",
+                1 - float(values[i]),
+            )
+
+    hashed = rows[close_hashes(prints.hashes[rows], hash_radius(len(rows)), at_most=30 * len(rows))]
+    candidates = _unique(np.concatenate([hashed, _neighbour_pairs(neighbours, 8)]))
+    spectral = _spectral_agreement(candidates, prints)
+    likely = spectral.max(axis=1) >= likeness
+    # An orientation in which not even the spectra agree need not be tried.
+    verify(candidates[likely], _by_shift, spectral[likely] >= likeness)
+    verify(_without(_mutual_pairs(neighbours), verified), _by_warp)
+    verified = _standing_out(verified, neighbours, prints, workers)
+
+    # Best first: each column of quality from high to low, then the first row.
+    rank = np.empty(n, np.int64)
+    rank[np.lexsort((np.arange(n), *(-quality[:, c] for c in reversed(range(quality.shape[1])))))] = np.arange(n)
+    group, kept, distance = _grouped(first, verified, rank, partial(_recheck, prints=prints, threshold=threshold))
+    pairs: list[tuple[int, int, str, float]] = [
+        (int(first[r]), r, "exact", 0.0) for r in range(n) if first[r] not in (r, -1)
+    ]
+    pairs += [(a, b, kind, float(d)) for (a, b), (kind, d) in verified.items()]
+    return Copies(sorted(pairs), first, group, kept, distance.astype(np.float32), rank, threshold)
+
+
+def _detail(thumbnail: np.ndarray) -> np.ndarray:
+    """float32 (SIDE, SIDE): a picture without what changes slowly (light, shading) and without noise."""
+    picture = thumbnail.astype(np.float32)
+    return cv2.GaussianBlur(picture, (0, 0), 1.0) - cv2.GaussianBlur(picture, (0, 0), 4.0)
+
+
+def agreement(a: np.ndarray, b: np.ndarray) -> float:
+    """Normalised cross-correlation of two details of one shape, -1 .. 1; 0 where either has none."""
+    a, b = a - a.mean(), b - b.mean()
+    scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return min(1.0, float((a * b).sum()) / scale) if scale > _PLAIN**2 * a.size else 0.0
+
+
+# Orientations whose spectra differ; each stands for itself and for that turned by half a circle (the two last bits).
+_ORIENTATIONS = (0, 1, 4, 5)
+_EVERY = np.ones(len(_ORIENTATIONS), bool)
+# Two thumbnails, bool (4,) orientations to try -> agreement of their details once aligned, and in which orientation.
+Align = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[float, int]]
+
+
+def _aligned(
+    pairs: np.ndarray,
+    prints: Fingerprints,
+    align: Align,
+    workers: int,
+    orientations: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Agreement and orientation, each (P,), that `align` finds for each pair of rows.
+
+    orientations  bool (P, 4): those to try, by default all
+    """
+
+    def one(i: int) -> tuple[float, int]:
+        a, b = prints.thumbnails[pairs[i]]
+        return align(a, b, _EVERY if orientations is None else orientations[i])
+
+    def some(piece: range) -> list[tuple[float, int]]:
+        return [one(i) for i in piece]
+
+    found = [result for results in threaded(some, chunks(len(pairs), 64), workers) for result in results]
+    return np.array([value for value, _ in found]), np.array([turn for _, turn in found], np.int64)
+
+
+def _by_shift(a: np.ndarray, b: np.ndarray, orientations: np.ndarray) -> tuple[float, int]:
+    """Agreement of two thumbnails in the best orientation and shift of up to an eighth of the side."""
+    a, b = _detail(a), _detail(b)
+    spectrum = np.conj(rfft2(a))
+    best, turn, shift = -np.inf, 0, (0, 0)
+    for v in sorted(turn for o in np.array(_ORIENTATIONS)[orientations].tolist() for turn in (o, o ^ 3)):
+        match = irfft2(spectrum * rfft2(turned(b, v)), s=(SIDE, SIDE))[_WITHIN]
+        peak = int(match.argmax())
+        # Of equal orientations the first: a symmetric picture is not "rotated".
+        if match.flat[peak] > best * (1 + 1e-6):
+            best, turn, shift = float(match.flat[peak]), v, divmod(peak, len(_SHIFTS))
+    y, x = int(_SHIFTS[shift[0]]), int(_SHIFTS[shift[1]])
+    here = (slice(max(0, -y), SIDE - max(0, y)), slice(max(0, -x), SIDE - max(0, x)))
+    there = (slice(max(0, y), SIDE + min(0, y)), slice(max(0, x), SIDE + min(0, x)))
+    return agreement(a[here], turned(b, turn)[there]), turn
+
+
+def _spectral_agreement(pairs: np.ndarray, prints: Fingerprints) -> np.ndarray:
+    """(P, 4): cosine of the low-frequency magnitudes of each pair of rows, in each of _ORIENTATIONS.
+
+    A magnitude does not change with a shift and turns with the picture, so that this rules out nearly all pairs at
+    the price of a product, before any is aligned.
+    """
+    out = np.empty((len(pairs), len(_ORIENTATIONS)), np.float32)
+    for piece in chunks(len(pairs), 4096):
+        first, second = (_whole(prints.spectra[rows]) for rows in pairs[piece].T)
+        for i, v in enumerate(_ORIENTATIONS):
+            out[piece, i] = np.einsum("pij,pij->p", first, turned(second, v))
+    return out
+
+
+def _whole(half: np.ndarray) -> np.ndarray:
+    """Both halves of a magnitude spectrum, which is the same on either side of the origin."""
+    right = half.astype(np.float32)
+    return np.concatenate([right[:, ::-1, :0:-1], right], axis=2)
+
+
+def _by_warp(a: np.ndarray, b: np.ndarray, orientations: np.ndarray = _EVERY) -> tuple[float, int]:
+    """Agreement of two thumbnails after the affine map that aligns them: a crop, a small rotation, another aspect.
+
+    Enhanced correlation coefficient maximisation, Evangelidis and Psarakis, PAMI 2008. The pictures themselves are
+    aligned and their details compared: those alone would lead astray from farther than a crop of a twentieth.
+    """
+    try:
+        _, warp = cv2.findTransformECC(a, b, np.eye(2, 3, dtype=np.float32), cv2.MOTION_AFFINE, _STOP, _ALL, 5)
+    except cv2.error:  # raised where the iteration leaves the picture, or the picture is of one colour: no copies
+        return 0.0, 0
+    a, b = _detail(a), _detail(b)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    inside = cv2.warpAffine(_ONES, warp, (SIDE, SIDE), flags=flags) > 0.99
+    if inside.mean() < 0.5:
+        return 0.0, 0
+    return agreement(a[inside], cv2.warpAffine(b, warp, (SIDE, SIDE), flags=flags)[inside]), 0
+
+
+_STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 12, 3e-3)
+_ALL = np.ones((SIDE, SIDE), np.uint8)
+_ONES = np.ones((SIDE, SIDE), np.float32)
+_SHIFTS = np.r_[0 : _SHIFT + 1, -_SHIFT:0]
+_WITHIN = np.ix_(_SHIFTS, _SHIFTS)
+
+
+def _null(neighbours: Neighbours, prints: Fingerprints, workers: int) -> tuple[float, float]:
+    """The agreement, and the spectral one, from which a pair counts as copies, from the set itself.
+
+    Rows that are neighbours of tenth rank are alike and yet no copies: where those agree closely already, as
+    handwritten digits do, a copy must agree more closely still.
+    """
+    rows, k = neighbours.indices.shape
+    if rows < 30 or k < 10:
+        return _AGREEMENT, _SPECTRUM
+    sample = np.linspace(0, rows - 1, min(rows, 120)).astype(np.int64)
+    pairs = np.stack([neighbours.rows[sample], neighbours.rows[neighbours.indices[sample, 9]]], axis=1)
+    values, _ = _aligned(pairs, prints, _by_warp, workers)
+    spectral = _spectral_agreement(pairs, prints).max(axis=1)
+    return float(max(_AGREEMENT, (1 + np.quantile(values, 0.99)) / 2)), float(
+        max(_SPECTRUM, np.quantile(spectral, 0.98))
+    )
+
+
+def _standing_out(
+    verified: dict[tuple[int, int], tuple[str, float]], neighbours: Neighbours, prints: Fingerprints, workers: int
+) -> dict[tuple[int, int], tuple[str, float]]:
+    """Those verified pairs that agree twice as closely as either picture does with others that are like it.
+
+    All strokes of a pen are alike, whatever the rest of the set looks like. Beyond any doubt are pairs that agree to
+    0.995.
+    """
+    doubtful = [pair for pair, (_, distance) in verified.items() if distance > 0.005]
+    if not doubtful:
+        return verified
+    partners: dict[int, set[int]] = {}
+    for a, b in verified:
+        partners.setdefault(a, set()).add(b)
+        partners.setdefault(b, set()).add(a)
+    rows = sorted({row for pair in doubtful for row in pair})
+    at = np.searchsorted(neighbours.rows, rows)
+    others = []
+    for row, near in zip(rows, neighbours.rows[neighbours.indices[at]].tolist(), strict=True):
+        others += [(row, other) for other in near if other not in partners[row]][:3]
+    closest: dict[int, float] = {}
+    values, _ = _aligned(np.array(others, np.int64).reshape(-1, 2), prints, _by_warp, workers)
+    for (row, _), value in zip(others, values.tolist(), strict=True):
+        closest[row] = max(closest.get(row, 0.0), value)
+    alike = {pair for pair in doubtful if 2 * verified[pair][1] > 1 - max(closest.get(row, 0.0) for row in pair)}
+    return {pair: found for pair, found in verified.items() if pair not in alike}
+
+
+def _neighbour_pairs(neighbours: Neighbours, k: int) -> np.ndarray:
+    """int64 (P, 2): each row with its k nearest."""
+    near = neighbours.indices[:, :k]
+    left = np.repeat(neighbours.rows, near.shape[1])
+    return np.stack([left, neighbours.rows[near.ravel()]], axis=1)
+
+
+def _mutual_pairs(neighbours: Neighbours) -> np.ndarray:
+    """int64 (P, 2): rows that are each other's nearest but one at most, and stand out among their neighbours."""
+    k = min(10, neighbours.indices.shape[1])
+    if k == 0:
+        return np.zeros((0, 2), np.int64)
+    stands_out = neighbours.distances[:, :2] <= 0.9 * neighbours.distances[:, k - 1 : k] if k > 2 else np.True_
+    near = _neighbour_pairs(neighbours, 2)
+    chosen = np.broadcast_to(stands_out, neighbours.indices[:, :2].shape).ravel()
+    pairs = np.sort(near[chosen], axis=1)
+    unique, count = np.unique(pairs, axis=0, return_counts=True)
+    return unique[count == 2]
+
+
+def _unique(pairs: np.ndarray) -> np.ndarray:
+    pairs = np.sort(pairs.reshape(-1, 2), axis=1)
+    return np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
+
+
+def _without(pairs: np.ndarray, known: Iterable[tuple[int, int]]) -> np.ndarray:
+    seen = set(known)
+    return np.array([p for p in pairs.tolist() if tuple(p) not in seen], np.int64).reshape(-1, 2)
+
+
+def _recheck(a: int, b: int, prints: Fingerprints, threshold: float) -> float | None:
+    """Distance of two rows that are linked through others only; None where they are no copies of each other."""
+    thumbnails = prints.thumbnails[a], prints.thumbnails[b]
+    best = max(_by_shift(*thumbnails, _EVERY)[0], _by_warp(*thumbnails)[0])
+    return 1 - best if best >= threshold else None
+
+
+def _grouped(
+    first: np.ndarray,
+    verified: dict[tuple[int, int], tuple[str, float]],
+    rank: np.ndarray,
+    recheck: Callable[[int, int], float | None],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(group, kept, distance from the kept), each (N,), from equal rows and verified pairs."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(first)
+    own = np.arange(n)
+    group, kept, distance = np.full(n, NO_GROUP), own.copy(), np.zeros(n)
+    links = [(int(first[r]), r) for r in range(n) if first[r] not in (r, -1)] + list(verified)
+    if not links:
+        return group, kept, distance
+    a, b = np.array(links).T
+    _, component = connected_components(coo_array((np.ones(len(a)), (a, b)), shape=(n, n)), directed=False)
+    order = np.lexsort((own, component))
+    number = 0
+    for members in np.split(order, np.flatnonzero(np.diff(component[order])) + 1):
+        if len(members) < 2:
+            continue
+        # Rows of equal pixels stand or fall together.
+        distinct = {f: members[first[members] == f] for f in np.unique(first[members]).tolist()}
+        left = sorted(distinct, key=lambda f: rank[distinct[f]].min())
+        while left:
+            head, *others = left
+            best = int(min(distinct[head], key=lambda r: rank[r]))
+            near = {head: 0.0}
+            for other in others:
+                known = verified.get((min(head, other), max(head, other)))
+                d = known[1] if known else recheck(head, other)
+                if d is not None:
+                    near[other] = d
+            rows = np.concatenate([distinct[f] for f in near])
+            left = [f for f in left if f not in near]
+            if len(rows) > 1:
+                group[rows], kept[rows] = number, best
+                for f, d in near.items():
+                    distance[distinct[f]] = d
+                number += 1
+    # Groups are numbered by their first row, so that their numbers do not depend on how they were found.
+    used = np.unique(group[group != NO_GROUP], return_index=True)[1]
+    grouped = np.flatnonzero(group != NO_GROUP)
+    renumber = np.empty(number, np.int64)
+    renumber[group[grouped[np.sort(used)]]] = np.arange(number)
+    group[grouped] = renumber[group[grouped]]
+    return group, kept, distance

@@ -1,0 +1,208 @@
+"""Pictures to vectors: a Keras application (OpenVINO on a CPU, Keras on a GPU) or the built-in descriptor."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..stage.errors import DataError, UnknownName
+from . import descriptor, inference
+from .storage import cache_folder
+
+SMALL_BACKBONE = "MobileNetV2-0.35"  # 2 MB: on a CPU
+STRONG_BACKBONE = "EfficientNetV2S"  # on a GPU
+BUILTIN = "builtin"
+
+
+@dataclass(frozen=True, eq=False)
+class Embedder:
+    """Turns uint8 (n, size, size, 3) into float32 (n, dimensions); safe to call from several threads.
+
+    describe  for the person;  digest  names model and weights in the manifest
+    """
+
+    name: str
+    size: int
+    dimensions: int
+    describe: str
+    digest: str
+    embed: Callable[[np.ndarray], np.ndarray]
+
+
+def load_embedder(
+    backbone: str, weights: str | None, size: int, workers: int, say: Callable[[str], None] = lambda line: None
+) -> tuple[Embedder, str]:
+    """The embedder that a configuration asks for, and a note for the person ("" if all is as asked).
+
+    "auto" takes a small backbone on a CPU and a strong one on a GPU; without its weights it goes on with the built-in
+    descriptor and says so. A backbone asked for by name is an error where its weights cannot be had.
+    """
+    if backbone == BUILTIN:
+        return builtin(), ""
+    from .backbones import check_side
+
+    gpu = on_gpu()
+    name = (STRONG_BACKBONE if gpu else SMALL_BACKBONE) if backbone == "auto" else backbone
+    check_side(name, size)
+    try:
+        if gpu:
+            return _on_keras(name, weights, size), ""
+        return _on_openvino(name, weights, size, workers, say), ""
+    except _NoWeights as error:
+        if backbone != "auto":
+            raise DataError(
+                f"{error} Give a file with --weights, point KERAS_HOME at a cache that holds them, "
+                "or use --backbone builtin."
+            ) from None
+        return builtin(), (
+            f"the weights of {name} are neither in the Keras cache nor to be fetched from here, so the built-in "
+            "descriptor stands in: label errors and outliers are found less surely. Connect once, or point KERAS_HOME "
+            "at the weights."
+        )
+
+
+def builtin() -> Embedder:
+    """The descriptor of colour, texture and gradients: no weights, the same on every machine."""
+
+    def embed(batch: np.ndarray) -> np.ndarray:
+        return np.stack([descriptor.describe(picture) for picture in batch])
+
+    return Embedder(
+        BUILTIN,
+        descriptor.SIDE,
+        descriptor.LENGTH,
+        "the built-in descriptor (no weights)",
+        "builtin-1",
+        embed,
+    )
+
+
+class _NoWeights(Exception):
+    """ImageNet weights cannot be had here."""
+
+
+def _on_openvino(
+    name: str, weights: str | None, size: int, workers: int, say: Callable[[str], None] = lambda line: None
+) -> Embedder:
+    path, digest = _converted(name, weights, size, say)
+    embed = inference.load(path, (size, size, 3), workers)
+    dimensions = embed(np.zeros((0, size, size, 3), np.uint8)).shape[1]
+    return Embedder(name, size, dimensions, f"{name} ({_trained(weights)}) on the CPU", digest, embed)
+
+
+def _on_keras(name: str, weights: str | None, size: int) -> Embedder:
+    from .backbones import WeightsUnavailable, feature_model
+
+    try:
+        model = feature_model(name, size, weights or "imagenet")
+    except WeightsUnavailable as error:
+        raise _NoWeights(str(error)) from None
+    lock = threading.Lock()
+
+    def embed(batch: np.ndarray) -> np.ndarray:
+        with lock:
+            return np.asarray(model.predict_on_batch(batch.astype(np.float32)), np.float32)
+
+    h = hashlib.blake2b(digest_size=16)
+    for array in model.get_weights():
+        h.update(np.ascontiguousarray(array).data)
+    return Embedder(
+        name,
+        size,
+        int(model.output_shape[1]),
+        f"{name} ({_trained(weights)}) on the GPU",
+        h.hexdigest(),
+        embed,
+    )
+
+
+def _trained(weights: str | None) -> str:
+    return "ImageNet" if weights is None else Path(weights).name
+
+
+def on_gpu() -> bool:
+    """Whether Keras will find an NVIDIA GPU, told without importing it; CUDA_VISIBLE_DEVICES= hides one as usual."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1") and Path("/dev/nvidia0").exists()
+
+
+def _converted(name: str, weights: str | None, size: int, say: Callable[[str], None]) -> tuple[str, str]:
+    """Path of the backbone's OpenVINO IR, converted on first use, and a digest that names its weights.
+
+    The cache is keyed by what the weights come from: the given file's bytes, or the state of Keras' own cache, so that
+    a scan whose model is converted already never imports Keras.
+    """
+    cache = cache_folder()
+    if weights is not None and not Path(weights).is_file():
+        raise DataError(f"no weights file {weights}.")
+    origin = _bytes_digest(Path(weights)) if weights is not None else _keras_cache_state()
+    stamp = cache / f"{name}-{size}-{origin}.json".replace("/", "_")
+    known = _read_stamp(stamp)
+    if known and (cache / known["model"]).exists() and (cache / known["model"]).with_suffix(".bin").exists():
+        return str(cache / known["model"]), known["digest"]
+
+    say(f"fetching and converting {name}: some ten seconds, once on this machine")
+    draft = cache / f"draft-{os.getpid()}-{threading.get_ident()}.xml"
+    _convert(name, size, weights or "imagenet", draft)
+    digest = _bytes_digest(draft.with_suffix(".bin"))
+    model = cache / f"{name}-{size}-{digest}.xml"
+    draft.with_suffix(".bin").replace(model.with_suffix(".bin"))
+    draft.replace(model)
+    # Fetching the weights changed Keras' cache: the stamp is for the state that the next scan will see.
+    origin = origin if weights is not None else _keras_cache_state()
+    stamp = cache / f"{name}-{size}-{origin}.json".replace("/", "_")
+    part = stamp.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps({"model": model.name, "digest": digest}))
+    part.replace(stamp)
+    return str(model), digest
+
+
+def _convert(name: str, size: int, weights: str, out: Path) -> None:
+    """Run the conversion in a process of its own: the backend's memory, start-up messages and threads stay there."""
+    command = [sys.executable, "-m", "curate.measuring.backbones", name, str(size), weights, str(out)]
+    here = str(Path(__file__).resolve().parents[2])
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))}
+    # Keras prints the progress of a download: shown to a person, and never mixed into what a machine reads.
+    shown = sys.stderr if sys.stderr is not None and sys.stderr.isatty() else subprocess.DEVNULL
+    done = subprocess.run(command, stdout=shown, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+    if done.returncode == 0:
+        return
+    reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+    if done.returncode == 3:
+        raise _NoWeights(reason)
+    if done.returncode == 2:
+        raise UnknownName(reason) if reason.startswith("no backbone named") else DataError(reason)
+    raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+
+
+def _read_stamp(stamp: Path) -> dict[str, Any] | None:
+    try:
+        known = json.loads(stamp.read_text())
+    except (OSError, ValueError):  # none yet, or cut short: convert again
+        return None
+    return known if isinstance(known, dict) else None
+
+
+def _bytes_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _keras_cache_state() -> str:
+    """A digest of the names, sizes and times of the weight files in Keras' cache."""
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    files = sorted((home / "models").glob("*"))
+    state = [
+        str(home.resolve()),
+        *(f"{f.name} {f.stat().st_size} {f.stat().st_mtime_ns}" for f in files if f.is_file()),
+    ]
+    return hashlib.blake2b("\n".join(state).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,161 @@
+"""What a set's pictures show once measured: the facts that every check judges by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..sets.imageset import ImageSet, Unreadable
+from ..stage.engine import chunks, threaded
+from .duplicates import Copies, Fingerprints
+from .embedding import Embedder
+from .hashing import digest
+from .neighbours import Neighbours
+from .properties import PROPERTIES, properties, square
+
+CHUNK = 64  # rows that one thread takes at a time
+BLOCK = 1024  # rows whose views are held at once: 80 MB
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """N rows as the one pass over the pictures leaves them.
+
+    properties   name -> float32 (N,), NaN where unreadable
+    digests      str (N,), "" where unreadable
+    unreadable   row -> reason
+    embeddings   float16 (N, D), L2-normalised, zero where unreadable
+    """
+
+    properties: dict[str, np.ndarray]
+    digests: np.ndarray
+    prints: Fingerprints
+    embeddings: np.ndarray
+    unreadable: dict[int, str]
+    file_types: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """Out-of-fold class probabilities.
+
+    rows           int64 (M,): rows that were fitted and predicted
+    probabilities  float64 (M, K), each row predicted by a probe that saw neither it nor its copies
+    classes        int64 (K,): labels of the columns
+    fold           int64 (M,)
+    doubt          float64 (M,): -log10 of what was given to a row's own label before tempering, 0 .. 12
+    """
+
+    rows: np.ndarray
+    probabilities: np.ndarray
+    classes: np.ndarray
+    fold: np.ndarray
+    doubt: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """All that is known of a set of N rows before anything is judged.
+
+    features    float32 (N, d), principal axes of the embedding
+    neighbours  among the representatives: readable rows, of copies the best one
+    position    int64 (N,): where each row, or the one that stands for it, is among these; -1 unreadable
+    fold        int64 (N,): held-out folds that keep copies and given groups whole; -1 unlabelled
+    foreign     bool (N,): rows of outlier groups so certain that nothing else is asked of them
+    probe       what labels the embedding speaks for; None where there is nothing to learn from
+    thresholds  check -> score from which it speaks
+    """
+
+    images: ImageSet
+    measured: Measured
+    copies: Copies
+    features: np.ndarray
+    neighbours: Neighbours
+    position: np.ndarray
+    fold: np.ndarray
+    foreign: np.ndarray
+    probe: Probe | None = None
+    seed: int = 0
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def representatives(self) -> np.ndarray:
+        return self.neighbours.rows
+
+    @property
+    def native(self) -> np.ndarray:
+        """bool (M,): representatives that are not foreign: those that say what is usual here."""
+        return ~self.foreign[self.representatives]
+
+    def spread(self, values: np.ndarray, fill: float = 0.0) -> np.ndarray:
+        """Values of the representatives (M,), given to every row that they stand for; `fill` where unreadable."""
+        out = np.append(values, np.asarray(fill, values.dtype))
+        return np.asarray(out[self.position])  # -1 takes the last, which is the fill
+
+
+def measure(
+    images: ImageSet, embedder: Embedder, workers: int, progress: Callable[[int], None] = lambda rows: None
+) -> Measured:
+    """Read every picture once: digest, fingerprint, properties and embedding. Unreadable ones are noted, not raised."""
+    n = len(images)
+    values = np.full((n, len(PROPERTIES)), np.nan, np.float32)
+    digests = np.full(n, "", dtype="<U32")
+    file_types = np.full(n, "", dtype="<U8")
+    prints = Fingerprints.empty(n)
+    embeddings = np.zeros((n, embedder.dimensions), np.float16)
+    # Equal pixels are measured once. Whichever thread comes first, the result is the same to the bit.
+    measured_as: dict[str, int] = {}
+
+    def look(rows: range) -> tuple[list[int], list[np.ndarray], dict[int, str]]:
+        new, pictures, failed = [], [], {}
+        for row in rows:
+            try:
+                picture = images.images[row]
+            except Unreadable as error:
+                failed[row] = str(error)
+                continue
+            digests[row] = name = digest(picture.raw)
+            file_types[row] = picture.file_type
+            if measured_as.setdefault(name, row) == row:
+                new.append(row)
+                pictures.append(picture.pixels)
+        values[new] = properties(pictures)
+        prints.take(new, pictures)
+        return new, [square(pixels, embedder.size) for pixels in pictures], failed
+
+    def embed(some: tuple[list[int], list[np.ndarray]]) -> None:
+        vectors = embedder.embed(np.stack(some[1]))
+        embeddings[some[0]] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+    # Decoding files gains from threads; measuring arrays loses by them, for its many small steps hold the
+    # interpreter's lock. Looking and embedding take turns by the block, which bounds the memory of the views.
+    lookers = workers if images.source.kind == "files" else 1
+    unreadable: dict[int, str] = {}
+    for block in chunks(n, BLOCK):
+        new: list[int] = []
+        views: list[np.ndarray] = []
+        looked = 0
+        pieces = [block[piece.start : piece.stop] for piece in chunks(len(block), CHUNK)]
+        for rows, pictures, failed in threaded(look, pieces, lookers):
+            new += rows
+            views += pictures
+            unreadable |= failed
+            looked += len(pieces[0])
+            progress(block.start + min(looked, len(block)) // 2)  # half of the work: the other is embedding
+        tasks = [(new[piece.start : piece.stop], views[piece.start : piece.stop]) for piece in chunks(len(new), CHUNK)]
+        for _ in threaded(embed, tasks, workers):
+            pass
+        progress(block.stop)
+    copies = [
+        (row, measured_as[name]) for row, name in enumerate(digests.tolist()) if name and measured_as[name] != row
+    ]
+    for table in (values, embeddings, prints.thumbnails, prints.spectra, prints.hashes):
+        for row, original in copies:
+            table[row] = table[original]
+    columns = {name: values[:, i] for i, name in enumerate(PROPERTIES)}
+    return Measured(columns, digests, prints, embeddings, unreadable, file_types)

@@ -1,0 +1,213 @@
+"""The arrays of an .npz or .npy file, mapped into memory or streamed, never unpickled."""
+
+from __future__ import annotations
+
+import lzma
+import math
+import struct
+import tempfile
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import IO, Literal
+
+import numpy as np
+from numpy.lib import format as npy
+
+from ..stage.errors import DataError, OutputError
+
+HELD_IN_MEMORY = 1 << 30  # bytes of decompressed arrays above which they go to a temporary file
+MAPPED_FROM = 1 << 20  # smaller arrays are read, which checks their CRC at no cost
+_PIECE = 1 << 20
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, ValueError,
+    OverflowError, NotImplementedError, RuntimeError, SyntaxError, TypeError, tokenize.TokenError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Member:
+    """One array of an archive, known by its header.
+
+    name     of the zip member, "" for a plain .npy
+    start    bytes of the .npy header before the data
+    at       offset of the data in the file, None where it is compressed
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    fortran: bool
+    start: int
+    at: int | None
+
+    @property
+    def order(self) -> Literal["C", "F"]:
+        return "F" if self.fortran else "C"
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+class Archive:
+    """The arrays of one file by key. A plain .npy is an archive of one array, "images".
+
+    members   key -> Member, in the order of the file
+    unread    key -> why that array cannot be read
+    notes     sentences on how the arrays read so far are kept
+
+    Raises DataError where the file is missing, damaged or no archive.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.members: dict[str, Member] = {}
+        self.unread: dict[str, str] = {}
+        self.notes: list[str] = []
+        self._held = 0
+        with self._guarded(), path.open("rb") as file:
+            magic = file.read(len(npy.MAGIC_PREFIX))
+            if magic == npy.MAGIC_PREFIX:
+                file.seek(0)
+                self._add("images", "", file, 0, path.stat().st_size)
+            elif not zipfile.is_zipfile(file):
+                raise DataError(f"{path} is {_kind(magic)}. Save it with np.savez(path, images=..., labels=...).")
+            else:
+                with zipfile.ZipFile(file) as archive:
+                    self._list(archive, file)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.members
+
+    def array(self, key: str) -> np.ndarray:
+        """The array of that key, read-only: mapped where it is stored, else decompressed; or DataError."""
+        if key in self.unread:
+            raise DataError(f"{self.path}: {key} {self.unread[key]}")
+        member = self.members[key]
+        with self._guarded(key):
+            if not member.nbytes:
+                array = np.zeros(member.shape, member.dtype)
+            elif member.at is not None and member.nbytes >= MAPPED_FROM:
+                array = np.asarray(np.memmap(self.path, member.dtype, "r", member.at, member.shape, member.order))
+            elif self._held + member.nbytes <= HELD_IN_MEMORY:
+                self._held += member.nbytes
+                flat = np.empty(member.nbytes, np.uint8)
+                filled = memoryview(flat.data)
+                at = 0
+                for piece in self._pieces(member):
+                    filled[at : at + len(piece)] = piece
+                    at += len(piece)
+                array = flat.view(member.dtype).reshape(member.shape, order=member.order)
+            else:
+                array = self._unpacked(key, member)
+        array.flags.writeable = False
+        return array
+
+    def _unpacked(self, key: str, member: Member) -> np.ndarray:
+        """The array, decompressed into a temporary file without a name that goes when the array does."""
+        size = f"{member.nbytes / 1e9:.1f} GB"
+        with tempfile.TemporaryFile() as file:
+            for piece in chain(self._pieces(member), [b""]):  # the last one flushes
+                try:
+                    file.write(piece) if piece else file.flush()
+                except OSError as error:
+                    raise OutputError(
+                        f"cannot decompress {key} of {self.path} ({size}) into {tempfile.gettempdir()}: "
+                        f"{error.strerror}. Set TMPDIR to a folder with room, or save it with np.savez."
+                    ) from error
+            self.notes.append(f"{key} is compressed: {size} were unpacked into a temporary file; np.savez spares that")
+            return np.asarray(np.memmap(file, member.dtype, "r", 0, member.shape, member.order))
+
+    def _pieces(self, member: Member) -> Iterator[bytes]:
+        """The data of one array in pieces, checked against its CRC on the way."""
+        with self._stream(member) as stream:
+            stream.read(member.start)
+            left = member.nbytes
+            while left:
+                piece = stream.read(min(_PIECE, left))
+                if not piece:
+                    raise EOFError("it ends too early")
+                left -= len(piece)
+                yield piece
+
+    @contextmanager
+    def _stream(self, member: Member) -> Iterator[IO[bytes]]:
+        if not member.name:
+            with self.path.open("rb") as file:
+                yield file
+        else:
+            with zipfile.ZipFile(self.path) as archive, archive.open(member.name) as file:
+                yield file
+
+    def _list(self, archive: zipfile.ZipFile, file: IO[bytes]) -> None:
+        for info in archive.infolist():
+            if not info.filename.endswith(".npy"):
+                continue
+            at = _data_offset(file, info) if info.compress_type == zipfile.ZIP_STORED else None
+            with archive.open(info) as stream:
+                self._add(info.filename.removesuffix(".npy"), info.filename, stream, at, info.file_size)
+        if not self.members and not self.unread:
+            raise DataError(f"{self.path} holds no arrays. Save it with np.savez(path, images=..., labels=...).")
+
+    def _add(self, key: str, name: str, stream: IO[bytes], at: int | None, size: int) -> None:
+        """Note one array by its header; one of Python objects or of an unknown format is noted as unread."""
+        version = npy.read_magic(stream)
+        if version > (2, 0):  # written only for field names beyond Latin-1, which no image array has
+            self.unread[key] = f"is in .npy format {version[0]}.{version[1]}, which is not read."
+            return
+        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = read_header(stream)
+        if dtype.hasobject:
+            self.unread[key] = (
+                "holds Python objects, which could run code when loaded and are never read. "
+                "Save numbers as one array, np.stack(images) if all have one size, and text with "
+                "np.array(names, dtype=str); images of several sizes belong into files, one folder per class."
+            )
+            return
+        start = stream.tell()
+        member = Member(name, shape, dtype, fortran, start, None if at is None else at + start)
+        if min(shape, default=0) < 0 or start + member.nbytes > size:
+            raise DataError(f"{self.path} is damaged ({key}: it ends too early). Copy or download it again.")
+        self.members[key] = member
+
+    @contextmanager
+    def _guarded(self, key: str = "") -> Iterator[None]:
+        """Whatever a missing or damaged file makes zipfile, zlib and numpy raise, as one DataError."""
+        try:
+            yield
+        except (DataError, OutputError):
+            raise
+        except FileNotFoundError as error:
+            raise DataError(f"{self.path} does not exist.") from error
+        except PermissionError as error:
+            raise DataError(f"{self.path} may not be read: no permission. Change its mode or owner.") from error
+        except MemoryError as error:
+            raise DataError(f"{self.path}: {key or 'the list of arrays'} needs more memory than there is.") from error
+        except _DAMAGE as error:
+            reason = f"{key + ': ' if key else ''}{error or type(error).__name__}"
+            raise DataError(f"{self.path} is damaged ({reason}). Copy or download it again.") from error
+
+
+def _data_offset(file: IO[bytes], info: zipfile.ZipInfo) -> int:
+    """Where a member's bytes begin: its local header may be longer than the central directory says."""
+    file.seek(info.header_offset)
+    header = file.read(30)
+    name, extra = struct.unpack("<HH", header[26:30])
+    return info.header_offset + 30 + int(name) + int(extra)
+
+
+def _kind(magic: bytes) -> str:
+    """What a file that is no archive seems to be."""
+    if not magic:
+        return "empty"
+    if magic.startswith(b"PK"):
+        return "a truncated .npz archive: its end is missing"
+    if magic.startswith(b"\x80"):
+        return "a pickle, which could run code when loaded and is never read"
+    return "no .npz archive"

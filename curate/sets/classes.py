@@ -1,0 +1,179 @@
+"""Classes and splits as people write them, turned into indices: strings, integers, one-hot rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..stage.errors import DataError
+from .imageset import UNLABELLED
+
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+# Keys of an archive whose array holds the names of the classes.
+CLASS_KEYS = ("class_names", "classes", "label_names", "names")
+_SPLITS = {alias: split for split, aliases in SPLIT_NAMES.items() for alias in aliases}
+_WHOLE = re.compile(r"[+-]?\d+")
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """N labels as indices.
+
+    codes    int64 (N,), an index into `classes`; -1 where there is no label
+    classes  names of the classes
+    notes    sentences on how they were written
+    """
+
+    codes: np.ndarray
+    classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def split_name(text: str) -> str:
+    """ "train", "val" or "test" for any of their spellings; other names as they are."""
+    return _SPLITS.get(text.strip().lower(), text.strip())
+
+
+def is_split(text: str) -> bool:
+    """Whether `text` is one of the spellings of a split's name."""
+    return text.lower() in _SPLITS
+
+
+def split_of_key(key: str) -> str:
+    """The split that a key such as "train_images" or "x_test" belongs to, "" for none."""
+    first, *rest = key.lower().split("_")
+    return _SPLITS.get(first, _SPLITS.get(rest[-1], "")) if rest else ""
+
+
+def natural(names: Iterable[str]) -> tuple[str, ...]:
+    """The distinct names in order: by value where all are whole numbers, else alphabetically.
+
+    >>> natural(["10", "9", "9"]), natural(["b", "10", "a"])
+    (('9', '10'), ('10', 'a', 'b'))
+    """
+    distinct = set(names)
+    if all(_WHOLE.fullmatch(name) for name in distinct):
+        return tuple(sorted(distinct, key=lambda name: (int(name), name)))
+    return tuple(sorted(distinct))
+
+
+def encode_names(names: Sequence[str], classes: Sequence[str] | None = None) -> Labels:
+    """Labels written as names. "" is no label, nor is "-1" among whole numbers.
+
+    `classes` gives the order of the classes and must hold every name; without it they are sorted.
+
+    >>> encode_names(["cat", "", "ant"]).codes.tolist()
+    [1, -1, 0]
+    """
+    if classes is None:
+        known = natural(name for name in set(names) if name)
+        classes = known[1:] if known[:1] == ("-1",) and all(map(_WHOLE.fullmatch, known)) else known
+    index = {name: code for code, name in reversed(list(enumerate(classes)))}
+    codes = np.fromiter((index.get(name, UNLABELLED) for name in names), np.int64, len(names))
+    return Labels(codes, tuple(classes))
+
+
+def as_strings(values: np.ndarray) -> list[str]:
+    """The values of a (N,) array as text; whole floats without a point, "" for NaN."""
+    if values.dtype.kind == "S":
+        return [value.decode("utf-8", "backslashreplace") for value in values.tolist()]
+    if values.dtype.kind == "f":
+        return ["" if np.isnan(v) else str(int(v)) if v.is_integer() else str(v) for v in values.astype(float).tolist()]
+    return [str(value) for value in values.tolist()]
+
+
+def as_column(values: np.ndarray) -> np.ndarray:
+    """(N, 1) and (N, 1, 1) as (N,); anything else as it is."""
+    return values.reshape(len(values)) if values.ndim > 1 and values.shape[1:].count(1) == values.ndim - 1 else values
+
+
+def encode_array(values: np.ndarray, names: np.ndarray | None, what: str) -> Labels:
+    """Labels kept in an array: (N,) or (N, 1) integers, strings, booleans or whole floats, or (N, K) one-hot.
+
+    names   names of the classes, which integers index; without them the classes are the sorted values
+    what    "d.npz: labels", to begin an error with
+    -1, NaN and "" are no label. Raises DataError.
+    """
+    values = as_column(values)
+    given = as_strings(names.reshape(-1)) if names is not None else None
+    if values.ndim == 2 and values.dtype.kind in "buif":
+        return _encode_rows(values, given, what)
+    if values.ndim != 1:
+        raise DataError(
+            f"{what} of shape {values.shape} are not understood. Give one label per image, or one-hot rows."
+        )
+    if values.dtype.kind == "f":
+        values = _whole(values, what)
+    if values.dtype.kind in "US":
+        return _encode_strings(as_strings(values), given, what)
+    if values.dtype.kind == "b":
+        return _encode_integers(values.astype(np.int64), given or ["False", "True"], what)
+    if values.dtype.kind not in "iu":
+        raise DataError(f"{what} of type {values.dtype} are not understood. Give integers or strings, one per image.")
+    if given is not None and names is not None and names.dtype.kind in "iu":  # class values rather than names
+        return _encode_strings(as_strings(values), given, what)
+    return _encode_integers(values, given, what)
+
+
+def _whole(values: np.ndarray, what: str) -> np.ndarray:
+    """Whole floats as int64, NaN as -1."""
+    missing = np.isnan(values)
+    filled = np.where(missing, UNLABELLED, values)
+    if not (np.isfinite(filled).all() and (filled == np.rint(filled)).all() and (np.abs(filled) < 2**53).all()):
+        odd = values[~missing & (values != np.rint(values))]
+        shown = f"such as {odd[0]:g} " if len(odd) else ""
+        raise DataError(f"{what} hold values {shown}that are no whole numbers. Classes are needed, not measurements.")
+    return filled.astype(np.int64)
+
+
+def _encode_integers(values: np.ndarray, given: list[str] | None, what: str) -> Labels:
+    missing = values == UNLABELLED
+    notes = (f"labels of -1 are read as no label: {missing.sum():,} of {len(values):,}",) if missing.any() else ()
+    known = np.unique(values[~missing])
+    if given is None:
+        codes = np.where(missing, UNLABELLED, np.searchsorted(known, values))
+        return Labels(codes.astype(np.int64), tuple(map(str, known.tolist())), notes)
+    if len(known) and (known[0] < 0 or known[-1] >= len(given)):
+        raise DataError(
+            f"{what} run from {known[0]} to {known[-1]}, but {len(given)} class names are given, "
+            f"for 0 to {len(given) - 1}. Count labels from 0, or name every class."
+        )
+    return Labels(values.astype(np.int64), tuple(given), notes)
+
+
+def _encode_strings(values: list[str], given: list[str] | None, what: str) -> Labels:
+    if given is None:
+        return encode_names(values)
+    found = encode_names(values)
+    if set(found.classes) <= set(given):
+        return encode_names(values, given)
+    if all(map(_WHOLE.fullmatch, found.classes)):
+        indices = np.array([int(value) if value else UNLABELLED for value in values], dtype=np.int64)
+        return _encode_integers(indices, given, what)
+    strange = next(name for name in found.classes if name not in set(given))
+    raise DataError(f"{what} name {strange!r}, which is none of the class names: {', '.join(given)}.")
+
+
+def _encode_rows(values: np.ndarray, given: list[str] | None, what: str) -> Labels:
+    """(N, K) one-hot rows, or probabilities; a row of zeros or NaN is no label."""
+    rows = np.nan_to_num(values.astype(np.float32))
+    classes = tuple(given) if given is not None else tuple(map(str, range(rows.shape[1])))
+    if len(classes) != rows.shape[1]:
+        raise DataError(f"{what} have {rows.shape[1]} columns, but {len(classes)} class names are given.")
+    total = rows.sum(axis=1)
+    if (rows < 0).any() or not (np.isclose(total, 1, atol=1e-2) | (total == 0)).all():
+        raise DataError(
+            f"{what} of shape {values.shape} are neither one-hot nor probabilities that add up to 1. "
+            "Give one class per image: Trustset does not read several labels of one image."
+        )
+    codes = np.where(total == 0, UNLABELLED, rows.argmax(axis=1)).astype(np.int64)
+    hard = bool(((rows == 0) | (rows == 1)).all())
+    note = "labels are one-hot" if hard else "labels are probabilities: the likeliest class is taken"
+    return Labels(codes, classes, (note,))

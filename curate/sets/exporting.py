@@ -1,0 +1,521 @@
+"""export(source, config) -> Exported: a set in the form that other tools read, whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import tarfile
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, count, groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..stage.engine import cores, threaded
+from ..stage.errors import DataError, OutputError
+from ..stage.files import drafting, write_npz, write_text
+from ..stage.progress import Advance, Reporter, Silent
+from ..stage.registry import Registry
+from .decoding import FilePictures, has_image_extension
+from .imageset import ImageSet
+from .reading import read
+from .writing import pixels_of, set_arrays
+
+T = TypeVar("T")
+
+# Images and bytes of a shard, and of a row group, at most: half a gigabyte is what Hugging Face cuts at.
+SHARD = (10_000, 500_000_000)
+ROW_GROUP = (100, 64_000_000)
+TABLE = "ids.csv"
+# Told from data by its first letter, which Arrow, Spark and pandas leave out when they read a folder.
+MARK = "_export.json"
+
+# A format: writes the images into a new folder or file, calls back with the images done so far, and returns the line
+# of Python that loads them; {} stands for the path.
+Exporter = Callable[[ImageSet, Path, Advance], str]
+EXPORTS: Registry[Exporter] = Registry("export format")
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """How to export. Every option of `curate export` is a field of this.
+
+    to         "folder", "webdataset", "tfrecord", "parquet", "huggingface" or "npz"
+    out        folder to write, or file of an npz; None makes it export/<name of the set>-<to> in the artifacts,
+               or export/<name of the set>.npz
+    labels     a CSV of labels for a flat folder, as of a scan
+    force      replace what an earlier export wrote there
+    artifacts  where export/ goes
+    """
+
+    to: str
+    out: str | None = None
+    labels: str | None = None
+    force: bool = False
+    artifacts: str = "artifacts"
+
+    def __post_init__(self) -> None:
+        EXPORTS[self.to]  # raises UnknownName
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export wrote.
+
+    path    folder, or file of an npz;  images  in it;  files, bytes  how many there are, and how large together
+    load    the line of Python that loads it
+    notes   how the set was read
+    """
+
+    path: Path
+    to: str
+    images: int
+    files: int
+    bytes: int
+    load: str
+    notes: tuple[str, ...]
+
+
+def export(source: str | Path | ImageSet, config: ExportConfig, reporter: Reporter = Silent()) -> Exported:
+    """Write a set of any stage in the form that another tool reads.
+
+    source  an .npz, a folder, a list of files or a built set (see curate.read), or a set that is read already
+
+    Images are streamed, so that memory does not grow with the set. The output appears when it is whole; the input is
+    never touched. Raises DataError where the source is no set or one of its images cannot be decoded, OutputError
+    where the output is there already or cannot be written.
+    """
+    images = source if isinstance(source, ImageSet) else read(source, labels=config.labels)
+    if not len(images):
+        raise DataError(f"{images.source.path} holds no images to export.")
+    path = _place(images, config)
+    _check_place(path, images, config)
+    with reporter.stage("exporting", len(images), "images") as advance, drafting(path) as draft:
+        load = EXPORTS[config.to](images, draft, advance)
+        if draft.is_dir():
+            write_text(json.dumps(_told(images, config), ensure_ascii=False, indent=2) + "\n", draft / MARK)
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    size = sum(file.stat().st_size for file in files)
+    return Exported(path, config.to, len(images), len(files), size, load.replace("{}", str(path)), images.source.notes)
+
+
+def _place(images: ImageSet, config: ExportConfig) -> Path:
+    """Where the export goes."""
+    if config.out is None:
+        source = images.source.path.resolve()
+        name = source.name if source.is_dir() else source.stem
+        path = Path(config.artifacts, "export", name if config.to == "npz" else f"{name}-{config.to}")
+    else:
+        path = Path(config.out)
+    lacking = config.to == "npz" and path.suffix.lower() != ".npz"
+    return path.with_name(f"{path.name}.npz") if lacking else path
+
+
+def _check_place(path: Path, images: ImageSet, config: ExportConfig) -> None:
+    """Raise OutputError where something is there that is not to be replaced, or where the input lies."""
+    out, given = path.resolve(), images.source.path.resolve()
+    if out == given or given in out.parents or out in given.parents or (path.exists() and _is_read(out, images)):
+        raise OutputError(
+            f"{path} is where the images are read from, and no input is touched. Write elsewhere (--out)."
+        )
+    if not path.exists():
+        return
+    if not config.force:
+        raise OutputError(f"{path} is there already. Add --force to replace it, or write elsewhere (--out).")
+    ours = (path / MARK).is_file() or not any(path.iterdir()) if path.is_dir() else path.is_file()
+    if not ours or path.is_dir() == (config.to == "npz"):
+        raise OutputError(f"{path} is not what an export to {config.to} wrote, and is not replaced. Use another --out.")
+
+
+def _is_read(out: Path, images: ImageSet) -> bool:
+    """Whether an image of the set lies in that folder."""
+    if not isinstance(images.images, FilePictures):
+        return False
+    folders = {os.path.dirname(images.images.path(row)) for row in range(len(images))}  # noqa: PTH120
+    return any(out == folder or out in folder.parents for folder in map(Path.resolve, map(Path, folders)))
+
+
+def _told(images: ImageSet, config: ExportConfig) -> dict[str, Any]:
+    """What the export was of: its existence tells an export from a folder of somebody's."""
+    splits = Counter(images.splits or ())
+    return {
+        "format": 1,
+        "to": config.to,
+        "source": str(images.source.path),
+        "images": len(images),
+        "classes": list(images.classes),
+        "splits": {split: splits[split] for split in _splits(images) if splits},
+    }
+
+
+# Images on their way
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """One image, encoded. key: a name that no tool stumbles over, in the order of the set."""
+
+    row: int
+    png: bytes
+    size: tuple[int, int]
+
+    @property
+    def key(self) -> str:
+        return f"{self.row:08d}"
+
+
+def _encoded(images: ImageSet, row: int) -> _Sample:
+    """The PNG of one image."""
+    import cv2
+
+    pixels = pixels_of(images, row)
+    # Of 96-px cells: 4 % smaller than by zlib's slowest way, in a seventh of its time.
+    how = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+    _, png = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), how)
+    return _Sample(row, png.tobytes(), (pixels.shape[1], pixels.shape[0]))
+
+
+def _counted(items: Iterable[T], advance: Advance) -> Iterator[T]:
+    for done, item in enumerate(items, 1):
+        yield item
+        advance(done)
+
+
+def _cut(samples: Iterable[_Sample], rows: int, size: int) -> Iterator[Iterator[_Sample]]:
+    """The samples in pieces of at most so many images and bytes, each taken as it comes."""
+
+    def numbered() -> Iterator[tuple[int, _Sample]]:
+        number = images = weight = 0
+        for sample in samples:
+            if images and (images == rows or weight + len(sample.png) > size):
+                number, images, weight = number + 1, 0, 0
+            images, weight = images + 1, weight + len(sample.png)
+            yield number, sample
+
+    return (map(itemgetter(1), piece) for _, piece in groupby(numbered(), itemgetter(0)))
+
+
+def _splits(images: ImageSet) -> dict[str, str]:
+    """The splits of a set in order, train first, each with a name of letters, digits and _; "" where it has none."""
+    if images.splits is None:
+        return {"": ""}
+    order = {"train": 0, "val": 1, "test": 2, "": 4}
+    there = sorted(dict.fromkeys(images.splits), key=lambda split: order.get(split, 3))
+    return dict(zip(there, _apart(re.sub(r"\W", "_", split) or "unassigned" for split in there), strict=True))
+
+
+def _shards(images: ImageSet, advance: Advance) -> Iterator[tuple[str, int, Iterator[_Sample]]]:
+    """(name of the split, number, samples) of each shard: split by split, in the order of the set."""
+    names = _splits(images)
+    at = [list(names).index(split) for split in images.splits or [""] * len(images)]
+    rows = np.argsort(at, kind="stable").tolist()
+    samples = _counted(threaded(lambda row: _encoded(images, row), rows, cores()), advance)
+    for split, of_split in groupby(samples, lambda sample: at[sample.row]):
+        for number, shard in enumerate(_cut(of_split, *SHARD)):
+            yield [*names.values()][split], number, shard
+
+
+def _known(images: ImageSet, row: int) -> dict[str, Any]:
+    """What a set knows of one image beside its pixels."""
+    known: dict[str, Any] = {
+        "id": images.ids[row],
+        "label": int(images.labels[row]),
+        "label_name": images.label_name(row),
+        "split": images.splits[row] if images.splits is not None else "",
+        "group": int(images.groups[row]) if images.groups is not None else -1,
+    }
+    return known | ({"soft_label": images.soft[row].tolist()} if images.soft is not None else {})
+
+
+# Names of files
+
+
+class _Names:
+    """Paths that are each given once, whatever case a file system tells apart."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = {path.casefold() for path in taken}
+
+    def take(self, folder: str, wishes: Iterable[str]) -> str:
+        """The first path of a folder and one of the wishes that is free."""
+        path = next(folder + wish for wish in wishes if (folder + wish).casefold() not in self._taken)
+        self._taken.add(path.casefold())
+        return path
+
+
+def _apart(wishes: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
+    """The names wished for, a number added where one is taken."""
+    names = _Names(taken)
+    return [names.take("", chain([wish], (f"{wish}_{number}" for number in count(2)))) for wish in wishes]
+
+
+def _safe(name: str) -> str:
+    """A name for a file or folder: letters and digits of any script, spaces and .+- within, 60 letters at most."""
+    kept = re.sub(r"[^\w .+-]", "_", unicodedata.normalize("NFC", name))
+    return kept.strip(" .")[:60].rstrip(" .") or "_"
+
+
+# The formats
+
+
+@EXPORTS.add
+def folder(images: ImageSet, to: Path, advance: Advance) -> str:
+    """`<class>/<id>.png`, below `<split>/` where there are splits, and ids.csv. Image files are copied as they are."""
+    splits = _splits(images)
+    classes = _apart(map(_safe, images.classes), [TABLE, MARK])
+    names = _Names([TABLE, MARK, *classes])
+    pictures = images.images
+
+    def content(row: int) -> tuple[int, str, bytes]:
+        if isinstance(pictures, FilePictures) and has_image_extension(pictures.path(row)):
+            return row, os.path.splitext(pictures.path(row))[1], _bytes(pictures.path(row))  # noqa: PTH122
+        return row, ".png", _encoded(images, row).png
+
+    def place(row: int, suffix: str) -> str:
+        """Of the id its last part; all of it where that is taken, and the row where that is taken too."""
+        split, label = splits[images.splits[row] if images.splits else ""], images.labels[row]
+        above = "".join(f"{name}/" for name in (split, classes[label] if label >= 0 else "") if name)
+        name = images.ids[row].removesuffix(suffix)
+        whole = _safe(name)
+        stems = (_safe(name.rpartition("/")[2]), whole, f"{whole}-{row}")
+        others = (f"{whole}-{row}_{number}" for number in count(2))
+        return names.take(above, (f"{stem}{suffix}" for stem in chain(stems, others)))
+
+    to.mkdir()
+    with (to / TABLE).open("x", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        table = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        table.writerow(["file", "id", "label", "split", "group"] + ["soft_label"] * (images.soft is not None))
+        for row, suffix, data in _counted(threaded(content, range(len(images)), cores()), advance):
+            name, known = place(row, suffix), _known(images, row)
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            (to / name).write_bytes(data)
+            group = known["group"] if known["group"] >= 0 else ""
+            soft = [json.dumps(known["soft_label"])] if images.soft is not None else []
+            table.writerow([name, known["id"], known["label_name"], known["split"], group, *soft])
+    first = next(iter(splits.values()))
+    return f'keras.utils.image_dataset_from_directory("{{}}{first and "/"}{first}")'
+
+
+def _bytes(path: str) -> bytes:
+    """A file of the set as it is."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+@EXPORTS.add
+def webdataset(images: ImageSet, to: Path, advance: Advance) -> str:
+    """000000.tar, 000001.tar ... (train-000000.tar where there are splits) of <key>.png, .cls and .json."""
+    to.mkdir()
+    shards: Counter[str] = Counter()
+    for split, number, samples in _shards(images, advance):
+        stem = f"{split}-" if split else ""
+        shards[stem] += 1
+        with (
+            (to / f"{stem}{number:06d}.tar").open("xb") as file,
+            tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+        ):
+            for sample in samples:
+                known = _known(images, sample.row)
+                parts = {"cls": str(known["label"]).encode()} if known["label"] >= 0 else {}
+                parts |= {"json": json.dumps(known).encode(), "png": sample.png}
+                for kind, data in parts.items():
+                    info = tarfile.TarInfo(f"{sample.key}.{kind}")  # of nobody, at no time: equal sets, equal bytes
+                    info.size = len(data)
+                    tar.addfile(info, io.BytesIO(data))
+    stem, of = next(iter(shards.items()))
+    span = f"{{000000..{of - 1:06d}}}" if of > 1 else "000000"
+    label = "cls" if (images.labels >= 0).all() else "json"
+    return f'webdataset.WebDataset("{{}}/{stem}{span}.tar").decode("rgb8").to_tuple("png", "{label}")'
+
+
+@EXPORTS.add
+def tfrecord(images: ImageSet, to: Path, advance: Advance) -> str:
+    """data-00000-of-00001.tfrecord ... (train-... where there are splits) of tf.train.Example."""
+    with _hushed():
+        import tensorflow as tf
+
+    def feature(value: Any) -> Any:
+        values = value if isinstance(value, list) else [value]
+        if isinstance(values[0], int):
+            return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+        if isinstance(values[0], float):
+            return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+        return tf.train.Feature(
+            bytes_list=tf.train.BytesList(value=[v if isinstance(v, bytes) else v.encode() for v in values])
+        )
+
+    def example(sample: _Sample) -> bytes:
+        known = _known(images, sample.row)
+        values = {
+            "image/encoded": sample.png,
+            "image/format": "png",
+            "image/width": sample.size[0],
+            "image/height": sample.size[1],
+            "image/class/label": known["label"],
+            "image/class/text": known["label_name"],
+            **{name: known[name] for name in ("id", "split", "group")},
+        }
+        if "soft_label" in known:
+            values["image/class/soft_label"] = known["soft_label"]
+        features = tf.train.Features(feature={name: feature(value) for name, value in values.items()})
+        return bytes(tf.train.Example(features=features).SerializeToString(deterministic=True))
+
+    def write(path: Path, samples: Iterator[_Sample]) -> None:
+        try:
+            with tf.io.TFRecordWriter(str(path)) as out:
+                for sample in samples:
+                    out.write(example(sample))
+        except tf.errors.OpError as error:
+            raise OSError(error.message.rpartition("; ")[2]) from error  # what comes first is the path of the draft
+
+    stem = next(iter(_write_shards(images, to, "data", ".tfrecord", write, advance)))
+    return f'tf.data.TFRecordDataset(tf.io.gfile.glob("{{}}/{stem}-*.tfrecord"))'
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Without what TensorFlow prints while it is imported: it is written below Python, and no setting stops it."""
+    there = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(there, 2)
+        os.close(there)
+
+
+@EXPORTS.add
+def parquet(images: ImageSet, to: Path, advance: Advance) -> str:
+    """data-00000-of-00001.parquet ... (train-... where there are splits): id, image, label, split, group."""
+    _write_shards(images, to, "data", ".parquet", _table_writer(images), advance)
+    return 'pandas.read_parquet("{}")'
+
+
+@EXPORTS.add
+def huggingface(images: ImageSet, to: Path, advance: Advance) -> str:
+    """data/train-00000-of-00001.parquet ..., with the features of Hugging Face's datasets, and the card README.md."""
+    to.mkdir()
+    label = {"names": list(images.classes), "_type": "ClassLabel"} if images.classes else _value("int64")
+    features: dict[str, Any] = {
+        "id": _value("string"),
+        "image": {"_type": "Image"},
+        "label": label,
+        "label_name": _value("string"),
+        "split": _value("string"),
+        "group": _value("int64"),
+    }
+    if images.soft is not None:
+        features["soft_label"] = {"feature": _value("float32"), "_type": "Sequence"}
+    writer = _table_writer(images, {"huggingface": json.dumps({"info": {"features": features}}, ensure_ascii=False)})
+    shards = _write_shards(images, to / "data", "train", ".parquet", writer, advance)
+    write_text(_card(images, list(shards)), to / "README.md")
+    return 'datasets.load_dataset("{}")'
+
+
+@EXPORTS.add
+def npz(images: ImageSet, to: Path, advance: Advance) -> str:
+    """One stored .npz of images, labels (soft where they are), ids, class_names, and splits and groups where known."""
+    write_npz(set_arrays(images, np.arange(len(images)), advance), to)
+    return 'numpy.load("{}")'
+
+
+def _write_shards(
+    images: ImageSet,
+    to: Path,
+    unsplit: str,
+    suffix: str,
+    write: Callable[[Path, Iterator[_Sample]], None],
+    advance: Advance,
+) -> Counter[str]:
+    """Files <split>-00000-of-00001<suffix>, `unsplit` for a set without splits; returns how many of each split."""
+    to.mkdir()
+    shards: Counter[str] = Counter()
+    for split, number, samples in _shards(images, advance):
+        stem = split or unsplit
+        write(to / f"{stem}-{number:05d}", samples)
+        shards[stem] += 1
+    for stem, of in shards.items():
+        for number in range(of):
+            (to / f"{stem}-{number:05d}").replace(to / f"{stem}-{number:05d}-of-{of:05d}{suffix}")
+    return shards
+
+
+def _table_writer(
+    images: ImageSet, metadata: dict[str, str] | None = None
+) -> Callable[[Path, Iterator[_Sample]], None]:
+    """What writes samples as Parquet, a few images to a row group, which readers fetch as a whole."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {
+        "id": pa.string(),
+        "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
+        "label": pa.int64(),
+        "label_name": pa.string(),
+        "split": pa.string(),
+        "group": pa.int64(),
+    }
+    if images.soft is not None:
+        columns["soft_label"] = pa.list_(pa.float32())
+    schema = pa.schema(columns, metadata)
+
+    def write(path: Path, samples: Iterator[_Sample]) -> None:
+        # PNG is compressed already, and no two are equal.
+        options = {"compression": "none", "use_dictionary": ["label_name", "split"]}
+        with path.open("xb") as file, pq.ParquetWriter(file, schema, **options) as out:
+            for some in _cut(samples, *ROW_GROUP):
+                rows = [{**_known(images, s.row), "image": {"bytes": s.png, "path": f"{s.key}.png"}} for s in some]
+                out.write_table(pa.Table.from_pylist(rows, schema))
+
+    return write
+
+
+def _value(dtype: str) -> dict[str, str]:
+    return {"dtype": dtype, "_type": "Value"}
+
+
+def _card(images: ImageSet, splits: Sequence[str]) -> str:
+    """The dataset card of Hugging Face: where the files of each split are, and what is in their columns."""
+    quoted = [json.dumps(name, ensure_ascii=False) for name in images.classes]
+    names = [f"          '{code}': {name}" for code, name in enumerate(quoted)]
+    lines = [
+        "---",
+        "task_categories:",
+        "- image-classification",
+        "configs:",
+        "- config_name: default",
+        "  data_files:",
+        *(line for split in splits for line in (f"  - split: {split}", f"    path: data/{split}-*")),
+        "dataset_info:",
+        "  features:",
+        "  - name: id",
+        "    dtype: string",
+        "  - name: image",
+        "    dtype: image",
+        "  - name: label",
+        *(["    dtype:", "      class_label:", "        names:", *names] if names else ["    dtype: int64"]),
+        *("  - name: label_name", "    dtype: string", "  - name: split", "    dtype: string"),
+        *("  - name: group", "    dtype: int64"),
+        *(["  - name: soft_label", "    sequence: float32"] if images.soft is not None else []),
+        "---",
+        "",
+        f"# {images.source.path.resolve().stem}",
+        "",
+        f"{len(images):,} images, {len(images.classes):,} classes. Exported by Trustset (`curate export`).",
+        "",
+        *(["A label of -1 is none."] if (images.labels < 0).any() else []),
+        *(["`group` is shared by images that belong together; -1 is none."] if images.groups is not None else []),
+    ]
+    return "\n".join(lines).rstrip() + "\n"

@@ -1,0 +1,267 @@
+"""Sets of image files: class folders, split folders, flat folders beside a table of labels, and lists."""
+
+# Paths are plain strings: a Path each is slow by the million.
+# ruff: noqa: PTH110, PTH117, PTH118, PTH120, PTH122
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..stage.errors import DataError
+from .classes import encode_names, is_split, split_name
+from .decoding import FilePictures, has_image_extension, looks_like_image
+from .imageset import ImageSet, Source
+from .tables import Table, find_table, line_list, printable
+
+# A folder so called holds images of all classes rather than those of one.
+_PLAIN_FOLDERS = {"images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "data"}
+_CLUTTER = {"thumbs.db", "desktop.ini", "__macosx"}
+_SNIFFED = 100  # files without an image's extension that are looked into
+
+
+@dataclass
+class _Kept:
+    """What is known of N files: a name each, "" where there is none."""
+
+    classes: list[str]
+    splits: list[str]
+    groups: list[str]
+    notes: list[str]
+
+
+def read_folder(root: Path, labels: Path | None = None) -> ImageSet:
+    """All images below a folder, sorted by path; ids are the paths below it.
+
+    Classes are the folders below it, or below train/, val/ and test/. Images outside of class folders get
+    labels from `labels`, else labels.csv, train.csv, metadata.csv or the only CSV there. Raises DataError.
+    """
+    names, notes = _find_images(root)
+    if not names:
+        raise DataError(
+            f"{root} holds no images{': ' + '; '.join(notes) if notes else ''}. "
+            "Needed are image files, in one folder per class or beside a labels.csv."
+        )
+    known = _by_folders(names)
+    known.notes = notes + known.notes
+    table = Table.read(labels) if labels is not None else None
+    if table is None and not any(known.classes):
+        table, found = find_table(root)
+        known.notes += found
+    if table is not None:
+        _add_table(known, names, table, required=labels is not None)
+    return _image_set(root, root, names, known)
+
+
+def read_list(path: Path, labels: Path | None = None) -> ImageSet:
+    """The images that a list names, in its order, by paths relative to its folder.
+
+    A .txt holds one path per line ("#" begins a comment), its classes are folders. A .csv has a column file,
+    perhaps also label, split, group and id, as the clean.csv that a scan writes. Raises DataError.
+    """
+    table = None if path.suffix.lower() == ".txt" else Table.read(path)
+    listed = line_list(path) if table is None else table.files
+    if not listed:
+        raise DataError(f"{path} names no images. Needed is one path per line.")
+    root, names = _common_root(path.parent, listed)
+    if not any(os.path.exists(os.path.join(root, name)) for name in names):
+        raise DataError(
+            f"{path} names {len(names):,} files, but none exists, such as {printable(names[0])} in {root}. "
+            "Paths are relative to the list. For bare names give the folder, and the list as its labels."
+        )
+    known = _by_folders(names) if table is None else _by_table(table)
+    if labels is not None:
+        _add_table(known, names, Table.read(labels), required=True)
+    return _image_set(path, root, names, known, table.ids if table is not None else None)
+
+
+def _image_set(path: Path, root: Path, names: list[str], known: _Kept, ids: Sequence[str] | None = None) -> ImageSet:
+    encoded = encode_names(known.classes)
+    unlabelled = int((encoded.codes < 0).sum())
+    if unlabelled == len(names):
+        known.notes.append("no labels: no class folders, and no table of labels")
+    elif unlabelled:
+        known.notes.append(f"{unlabelled:,} of {len(names):,} images have no label")
+    ids = [printable(name) for name in names] if ids is None else ids
+    twice = [name for name, count in Counter(ids).items() if count > 1]
+    if twice:
+        raise DataError(f"{path} names {twice[0]!r} {Counter(ids)[twice[0]]} times. Keep one line for each image.")
+    pictures = FilePictures(root, names)
+    return ImageSet(
+        images=pictures,
+        labels=encoded.codes,
+        ids=tuple(ids),
+        classes=encoded.classes,
+        source=Source("files", path, root, tuple(known.notes)),
+        splits=tuple(known.splits) if any(known.splits) else None,
+        groups=encode_names(known.groups).codes if any(known.groups) else None,
+        describe=pictures.describe(),
+    )
+
+
+def _find_images(root: Path) -> tuple[list[str], list[str]]:
+    """(paths of the image files below root, sorted, with "/"; notes on what was left out)."""
+    images: list[str] = []
+    hidden: list[str] = []
+    others: Counter[str] = Counter()
+    disguised: list[str] = []
+    for name in _walk(root, "", frozenset()):
+        base = name.rpartition("/")[2]
+        if base.startswith("."):
+            if has_image_extension(base) and not base.startswith("._"):
+                hidden.append(name)
+        elif has_image_extension(base):
+            images.append(name)
+        elif base.lower() not in _CLUTTER and not base.lower().endswith(".csv"):  # of tables `find_table` tells
+            others[os.path.splitext(base)[1].lower() or "none"] += 1
+            textual = base.lower().endswith((".txt", ".json", ".md", ".xml"))
+            if not textual and others.total() <= _SNIFFED and looks_like_image(os.path.join(root, name)):
+                disguised.append(name)
+    notes = []
+    if hidden:
+        notes.append(f"{_files(len(hidden))} hidden by a leading dot skipped ({_some(hidden)})")
+    if disguised:
+        notes.append(
+            f"{_files(len(disguised))} with an image inside but no image's extension skipped ({_some(disguised)})"
+        )
+    if others.total() > len(disguised):
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(others.items()))
+        notes.append(f"{_files(others.total())} without an image's extension skipped ({kinds})")
+    return sorted(images), notes
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(printable(name) for name in names[:3]) + (" ..." if len(names) > 3 else "")
+
+
+def _walk(folder: str | os.PathLike[str], below: str, above: frozenset[str]) -> Iterator[str]:
+    """Paths of all files below a folder, through links, but never around in a circle."""
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    try:
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except OSError as error:
+        raise DataError(
+            f"the folder {os.fspath(folder)} cannot be read: {error.strerror}. Change its mode or owner."
+        ) from error
+    for entry in entries:
+        if entry.is_dir():
+            if not entry.name.startswith(".") and entry.name.lower() not in _CLUTTER:
+                yield from _walk(entry.path, f"{below}{entry.name}/", above | {real})
+        elif entry.is_file() or entry.is_symlink():  # a link to nowhere is told when it is decoded
+            yield below + entry.name
+
+
+def _by_folders(names: Sequence[str]) -> _Kept:
+    """Classes and splits as the folders say: a class is the first folder below the split."""
+    folders = [tuple(name.split("/")[:-1]) for name in names]
+    notes = []
+    folders = _unwrapped(folders)
+    tops = {folder[0] for folder in folders if folder}
+    splits = [""] * len(names)
+    if tops and all(map(is_split, tops)):
+        splits = [split_name(folder[0]) if folder else "" for folder in folders]
+        folders = _unwrapped([folder[1:] for folder in folders])
+    elif sum(map(is_split, tops)) > 1:
+        spoken = ", ".join(sorted(filter(is_split, tops)))
+        notes.append(f"{spoken} were read as classes, because folders of other names stand beside them")
+    classes = [printable(folder[0]) if folder else "" for folder in folders]
+    if {name.lower() for name in classes if name} & _PLAIN_FOLDERS and len(set(filter(None, classes))) == 1:
+        classes = [""] * len(names)
+    return _Kept(classes, splits, [""] * len(names), notes)
+
+
+def _unwrapped(folders: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Without the leading folders that all images share, as long as each is in another one inside."""
+    while len({folder[:1] for folder in folders}) == 1 and min(map(len, folders)) > 1 and not is_split(folders[0][0]):
+        folders = [folder[1:] for folder in folders]
+    return folders
+
+
+def _by_table(table: Table) -> _Kept:
+    nothing = [""] * len(table.files)
+    return _Kept(
+        table.labels or nothing,
+        [split_name(split) for split in table.splits or nothing],
+        table.groups or nothing,
+        [],
+    )
+
+
+def _add_table(known: _Kept, names: Sequence[str], table: Table, *, required: bool) -> None:
+    """Take label, split and group of each file from the table's row of it, where there is one."""
+    rows, strangers = _rows_of_files(names, known.splits, table)
+    if not rows and required:
+        raise DataError(
+            f"{table.path} names none of the {len(names):,} images, but such as {table.files[0]!r}; "
+            f"they are called {printable(names[0])!r}. Give their paths below the folder."
+        )
+    if not rows:
+        known.notes.append(f"{table.path.name} was not used: it names none of the images")
+        return
+    for i, row in rows.items():
+        if table.labels:
+            known.classes[i] = table.labels[row]
+        if table.splits:
+            known.splits[i] = split_name(table.splits[row])
+        if table.groups:
+            known.groups[i] = table.groups[row]
+    known.notes.append(f"labels are from {table.path.name}" if table.labels else f"{table.path.name} was read as well")
+    if strangers:
+        known.notes.append(f"rows of {table.path.name} whose file is not there: {strangers:,}")
+
+
+def _rows_of_files(names: Sequence[str], splits: Sequence[str], table: Table) -> tuple[dict[int, int], int]:
+    """(file -> row of the table, rows without a file): by path, by name, or by name without extension."""
+    exact = {printable(name): [i] for i, name in enumerate(names)}
+    bases: dict[str, list[int]] = {}
+    stems: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        base = printable(name.rpartition("/")[2])
+        bases.setdefault(base, []).append(i)
+        stems.setdefault(os.path.splitext(base)[0], []).append(i)
+    rows: dict[int, int] = {}
+    strangers = 0
+    for row, given in enumerate(table.files):
+        path = os.path.normpath(printable(given).replace("\\", "/")).replace(os.sep, "/")
+        base = path.rpartition("/")[2]
+        stem = os.path.splitext(base)[0]
+        found = exact.get(path) or bases.get(base) or stems.get(base) or stems.get(stem) or []
+        if len(found) > 1 and table.splits:
+            found = [i for i in found if splits[i] == split_name(table.splits[row])] or found
+        if len(found) > 1:
+            raise DataError(
+                f"{table.path} names {given!r}, but {len(found)} images are called so, {names[found[0]]} and "
+                f"{names[found[1]]} among them. Give their paths below the folder."
+            )
+        strangers += not found
+        for i in found:
+            if i in rows and table.row(rows[i])[1:] != table.row(row)[1:]:
+                raise DataError(f"{table.path} names {given!r} twice, with {table.row(rows[i])} and {table.row(row)}.")
+            rows.setdefault(i, row)
+    return rows, strangers
+
+
+def _common_root(folder: Path, listed: Sequence[str]) -> tuple[Path, list[str]]:
+    """(root, paths below it): the list's folder, or what all files share where some lie outside it."""
+    names = []
+    for given in listed:
+        windows = "\\" in given and not os.path.exists(os.path.join(folder, given))
+        names.append(os.path.normpath(given.replace("\\", "/") if windows else given))
+    if all(not os.path.isabs(name) and not name.startswith("..") for name in names):
+        root = folder
+    else:
+        # ".." leads out of where a folder really lies, not out of a link to it.
+        full = [os.path.normpath(os.path.join(os.path.realpath(folder), name)) for name in names]
+        root = Path(os.path.commonpath([os.path.dirname(path) for path in full]))
+        names = [os.path.relpath(path, root) for path in full]
+    return root, [name.replace(os.sep, "/") for name in names]

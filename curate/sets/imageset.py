@@ -1,0 +1,169 @@
+"""What a set of images is: pictures, labels, ids and class names, aligned row by row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..stage.errors import DataError
+
+UNLABELLED, NO_GROUP = -1, -1
+
+
+class Unreadable(DataError):
+    """One picture that cannot be decoded; a scan turns it into a finding and goes on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One decoded image.
+
+    pixels      uint8 (H, W, 3) RGB, upright
+    raw         the array as decoded, before any conversion: what a digest is taken of
+    file_type   "PNG", "JPEG" ...; "" for a row of an array
+    """
+
+    pixels: np.ndarray
+    raw: np.ndarray
+    file_type: str = ""
+
+
+class Pictures(Protocol):
+    """N pictures, decoded one at a time; any number of threads may read at once."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int) -> Picture:
+        """The picture of one row. Raises Unreadable with the reason."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a set came from: enough to write a cleaned copy of it.
+
+    kind   "npz" (path is the archive), "shards" (path is the folder of a built set)
+           or "files" (path is the folder or list; ids are paths below root)
+    notes  sentences on how it was read, for the person: "labels are one-hot", "greyscale"
+    """
+
+    kind: str
+    path: Path
+    root: Path | None = None
+    notes: tuple[str, ...] = ()
+    # kind "npz": names of the image and label members, one pair per split, in row order.
+    members: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """N images with what is known of each, aligned row by row.
+
+    images   N pictures (see Pictures)
+    labels   int64 (N,), an index into `classes`; -1 where there is no label
+    ids      N unique strings that follow an image: the path below the root, or the row
+    classes  names of the classes
+    splits   N strings ("train", "val", "test", "" where unknown), or None
+    groups   int64 (N,): images that belong together (one patient, one slide), -1 none; or None
+    soft     float32 (N, K): the share of each class in an image's label, where images were mixed; or None
+    """
+
+    images: Pictures
+    labels: np.ndarray
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    source: Source
+    splits: tuple[str, ...] | None = None
+    groups: np.ndarray | None = None
+    describe: str = field(default="")  # "96x96 RGB", "28x28 grey": the pictures in three words
+    soft: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.images)
+        for name, values in (
+            ("labels", self.labels),
+            ("ids", self.ids),
+            ("splits", self.splits),
+            ("groups", self.groups),
+            ("soft labels", self.soft),
+        ):
+            if values is not None and len(values) != n:
+                raise DataError(f"{n:,} images but {len(values):,} {name}; each image needs one.")
+        if len(set(self.ids)) != n:
+            raise DataError("ids are not unique; each image needs an id of its own.")
+        given = np.asarray(self.labels)
+        if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+            raise DataError(f"labels are {given.dtype} of shape {given.shape}; needed is one whole number an image.")
+        labels = given.astype(np.int64).view()
+        if n and (labels.min() < UNLABELLED or labels.max() >= len(self.classes)):
+            raise DataError(
+                f"labels run from {labels.min()} to {labels.max()}, but there are {len(self.classes)} classes."
+            )
+        labels.flags.writeable = False  # of the view: the caller's array stays as it was
+        object.__setattr__(self, "labels", labels)
+        if self.soft is not None:
+            object.__setattr__(self, "soft", _shares(self.soft, len(self.classes)))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether any image has a label."""
+        return bool((self.labels != UNLABELLED).any())
+
+    def label_name(self, row: int) -> str:
+        """The name of a row's class, "" where it has no label."""
+        return self.classes[self.labels[row]] if self.labels[row] != UNLABELLED else ""
+
+
+def _shares(soft: np.ndarray, classes: int) -> np.ndarray:
+    """Soft labels as a read-only float32 view, once they are found to be some."""
+    given = np.asarray(soft)
+    if given.shape[1:] != (classes,) or given.dtype.kind != "f":
+        raise DataError(f"soft labels are {given.dtype} {given.shape}; needed is a share of each of {classes} classes.")
+    shares = given.astype(np.float32, copy=False).view()
+    total = shares.sum(axis=1)
+    # A row of zeros is no label. Not a number is neither below 0 nor close to anything.
+    if not ((shares >= 0).all() and (np.isclose(total, 1, atol=1e-2) | (total == 0)).all()):
+        raise DataError("soft labels are no shares: of each image they are 0 or more, and add up to 1.")
+    shares.flags.writeable = False
+    return shares
+
+
+def evenly(n: int, most: int) -> np.ndarray:
+    """int64: at most that many of n rows, evenly over all, ascending.
+
+    >>> evenly(9, 3).tolist(), evenly(2, 3).tolist()
+    ([0, 4, 8], [0, 1])
+    """
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
+
+
+def whole_groups(copies: np.ndarray, given: np.ndarray | None) -> np.ndarray:
+    """int64 (N,): a number from 0 for each unit that must stay on one side of a split.
+
+    copies  int64 (N,): groups of copies, -1 none;  given  groups that come with the set, -1 none, or None
+    """
+    n = len(copies)
+    if not n:
+        return np.zeros(0, np.int64)
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    # Rows meet through either kind of group: a graph of rows and groups, its components kept whole.
+    rows, nodes, size = [], [], n
+    for groups in (copies, given):
+        if groups is None:
+            continue
+        members = np.flatnonzero(groups >= 0)
+        _, number = np.unique(groups[members], return_inverse=True)
+        rows.append(members)
+        nodes.append(size + number)
+        size += int(number.max(initial=-1)) + 1
+    edges = (np.concatenate(rows), np.concatenate(nodes))
+    graph = coo_array((np.ones(len(edges[0]), np.int8), edges), shape=(size, size))
+    units = connected_components(graph, directed=False)[1][:n]
+    return np.unique(units, return_inverse=True)[1].astype(np.int64)

@@ -1,0 +1,291 @@
+"""Built sets: shards part-00000.npz, part-00001.npz ... in a folder, and rows.parquet, where each image comes from."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..stage.errors import DataError
+from ..stage.files import write_npz
+from .archives import Archive, Member
+from .classes import SPLIT_NAMES, as_strings
+from .imageset import UNLABELLED, ImageSet, Picture, Source
+
+ROWS = "rows.parquet"
+_PART = re.compile(r"part-(\d{5,})\.npz")
+_KEYS = ("images", "labels", "ids", "class_names")
+# Shards of a set that stay mapped: each holds a file open, and a process may have a thousand.
+_OPEN = 256
+
+
+def shard_path(folder: str | Path, number: int) -> Path:
+    """The file of one shard.
+
+    >>> shard_path("built/train", 3).name
+    'part-00003.npz'
+    """
+    return Path(folder, f"part-{number:05d}.npz")
+
+
+def write_shard(
+    folder: str | Path,
+    number: int,
+    images: np.ndarray,
+    labels: np.ndarray,
+    ids: Sequence[str],
+    classes: Sequence[str],
+) -> Path:
+    """Write one shard, whole or not at all, and return its path: equal arrays give equal bytes.
+
+    images  uint8 (n, H, W, 3) RGB
+    labels  int (n,), -1 where there is none; or float (n, K), the share of each class
+    ids     n strings;  classes  names of the K classes
+
+    Raises DataError where they do not belong together, OutputError where the file cannot be written.
+    """
+    path = shard_path(folder, number)
+    kept_as = {"f": np.float32, "i": np.int64, "u": np.int64}.get(labels.dtype.kind, labels.dtype)
+    arrays = {
+        "images": images,
+        "labels": labels.astype(kept_as, copy=False),
+        "ids": np.array(list(ids), dtype=np.str_),
+        "class_names": np.array(list(classes), dtype=np.str_),
+    }
+    _check(path, {key: (array.shape, array.dtype) for key, array in arrays.items()})
+    write_npz(arrays, path)
+    return path
+
+
+def is_sharded(folder: str | Path) -> bool:
+    """Whether a folder is a built set: it holds shards, or its train, val and test do."""
+    return bool(_parts(Path(folder)))
+
+
+def read_shards(folder: str | Path) -> ImageSet:
+    """The images of a built set; those of a folder with train, val and test have splits. Raises DataError.
+
+    Labels are the likeliest classes where they are soft; the shares are in `soft`. Groups are those of rows.parquet.
+    Shards are mapped when a picture of theirs is looked at, by any number of threads.
+    """
+    folder = Path(folder)
+    parts = [_open(path, split) for split, path in _parts(folder)]
+    if not sum(len(part) for part in parts):
+        raise DataError(f"{folder} holds no images: its shards are empty.")
+    _check_alike(parts)
+    ids = [name for part in parts for name in part.ids]
+    twice = [name for name, count in Counter(ids).items() if count > 1]
+    if twice:
+        raise DataError(f"{folder} holds {len(twice):,} ids more than once, such as {twice[0]!r}. Build it again.")
+    classes = parts[0].classes
+    soft = None
+    if any(part.labels.ndim == 2 for part in parts):
+        soft = np.concatenate([_shares(part.labels, len(classes)) for part in parts])
+    groups, notes = _groups(parts)
+    height, width = parts[0].images.shape[1:3]
+    return ImageSet(
+        images=ShardPictures([(part.path, part.images) for part in parts]),
+        labels=np.concatenate([_codes(part.labels) for part in parts]),
+        ids=tuple(ids),
+        classes=classes,
+        source=Source("shards", folder, None, notes),
+        splits=tuple(part.split for part in parts for _ in part.ids) if parts[0].split else None,
+        groups=groups,
+        describe=f"{width}x{height} RGB",
+        soft=soft,
+    )
+
+
+class ShardPictures:
+    """The pictures of shards, one after the other. The last few shards that were looked at stay mapped.
+
+    parts   path of each shard, and where its array of images is in it
+    """
+
+    def __init__(self, parts: Sequence[tuple[Path, Member]]) -> None:
+        self.parts = tuple(parts)
+        self._ends = list(accumulate(member.shape[0] for _, member in self.parts))
+        self._seen = [_signature(path) for path, _ in self.parts]
+        self._array = lru_cache(_OPEN)(self._mapped)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ShardPictures, (self.parts,)  # another process maps them itself
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, row: int) -> Picture:
+        row = range(len(self))[row]  # counts from the end and checks the bounds as a list does
+        part = bisect_right(self._ends, row)
+        pixels = self._array(part)[row - self._ends[part]]  # from the end of the part
+        return Picture(pixels, pixels)
+
+    def _mapped(self, part: int) -> np.ndarray:
+        path, member = self.parts[part]
+        if _signature(path) != self._seen[part]:
+            raise DataError(f"{path} has changed since it was read. Read the set again.")
+        try:
+            return np.asarray(np.memmap(path, member.dtype, "r", member.at or 0, member.shape))
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _signature(path: Path) -> tuple[int, int] | None:
+    """What tells a file from one that took its place; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One shard, but for its pixels. labels: int64 (n,) or float32 (n, K)."""
+
+    path: Path
+    split: str
+    images: Member
+    labels: np.ndarray
+    ids: list[str]
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def _parts(folder: Path) -> list[tuple[str, Path]]:
+    """(split, path) of the shards of a folder, or of its train, val and test, in order; [] where there are none."""
+    whole = _numbered(folder)
+    if whole:
+        return [("", path) for path in whole]
+    return [(split, path) for split in SPLIT_NAMES for path in _numbered(folder / split)]
+
+
+def _numbered(folder: Path) -> list[Path]:
+    """The shards of one folder by number. Raises DataError where one is missing."""
+    try:
+        found = {int(match[1]): path for path in folder.iterdir() if (match := _PART.fullmatch(path.name))}
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise DataError(f"the folder {folder} cannot be read: {error.strerror}. Change its mode or owner.") from error
+    missing = sorted(set(range(max(found, default=-1))) - set(found))
+    if missing:
+        more = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
+        raise DataError(
+            f"{folder} lacks {shard_path(folder, missing[0]).name}{more}, but goes on to "
+            f"{found[max(found)].name}. Copy it again whole, or build it again."
+        )
+    return [found[number] for number in sorted(found)]
+
+
+def _open(path: Path, split: str) -> _Part:
+    """One shard, checked. Raises DataError."""
+    archive = Archive(path)
+    missing = [key for key in _KEYS if key not in archive]
+    if missing:
+        raise DataError(
+            f"{path} has arrays {[*archive.members, *archive.unread]} but not {missing}. "
+            "A shard of a built set holds images, labels, ids and class_names."
+        )
+    images = archive.members["images"]
+    if images.at is None or images.fortran:
+        raise DataError(f"{path}: images are compressed or in Fortran order, and cannot be mapped. Build it again.")
+    _check(path, {key: (archive.members[key].shape, archive.members[key].dtype) for key in _KEYS})
+    labels, ids, classes = (archive.array(key) for key in _KEYS[1:])
+    return _Part(path, split, images, labels, as_strings(ids), tuple(as_strings(classes)))
+
+
+def _check(path: Path, arrays: dict[str, tuple[tuple[int, ...], np.dtype]]) -> None:
+    """Raise DataError where shapes and types are not those of a shard."""
+    (shape, pixel), (of_labels, label), (of_ids, name), (of_classes, class_name) = (arrays[key] for key in _KEYS)
+    n, *size = shape or (0,)
+    hard = label == np.int64 and of_labels == (n,)
+    soft = label == np.float32 and of_labels == (n, *of_classes)
+    needed = {
+        "images": (pixel == np.uint8 and len(size) == 3 and size[2] == 3 and 0 not in size, "uint8 (n, H, W, 3)"),
+        "class_names": (class_name.kind == "U" and len(of_classes) == 1, "strings (K,)"),
+        "labels": (hard or soft, f"int64 ({n},), or float32 ({n}, K)"),
+        "ids": (name.kind == "U" and of_ids == (n,), f"strings ({n},)"),
+    }
+    for key, (right, what) in needed.items():
+        if not right:
+            found, dtype = arrays[key]
+            raise DataError(f"{path}: {key} are {dtype} {found}; needed are {what}.")
+
+
+def _check_alike(parts: Sequence[_Part]) -> None:
+    """Raise DataError where shards differ in size or classes."""
+    first = parts[0]
+    for part in parts:
+        if part.images.shape[1:] != first.images.shape[1:]:
+            sizes = " and ".join(f"{p.images.shape[2]}x{p.images.shape[1]} in {p.path}" for p in (first, part))
+            raise DataError(f"shards are of two sizes: {sizes}. Build the set again.")
+        if part.classes != first.classes:
+            raise DataError(
+                f"shards have different classes: {', '.join(first.classes)} in {first.path}, "
+                f"{', '.join(part.classes)} in {part.path}. Build the set again."
+            )
+
+
+def _codes(labels: np.ndarray) -> np.ndarray:
+    """int64 (n,): the likeliest class, -1 for a row of zeros."""
+    if labels.ndim == 1:
+        return labels
+    return np.where(labels.any(axis=1), labels.argmax(axis=1) if labels.size else 0, UNLABELLED)
+
+
+def _shares(labels: np.ndarray, classes: int) -> np.ndarray:
+    """float32 (n, K) of labels of either kind."""
+    if labels.ndim == 2:
+        return labels
+    return (labels[:, None] == np.arange(classes)).astype(np.float32)
+
+
+def _groups(parts: Sequence[_Part]) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """(int64 (N,) or None, notes): the groups that the rows.parquet beside the shards tell of.
+
+    Images made of one source belong together as well.
+    """
+    folders = dict.fromkeys(part.path.parent for part in parts)
+    missing = [str(folder / ROWS) for folder in folders if not (folder / ROWS).is_file()]
+    if missing:
+        return None, (f"{missing[0]} is missing: groups are not known, and the build may not have finished",)
+    told = [
+        _groups_of(folder / ROWS, [name for part in parts if part.path.parent == folder for name in part.ids])
+        for folder in folders
+    ]
+    groups = np.concatenate([given for given, _ in told])
+    alone = np.flatnonzero(groups < 0)
+    sources = np.concatenate([sources for _, sources in told])[alone]
+    _, number, count = np.unique(sources, return_inverse=True, return_counts=True)
+    several = count[number] > 1
+    groups[alone[several]] = groups.max(initial=-1) + 1 + number[several]
+    return (groups if (groups >= 0).any() else None), ()
+
+
+def _groups_of(path: Path, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The columns `group` and `source_id` of a rows.parquet whose rows are those ids. Raises DataError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path, columns=["id", "group", "source_id"])
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}). Build the set again.") from error
+    if table["id"].to_pylist() != list(ids):
+        raise DataError(
+            f"{path} tells of other images than the shards beside it: {len(table):,} of {len(ids):,}. "
+            "Copy the folder again whole, or build it again."
+        )
+    groups = np.array(table["group"].fill_null(-1).to_numpy(), np.int64)
+    return groups, np.array(table["source_id"].to_pylist(), dtype=np.str_)

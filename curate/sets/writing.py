@@ -1,0 +1,212 @@
+"""Sets of images on disk: their cleaned copies, as archives or as lists of files."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..stage.engine import cores, threaded
+from ..stage.errors import DataError, OutputError
+from ..stage.files import Streamed, archive_member, replacing, write_array, write_npz
+from .archives import Archive
+from .arrays import ArrayPictures
+from .classes import CLASS_KEYS, as_strings, split_of_key
+from .decoding import FilePictures
+from .imageset import ImageSet, Unreadable
+
+if TYPE_CHECKING:
+    pass
+
+
+def pixels_of(images: ImageSet, row: int) -> np.ndarray:
+    """uint8 (H, W, 3): the pixels of an image that is to be written. Raises DataError where it cannot be decoded."""
+    try:
+        return images.images[row].pixels
+    except Unreadable as error:
+        raise DataError(
+            f"{images.ids[row]} {error}. `curate scan {images.source.path}` makes a clean set without it: use that."
+        ) from error
+
+
+def set_arrays(
+    images: ImageSet, rows: np.ndarray, progress: Callable[[int], None] = lambda done: None
+) -> dict[str, np.ndarray | Streamed]:
+    """The arrays of an .npz of some rows of a set, as `read` takes them; pictures are decoded while they are written.
+
+    images uint8 (n, H, W, 3), labels (soft ones where the set has them), ids, class_names; splits and groups as known.
+    Raises DataError, also while writing, where the pictures are not all of one size.
+    """
+    shape = pixels_of(images, int(rows[0]) if len(rows) else 0).shape
+
+    def pixels(row: int) -> np.ndarray:
+        picture = pixels_of(images, row)
+        if picture.shape != shape:
+            sizes = " and ".join(f"{width}x{height}" for height, width, _ in (shape, picture.shape))
+            raise DataError(
+                f"the images are of several sizes, such as {sizes} ({images.ids[row]}); an array holds one size. "
+                "Export them to a folder (--to folder), or bring them to one size (augment build --size 96)."
+            )
+        return picture
+
+    def pieces() -> Iterator[np.ndarray]:
+        # Reading an array holds the interpreter's lock, decoding files does not.
+        workers = cores() if images.source.kind == "files" else 1
+        for done, picture in enumerate(threaded(pixels, rows.tolist(), workers), 1):
+            yield picture
+            progress(done)
+
+    arrays: dict[str, np.ndarray | Streamed] = {"images": Streamed((len(rows), *shape), np.dtype(np.uint8), pieces())}
+    if images.labelled:
+        # A column of one class would be read as numbers of classes.
+        soft = images.soft if len(images.classes) > 1 else None
+        arrays["labels"] = (images.labels if soft is None else soft)[rows]
+    arrays["ids"] = np.array([images.ids[row] for row in rows], dtype=np.str_)
+    if images.classes:
+        arrays["class_names"] = np.array(images.classes, dtype=np.str_)
+    if images.splits is not None:
+        arrays["splits"] = np.array([images.splits[row] for row in rows], dtype=np.str_)
+    if images.groups is not None:
+        arrays["groups"] = images.groups[rows]
+    return arrays
+
+
+def clean_path(images: ImageSet, artifacts: Path) -> Path:
+    """Where the cleaned copy of a set goes: clean.npz, or clean.csv for image files.
+
+    Raises OutputError where that is the very file that the set was read from.
+    """
+    path = Path(artifacts, "clean.csv" if images.source.kind == "files" else "clean.npz")
+    if path.exists() and images.source.path.exists() and path.samefile(images.source.path):
+        raise OutputError(f"{path} is what was read, and no input is overwritten. Write elsewhere (--artifacts DIR).")
+    return path
+
+
+def write_clean(images: ImageSet, keep: np.ndarray, artifacts: Path) -> Path:
+    """Write the rows that `keep` (bool, (N,)) names, and return the path of what was written.
+
+    Of an archive: clean.npz with its keys, types and layouts; arrays of one entry per image are filtered.
+    Added are `ids`, and `rows`, int64: each kept image's row in this set.
+    Of a built set: clean.npz with images, labels (soft where they were), ids, class_names, splits, groups and `rows`.
+    Of files: clean.csv with columns file, label, split, group (as far as known) and id, which `read` takes.
+    What cannot be decoded is not to be kept. Raises OutputError, and DataError where the input has changed.
+    """
+    keep = np.asarray(keep)
+    if keep.dtype != bool or keep.shape != (len(images),):
+        raise DataError(f"keep is {keep.dtype} {keep.shape}; needed is one bool for each of {len(images):,} images.")
+    path = clean_path(images, artifacts)
+    if images.source.kind == "npz":
+        _write_kept(images, keep, path)
+    elif images.source.kind == "shards":
+        rows = np.flatnonzero(keep)
+        write_npz({**set_arrays(images, rows), "rows": rows}, path)
+    else:
+        write_list(images, keep, path)
+    stale = path.with_suffix(".csv" if path.suffix == ".npz" else ".npz")
+    with contextlib.suppress(OSError):
+        stale.unlink(missing_ok=True)
+    return path
+
+
+def _write_kept(images: ImageSet, keep: np.ndarray, path: Path) -> None:
+    archive = Archive(images.source.path)
+    members = [key for key, _ in images.source.members]
+    if not all(key in archive for key in members) or sum(archive.members[key].shape[0] for key in members) != len(
+        images
+    ):
+        raise DataError(f"{images.source.path} has changed since it was read. Read it again.")
+    parts = [(key, archive.members[key].shape[0]) for key in members]
+    # Decompressed once already: what the set holds is used again.
+    held = dict(zip(members, images.images.arrays, strict=True)) if isinstance(images.images, ArrayPictures) else {}
+    rows = np.flatnonzero(keep)
+    kept_ids = [images.ids[row] for row in rows]
+    with replacing(path) as file, zipfile.ZipFile(file, "w") as out:
+        for key, member in archive.members.items():
+            array = held[key] if key in held else archive.array(key)
+            of_set = None if _names_classes(key, array, images) else _rows_of(key, array.shape, parts)
+            kept = None if of_set is None else np.flatnonzero(keep[of_set])
+            if key == "rows" or (key == "ids" and not _same_ids(array, images.ids)):
+                continue
+            with archive_member(out, key) as stream:
+                write_array(stream, array, member.fortran, kept)
+        if "ids" not in archive or not _same_ids(archive.array("ids"), images.ids):
+            with archive_member(out, "ids") as stream:
+                write_array(stream, np.array(kept_ids, dtype=np.str_), False, np.arange(len(rows)))
+        with archive_member(out, "rows") as stream:
+            write_array(stream, rows.astype(np.int64), False, np.arange(len(rows)))
+
+
+def _names_classes(key: str, array: np.ndarray, images: ImageSet) -> bool:
+    """Whether an array holds the names of the classes, however many they are."""
+    named = key.lower() in CLASS_KEYS and array.size == len(images.classes)
+    return named and tuple(as_strings(array.reshape(-1))) == images.classes
+
+
+def _same_ids(array: np.ndarray, ids: Sequence[str]) -> bool:
+    """Whether the archive's own ids are those of the set."""
+    return array.size == len(ids) and tuple(as_strings(array.reshape(-1))) == tuple(ids)
+
+
+def _rows_of(key: str, shape: tuple[int, ...], parts: Sequence[tuple[str, int]]) -> slice | None:
+    """The rows of the set that an array holds one entry each for, None where it is not of that kind.
+
+    parts   image key and number of images of each split, in row order
+    """
+    total = sum(size for _, size in parts)
+    if shape and shape[0] == total and (len(parts) == 1 or not split_of_key(key)):
+        return slice(0, total)
+    start = 0
+    for images, size in parts:
+        if shape and shape[0] == size and split_of_key(key) == split_of_key(images):
+            return slice(start, start + size)
+        start += size
+    return None
+
+
+def _group_names(groups: np.ndarray) -> Callable[[int], str]:
+    """A row's group as text, "" for none."""
+    return lambda row: str(groups[row]) if groups[row] >= 0 else ""
+
+
+def write_list(images: ImageSet, keep: np.ndarray, path: Path) -> None:
+    pictures = images.images
+    root = images.source.root or images.source.path.parent
+    columns = {
+        "label": images.label_name if images.labelled else None,
+        "split": images.splits.__getitem__ if images.splits is not None else None,
+        "group": _group_names(images.groups) if images.groups is not None else None,
+        "id": images.ids.__getitem__,
+    }
+    known = {name: value for name, value in columns.items() if value is not None}
+    folders: dict[str, str] = {}
+    beside = os.path.realpath(path.parent)
+
+    def place(row: int) -> str:
+        """The file of a row as seen from the list: links in the way would lead ".." astray."""
+        full = pictures.path(row) if isinstance(pictures, FilePictures) else str(root / images.ids[row])
+        folder, name = os.path.split(full)
+        if folder not in folders:
+            real = os.path.realpath(folder)
+            try:
+                folders[folder] = os.path.relpath(real, beside)
+            except ValueError:  # another drive
+                folders[folder] = real
+        return os.path.normpath(os.path.join(folders[folder], name)).replace(os.sep, "/")  # noqa: PTH118
+
+    with replacing(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
+        try:
+            # Everything is quoted, so that leading spaces and a name such as "#1" come back as they were.
+            table = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+            table.writerow(["file", *known])
+            for row in np.flatnonzero(keep).tolist():
+                table.writerow([place(row), *(value(row) for value in known.values())])
+        finally:
+            text.detach()

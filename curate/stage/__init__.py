@@ -1,0 +1,1 @@
+"""What every stage stands on: errors, name tables, workers, progress, whole files, manifests."""

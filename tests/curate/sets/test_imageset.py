@@ -1,0 +1,86 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curate.sets.imageset import UNLABELLED
+from curate.stage.engine import chunks
+from curate.stage.errors import DataError
+
+BLANK = np.zeros((3, 4, 4, 3), np.uint8)
+
+
+@pytest.fixture
+def pets(set_of):
+    return set_of(BLANK, [1, UNLABELLED, 0], classes=("ant", "bee"))
+
+
+def test_a_set_is_as_long_as_its_pictures_and_names_its_labels(pets):
+    assert len(pets) == 3
+    assert [pets.label_name(row) for row in range(3)] == ["bee", "", "ant"]
+
+
+def test_a_set_is_labelled_as_soon_as_one_image_is(pets):
+    assert pets.labelled
+    assert not replace(pets, labels=np.full(3, UNLABELLED)).labelled
+
+
+@pytest.mark.parametrize("field", ["labels", "ids", "splits", "groups"])
+@pytest.mark.parametrize("n", [0, 2, 4])
+def test_what_does_not_belong_to_each_image_is_refused(pets, field, n):
+    values = {
+        "labels": np.zeros(n, np.int64),
+        "ids": tuple("abcd"[:n]),
+        "splits": ("train",) * n,
+        "groups": np.zeros(n, np.int64),
+    }
+    with pytest.raises(DataError, match=f"3 images but {n} {field}"):
+        replace(pets, **{field: values[field]})
+
+
+def test_two_images_of_one_id_are_refused(pets):
+    with pytest.raises(DataError, match="ids are not unique"):
+        replace(pets, ids=("a", "b", "a"))
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2], [0, 0, -2]])
+def test_labels_that_name_no_class_are_refused(pets, labels):
+    with pytest.raises(DataError, match="there are 2 classes"):
+        replace(pets, labels=np.array(labels))
+
+
+def test_labels_in_columns_are_refused(pets):
+    with pytest.raises(DataError):
+        replace(pets, labels=np.array([[0], [1], [0]]))
+
+
+def test_labels_between_two_classes_are_refused_rather_than_cut_off(pets):
+    with pytest.raises(DataError):
+        replace(pets, labels=np.array([0.0, 0.7, 1.0]))
+
+
+def test_labels_of_any_integer_type_become_int64(pets):
+    assert replace(pets, labels=np.array([1, 0, 1], np.uint8)).labels.dtype == np.int64
+
+
+def test_the_labels_of_a_set_are_read_only_while_the_callers_array_stays_as_it_was(pets):
+    given_labels = np.array([0, 1, 0], np.int64)
+    made = replace(pets, labels=given_labels)
+    with pytest.raises(ValueError, match="read-only"):
+        made.labels[0] = 1
+    given_labels[0] = 1
+    assert given_labels.flags.writeable
+
+
+def test_a_set_may_be_empty(set_of):
+    assert len(set_of(BLANK[:0], [])) == 0
+
+
+@given(n=st.integers(0, 200), size=st.integers(1, 50))
+def test_chunks_are_all_rows_in_order_each_no_longer_than_asked_for(n, size):
+    pieces = list(chunks(n, size))
+    assert [row for piece in pieces for row in piece] == list(range(n))
+    assert all(len(piece) == size for piece in pieces[:-1])
+    assert all(1 <= len(piece) <= size for piece in pieces)
