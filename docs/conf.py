@@ -1,0 +1,24 @@
+"""How Sphinx builds the documentation site from what `docs/reference.py` writes."""
+
+project = "Trustset"
+extensions = ["myst_parser"]
+# Headings get the anchors that links within the pages use, as code hosts make them.
+myst_heading_anchors = 3
+nitpicky = True
+# Quotation marks of values are typed as they stand.
+smartquotes = False
+
+html_theme = "pydata_sphinx_theme"
+html_title = "Trustset"
+html_copy_source = False
+html_show_sourcelink = False
+html_show_copyright = False
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
+html_theme_options = {
+    "navbar_end": ["theme-switcher"],
+    "footer_start": [],
+    "footer_end": [],
+    "secondary_sidebar_items": ["page-toc"],
+    "show_prev_next": True,
+}
