@@ -1,5 +1,11 @@
 """How Sphinx builds the documentation site from what `docs/reference.py` writes."""
 
+import re
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+
 project = "Trustset"
 extensions = ["myst_parser"]
 # Headings get the anchors that links within the pages use, as code hosts make them.
@@ -22,3 +28,18 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": True,
 }
+
+
+def refuse_other_hosts(app: Sphinx, exception: Exception | None) -> None:
+    """Raise where a page loads a script, a style, a font or a picture from another host."""
+    loading = re.compile(
+        r"""<(?:script|link|img|iframe)[^>]+(?:src|href)=["'](?:https?:)?//|url\(["']?(?:https?:)?//"""
+    )
+    if exception is None:
+        for path in [*Path(app.outdir).rglob("*.html"), *Path(app.outdir).rglob("*.css")]:
+            if loading.search(path.read_text("utf-8")):
+                raise ExtensionError(f"{path} loads something from another host")
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("build-finished", refuse_other_hosts)

@@ -241,31 +241,31 @@ def page_of_checks() -> str:
 
 def page_of_package(name: str, package: ModuleType) -> str:
     """Every public name of a package: its signature, what it does, and its fields."""
-    described = docstring(package)
-    parts = [f"# Python: {name}", *described.paragraphs]
+    documentation = docstring(package)
+    parts = [f"# Python: {name}", *documentation.paragraphs]
     for public in package.__all__:
         parts += [f"## {name}.{public}", *description(getattr(package, public), f"{name}.{public}")]
     return "\n\n".join(parts)
 
 
 def description(thing: object, name: str) -> Iterator[str]:
-    described = docstring(thing)
+    documentation = docstring(thing)
     if isinstance(thing, type) and dataclasses.is_dataclass(thing):
-        yield from described.paragraphs
-        yield table(("field", "type", "default", "meaning"), field_rows(thing, described.columns))
+        yield from documentation.paragraphs
+        yield table(("field", "type", "default", "meaning"), field_rows(thing, documentation.columns))
         names = {field.name for field in dataclasses.fields(thing)}
         yield from meanings(
-            {key: text for key, text in described.columns.items() if not names.intersection(key.split(", "))}
+            {key: text for key, text in documentation.columns.items() if not names.intersection(key.split(", "))}
         )
     elif isinstance(thing, type):
         bases = ", ".join(base.__name__ for base in thing.__bases__)
         yield fenced(f"class {name}({bases})", "python")
-        yield from described.paragraphs
-        yield from meanings(described.columns)
+        yield from documentation.paragraphs
+        yield from meanings(documentation.columns)
     elif callable(thing):
         yield fenced(signature(thing, name), "python")
-        yield from described.paragraphs
-        yield from meanings(described.columns)
+        yield from documentation.paragraphs
+        yield from meanings(documentation.columns)
     else:
         yield fenced(f"{name} = {thing!r}", "python")
 
@@ -296,9 +296,9 @@ def default_of_field(field: dataclasses.Field[object]) -> str:
 def signature(function: Callable[..., object], name: str) -> str:
     """One parameter a line; a default that is a dataclass is told by its name alone."""
     parameters: list[str] = []
-    found = inspect.signature(function)
+    declaration = inspect.signature(function)
     keyword_only = False
-    for parameter in found.parameters.values():
+    for parameter in declaration.parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY and not keyword_only:
             parameters.append("*")
             keyword_only = True
@@ -306,7 +306,7 @@ def signature(function: Callable[..., object], name: str) -> str:
         if parameter.default is not parameter.empty:
             text += f" = {brief(parameter.default)}"
         parameters.append(text)
-    result = "" if found.return_annotation is found.empty else f" -> {found.return_annotation}"
+    result = "" if declaration.return_annotation is declaration.empty else f" -> {declaration.return_annotation}"
     lines = "".join(f"\n    {parameter}," for parameter in parameters)
     return f"{name}({lines}\n){result}"
 
@@ -344,9 +344,9 @@ def navigation(start: str) -> dict[str, str]:
             continue
         lines = re.sub(r"^(?!- | ).+\n?", "", LINK.sub(r"[\1](/\2.md)", section), flags=re.M).strip()
         if title == "Reference":
-            made = reference_index()
-            lines += "\n" + "\n".join(f"- [{text}](/{path}.md)" for path, text in made.items())
-            entries += [f"{text} </{path}>" for path, text in made.items()]
+            index_pages = reference_index()
+            lines += "\n" + "\n".join(f"- [{text}](/{path}.md)" for path, text in index_pages.items())
+            entries += [f"{text} </{path}>" for path, text in index_pages.items()]
         pages[f"{SECTIONS[title]}.md"] = f"# {title}\n\n{lines}\n\n{toctree(entries)}"
         top.append(f"{title} </{SECTIONS[title]}>")
     return {**pages, "index.md": f"{start}\n\n{toctree(top)}"}

@@ -99,7 +99,7 @@ def test_the_navigation_leads_to_every_page() -> None:
 # Docstrings
 
 
-def described(text: str) -> object:
+def docstring_of(text: str) -> object:
     class Thing:
         pass
 
@@ -117,19 +117,19 @@ def test_columns_of_a_docstring_become_names_with_their_meaning() -> None:
     a, b, c  as of another command
     A sentence after the columns.
     """
-    found = described(text)
-    assert found.columns == {
+    docstring = docstring_of(text)
+    assert docstring.columns == {
         "path": "the folder",
         "bytes": "of all files",
         "how": "mean  of the probabilities\nvote  the likeliest class, of equals the first",
         "a, b, c": "as of another command",
     }
-    assert found.paragraphs == ("What comes back.", "A sentence after the columns.")
+    assert docstring.paragraphs == ("What comes back.", "A sentence after the columns.")
 
 
 def test_examples_and_code_of_a_docstring_stay_as_they_are() -> None:
-    found = described("First.\n\n    import x\n    x.y\n\n>>> 1 + 1\n2\n")
-    assert found.paragraphs == ("First.", "```python\nimport x\nx.y\n```", "```pycon\n>>> 1 + 1\n2\n```")
+    docstring = docstring_of("First.\n\n    import x\n    x.y\n\n>>> 1 + 1\n2\n")
+    assert docstring.paragraphs == ("First.", "```python\nimport x\nx.y\n```", "```pycon\n>>> 1 + 1\n2\n```")
 
 
 def test_plain_text_reads_the_same_as_markdown() -> None:
