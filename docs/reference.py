@@ -272,7 +272,7 @@ def description(thing: object, name: str) -> Iterator[str]:
 
 def meanings(columns: dict[str, str]) -> Iterator[str]:
     if columns:
-        rows = ((" ".join(map(code, key.split(", "))), escaped(text)) for key, text in columns.items())
+        rows = ((" ".join(map(code, key.split(", "))), meaning(text)) for key, text in columns.items())
         yield table(("name", "meaning"), rows)
 
 
@@ -280,8 +280,20 @@ def field_rows(kind: type, columns: dict[str, str]) -> Iterator[tuple[str, str, 
     """One row per field of a dataclass; several that the docstring names together share a meaning."""
     shared = {name: text for key, text in columns.items() for name in key.split(", ")}
     for field in dataclasses.fields(kind):
-        text = shared.get(field.name) or str(field.metadata.get("help", ""))
-        yield code(field.name), code(str(field.type)), default_of_field(field), escaped(text)
+        text = shared.get(field.name) or help_of_field(field)
+        yield code(field.name), code(str(field.type)), default_of_field(field), meaning(text)
+
+
+def help_of_field(field: dataclasses.Field[object]) -> str:
+    """The sentence that the command line shows for an option, "" for a field that is none."""
+    helps = (about if isinstance(about, str) else getattr(about, "help", "") for about in field.metadata.values())
+    return next(filter(None, helps), "")
+
+
+def meaning(text: str) -> str:
+    """A meaning as Markdown; values that it describes one a line are code."""
+    lines = (re.sub(r"^([\w-]+) {2,}", r"`\1`: ", line) for line in text.splitlines())
+    return "\n".join(map(escaped, lines))
 
 
 def default_of_field(field: dataclasses.Field[object]) -> str:

@@ -54,7 +54,7 @@ def test_a_command_has_a_page_with_each_option_its_type_default_and_help(app: st
     )
     for parameter in visible:
         (row,) = re.findall(rf"^\| `{parameter.opts[0]}`.*$", page, re.M)
-        assert reference.escaped(parameter.help).replace("|", r"\|") in row
+        assert reference.escaped(parameter.help or "").replace("|", r"\|") in row
         assert reference.default_of(parameter) in row
     panels = {parameter.rich_help_panel for parameter in visible} - {None}
     assert panels <= set(re.findall(r"^## (.+)$", page, re.M))
@@ -124,6 +124,7 @@ def test_columns_of_a_docstring_become_names_with_their_meaning() -> None:
         "how": "mean  of the probabilities\nvote  the likeliest class, of equals the first",
         "a, b, c": "as of another command",
     }
+    assert reference.meaning(docstring.columns["how"]).startswith("`mean`: of the probabilities\n`vote`: the likeliest")
     assert docstring.paragraphs == ("What comes back.", "A sentence after the columns.")
 
 
