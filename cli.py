@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from augment.building import Built
     from curate.cleaning import Applied
-    from curate.scanning import Scan
+    from curate.scans import Scan
     from train.recipe import Recipe
     from train.training import Trained
 

@@ -19,7 +19,8 @@ from .configs import ScanConfig
 from .findings import DROP, REVIEW, SEVERITY
 from .measuring.properties import LONGEST_SIDE, bounded
 from .planting import COLOURS, STRENGTHS, Cast, PlantConfig, Planted, plant
-from .scanning import Scan, scan
+from .scanning import scan
+from .scans import Scan
 from .sets.arrays import ArrayPictures
 from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, Source, Unreadable
 from .sets.reading import read

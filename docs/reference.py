@@ -15,7 +15,6 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -26,7 +25,8 @@ import augment
 import cli
 import curate
 import train
-from curate.findings import CHECKS, SEVERITY
+from curate.checks import CHECKS
+from curate.findings import SEVERITY
 
 ROOT = Path(__file__).resolve().parents[1]
 APPS = {"curate": cli.curate_app, "augment": cli.augment_app, "train": cli.train_app}
@@ -225,7 +225,6 @@ def first_line(text: str | None) -> str:
 
 def page_of_checks() -> str:
     """Every check in one table, each with a link to its section on the long page."""
-    import_module("curate.checks")
     rows = (
         (f"[`{name}`](../checks.md#{name})", " ".join(docstring(CHECKS[name]).paragraphs[0].split()))
         for name in SEVERITY

@@ -30,7 +30,7 @@ from curate.configs import ScanConfig
 from curate.demo import DemoConfig, write_demo
 from curate.findings import COLUMNS, SEVERITY
 from curate.measuring.embedding import Embedder, builtin
-from curate.scanning import Scan
+from curate.scans import Scan
 from train.configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig
 from train.recipe import RECIPES
 from train.training import Trained

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from curate.builds import BENCHMARK, BUILT, SPLITS, BuildManifest
 from curate.sets.imageset import UNLABELLED, ImageSet, Pictures, Unreadable
 from curate.sets.reading import read
 from curate.sets.shards import ROWS, is_sharded, read_shards
@@ -20,8 +21,6 @@ from curate.stage.manifest import read_manifest
 if TYPE_CHECKING:
     import pandas as pd
 
-BUILT, BENCHMARK = "built", "benchmark"
-SPLITS = ("train", "val", "test")
 EXTERNAL = "external"
 # What benchmark.json has of every set.
 _TOLD = ("name", "role", "corruption", "verdict")
@@ -120,7 +119,7 @@ class BuiltSets:
     test: LabelledSet
     class_weights: np.ndarray
     plan: Mapping[str, Any]
-    manifest: Mapping[str, Any]
+    manifest: BuildManifest
     path: Path
 
     @property
@@ -275,13 +274,13 @@ def read_set(
     return found if classes is None else _named_as(found, tuple(classes), name)
 
 
-def _manifest(path: Path) -> dict[str, Any]:
+def _manifest(path: Path) -> BuildManifest:
     draft = path.with_name(f"{path.name}.partial")
     if draft.is_dir() and not (path / "manifest.json").is_file():
         raise DataError(
             f"{path} holds no finished build, and {draft} an interrupted one. Finish it with `augment build --resume`."
         )
-    return read_manifest(path, "build")
+    return read_manifest(BuildManifest, path)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from .galleries import Gallery, evenly, first_of_each, gallery
 from .thumbnails import UNREADABLE, Thumbnails, thumbnails
 
 if TYPE_CHECKING:
-    from ..scanning import CleaningEffect, Scan
+    from ..scans import CleaningEffect, Scan
 
 # Of each check what is said on the page: its title, and what it looks for.
 IN_WORDS: Mapping[str, tuple[str, str]] = {

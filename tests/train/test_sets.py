@@ -46,7 +46,7 @@ def test_a_build_is_read_as_it_was_written(sets, built, blob_classes):
     assert sets.train.size == (32, 32)
     assert [s.role for s in (sets.train, sets.val, sets.test)] == ["train", "val", "test"]
     assert sets.class_weights.tolist() == [1, 1, 1]
-    assert sets.manifest["stage"] == "build"
+    assert sets.manifest.stage == "build"
     assert sets.plan["policy"]["name"] == "fake"
     assert sets.path == built / "built"
     assert sets.train.soft is None

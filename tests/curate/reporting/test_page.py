@@ -19,7 +19,7 @@ from curate.configs import ScanConfig
 from curate.findings import SEVERITY, findings_table
 from curate.reporting import page
 from curate.reporting import page as public_page
-from curate.scanning import CleaningEffect, Scan
+from curate.scans import CleaningEffect, Scan
 from curate.sets.imageset import ImageSet
 
 JOKES, BROKEN, LONG = range(20), (40, 41), 50
