@@ -19,6 +19,8 @@ html_title = "Trustset"
 html_copy_source = False
 html_show_sourcelink = False
 html_show_copyright = False
+# Pages with no other page beside or below them.
+html_sidebars = {"tutorial": [], "promises": []}
 html_static_path = ["site.css"]
 html_css_files = ["site.css"]
 html_theme_options = {
