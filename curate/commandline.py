@@ -13,7 +13,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -70,6 +69,8 @@ def application(name: str, help: str) -> typer.Typer:
 
 
 def _version() -> str:
+    from importlib import metadata  # which takes a tenth of the time of --help
+
     try:
         return metadata.version("trustset")
     except metadata.PackageNotFoundError:
@@ -94,18 +95,10 @@ class Takes:
 
     def options(self) -> tuple[Described, ...]:
         """Those options, with their defaults."""
-        return tuple(
-            dataclasses.replace(of, default=self._default(of))
-            for of in described(self.config, self.only)
-            if of.name not in self.without
-        )
-
-    def _default(self, of: Described) -> object:
-        if of.name in self.defaults:
-            return self.defaults[of.name]
-        if self.base is not None:
-            return _values(self.base)[of.name]
-        return None if self.unset else of.default
+        kept = [of for of in described(self.config, self.only) if of.name not in self.without]
+        values: dict[str, object] = dict.fromkeys((of.name for of in kept) if self.unset else ())
+        values |= ({} if self.base is None else _values(self.base)) | {**self.defaults}
+        return tuple(dataclasses.replace(of, default=values[of.name]) if of.name in values else of for of in kept)
 
 
 def _values(config: object) -> dict[str, object]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from curate.commandline import Takes, application, command, files
-from curate.stage.files import write_text
 from curate.terminal import Listing, Output, brief, elsewhere, err, out, print_json, print_table, records
 
 from .configs import (
@@ -28,7 +27,6 @@ from .configs import (
     TuneConfig,
 )
 from .recipe import RECIPES, Recipe, load_recipe, with_options
-from .runs import RUNS, find_model, find_run, metrics_text, run_path
 
 if TYPE_CHECKING:
     from .training import Trained
@@ -42,6 +40,8 @@ _DEFAULT = RunConfig.recipe
 
 def _runs(incomplete: str) -> Iterable[str]:
     """The runs that there are, to complete a name."""
+    from .runs import RUNS
+
     folder = Path(RunConfig.artifacts, RUNS)
     return sorted(
         path.parent.name for path in folder.glob("*/manifest.json") if path.parent.name.startswith(incomplete)
@@ -66,8 +66,7 @@ def _train_command(recipe: Recipe) -> None:
         _train(recipe, options, output)
 
     fit.__doc__ = f"{recipe.about}\n\nIt is meant for what `{recipe.build_command}` makes."
-    artifacts = {"artifacts": RunConfig.artifacts, "name": None}
-    takes = Takes(RunConfig, base=recipe.config, defaults=artifacts)
+    takes = Takes(RunConfig, base=recipe.config, defaults={"artifacts": RunConfig.artifacts, "name": None})
     command(app, recipe.name, panel=TO_FIT, takes={"options": takes})(fit)
 
 
@@ -90,6 +89,7 @@ def run(
 
 
 def _train(recipe: Recipe, options: Mapping[str, object], output: Output) -> None:
+    from .runs import metrics_text, run_path
     from .sets import read_built
     from .training import train as fit
 
@@ -259,7 +259,10 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure a model again: on other sets, with test-time augmentation, against a baseline."""
+    from curate.stage.files import write_text
+
     from .evaluation import evaluate as measure
+    from .runs import find_model, metrics_text
 
     find_model(model, place.artifacts)  # before Keras starts
     _start_keras()
@@ -284,6 +287,7 @@ def evaluate(
 def compare(runs: Runs, config: CompareConfig, output: Output) -> None:
     """Put runs side by side, and test each against the first on the same images."""
     from .comparing import compare as side_by_side
+    from .runs import metrics_text
 
     result = side_by_side(runs, artifacts=config.artifacts, resamples=config.resamples, seed=config.seed)
     if output.as_json:
@@ -301,6 +305,7 @@ def compare(runs: Runs, config: CompareConfig, output: Output) -> None:
 def ensemble(runs: Runs, config: EnsembleConfig, output: Output) -> None:
     """Join what several runs predict, as a run of its own."""
     from .ensembles import ensemble as join
+    from .runs import metrics_text
 
     result = join(runs, config, output.reporter)
     if output.as_json:
@@ -321,6 +326,7 @@ _HARDEST = ["id", "class", "said", "clean", "corrupted", "wrong", "worst_set"], 
 def explain(config: ExplainConfig, output: Output, run: A_Whole_Run = _DEFAULT) -> None:
     """Show what a model looks at (Grad-CAM), right, wrong and under corruption, and the images hardest for it."""
     from .explanation import explain as show
+    from .runs import find_run
 
     find_run(run, config.artifacts)  # before Keras starts
     _start_keras()
@@ -342,6 +348,7 @@ def explain(config: ExplainConfig, output: Output, run: A_Whole_Run = _DEFAULT) 
 def predict(model: A_Run, source: Source, config: EvaluateConfig, place: PredictConfig, output: Output) -> None:
     """Predict the classes of images; labels are not needed."""
     from .predicting import predict as answer
+    from .runs import find_model
 
     find_model(model, place.artifacts)  # before Keras starts
     _start_keras()
@@ -367,6 +374,7 @@ def export(model: A_Run, config: ModelExportConfig, output: Output) -> None:
     """Write a model as other tools read it, once it has been seen to predict the same there."""
     from .exporting import export as convert
     from .predicting import as_measured, classes_of
+    from .runs import find_model
 
     path = find_model(model, config.artifacts)
     classes = classes_of(path, config.artifacts)[0]
@@ -396,6 +404,7 @@ def tune(
     ] = _DEFAULT,
 ) -> None:
     """Search for options that do better on the validation corruptions; what was tried before is not fitted again."""
+    from .runs import metrics_text
     from .sets import read_built
     from .training import score_of
     from .tuning import tune as search
