@@ -226,6 +226,8 @@ def read(of: Described, given: object) -> object:
     """
     if of.option.nothing and given == of.option.nothing:
         return ()
+    if given is None and of.default is None:
+        return None
     if of.shape.scores:
         return _scores(of, given)
     if of.shape.several:
@@ -271,9 +273,7 @@ def _words(of: Described, given: object) -> list[str]:
     return [word.strip() for part in parts for word in part.split(",") if word.strip()]
 
 
-def _several(of: Described, given: object) -> tuple[object, ...] | None:
-    if given is None and of.default is None:
-        return None
+def _several(of: Described, given: object) -> tuple[object, ...]:
     try:
         return tuple(of.shape.single(word) for word in _words(of, given))
     except ValueError:
