@@ -163,7 +163,7 @@ def _command(
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {of.name: of.annotation for of in parameters}
     run.__doc__ = function.__doc__
-    run.__wrapped__ = function  # type: ignore[attr-defined]
+    run.takes = takes  # type: ignore[attr-defined]
     return run
 
 

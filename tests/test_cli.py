@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from dataclasses import MISSING, fields, replace
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -34,6 +35,7 @@ from curate.findings import SEVERITY
 from curate.selftesting import SelftestConfig
 from curate.sets.exporting import EXPORTS, ExportConfig
 from curate.stage.errors import DataError, OutputError, WorkerLost
+from curate.stage.options import written
 from train.configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig
 from train.ensembles import EnsembleConfig
 from train.exporting import TARGETS
@@ -174,6 +176,40 @@ def test_every_command_explains_itself_and_each_of_its_options(app, command):
             assert any(option in shown for option in param.opts)
             assert param.help
             assert "[" not in param.help  # which would be taken for markup, and not be shown
+
+
+@pytest.mark.parametrize(("app", "command"), COMMANDS)
+def test_every_option_is_a_field_of_a_configuration_with_its_default(app, command):
+    function = get_command(APPS[app]).commands[command].callback
+    while not hasattr(function, "takes"):
+        function = function.__wrapped__
+    known = {of.name: of for takes in reversed(function.takes.values()) for of in takes.options()}
+    for param in get_command(APPS[app]).commands[command].params:
+        if param.param_type_name == "option" and param.name != "help":
+            of = known.pop(param.name)
+            assert param.help == of.option.help
+            assert param.opts[0] == of.flag
+            if of.repeats or of.default in (MISSING, None):
+                assert param.default in (MISSING, None)
+            else:
+                assert str(param.default) == str(written(of, of.default))
+    assert known == {}
+
+
+@pytest.mark.parametrize(("app", "command"), COMMANDS)
+def test_every_command_has_help_under_headings_and_json(app, command):
+    result = run(app, command, "-h")
+    assert result.exit_code == 0
+    assert "─ What is printed ─" in result.stdout
+    params = {param.name for param in get_command(APPS[app]).commands[command].params}
+    assert "as_json" in params
+    assert ({"quiet", "verbose"} <= params) == (command not in ("policies", "corruptions", "recipes"))
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_a_program_tells_its_version(app):
+    result = run(app, "--version")
+    assert (result.exit_code, result.stdout) == (0, f"{app} (Trustset) {metadata.version('trustset')}\n")
 
 
 @pytest.mark.parametrize("app", APPS)
