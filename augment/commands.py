@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 # What builds is imported where it is called: it loads numpy and pandas.
 
 app = application("augment", "Build balanced training data and a corrupted domain-shift benchmark.")
-Built_From = Annotated[Path | None, typer.Argument(help="The scanned set; by default its clean set.")]
-Any_Set = Annotated[Path | None, typer.Argument(help="Any set; by default the clean set, else drawn cells.")]
+ScannedSet = Annotated[Path | None, typer.Argument(help="The scanned set; by default its clean set.")]
+AnySet = Annotated[Path | None, typer.Argument(help="Any set; by default the clean set, else drawn cells.")]
 # What each command that looks ahead takes of a build.
 PLANNED = (
     "policy", "copies", "balance", "cap", "train", "val", "test", "balanced_test", "per_class", "fresh", "size",
@@ -36,7 +36,7 @@ JUDGED = ("policy", "benchmark", "backbone", "labels", "artifacts", "seed")
 
 
 @command(app, takes={"config": Takes(BuildConfig, only=PLANNED)})
-def plan(config: BuildConfig, output: Output, source: Built_From = None) -> None:
+def plan(config: BuildConfig, output: Output, source: ScannedSet = None) -> None:
     """Say how many images of each class a build would make, before a byte is written."""
     from .planning import planned
 
@@ -76,13 +76,18 @@ def policies(output: Listing) -> None:
 
     listed = [library.policy(name) for name in library.names()]
     if output.as_json:
-        print_json([{"name": of.name, "copies": of.copies, "about": of.about, "origin": of.origin} for of in listed])
+        print_json(
+            [
+                {"name": policy.name, "copies": policy.copies, "about": policy.about, "origin": policy.origin}
+                for policy in listed
+            ]
+        )
         return
-    for of in listed:
-        out.print(f"[bold]{of.name}[/bold]  ({of.copies} {'copy' if of.copies == 1 else 'copies'})")
-        out.print(f"    {of.about}", markup=False)
-        if of.origin:
-            out.print(f"    {of.origin}", markup=False, style="dim")
+    for policy in listed:
+        out.print(f"[bold]{policy.name}[/bold]  ({policy.copies} {'copy' if policy.copies == 1 else 'copies'})")
+        out.print(f"    {policy.about}", markup=False)
+        if policy.origin:
+            out.print(f"    {policy.origin}", markup=False, style="dim")
     out.print("\nlook    augment preview --policy NAME      your own: a .toml file, or file.py:function", markup=False)
 
 
@@ -94,7 +99,10 @@ def corruptions(output: Listing) -> None:
     from .corruptions.corruption import CORRUPTIONS
 
     table = pd.DataFrame(
-        [(of.name, of.family, of.role, ", ".join(of.sets), of.operation.name) for of in CORRUPTIONS.values()],
+        [
+            (corruption.name, corruption.family, corruption.role, ", ".join(corruption.sets), corruption.operation.name)
+            for corruption in CORRUPTIONS.values()
+        ],
         columns=["corruption", "family", "role", "sets", "operation"],
     )
     if output.as_json:
@@ -104,7 +112,7 @@ def corruptions(output: Listing) -> None:
 
 
 @command(app, takes={"config": Takes(BuildConfig, only=PREVIEWED)})
-def preview(config: BuildConfig, sheet: PreviewConfig, output: Output, source: Any_Set = None) -> None:
+def preview(config: BuildConfig, sheet: PreviewConfig, output: Output, source: AnySet = None) -> None:
     """Show what a policy makes of some pictures, or what the corruptions do, as a contact sheet."""
     from .previewing import CORRUPTIONS, POLICIES, POLICY
     from .previewing import preview as run
@@ -119,7 +127,7 @@ def preview(config: BuildConfig, sheet: PreviewConfig, output: Output, source: A
 
 
 @command(app, takes={"config": Takes(BuildConfig, only=JUDGED)})
-def overlap(config: BuildConfig, output: Output, source: Any_Set = None) -> None:
+def overlap(config: BuildConfig, output: Output, source: AnySet = None) -> None:
     """Say of each corruption of the benchmark whether a policy contains it: disjoint, near or identical."""
     from .judging import judge
 
@@ -134,7 +142,7 @@ def overlap(config: BuildConfig, output: Output, source: Any_Set = None) -> None
 
 
 @command(app)
-def build(config: BuildConfig, output: Output, source: Built_From = None) -> None:
+def build(config: BuildConfig, output: Output, source: ScannedSet = None) -> None:
     """Make the sets to train on: splits that do not leak, balanced augmented copies, a benchmark of shifted domains."""
     from .building import build as run
 

@@ -1,14 +1,17 @@
 """Commands from functions: their options are the fields of the configurations that they take.
 
-@command(app)
-def scan(source: Source, config: ScanConfig, output: Output) -> None:
-    '''Find what is wrong with a set of images.'''
+    @command(app)
+    def scan(source: Source, config: ScanConfig, output: Output) -> None:
+        '''Find what is wrong with a set of images.'''
+
+The configurations are made by keyword; what is wrong with one is refused before the function is called.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -20,7 +23,7 @@ import typer
 from typer.core import TyperGroup
 
 from .stage.errors import ToolkitError
-from .stage.options import Described, described, make, read, written
+from .stage.options import FieldOption, field_options, make, read, written
 from .terminal import err
 
 F = TypeVar("F", bound=Callable[..., None])
@@ -93,20 +96,23 @@ class Takes:
     base: object = None
     unset: bool = False
 
-    def options(self) -> tuple[Described, ...]:
+    def options(self) -> tuple[FieldOption, ...]:
         """Those options, with their defaults."""
-        kept = [of for of in described(self.config, self.only) if of.name not in self.without]
-        values: dict[str, object] = dict.fromkeys((of.name for of in kept) if self.unset else ())
+        entries = [entry for entry in field_options(self.config, self.only) if entry.name not in self.without]
+        values: dict[str, object] = dict.fromkeys((entry.name for entry in entries) if self.unset else ())
         values |= ({} if self.base is None else _values(self.base)) | {**self.defaults}
-        return tuple(dataclasses.replace(of, default=values[of.name]) if of.name in values else of for of in kept)
+        return tuple(
+            dataclasses.replace(entry, default=values[entry.name]) if entry.name in values else entry
+            for entry in entries
+        )
 
 
 def _values(config: object) -> dict[str, object]:
     """The values of a configuration's options, those of its sections too."""
     values: dict[str, object] = {}
-    for of in dataclasses.fields(config):  # type: ignore[arg-type]
-        value = getattr(config, of.name)
-        values |= _values(value) if dataclasses.is_dataclass(value) else {of.name: value}
+    for entry in dataclasses.fields(config):  # type: ignore[arg-type]
+        value = getattr(config, entry.name)
+        values |= _values(value) if dataclasses.is_dataclass(value) else {entry.name: value}
     return values
 
 
@@ -121,12 +127,12 @@ def command(
 
     def decorate(function: F) -> F:
         hints = get_type_hints(function, include_extras=True)
-        taken = {
-            of: (takes or {}).get(of) or Takes(hints[of])
-            for of in inspect.signature(function).parameters
-            if of in (takes or {}) or dataclasses.is_dataclass(hints[of])
+        parts = {
+            parameter: (takes or {}).get(parameter) or Takes(hints[parameter])
+            for parameter in inspect.signature(function).parameters
+            if parameter in (takes or {}) or dataclasses.is_dataclass(hints[parameter])
         }
-        app.command(name or function.__name__.strip("_"), rich_help_panel=panel)(_command(function, hints, taken))
+        app.command(name or function.__name__, rich_help_panel=panel)(_command(function, hints, parts))
         return function
 
     return decorate
@@ -136,16 +142,16 @@ def _command(
     function: Callable[..., None], hints: Mapping[str, object], takes: Mapping[str, Takes]
 ) -> Callable[..., None]:
     """What typer makes the command of: a function with a parameter for each option."""
-    options: dict[str, Described] = {}
+    options: dict[str, FieldOption] = {}
     parameters: list[inspect.Parameter] = []
-    for of in inspect.signature(function).parameters.values():
-        if of.name not in takes:
-            parameters.append(of.replace(annotation=hints[of.name], kind=inspect.Parameter.KEYWORD_ONLY))
+    for parameter in inspect.signature(function).parameters.values():
+        name = parameter.name
+        if name not in takes:
+            parameters.append(parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY))
             continue
-        for each in takes[of.name].options():
-            if each.name not in options:
-                options[each.name] = each
-                parameters.append(_parameter(each))
+        own = {entry.name: entry for entry in takes[name].options() if entry.name not in options}
+        options |= own
+        parameters += map(_parameter, own.values())
 
     def run(**words: object) -> None:
         start = time.perf_counter()
@@ -161,81 +167,81 @@ def _command(
                 err.print(f"time    {time.perf_counter() - start:.1f} s in all", markup=False)
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {of.name: of.annotation for of in parameters}
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     run.__doc__ = function.__doc__
     run.takes = takes  # type: ignore[attr-defined]
     return run
 
 
 def _arguments(
-    words: Mapping[str, object], options: Mapping[str, Described], takes: Mapping[str, Takes]
+    words: Mapping[str, object], options: Mapping[str, FieldOption], takes: Mapping[str, Takes]
 ) -> dict[str, object]:
-    values = {name: read(of, words[name]) for name, of in options.items()}
+    values = {name: read(entry, words[name]) for name, entry in options.items()}
     arguments = {name: value for name, value in words.items() if name not in options}
     for name, part in takes.items():
-        own = {of.name: values[of.name] for of in part.options()}
+        own = {entry.name: values[entry.name] for entry in part.options()}
         arguments[name] = own if part.base is not None or part.unset else make(part.config, own)
     return arguments
 
 
-def _parameter(of: Described) -> inspect.Parameter:
-    about = of.option
+def _parameter(entry: FieldOption) -> inspect.Parameter:
+    about = entry.option
     # What is true or false has no opposite where its name is spelled out here.
-    spelled = [of.flag] if about.flag or about.short or about.switch else []
+    spelled = [entry.flag] if about.flag or about.short or about.switch else []
     info = typer.Option(
         *spelled,
         *([about.short] if about.short else []),
         help=about.help,
         rich_help_panel=about.group or None,
-        metavar=_metavar(of),
-        autocompletion=_completer(of),
+        metavar=_metavar(entry),
+        autocompletion=_completer(entry),
     )
-    kind, default = _typed(of)
+    kind, default = _annotated(entry)
     return inspect.Parameter(
-        of.name,
+        entry.name,
         inspect.Parameter.KEYWORD_ONLY,
         default=inspect.Parameter.empty if default is MISSING else default,
         annotation=Annotated[kind, info],
     )
 
 
-def _typed(of: Described) -> tuple[object, object]:
+def _annotated(entry: FieldOption) -> tuple[object, object]:
     """(annotation, default) of an option, as typer reads it."""
-    if of.repeats:
+    if entry.repeats:
         return list[str] | None, None
-    if of.shape.several or of.shape.size:
-        default = written(of, of.default)
+    if entry.shape.several or entry.shape.size:
+        default = written(entry, entry.default)
         return (str if default is not None else str | None), default
-    kind: Any = Path if of.option.path else of.shape.single
-    if of.default is None:
+    kind: Any = Path if entry.option.path else entry.shape.single
+    if entry.default is None:
         return kind | None, None
-    return kind, Path(str(of.default)) if of.option.path and of.default is not MISSING else of.default
+    return kind, Path(str(entry.default)) if entry.option.path and entry.default is not MISSING else entry.default
 
 
-def _metavar(of: Described) -> str | None:
-    about, kind = of.option, of.shape.single
+def _metavar(entry: FieldOption) -> str | None:
+    about, kind = entry.option, entry.shape.single
     if about.metavar:
         return about.metavar
-    if of.shape.size:
+    if entry.shape.size:
         return "WIDTHxHEIGHT"
-    if of.shape.several and not of.repeats:
+    if entry.shape.several and not entry.repeats:
         return f"<{kind.__name__},...>"
     if about.share:
         return f"<{kind.__name__} from 0 to 1>"
     return None if about.at_least is None else f"<{kind.__name__} from {about.at_least:g}>"
 
 
-def _completer(of: Described) -> Callable[[str], list[str]] | None:
+def _completer(entry: FieldOption) -> Callable[[str], list[str]] | None:
     """What completes the value of an option in a shell, None where the shell does so itself or nobody can."""
-    about = of.option
+    about = entry.option
     if not about.among and about.names is None:
         return None
 
     def complete(incomplete: str) -> list[str]:
         before, comma, last = (
-            incomplete.rpartition(",") if of.shape.several or of.shape.scores else ("", "", incomplete)
+            incomplete.rpartition(",") if entry.shape.several or entry.shape.scores else ("", "", incomplete)
         )
-        mark = "=" if of.shape.scores else ""
+        mark = "=" if entry.shape.scores else ""
         values = [f"{value}{mark}" for value in about.known()] + [*(about.nothing and [about.nothing])]
         return [before + comma + value for value in (*values, *files(last, about.suffixes)) if value.startswith(last)]
 
@@ -246,9 +252,9 @@ def files(incomplete: str, suffixes: Iterable[str]) -> list[str]:
     """The files of these suffixes, and folders, whose path begins so; none where there are no suffixes."""
     if not (wanted := tuple(suffixes)):
         return []
-    folder = Path(incomplete if incomplete.endswith("/") else incomplete.rpartition("/")[0] or ".")
+    head, tail = os.path.split(incomplete)
+    folder, prefix = Path(head or "."), incomplete.removesuffix(tail)
     if not folder.is_dir():
         return []
-    prefix = "" if str(folder) == "." and not incomplete.startswith("./") else f"{folder}/"
-    there = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    return [f"{prefix}{path.name}{'/' * path.is_dir()}" for path in there if path.is_dir() or path.suffix in wanted]
+    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return [f"{prefix}{path.name}{'/' * path.is_dir()}" for path in paths if path.is_dir() or path.suffix in wanted]

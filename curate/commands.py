@@ -188,7 +188,9 @@ def undo(
 
     undone = run(Path(config.artifacts), count)
     if output.as_json:
-        decisions = [{"id": of.id, "action": of.action, "why": of.why} for of in undone.taken_back]
+        decisions = [
+            {"id": decision.id, "action": decision.action, "why": decision.why} for decision in undone.taken_back
+        ]
         print_json({"taken_back": decisions, **_applied_json(undone.applied)})
         return
     for decision in undone.taken_back:

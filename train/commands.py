@@ -53,9 +53,9 @@ def _recipes(incomplete: str) -> Iterable[str]:
     return [name for name in (*RECIPES, *files(incomplete, (".toml",))) if name.startswith(incomplete)]
 
 
-A_Run = Annotated[str, typer.Argument(help="Name or folder of a run, or a .keras file.", autocompletion=_runs)]
-A_Whole_Run = Annotated[str, typer.Argument(help="Name or folder of a run.", autocompletion=_runs)]
-Runs = Annotated[list[str], typer.Argument(help="Names or folders of runs.", autocompletion=_runs)]
+ModelArgument = Annotated[str, typer.Argument(help="Name or folder of a run, or a .keras file.", autocompletion=_runs)]
+RunArgument = Annotated[str, typer.Argument(help="Name or folder of a run.", autocompletion=_runs)]
+RunsArgument = Annotated[list[str], typer.Argument(help="Names or folders of runs.", autocompletion=_runs)]
 Source = Annotated[Path, typer.Argument(help="An .npz of images and labels, a folder of images, or a list of files.")]
 
 
@@ -229,21 +229,21 @@ def recipes(output: Listing) -> None:
         print_json(
             [
                 {
-                    "name": of.name,
-                    "backbone": list(of.config.model.backbone),
-                    "about": of.about,
-                    "origin": of.origin,
-                    "build": of.build_command,
+                    "name": recipe.name,
+                    "backbone": list(recipe.config.model.backbone),
+                    "about": recipe.about,
+                    "origin": recipe.origin,
+                    "build": recipe.build_command,
                 }
-                for of in _RECIPES
+                for recipe in _RECIPES
             ]
         )
         return
-    for of in _RECIPES:
-        out.print(f"[bold]{of.name}[/bold]  ({', '.join(of.config.model.backbone)})")
-        out.print(f"    {of.about}", markup=False)
-        out.print(f"    {of.origin}", markup=False, style="dim")
-        out.print(f"    {of.build_command}", markup=False, style="dim")
+    for recipe in _RECIPES:
+        out.print(f"[bold]{recipe.name}[/bold]  ({', '.join(recipe.config.model.backbone)})")
+        out.print(f"    {recipe.about}", markup=False)
+        out.print(f"    {recipe.origin}", markup=False, style="dim")
+        out.print(f"    {recipe.build_command}", markup=False, style="dim")
     out.print("\nfit     train NAME      your own: train run mine.toml", markup=False)
 
 
@@ -252,7 +252,7 @@ def evaluate(
     config: EvaluateConfig,
     place: MeasureConfig,
     output: Output,
-    model: A_Run = _DEFAULT,
+    model: ModelArgument = _DEFAULT,
     sets: Annotated[
         list[str] | None,
         typer.Argument(help="test, val, benchmark, one of its sets such as fog-3, or a path; by default all of them."),
@@ -284,7 +284,7 @@ def evaluate(
 
 
 @command(app, panel=TO_USE)
-def compare(runs: Runs, config: CompareConfig, output: Output) -> None:
+def compare(runs: RunsArgument, config: CompareConfig, output: Output) -> None:
     """Put runs side by side, and test each against the first on the same images."""
     from .comparing import compare as side_by_side
     from .runs import metrics_text
@@ -302,7 +302,7 @@ def compare(runs: Runs, config: CompareConfig, output: Output) -> None:
 
 
 @command(app, panel=TO_USE)
-def ensemble(runs: Runs, config: EnsembleConfig, output: Output) -> None:
+def ensemble(runs: RunsArgument, config: EnsembleConfig, output: Output) -> None:
     """Join what several runs predict, as a run of its own."""
     from .ensembles import ensemble as join
     from .runs import metrics_text
@@ -323,7 +323,7 @@ _HARDEST = ["id", "class", "said", "clean", "corrupted", "wrong", "worst_set"], 
 
 
 @command(app, panel=TO_USE)
-def explain(config: ExplainConfig, output: Output, run: A_Whole_Run = _DEFAULT) -> None:
+def explain(config: ExplainConfig, output: Output, run: RunArgument = _DEFAULT) -> None:
     """Show what a model looks at (Grad-CAM), right, wrong and under corruption, and the images hardest for it."""
     from .explanation import explain as show
     from .runs import find_run
@@ -345,7 +345,7 @@ def explain(config: ExplainConfig, output: Output, run: A_Whole_Run = _DEFAULT) 
 
 
 @command(app, panel=TO_USE, takes={"config": Takes(EvaluateConfig, only=("tta", "filter"))})
-def predict(model: A_Run, source: Source, config: EvaluateConfig, place: PredictConfig, output: Output) -> None:
+def predict(model: ModelArgument, source: Source, config: EvaluateConfig, place: PredictConfig, output: Output) -> None:
     """Predict the classes of images; labels are not needed."""
     from .predicting import predict as answer
     from .runs import find_model
@@ -370,7 +370,7 @@ def predict(model: A_Run, source: Source, config: EvaluateConfig, place: Predict
 
 
 @command(app, panel=TO_USE)
-def export(model: A_Run, config: ModelExportConfig, output: Output) -> None:
+def export(model: ModelArgument, config: ModelExportConfig, output: Output) -> None:
     """Write a model as other tools read it, once it has been seen to predict the same there."""
     from .exporting import export as convert
     from .predicting import as_measured, classes_of

@@ -74,9 +74,9 @@ class Section:
     only: tuple[str, ...] = ()
 
 
-def metadata(of: Option | Section) -> dict[str, Option | Section]:
+def metadata(about: Option | Section) -> dict[str, Option | Section]:
     """The metadata of a dataclass' field that is this; for fields without a default."""
-    return {_KEY: of}
+    return {_KEY: about}
 
 
 def _as_field(describe: Callable[P, Option]) -> Callable[Concatenate[T, P], T]:
@@ -109,7 +109,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Described:
+class FieldOption:
     """An option where it stands: of a field, with its type and default (MISSING where one is needed)."""
 
     name: str
@@ -121,7 +121,7 @@ class Described:
     def flag(self) -> str:
         """As it is typed.
 
-        >>> described(_Example)[0].flag
+        >>> field_options(_Example)[0].flag
         '--input-size'
         """
         return self.option.flag or f"--{self.name.replace('_', '-')}"
@@ -132,31 +132,31 @@ class Described:
         return self.shape.scores or (self.shape.several and self.shape.single is str and not self.default)
 
 
-def described(config: type, only: Sequence[str] = ()) -> tuple[Described, ...]:
+def field_options(config: type, only: Sequence[str] = ()) -> tuple[FieldOption, ...]:
     """The options of a configuration in order, those of its sections in their place; `only` some of them."""
-    every = _described(config)
-    return tuple(of for of in every if not only or of.name in only)
+    every = _field_options(config)
+    return tuple(entry for entry in every if not only or entry.name in only)
 
 
 @cache
-def _described(config: type) -> tuple[Described, ...]:
+def _field_options(config: type) -> tuple[FieldOption, ...]:
     assert is_dataclass(config)
-    own = [of for of in fields(config) if _KEY in of.metadata]
+    own = [entry for entry in fields(config) if _KEY in entry.metadata]
     hints = get_type_hints(
-        SimpleNamespace(__annotations__={of.name: of.type for of in own}), vars(sys.modules[config.__module__])
+        SimpleNamespace(__annotations__={entry.name: entry.type for entry in own}), vars(sys.modules[config.__module__])
     )
-    options: list[Described] = []
-    for of in own:
-        about = of.metadata[_KEY]
+    options: list[FieldOption] = []
+    for entry in own:
+        about = entry.metadata[_KEY]
         if isinstance(about, Section):
-            options += described(hints[of.name], about.only)
+            options += field_options(hints[entry.name], about.only)
         else:
-            options.append(Described(of.name, about, _shape(hints[of.name]), _default(of)))
+            options.append(FieldOption(entry.name, about, _shape(hints[entry.name]), _default(entry)))
     return tuple(options)
 
 
-def _default(of: Field[object]) -> object:
-    return of.default_factory() if of.default_factory is not MISSING else of.default
+def _default(entry: Field[object]) -> object:
+    return entry.default_factory() if entry.default_factory is not MISSING else entry.default
 
 
 def _shape(hint: object) -> Shape:
@@ -177,14 +177,14 @@ def make(config: type[T], values: Mapping[str, object]) -> T:
     """
     assert is_dataclass(config)
     words: dict[str, object] = {}
-    for of in fields(config):
-        about = of.metadata.get(_KEY)
+    for entry in fields(config):
+        about = entry.metadata.get(_KEY)
         if isinstance(about, Section):
-            kind = cast("Callable[[], object]", of.default_factory)
+            kind = cast("Callable[[], object]", entry.default_factory)
             inner = {name: value for name, value in values.items() if not about.only or name in about.only}
-            words[of.name] = make(cast("type[object]", kind), inner)
-        elif of.name in values:
-            words[of.name] = values[of.name]
+            words[entry.name] = make(cast("type[object]", kind), inner)
+        elif entry.name in values:
+            words[entry.name] = values[entry.name]
     return cast("Callable[..., T]", config)(**words)
 
 
@@ -193,56 +193,55 @@ def check(config: object) -> None:
 
     Raises DataError, UnknownName.
     """
-    own = {of.name for of in fields(type(config)) if isinstance(of.metadata.get(_KEY), Option)}  # type: ignore[arg-type]
-    for of in described(type(config)):
-        if of.name in own:
-            value = getattr(config, of.name)
-            several = isinstance(value, (tuple, Mapping)) and not of.shape.size
+    for entry in field_options(type(config)):
+        if hasattr(config, entry.name):  # that of a section has been looked at there
+            value = getattr(config, entry.name)
+            several = isinstance(value, (tuple, Mapping)) and not entry.shape.size
             for single in value if several else [value]:
                 if single is not None:
-                    _check(of, single)
+                    _check(entry, single)
 
 
-def _check(of: Described, value: object) -> None:
-    limits = of.option
+def _check(entry: FieldOption, value: object) -> None:
+    limits = entry.option
     if limits.among and value not in limits.among:
-        raise UnknownName.among(limits.noun or of.name.replace("_", " "), str(value), limits.among)
+        raise UnknownName.among(limits.noun or entry.name.replace("_", " "), str(value), limits.among)
     if not isinstance(value, (int, float)):
         return
     if limits.at_least is not None and not value >= limits.at_least:
-        number = "a whole number" if of.shape.single is int else "a number"
-        raise DataError(f"{of.name} is {value}; needed is {number} from {limits.at_least}.")
+        number = "a whole number" if entry.shape.single is int else "a number"
+        raise DataError(f"{entry.name} is {value}; needed is {number} from {limits.at_least}.")
     if limits.share and not 0 <= value <= 1:
-        raise DataError(f"{of.name} is {value}; needed is a share from 0 to 1.")
+        raise DataError(f"{entry.name} is {value}; needed is a share from 0 to 1.")
 
 
 # From the words of a command line to values, and back.
 
 
-def read(of: Described, given: object) -> object:
+def read(entry: FieldOption, typed: object) -> object:
     """The value of an option from what was typed for it: text, several texts, or what is a value already.
 
     Raises DataError.
     """
-    if of.option.nothing and given == of.option.nothing:
+    if entry.option.nothing and typed == entry.option.nothing:
         return ()
-    if given is None and of.default is None:
+    if typed is None and entry.default is None:
         return None
-    if of.shape.scores:
-        return _scores(of, given)
-    if of.shape.several:
-        return _several(of, given)
-    if of.shape.size:
-        return _size(of, str(given or ""))
-    return None if given is None else str(given) if of.option.path else given
+    if entry.shape.scores:
+        return _scores(entry, typed)
+    if entry.shape.several:
+        return _several(entry, typed)
+    if entry.shape.size:
+        return _size(entry, str(typed or ""))
+    return None if typed is None else str(typed) if entry.option.path else typed
 
 
-def written(of: Described, value: object) -> str | None:
+def written(entry: FieldOption, value: object) -> str | None:
     """What is typed for a value of an option, where one word says it; None where there is nothing to say."""
-    if of.shape.size and isinstance(value, tuple):
+    if entry.shape.size and isinstance(value, tuple):
         return "x".join(map(str, value))
     if isinstance(value, tuple):
-        return ",".join(map(str, value)) or (of.option.nothing or None)
+        return ",".join(map(str, value)) or (entry.option.nothing or None)
     if isinstance(value, Mapping):
         return ",".join(f"{name}={score:g}" for name, score in value.items()) or None
     return None if value is None else str(value)
@@ -255,51 +254,53 @@ def spelled(config: object, leave: Iterable[str] = ()) -> list[str]:
     ['--input-size', '64']
     """
     words: list[str] = []
-    for of in described(type(config)):
-        value = getattr(config, of.name, of.default)
-        if of.name in (*leave,) or value == of.default:
+    for entry in field_options(type(config)):
+        value = getattr(config, entry.name, entry.default)
+        if entry.name in (*leave,) or value == entry.default:
             continue
         if isinstance(value, bool):
-            words.append(of.flag if value else f"--no-{of.flag.removeprefix('--')}")
-        elif (text := written(of, value)) is not None:
-            words += [of.flag, text]
+            words.append(entry.flag if value else f"--no-{entry.flag.removeprefix('--')}")
+        elif (text := written(entry, value)) is not None:
+            words += [entry.flag, text]
     return words
 
 
-def _words(of: Described, given: object) -> list[str]:
-    parts = [given] if isinstance(given, str) else cast("Sequence[str]", given or ())
-    if not of.option.commas:
+def _words(entry: FieldOption, typed: object) -> list[str]:
+    parts = [typed] if isinstance(typed, str) else cast("Sequence[str]", typed or ())
+    if not entry.option.commas:
         return list(parts)
     return [word.strip() for part in parts for word in part.split(",") if word.strip()]
 
 
-def _several(of: Described, given: object) -> tuple[object, ...]:
+def _several(entry: FieldOption, typed: object) -> tuple[object, ...]:
     try:
-        return tuple(of.shape.single(word) for word in _words(of, given))
+        return tuple(entry.shape.single(word) for word in _words(entry, typed))
     except ValueError:
-        numbers = "whole numbers" if of.shape.single is int else "numbers"
-        raise DataError(f"{of.flag} {given!r}; needed are {numbers}, separated by commas.") from None
+        numbers = "whole numbers" if entry.shape.single is int else "numbers"
+        raise DataError(f"{entry.flag} {typed!r}; needed are {numbers}, separated by commas.") from None
 
 
-def _scores(of: Described, given: object) -> dict[str, float]:
+def _scores(entry: FieldOption, typed: object) -> dict[str, float]:
     scores = {}
-    for word in _words(of, given):
+    for word in _words(entry, typed):
         name, _, score = word.partition("=")
         try:
             scores[name.strip()] = float(score)
         except ValueError:
-            about = of.option
-            raise DataError(f"{of.flag} {word!r} is not {about.metavar}, as in {of.flag} {about.example}.") from None
+            about = entry.option
+            raise DataError(
+                f"{entry.flag} {word!r} is not {about.metavar}, as in {entry.flag} {about.example}."
+            ) from None
     return scores
 
 
-def _size(of: Described, text: str) -> tuple[int, int] | None:
+def _size(entry: FieldOption, text: str) -> tuple[int, int] | None:
     """(width, height) of "96x96" or "96"."""
     if not text:
         return None
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
     if not match:
-        raise DataError(f"{of.flag} {text!r} is no size; needed is WIDTHxHEIGHT, as in 96x96.")
+        raise DataError(f"{entry.flag} {text!r} is no size; needed is WIDTHxHEIGHT, as in 96x96.")
     return int(match[1]), int(match[2] or match[1])
 
 

@@ -22,7 +22,7 @@ def run(*arguments: object):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def told(*arguments: object, status: int = 0):
+def document_of(*arguments: object, status: int = 0):
     """The one JSON document that a command prints."""
     result = run(*arguments, "--json")
     assert result.exit_code == status, result.output
@@ -31,38 +31,38 @@ def told(*arguments: object, status: int = 0):
 
 def completed(command: str, option: str, incomplete: str = "") -> list[str]:
     program = get_command(app)
-    (param,) = (of for of in program.commands[command].params if of.name == option)
+    (param,) = (param for param in program.commands[command].params if param.name == option)
     return [item.value for item in param.shell_complete(Context(program), incomplete)]
 
 
 def test_policies_are_told_as_json():
-    policies = told("policies")
+    policies = document_of("policies")
     assert [row["name"] for row in policies] == list(library.names())
     assert all(row["about"] and row["copies"] >= 0 for row in policies)
 
 
 def test_corruptions_are_told_as_json():
-    assert [row["corruption"] for row in told("corruptions")] == list(CORRUPTIONS)
+    assert [row["corruption"] for row in document_of("corruptions")] == list(CORRUPTIONS)
 
 
 @pytest.fixture
 def plan(monkeypatch):
     """What a plan comes to; the configurations that are asked for are noted."""
-    asked = []
+    configs = []
 
     def planned(source, config):
-        asked.append(config)
+        configs.append(config)
         return SimpleNamespace(
             plan=SimpleNamespace(table=pd.DataFrame({"class": ["round"], "copies": [30]})),
             images={"train": 60}, size=(96, 64), bytes=10, notes=("a note",),
         )  # fmt: skip
 
     monkeypatch.setattr(augment.planning, "planned", planned)
-    return asked
+    return configs
 
 
 def test_a_plan_is_told_as_json(plan):
-    assert told("plan", "data.npz", "--size", "96x64", "--balance", "30") == {
+    assert document_of("plan", "data.npz", "--size", "96x64", "--balance", "30") == {
         "classes": [{"class": "round", "copies": 30}],
         "images": {"train": 60},
         "size": [96, 64],
@@ -74,7 +74,7 @@ def test_a_plan_is_told_as_json(plan):
 
 def test_the_next_command_builds_what_was_planned(plan):
     options = ("--policy", "light", "--copies", 2, "--balanced-test", "--per-class", 3, "--fresh", "--seed", 4)
-    words = told("plan", *options, "--artifacts", "my own")["next"].split(" ", 2)
+    words = document_of("plan", *options, "--artifacts", "my own")["next"].split(" ", 2)
     assert words[:2] == ["augment", "build"]
     assert words[2] == ("--policy light --copies 2 --balanced-test --per-class 3 --fresh --seed 4 --artifacts 'my own'")
     assert plan == [
@@ -89,7 +89,7 @@ def test_notes_of_a_plan_are_left_out_when_it_is_to_be_quiet(plan):
 
 def test_a_sheet_is_told_as_json(monkeypatch):
     monkeypatch.setattr(augment.previewing, "preview", lambda source, config, path, **words: path)
-    assert told("preview", "--out", "here.png") == {"sheet": "here.png"}
+    assert document_of("preview", "--out", "here.png") == {"sheet": "here.png"}
 
 
 @pytest.mark.parametrize("values", [{"copies": 0}, {"images": 0}])
@@ -105,7 +105,7 @@ def test_an_image_made_again_is_told_as_json(monkeypatch, equal, status):
         "train", {"source_id": "3", "label_name": "round"}, ({"op": "flip_x"},), image, image, image + (not equal)
     )
     monkeypatch.setattr(augment.replaying, "replay", lambda *given: replayed)
-    assert told("replay", "3+1", status=status) == {
+    assert document_of("replay", "3+1", status=status) == {
         "id": "3+1", "set": "train", "source_id": "3", "class": "round", "record": [{"op": "flip_x"}],
         "picture": None, "equal": equal,
     }  # fmt: skip

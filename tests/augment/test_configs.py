@@ -7,7 +7,7 @@ from augment.corruptions.corruption import CORRUPTIONS
 from augment.corruptions.presets import PRESETS
 from curate.configs import SplitConfig
 from curate.stage.errors import DataError, UnknownName
-from curate.stage.options import described
+from curate.stage.options import field_options
 
 
 @pytest.mark.parametrize("name", ["oversampel", "0", "-3", "1.5", "", "many"])
@@ -91,7 +91,7 @@ def test_every_way_to_fit_can_be_asked_for(fit):
 
 
 def test_every_option_is_explained():
-    helps = {of.name: of.option.help for of in described(BuildConfig)}
+    helps = {of.name: of.option.help for of in field_options(BuildConfig)}
     assert [field.name for field in fields(BuildConfig) if not helps.get(field.name)] == []
 
 

@@ -158,6 +158,7 @@ def test_the_version_is_printed():
         ("recipe", "sub/", ["sub/deep.toml"]),
         ("recipe", "./o", ["./own.toml"]),
         ("recipe", "nowhere/", []),
+        ("recipe", "/no", []),
     ],
 )
 def test_values_complete(option, incomplete, values, tmp_path, monkeypatch):

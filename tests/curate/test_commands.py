@@ -19,7 +19,7 @@ def run(*arguments: object):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def told(*arguments: object):
+def document_of(*arguments: object):
     """The one JSON document that a command prints, and nothing beside it."""
     result = run(*arguments, "--json")
     assert result.exit_code == 0, result.output
@@ -29,7 +29,7 @@ def told(*arguments: object):
 
 def completed(command: str, option: str, incomplete: str = "") -> list[str]:
     program = get_command(app)
-    (param,) = (of for of in program.commands[command].params if of.name == option)
+    (param,) = (param for param in program.commands[command].params if param.name == option)
     return [item.value for item in param.shell_complete(Context(program), incomplete)]
 
 
@@ -51,24 +51,24 @@ def artifacts(data) -> Path:
 
 
 def test_decisions_and_what_becomes_of_them_are_told_as_json(artifacts):
-    applied = told("apply", "--artifacts", artifacts, "--drop-id", "0", "--why", "it is blurred")
+    applied = document_of("apply", "--artifacts", artifacts, "--drop-id", "0", "--why", "it is blurred")
     assert applied["path"] == str(artifacts / "clean.npz")
     assert applied["decided"] == 1
     assert applied["kept"] + applied["review"] == applied["rows"]
-    undone = told("undo", "--artifacts", artifacts)
+    undone = document_of("undo", "--artifacts", artifacts)
     assert undone["taken_back"] == [{"id": "0", "action": "drop", "why": "it is blurred"}]
     assert undone["rows"] == applied["rows"] + 1
 
 
 def test_splits_are_told_as_json(artifacts):
-    splits = told("split", "--artifacts", artifacts)
+    splits = document_of("split", "--artifacts", artifacts)
     assert splits["path"] == str(artifacts / "splits.csv")
     assert splits["proof"]["crossings"] == 0
     assert sum(row["total"] for row in splits["counts"]) == 22
 
 
 def test_an_export_is_told_as_json(data, tmp_path):
-    export = told("export", data, "--to", "folder", "--out", tmp_path / "out")
+    export = document_of("export", data, "--to", "folder", "--out", tmp_path / "out")
     assert export["path"] == str(tmp_path / "out")
     assert export["images"] == 24
     assert export["to"] == "folder"
@@ -77,7 +77,7 @@ def test_an_export_is_told_as_json(data, tmp_path):
 def test_a_demonstration_is_told_as_json(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("curate.scanning.load_embedder", embedder_of_its_own)
-    demo = told("demo", "here", "--images", 60, "--map", "none")
+    demo = document_of("demo", "here", "--images", 60, "--map", "none")
     assert demo["path"] == "here/data.npz"
     assert demo["scan"]["artifacts"] == "here/artifacts"
     assert {row["kind"] for row in demo["found"]} >= {"exact"}

@@ -25,7 +25,7 @@ def run(*arguments: object):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def told(*arguments: object):
+def document_of(*arguments: object):
     """The one JSON document that a command prints."""
     result = run(*arguments, "--json")
     assert result.exit_code == 0, result.output
@@ -34,7 +34,7 @@ def told(*arguments: object):
 
 def completed(command: str, option: str, incomplete: str = "") -> list[str]:
     program = get_command(app)
-    (param,) = (of for of in program.commands[command].params if of.name == option)
+    (param,) = (param for param in program.commands[command].params if param.name == option)
     return [item.value for item in param.shell_complete(Context(program), incomplete)]
 
 
@@ -47,7 +47,7 @@ def idle(monkeypatch):
 
 
 def test_recipes_are_told_as_json():
-    recipes = {row["name"]: row for row in told("recipes")}
+    recipes = {row["name"]: row for row in document_of("recipes")}
     assert set(recipes) == set(RECIPES)
     assert all(row["build"] == load_recipe(name).build_command for name, row in recipes.items())
 
@@ -56,7 +56,7 @@ def test_predictions_are_told_as_json(monkeypatch, idle):
     table = pd.DataFrame({"predicted": ["round", "round", ""]})
     result = SimpleNamespace(path=Path("p.csv"), table=table, notes=("a note",), seconds={})
     monkeypatch.setattr(train.predicting, "predict", lambda *given, **words: result)
-    assert told("predict", "baseline", "data.npz") == {
+    assert document_of("predict", "baseline", "data.npz") == {
         "path": "p.csv", "images": 3, "classes": {"round": 2, "": 1}, "notes": ["a note"],
     }  # fmt: skip
 
@@ -66,8 +66,8 @@ def test_what_a_model_looks_at_is_told_as_json(monkeypatch, idle):
     monkeypatch.setattr(
         train.explanation, "explain", lambda *given: (SimpleNamespace(hardest=hardest), Path("gradcam.png"))
     )
-    assert told("explain") == {"picture": "gradcam.png", "hardest": [{"id": "3", "clean": None}]}
-    assert told("explain", "--images", "3")["hardest"] == []
+    assert document_of("explain") == {"picture": "gradcam.png", "hardest": [{"id": "3", "clean": None}]}
+    assert document_of("explain", "--images", "3")["hardest"] == []
 
 
 def test_an_export_is_told_as_json(monkeypatch, idle):
@@ -75,7 +75,7 @@ def test_an_export_is_told_as_json(monkeypatch, idle):
     monkeypatch.setattr(train.exporting, "export", lambda *given: exported)
     monkeypatch.setattr(train.predicting, "classes_of", lambda *given: (("a", "b"), ""))
     monkeypatch.setattr(train.predicting, "as_measured", lambda *given: SimpleNamespace(tta="flips"))
-    export = told("export", "baseline", "--to", "onnx")
+    export = document_of("export", "baseline", "--to", "onnx")
     assert export["path"] == "out"
     assert export["files"] == ["model.onnx"]
     assert export["notes"] == [
@@ -86,7 +86,7 @@ def test_an_export_is_told_as_json(monkeypatch, idle):
 def test_an_ensemble_is_told_as_json(monkeypatch):
     ensemble = SimpleNamespace(path=Path("runs/both"), metrics={"clean": {"accuracy": float("nan")}}, notes=())
     monkeypatch.setattr(train.ensembles, "ensemble", lambda *given: ensemble)
-    assert told("ensemble", "one", "other") == {
+    assert document_of("ensemble", "one", "other") == {
         "path": "runs/both", "metrics": {"clean": {"accuracy": None}}, "notes": [],
     }  # fmt: skip
 

@@ -5,10 +5,10 @@ import pytest
 
 from curate.stage.errors import DataError, UnknownName
 from curate.stage.options import (
-    Described,
+    FieldOption,
     Option,
     check,
-    described,
+    field_options,
     make,
     metadata,
     option,
@@ -49,7 +49,7 @@ class Outer:
         check(self)
 
 
-OPTIONS = {of.name: of for of in described(Outer)}
+OPTIONS = {entry.name: entry for entry in field_options(Outer)}
 
 
 def test_the_options_are_the_fields_in_order_with_those_of_sections_in_their_place():
@@ -57,7 +57,7 @@ def test_the_options_are_the_fields_in_order_with_those_of_sections_in_their_pla
         "to", "depth", "width", "kind", "names", "sets", "ids", "steps", "rates", "scores", "size", "count", "place",
         "dry", "checks",
     ]  # fmt: skip
-    assert [of.name for of in described(Outer, only=("size", "depth"))] == ["depth", "size"]
+    assert [entry.name for entry in field_options(Outer, only=("size", "depth"))] == ["depth", "size"]
 
 
 def test_defaults_are_those_of_the_dataclass():
@@ -74,15 +74,15 @@ def test_an_option_of_a_section_may_be_left_out():
         inner: Inner = section(Inner, only=("depth",))
 
     globals()["Few"] = Few  # where its annotations are looked up
-    assert [of.name for of in described(Few)] == ["depth"]
+    assert [entry.name for entry in field_options(Few)] == ["depth"]
     assert make(Few, {"depth": 5, "width": 0.1}) == Few(Inner(depth=5))
 
 
 def test_a_configuration_is_made_by_keyword():
-    made = make(Outer, {"width": 0.25, "to": "there", "count": 4, "unknown": 1})
-    assert made == Outer(to="there", inner=Inner(width=0.25), count=4)
+    values_read = make(Outer, {"width": 0.25, "to": "there", "count": 4, "unknown": 1})
+    assert values_read == Outer(to="there", inner=Inner(width=0.25), count=4)
     with pytest.raises(FrozenInstanceError):
-        made.count = 5
+        values_read.count = 5
 
 
 @pytest.mark.parametrize(
@@ -166,16 +166,18 @@ def test_none_is_not_judged():
 )
 def test_what_is_spelled_makes_the_configuration_again(values):
     words = iter(spelled(Outer("x", **values), leave=("to",)))
-    flags = {of.flag: of for of in OPTIONS.values()} | {"--no-checks": OPTIONS["checks"]}
-    made = {}
+    flags = {entry.flag: entry for entry in OPTIONS.values()} | {"--no-checks": OPTIONS["checks"]}
+    values_read = {}
     for word in words:
-        of: Described = flags[word]
-        if of.shape.single is bool:
-            made[of.name] = not word.startswith("--no-")
+        entry: FieldOption = flags[word]
+        if entry.shape.single is bool:
+            values_read[entry.name] = not word.startswith("--no-")
         else:
             typed = next(words)
-            made[of.name] = read(of, int(typed) if of.name == "count" else [typed] if of.repeats else typed)
-    assert made == values
+            values_read[entry.name] = read(
+                entry, int(typed) if entry.name == "count" else [typed] if entry.repeats else typed
+            )
+    assert values_read == values
 
 
 def test_what_is_the_default_is_not_spelled():
