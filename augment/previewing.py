@@ -16,7 +16,7 @@ from curate.stage.errors import DataError
 from curate.stage.files import replacing
 
 from .benchmark import chosen_corruptions, severities_of
-from .configs import BuildConfig
+from .configs import BuildConfig, PreviewConfig
 from .corruptions.corruption import Corruption
 from .features import input_size, load_features
 from .policies import library
@@ -79,8 +79,8 @@ def preview(
     path: str | Path,
     *,
     show: str = POLICY,
-    copies: int = 7,
-    images: int = 8,
+    copies: int = PreviewConfig.copies,
+    images: int = PreviewConfig.images,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Write a contact sheet as PNG.

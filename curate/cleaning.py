@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from .findings import DROP, KEEP, REVIEW, SEVERITY
+from .configs import ApplyConfig
+from .findings import DROP, KEEP, REVIEW
 from .scans import Scanned, open_scan
 from .stage.errors import DataError, OutputError, UnknownName
 
@@ -24,29 +25,6 @@ if TYPE_CHECKING:
     from .sets.imageset import ImageSet
 
 ACTIONS = (KEEP, DROP, REVIEW)
-
-
-@dataclass(frozen=True)
-class ApplyConfig:
-    """How to rebuild the clean set. Every option of `curate apply` is a field of this.
-
-    strict  leave out what awaits review; None does as the scan did
-    drop    checks whose every finding is dropped;  review  checks of which none is
-    labels  the CSV of labels that the scan was given, where that has moved
-    """
-
-    strict: bool | None = None
-    drop: tuple[str, ...] = ()
-    review: tuple[str, ...] = ()
-    labels: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in (*self.drop, *self.review):
-            if name not in SEVERITY:
-                raise UnknownName.among("check", name, SEVERITY)
-        both = set(self.drop) & set(self.review)
-        if both:
-            raise DataError(f"{', '.join(sorted(both))} is given to both --drop and --review; choose one.")
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from .configs import ScanConfig
+from .configs import DrawConfig, ScanConfig
 from .findings import SEVERITY
 from .planting import Cast, PlantConfig, plant
 from .stage.errors import DataError, OutputError
 from .stage.files import replacing, write_text
+from .stage.options import check
 from .stage.progress import Reporter, Silent
 
 if TYPE_CHECKING:
@@ -134,26 +135,20 @@ DEMO_FAULTS = PlantConfig(
 
 
 @dataclass(frozen=True)
-class DemoConfig:
+class DemoConfig(DrawConfig):
     """What to draw.
 
-    images    number of clean images
     classes   number of classes, the first of LOOKS
     between   share of images drawn on the way from their class to another one
     faults    what is planted among them; its seed is the one given here
     """
 
-    images: int = 1200
     classes: int = 5
     between: float = 0.09
-    seed: int = 0
     faults: PlantConfig = DEMO_FAULTS
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise DataError(f"seed is {self.seed}; it must be 0 or more.")
-        if self.images < 0:
-            raise DataError(f"images is {self.images}; it must be 0 or more.")
+        check(self)
         if not 2 <= self.classes <= len(LOOKS):
             raise DataError(f"classes is {self.classes}; it must be between 2 and {len(LOOKS)}.")
         if not 0 <= self.between <= 1:

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .comparing import Compared, compare
-    from .configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig
-    from .ensembles import EnsembleConfig, Ensembled, ensemble
+    from .configs import EnsembleConfig, EvaluateConfig, FitConfig, ModelConfig, RunConfig, TuneConfig
+    from .ensembles import Ensembled, ensemble
     from .evaluation import Evaluation, evaluate
     from .explanation import Explained, explain
     from .exporting import Exported, export
     from .predicting import Predicted, predict
     from .recipe import RECIPES, Recipe, load_recipe, with_options
     from .training import Trained, score_of, train
-    from .tuning import TuneConfig, Tuned, tune
+    from .tuning import Tuned, tune
 
 _HOMES = {
     "Compared": "comparing",
-    "EnsembleConfig": "ensembles",
+    "EnsembleConfig": "configs",
     "Ensembled": "ensembles",
     "EvaluateConfig": "configs",
     "Evaluation": "evaluation",
@@ -39,7 +39,7 @@ _HOMES = {
     "Recipe": "recipe",
     "RunConfig": "configs",
     "Trained": "training",
-    "TuneConfig": "tuning",
+    "TuneConfig": "configs",
     "Tuned": "tuning",
     "compare": "comparing",
     "ensemble": "ensembles",

@@ -10,46 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from curate.stage.errors import DataError, OutputError, UnknownName
+from curate.stage.errors import DataError, OutputError
 from curate.stage.files import drafting, write_parquet
 from curate.stage.manifest import file_digest, outputs_of, versions_in_use, write_manifest
 from curate.stage.progress import Reporter, Silent, Stopwatch
 
 from .answers import Answers
 from .comparing import alike, names_of, run_answers
+from .configs import EnsembleConfig
 from .evaluation import metrics_of, selection_scores
 from .measures import class_aucs
 from .robustness import benchmark_tracks
 from .runs import METRICS, PREDICTIONS, Run, RunManifest, read_run, run_path, write_metrics
 from .selecting import score
 from .slices import found_by_scan, sliced
-
-HOWS = ("mean", "weighted", "vote", "one-vs-rest")
-
-
-@dataclass(frozen=True)
-class EnsembleConfig:
-    """How runs become one. Every option of `train ensemble` is a field of this.
-
-    how        mean      of the probabilities
-               weighted  their mean, by how well each run does on the validation part of the benchmark
-               vote      the class that most runs say; of equals that with the higher mean probability
-               one-vs-rest  of each class the probability by the run that tells it best from the rest on that part
-    name       of the new run
-    resamples  bootstrap samples of each interval
-    """
-
-    how: str = "mean"
-    name: str = "ensemble"
-    artifacts: str = "artifacts"
-    resamples: int = 1000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.how not in HOWS:
-            raise UnknownName.among("way to join runs", self.how, HOWS)
-        if self.resamples < 1:
-            raise DataError(f"resamples is {self.resamples}; needed is 1 or more.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,41 +31,16 @@ from curate.stage.files import write_text
 from curate.stage.manifest import file_digest
 from curate.stage.progress import Reporter, Silent
 
-from .configs import RunConfig
+from .configs import RunConfig, TuneConfig
 from .recipe import Recipe, options_of, to_toml, with_options
 from .runs import run_path
 
-HOWS = ("random", "bayesian", "hyperband")
 TRIALS, BEST, SEARCH = "trials.csv", "best.toml", "search.json"
 _SCALES = ("linear", "log")
 _FAR = 1e300  # beyond it a float's ends are near
 _FORMAT = 1
 # So many trials that fail in a row have a cause that the next one will meet as well.
 _IN_A_ROW = 3
-
-
-@dataclass(frozen=True)
-class TuneConfig:
-    """How to search. Every option of `train tune` that is no recipe's is a field of this.
-
-    space   a .toml with a [space]; None takes the one that comes with this package
-    how     "random", "bayesian" (after some random ones, by a Gaussian process of the scores), or "hyperband" (many
-            short fits, and ever longer ones of those that do best)
-    trials  at most; hyperband may end before
-    trial_epochs  of each stage of a trial, those of the longest with hyperband; 0 takes the recipe's
-    """
-
-    space: str | None = None
-    how: str = "random"
-    trials: int = 20
-    trial_epochs: int = 3
-
-    def __post_init__(self) -> None:
-        if self.how not in HOWS:
-            raise UnknownName.among("way to search", self.how, HOWS)
-        for name, least in (("trials", 1), ("trial_epochs", 0)):
-            if getattr(self, name) < least:
-                raise DataError(f"{name} is {getattr(self, name)}; needed is a whole number from {least}.")
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from ..stage.progress import Advance, Reporter, Silent
 from ..stage.registry import Registry
 from ..stage.silence import silence
 from .decoding import FilePictures, has_image_extension
+from .formats import ExportConfig
 from .imageset import ImageSet
 from .reading import read
 from .writing import pixels_of, set_arrays
@@ -43,28 +44,6 @@ MARK = "_export.json"
 # of Python that loads them; {} stands for the path.
 Exporter = Callable[[ImageSet, Path, Advance], str]
 EXPORTS: Registry[Exporter] = Registry("export format")
-
-
-@dataclass(frozen=True)
-class ExportConfig:
-    """How to export. Every option of `curate export` is a field of this.
-
-    to         "folder", "webdataset", "tfrecord", "parquet", "huggingface" or "npz"
-    out        folder to write, or file of an npz; None makes it export/<name of the set>-<to> in the artifacts,
-               or export/<name of the set>.npz
-    labels     a CSV of labels for a flat folder, as of a scan
-    force      replace what an earlier export wrote there
-    artifacts  where export/ goes
-    """
-
-    to: str
-    out: str | None = None
-    labels: str | None = None
-    force: bool = False
-    artifacts: str = "artifacts"
-
-    def __post_init__(self) -> None:
-        EXPORTS[self.to]  # raises UnknownName
 
 
 @dataclass(frozen=True)
