@@ -1,9 +1,22 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.measuring.probe import FOLDS, calibrated, fit_probe, folds_of
+from curate.measuring.probe import (
+    FOLDS,
+    calibrated,
+    discriminant,
+    fit_probe,
+    folds_of,
+    probe_labels,
+    recognised,
+    temperature,
+    tempered,
+)
+from curate.sets.imageset import UNLABELLED
 
 # Folds
 
@@ -150,3 +163,47 @@ def test_large_classes_are_judged_by_confident_learning_as_well(rng):
     probe = fit_probe(features, labels, np.arange(200), folds_of(labels, np.arange(200), 0))
     ranked = np.argsort(-probe.doubt)[:10]
     assert len(set(ranked.tolist()) & set(range(0, 200, 20))) >= 9
+
+
+# What is measured with it
+
+
+def test_a_factor_of_one_gives_the_probabilities_back_and_of_none_knows_nothing():
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
+    np.testing.assert_allclose(tempered(np.log(probabilities), 1), probabilities)
+    np.testing.assert_allclose(tempered(np.log(probabilities) + np.array([[3], [-400]]), 1), probabilities)
+    np.testing.assert_allclose(tempered(np.log(probabilities), 0), np.full((2, 3), 1 / 3))
+    assert (tempered(np.log(probabilities), 5).max(axis=1) > probabilities.max(axis=1)).all()
+
+
+@pytest.mark.parametrize("factor", [0.25, 1, 2])
+def test_the_temperature_undoes_what_made_probabilities_too_sure(rng, factor):
+    truth = rng.dirichlet([1, 1, 1], 4000)
+    own = (rng.random((4000, 1)) > truth.cumsum(axis=1)).sum(axis=1)
+    logs = np.log(np.clip(truth, 1e-12, 1)) / factor
+    assert temperature(logs, own) == pytest.approx(factor, rel=0.1)
+
+
+@pytest.mark.parametrize(("n", "axes"), [(20, 8), (100, 25), (2000, 64)])
+def test_few_rows_bear_few_dimensions(rng, n, axes):
+    labels = np.arange(n) % 3
+    features = rng.normal(0, 1, (n, 64)) + labels[:, None]
+    model = discriminant(features, labels)
+    assert model.n_features_in_ == axes
+    assert model.shrinkage == (0.1 if n >= 1000 else 0.3)
+
+
+def test_a_class_that_looks_as_before_is_recognised_and_one_that_is_mislabelled_is_not(clean):
+    rows = np.flatnonzero(clean.images.labels == 2)[:15]
+    assert recognised(clean, rows)
+    labels = clean.images.labels.copy()
+    labels[rows] = 3
+    evidence = replace(clean, images=replace(clean.images, labels=labels))
+    assert not recognised(replace(evidence, probe=probe_labels(evidence)), rows)
+
+
+def test_without_a_probe_everything_is_recognised(clean):
+    assert recognised(replace(clean, probe=None), np.arange(10))
+    assert recognised(clean, np.arange(0))
+    unlabelled = replace(clean, images=replace(clean.images, labels=np.full(160, UNLABELLED)))
+    assert probe_labels(unlabelled) is None

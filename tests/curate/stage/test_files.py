@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import stat
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from curate.stage.errors import DataError, OutputError
-from curate.stage.files import replacing, write_npy, write_parquet, write_text
+from curate.stage.files import (
+    Streamed,
+    drafting,
+    put_in_place,
+    replacing,
+    write_array,
+    write_npy,
+    write_npz,
+    write_parquet,
+    write_text,
+)
 
 
 def digest(path: Path) -> str:
@@ -128,3 +140,108 @@ def test_an_array_comes_back_as_it_was_written(array, order):
         np.testing.assert_array_equal(back, array)
         assert (back.dtype, back.flags.f_contiguous) == (array.dtype, array.flags.f_contiguous)
         assert digest(Path(folder, "a.npy")) == digest(Path(folder, "b.npy"))
+
+
+# Archives
+
+
+def test_an_archive_has_the_same_bytes_each_time_and_can_be_mapped(tmp_path):
+    arrays = {"images": np.arange(24, dtype=np.uint8).reshape(2, 3, 4), "labels": np.array([1, 0]), "mean": np.array(3)}
+    for name in ("one", "two"):
+        write_npz(arrays, tmp_path / f"{name}.npz")
+    assert digest(tmp_path / "one.npz") == digest(tmp_path / "two.npz")
+    with np.load(tmp_path / "one.npz") as back:
+        assert back.files == list(arrays)
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(back[name], array)
+            assert back[name].dtype == array.dtype
+    with zipfile.ZipFile(tmp_path / "one.npz") as archive:
+        assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
+
+
+def test_an_array_that_is_streamed_is_written_as_the_whole_one_would_be(tmp_path):
+    whole = np.arange(60, dtype=np.float32).reshape(5, 3, 4)
+    write_npz({"x": whole}, tmp_path / "whole.npz")
+    pieces = (entry.astype(np.float64) for entry in whole)  # of another type, and never all at once
+    write_npz({"x": Streamed(whole.shape, whole.dtype, pieces)}, tmp_path / "streamed.npz")
+    assert digest(tmp_path / "streamed.npz") == digest(tmp_path / "whole.npz")
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_some_entries_of_an_array_are_written_piece_by_piece(order, monkeypatch):
+    monkeypatch.setattr("curate.stage.files._PIECE", 64)
+    array = np.asarray(np.arange(7 * 5 * 3, dtype=">u2").reshape(7, 5, 3), order=order)
+    kept = np.array([0, 2, 3, 6])
+    stream = io.BytesIO()
+    write_array(stream, array, order == "F", kept)
+    stream.seek(0)
+    back = np.load(stream)
+    np.testing.assert_array_equal(back, array[kept])
+    assert (back.dtype, back.flags.f_contiguous) == (array.dtype, order == "F")
+
+
+# Folders
+
+
+def test_a_folder_takes_its_place_whole(tmp_path):
+    path = tmp_path / "new" / "folder"
+    for content in ("first", "second"):
+        with drafting(path) as draft:
+            assert not draft.exists()
+            draft.mkdir()
+            (draft / f"{content}.txt").write_text(content)
+            assert not (path / f"{content}.txt").exists()
+        assert [file.name for file in path.iterdir()] == [f"{content}.txt"]
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_leaves_the_old_folder_and_nothing_else(tmp_path, error):
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "old.txt").write_text("old")
+
+    def fails(draft: Path) -> None:
+        draft.mkdir()
+        (draft / "new.txt").write_text("new")
+        raise error
+
+    with pytest.raises(error), drafting(path) as draft:
+        fails(draft)
+    assert list(tmp_path.iterdir()) == [path]
+    assert (path / "old.txt").read_text() == "old"
+
+
+def test_a_file_within_a_draft_that_cannot_be_written_is_told_by_its_place_in_the_end(tmp_path):
+    path = tmp_path / "folder"
+
+    def fails(draft: Path) -> None:
+        (draft / "inner").mkdir(parents=True)
+        write_text("x", draft / "inner")
+
+    with pytest.raises(OutputError) as caught, drafting(path) as draft:
+        fails(draft)
+    assert f"cannot write {path / 'inner'}: there is a folder of that name" in str(caught.value)
+    assert ".tmp" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_put_in_place_leaves_everything_as_it_was(tmp_path):
+    path, aside = tmp_path / "folder", tmp_path / "aside"
+    path.mkdir()
+    (path / "old.txt").write_text("old")
+    with pytest.raises(FileNotFoundError):
+        put_in_place(tmp_path / "gone", path, aside)
+    assert (path / "old.txt").read_text() == "old"
+    assert not aside.exists()
+
+
+def test_a_file_takes_the_place_of_a_folder_and_of_a_file(tmp_path):
+    path = tmp_path / "there"
+    path.mkdir()
+    (path / "old.txt").write_text("old")
+    for content in ("first", "second"):
+        (tmp_path / "made").write_text(content)
+        put_in_place(tmp_path / "made", path, tmp_path / "aside")
+        assert path.read_text() == content
+        assert list(tmp_path.iterdir()) == [path]
