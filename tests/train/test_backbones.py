@@ -63,7 +63,7 @@ def test_the_smallest_side_is_what_keras_itself_asks_for(name):
 
 @pytest.mark.parametrize(("gpu", "name"), [(True, STRONG_BACKBONE), (False, SMALL_BACKBONE)])
 def test_auto_is_a_strong_backbone_on_a_gpu_and_a_small_one_elsewhere(monkeypatch, gpu, name):
-    monkeypatch.setattr(curate.embedding, "on_gpu", lambda: gpu)
+    monkeypatch.setattr(curate.measuring.embedding, "on_gpu", lambda: gpu)
     assert resolve(AUTO) == name
 
 
