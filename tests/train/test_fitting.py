@@ -21,8 +21,12 @@ from train.models import backbones_of, build_model, frozen_features, head_of, lo
 from train.selecting import Watched
 from train.sets import LabelledSet
 
-# Of Keras, when it reads a variable of TensorFlow with NumPy 2.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    # Of Keras, when it reads a variable of TensorFlow with NumPy 2.
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    # Of TensorFlow, see `eager`: how Keras feeds it is traced all the same.
+    pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly:UserWarning"),
+]
 
 SIDE = 16
 CLASSES = ("crimson", "jade", "violet")
@@ -103,10 +107,23 @@ def watched_val() -> Watched:
     return Watched(VAL.batch(np.arange(len(VAL))), VAL.labels, np.zeros(len(VAL), int), np.zeros(len(VAL), int))
 
 
+@pytest.fixture(autouse=True)
+def eager():
+    """Few steps of a small network: to trace them takes TensorFlow longer than to do them."""
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture
 def job_of(tmp_path, monkeypatch):
     """job_of(listener, scores, callbacks, model options, fit options): a job with a new model, the same each time."""
-    monkeypatch.setattr(train.backbones, "_CHANNELS", (4, 4, 8, 8))
+    monkeypatch.setattr(train.backbones, "_CHANNELS", (4, 8))
 
     def job_of(
         *,
@@ -118,8 +135,8 @@ def job_of(tmp_path, monkeypatch):
         **options,
     ) -> Job:
         usual = {
-            "probe": False, "epochs": (2,), "batch": 8, "learning_rate": (3e-3,), "unfreeze": (1.0,),
-            "schedule": "constant", "batch_norm": "train", "ema": 0.0, "weight_decay": 0.0,
+            "probe": False, "epochs": (2,), "batch": 12, "learning_rate": (3e-3,), "unfreeze": (1.0,),
+            "optimizer": "sgd", "schedule": "constant", "batch_norm": "train", "ema": 0.0, "clip": 0.0,
         }  # fmt: skip
         network = ModelConfig(**({"backbone": ("cnn",), "input_size": 2 * SIDE} | (model or {})))
         config = RunConfig(network, FitConfig(**(usual | options)), workers=1)
@@ -203,23 +220,23 @@ def test_features_are_those_of_the_rows_in_their_order_some_at_a_time(job_of, mo
 
 def test_a_fit_learns_and_says_how_far_it_is(job_of):
     listener = Listener()
-    job = job_of(listener=listener, epochs=(6,), learning_rate=(0.02,), flips="none")
+    job = job_of(listener=listener, epochs=(4,), learning_rate=(0.05,), flips="none")
     progress = fit(job)
     assert progress.history[-1]["loss"] < progress.history[0]["loss"]
     assert progress.history[progress.best]["val_clean"] > 0.9
-    assert [line.split()[:2] for line in listener.lines] == [["epoch", f"{epoch}/6"] for epoch in range(1, 7)]
-    assert listener.steps[:3] == [("epoch 1/6", 8), ("epoch 1/6", 16), ("epoch 1/6", 24)]
+    assert [line.split()[:2] for line in listener.lines] == [["epoch", f"{epoch}/4"] for epoch in range(1, 5)]
+    assert listener.steps[:2] == [("epoch 1/4", 12), ("epoch 1/4", 24)]
 
 
 def test_each_stage_lets_its_share_of_the_backbone_learn(job_of):
     steps = Steps()
     job = job_of(
-        epochs=(1, 1, 1), unfreeze=(0.0, 0.3, 1.0), batch_norm="frozen", callbacks=(steps,), scores=[0.1, 0.2, 0.3]
+        epochs=(1, 1, 1), unfreeze=(0.0, 0.5, 1.0), batch_norm="frozen", callbacks=(steps,), scores=[0.1, 0.2, 0.3]
     )
     fit(replace(job, classifier=replace(job.classifier, fresh=())))
-    assert steps.learning == [(), ("conv_4",), ("conv_1", "conv_2", "conv_3", "conv_4")]
+    assert steps.learning == [(), ("conv_2",), ("conv_1", "conv_2")]
     each = len(steps.before) // 3
-    for stage, kernels in enumerate(({"logits"}, {"conv_4"}, {"conv_1", "conv_2", "conv_3", "conv_4"})):
+    for stage, kernels in enumerate((set(), {"conv_2"}, {"conv_1", "conv_2"})):
         before, after = steps.before[stage * each], steps.after[(stage + 1) * each - 1]
         changed = {
             variable.path.split("/")[-2]
@@ -232,7 +249,7 @@ def test_each_stage_lets_its_share_of_the_backbone_learn(job_of):
 def test_a_backbone_that_begins_from_nothing_learns_whole_in_every_stage(job_of):
     steps = Steps()
     fit(job_of(epochs=(1,), unfreeze=(0.0,), batch_norm="frozen", callbacks=(steps,)))
-    assert len(steps.learning[0]) == 8  # four convolutions, and their normalisation
+    assert len(steps.learning[0]) == 4  # two convolutions, and their normalisation
 
 
 def test_epochs_are_counted_over_all_stages_for_whoever_listens(job_of):
@@ -248,7 +265,7 @@ def test_a_stage_has_its_own_learning_rate(job_of):
 
 
 def test_on_a_plateau_the_rate_falls(job_of):
-    progress = fit(job_of(epochs=(8,), schedule="plateau", scores=[0.9, *[0.5] * 7]))
+    progress = fit(job_of(epochs=(5,), schedule="plateau", scores=[0.9, *[0.5] * 4]))
     rates = [row["learning_rate"] for row in progress.history]
     assert rates[0] == pytest.approx(3e-3)
     assert rates[-1] < rates[0]
@@ -274,7 +291,7 @@ def test_a_later_stage_begins_from_the_best_epoch_of_all_before(job_of):
     steps = Steps()
     job = job_of(epochs=(2, 1), scores=[0.8, 0.5, 0.3], callbacks=(steps,))
     fit(job)
-    assert the_same(steps.before[2 * 3], job.watched.seen[0])
+    assert the_same(steps.before[2 * 2], job.watched.seen[0])
     assert the_same(job.model.get_weights(), job.watched.seen[0])
 
 
@@ -310,46 +327,46 @@ def test_without_a_moving_average_the_weights_themselves_are_scored(job_of):
 
 def test_a_stage_ends_after_so_many_epochs_without_a_better_one(job_of):
     listener = Listener()
-    job = job_of(epochs=(6, 6), patience=2, scores=[0.5, 0.6, 0.6, 0.1, 0.4, 0.7, 0.3, 0.2], listener=listener)
+    job = job_of(epochs=(6, 6), patience=1, scores=[0.5, 0.6, 0.6, 0.7, 0.3], listener=listener)
     progress = fit(job)
-    assert [(row["stage"], row["epoch"]) for row in progress.history] == [
-        *((1, epoch) for epoch in range(1, 5)),
-        *((2, epoch) for epoch in range(1, 5)),
-    ]
+    reached = [(row["stage"], row["epoch"]) for row in progress.history]
+    assert reached == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2)]
     ends = [line for line in listener.lines if line.startswith("no better")]
-    assert ends == ["no better epoch in 2: stage 1 ends", "no better epoch in 2: stage 2 ends"]
-    assert progress.best == 5
+    assert ends == ["no better epoch in 1: stage 1 ends", "no better epoch in 1: stage 2 ends"]
+    assert progress.best == 3
 
 
 def test_without_patience_every_epoch_is_fitted(job_of):
-    assert len(fit(job_of(epochs=(4,), scores=[0.9, 0.1, 0.1, 0.1])).history) == 4
+    assert len(fit(job_of(epochs=(3,), scores=[0.9, 0.1, 0.1])).history) == 3
 
 
 # Going on after a kill
 
 
-@pytest.mark.parametrize("word", ["epoch 1/2 of stage 1", "epoch 1/2 of stage 2"])
-def test_a_fit_that_was_killed_goes_on_as_if_nothing_had_been(job_of, word):
-    options = {
-        "probe": True,
-        "epochs": (2, 2),
-        "ema": 0.9,
-        "mixup": 0.2,
-        "schedule": "cosine",
-        "learning_rate": (0.01,),
-    }
+def goes_on_as_if_nothing_had_been(job_of, word: str, epochs: tuple[int, ...]) -> None:
+    """A fit that is killed at these words, before the checkpoint of that epoch is written, against one that is not."""
+    options = {"probe": True, "epochs": epochs, "ema": 0.9, "mixup": 0.2, "schedule": "cosine"}
     whole = job_of(name="whole", **options)
     expected = fit(whole)
-    # Killed at the words that come before the checkpoint of that epoch, which is fitted again.
     with pytest.raises(Killed):
         fit(job_of(name="killed", listener=Listener(until=word), **options))
     listener = Listener()
     job = job_of(name="killed", listener=listener, **options)
     progress = fit(job)
-    assert any(line.startswith("going on after stage") for line in listener.lines) == (word != "epoch 1/2 of stage 1")
+    assert any(line.startswith("going on after stage 1") for line in listener.lines)
     assert without_seconds(progress)[1:] == without_seconds(expected)[1:]
     assert progress.best == expected.best
     assert the_same(job.model.get_weights(), whole.model.get_weights())
+
+
+def test_a_fit_that_was_killed_within_a_stage_goes_on_as_if_nothing_had_been(job_of):
+    goes_on_as_if_nothing_had_been(job_of, "epoch 2/2", (2,))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("word", ["epoch 2/2 of stage 1", "epoch 1/2 of stage 2", "epoch 2/2 of stage 2"])
+def test_a_fit_of_several_stages_that_was_killed_goes_on_as_if_nothing_had_been(job_of, word):
+    goes_on_as_if_nothing_had_been(job_of, word, (2, 2))
 
 
 def test_a_fit_that_was_done_is_not_fitted_again(job_of):
@@ -364,11 +381,11 @@ def test_a_fit_that_was_done_is_not_fitted_again(job_of):
 
 
 def test_patience_is_remembered_over_a_kill(job_of):
-    scores = [0.9, 0.5, 0.4, 0.3, 0.2]
+    scores = [0.9, 0.5, 0.4, 0.3]
     with pytest.raises(Killed):
-        fit(job_of(epochs=(5,), patience=3, scores=scores, listener=Listener(until="epoch 3/5")))
-    progress = fit(job_of(epochs=(5,), patience=3, scores=scores[2:]))
-    assert [row["epoch"] for row in progress.history] == [1, 2, 3, 4]
+        fit(job_of(epochs=(4,), patience=2, scores=scores, listener=Listener(until="epoch 3/4")))
+    progress = fit(job_of(epochs=(4,), patience=2, scores=scores[2:]))
+    assert [row["epoch"] for row in progress.history] == [1, 2, 3]
 
 
 def test_a_checkpoint_of_another_fit_is_refused(job_of):
@@ -382,8 +399,8 @@ def test_a_checkpoint_of_another_fit_is_refused(job_of):
 
 
 def test_a_loss_that_is_no_number_ends_the_fit_with_the_last_good_weights_beside_it(job_of):
-    job = job_of(probe=True, epochs=(3,), learning_rate=(1e30,), optimizer="sgd", clip=0.0)
-    with pytest.raises(Diverged, match=r"stage 1, epoch \d, step \d of 3\. Lower --learning-rate, which is 1e\+30\."):
+    job = job_of(probe=True, epochs=(3,), learning_rate=(1e30,))
+    with pytest.raises(Diverged, match=r"stage 1, epoch \d, step \d of 2\. Lower --learning-rate, which is 1e\+30\."):
         fit(job)
     kept = load_model(job.checkpoint.folder / LAST_GOOD)
     assert all(np.isfinite(array).all() for array in kept.get_weights())
@@ -402,7 +419,7 @@ def of_kind(name: str) -> type[Exception]:
     return type(name, (Exception,), {})
 
 
-FOUR_FIT = (5, {}, "a batch of 8 images does not fit into memory; 4 images fit: --batch 4")
+FOUR_FIT = (5, {"batch": 8}, "a batch of 8 images does not fit into memory; 4 images fit: --batch 4")
 
 
 @pytest.mark.parametrize(
@@ -430,7 +447,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_told_with_one_that_does(
     monkeypatch.setattr(keras.Model, "fit", fails)
     monkeypatch.setattr(keras.Model, "train_on_batch", fits_some)
     job = job_of(**options)
-    if options:
+    if "jsd" in options:
         sources = np.repeat(TRAIN.sources[:8], 3)
         job = replace(job, train=replace(TRAIN, sources=sources, copies=np.tile([0, 1, 2], 8)))
     with pytest.raises(DataError, match=words):
