@@ -20,10 +20,10 @@ demo: install                 ## the main job on a drawn set with known faults, 
 	$(BIN)/curate demo demo
 
 test: install                 ## the tests that are neither slow nor need a browser, on all cores
-	$(BIN)/python -m pytest -n logical --dist loadscope -m "not slow and not browser"
+	$(BIN)/python -m pytest -n logical --dist worksteal -m "not slow and not browser"
 
 slow: install                 ## the slow tests
-	$(BIN)/python -m pytest -n logical --dist loadscope -m "slow and not browser"
+	$(BIN)/python -m pytest -n logical --dist worksteal -m "slow and not browser"
 
 browser: install              ## the tests that open the report in a browser
 	$(BIN)/python -m pytest -m browser

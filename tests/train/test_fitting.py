@@ -353,7 +353,7 @@ def goes_on_as_if_nothing_had_been(job_of, word: str, epochs: tuple[int, ...]) -
     listener = Listener()
     job = job_of(name="killed", listener=listener, **options)
     progress = fit(job)
-    assert any(line.startswith("going on after stage 1") for line in listener.lines)
+    assert any(line.startswith("going on after stage") for line in listener.lines)
     assert without_seconds(progress)[1:] == without_seconds(expected)[1:]
     assert progress.best == expected.best
     assert the_same(job.model.get_weights(), whole.model.get_weights())
@@ -465,8 +465,8 @@ def test_any_other_error_is_passed_on(job_of, monkeypatch):
 
 def test_a_batch_that_devices_cannot_share_is_refused_before_it_is_fitted(job_of):
     steps = Steps()
-    job = replace(job_of(callbacks=(steps,)), devices=Devices("3 CPUs", 3, False))
-    with pytest.raises(DataError, match="cannot be shared evenly by 3 CPUs"):
+    job = replace(job_of(callbacks=(steps,)), devices=Devices("5 CPUs", 5, False))
+    with pytest.raises(DataError, match="cannot be shared evenly by 5 CPUs"):
         fit(job)
     assert not steps.epochs
 
