@@ -5,29 +5,28 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from curate.builds import BUILT, SPLITS, BuildManifest
 from curate.splitting import write_splits
 from curate.stage.drafts import draft_of
 from curate.stage.engine import cores, in_processes
 from curate.stage.errors import DataError, OutputError, WorkerLost
 from curate.stage.files import write_text
-from curate.stage.manifest import file_digest, write_manifest
+from curate.stage.manifest import file_digest, outputs_of, versions_in_use, write_manifest
 from curate.stage.progress import Reporter, Silent, Stopwatch
 
 from .configs import BuildConfig
 from .making import IDENTITY, Job, Made, Task, make, merge_provenance, read_job, tasks
-from .planning import SPLITS, Planned, planned
+from .planning import Planned, planned
 from .preparing import identity, prepare
 
 if TYPE_CHECKING:
     import pandas as pd
-
-BUILT = "built"
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,16 +212,17 @@ def _write_manifest(
         of_sets.setdefault(one.task.entry, {})[one.task.path.name] = one.digest
     outputs = {name: draft / name for name in ("plan.json", "benchmark.json") if (draft / name).is_file()}
     write_manifest(
+        BuildManifest(
+            source=str(images.source.path.resolve()),
+            input_digest=digest,
+            config=asdict(config),
+            seed=config.seed,
+            outputs=outputs_of(outputs),
+            counts={**plans.images, "redrawn": sum(one.redrawn for one in made)},
+            timings=dict(watch.seconds),
+            versions=versions_in_use(),
+            scan_digest=file_digest(Path(config.artifacts, "scan", "manifest.json")),
+            sets=of_sets,
+        ),
         draft,
-        "build",
-        config,
-        source=str(images.source.path.resolve()),
-        input_digest=digest,
-        outputs=outputs,
-        counts={**plans.images, "redrawn": sum(one.redrawn for one in made)},
-        timings=watch.seconds,
-        extra={
-            "scan_digest": file_digest(Path(config.artifacts, "scan", "manifest.json")),
-            "sets": of_sets,
-        },
     )

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from curate.cleaning import open_scan
+from curate.builds import SPLITS
+from curate.scans import open_scan
 from curate.sets.imageset import UNLABELLED, ImageSet
 from curate.splitting import Divided, clean_set, divided
 from curate.stage.errors import DataError
@@ -20,8 +21,6 @@ from .configs import BuildConfig
 from .policies import library
 from .policies.policy import Policy
 from .sizing import common_size
-
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +114,6 @@ def _splits_before(config: BuildConfig) -> Path | None:
 def _labels_of(place: Path, config: BuildConfig) -> str | None:
     """The CSV of labels that belongs to a set: the one that is given, or that its scan was given."""
     scanned = open_scan(Path(config.artifacts, "scan")).manifest
-    itself = Path(scanned["source"]) == place.resolve()
-    labels = config.labels or (scanned["config"]["labels"] if itself else None)
+    itself = Path(scanned.source) == place.resolve()
+    labels = config.labels or (scanned.config.labels if itself else None)
     return None if labels is None else str(Path(labels).resolve())

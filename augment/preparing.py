@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from curate.builds import SPLITS
 from curate.sets.imageset import evenly
 from curate.stage.engine import cores
 from curate.stage.files import write_npy, write_text
@@ -22,7 +23,7 @@ from .features import Features, input_size, load_features
 from .listings import listings
 from .making import Entry, Job, write_job
 from .operations.operation import OPERATIONS
-from .planning import SPLITS, Planned
+from .planning import Planned
 from .policies import library
 from .policies.policy import Context, Policy
 from .preservation import SAMPLE, TRIED, Keeper, fit, kill_rates

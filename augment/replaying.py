@@ -13,16 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from curate.builds import BUILT, SPLITS, BuildManifest
+from curate.sets.fitting import Fit, fit_to_size
 from curate.sets.reading import read
 from curate.sets.shards import read_shards
 from curate.stage.errors import DataError, UnknownName
 from curate.stage.manifest import file_digest, read_manifest
 
-from .building import BUILT
-from .planning import SPLITS
 from .policies.policy import Record, perform
 from .previewing import Sheet
-from .sizing import fitted
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +59,7 @@ def replay(name: str, artifacts: str | Path = "artifacts", set: str = "") -> Rep
     built = Path(artifacts, BUILT)
     if not (built / "manifest.json").is_file():
         raise DataError(f"{built} holds no built set. Type `augment build` first, or give --artifacts DIR.")
-    read_manifest(built, "build")
+    read_manifest(BuildManifest, built)
     with _readable(built / "plan.json") as path:
         plan = json.loads(path.read_text(encoding="utf-8"))
     found, number, row = _find(built, name, set)
@@ -70,7 +69,7 @@ def replay(name: str, artifacts: str | Path = "artifacts", set: str = "") -> Rep
     def open_row(at: int) -> np.ndarray:
         if at >= len(images):
             raise DataError(f"{plan['source']} has changed since: it has no row {at} any more. Build again.")
-        return fitted(images.images[at].pixels, tuple(plan["size"]), plan["fit"])
+        return fit_to_size(images.images[at].pixels, tuple(plan["size"]), Fit(plan["fit"]))
 
     at = int(row["source_row"])
     if images.ids[at : at + 1] != (row["source_id"],):

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from .cleaning import ApplyConfig, apply, decide, undo
     from .comparing import diff
     from .configs import ScanConfig, SplitConfig
-    from .scanning import Scan, scan
+    from .scanning import scan
+    from .scans import Scan
     from .selftesting import SelftestConfig, selftest
     from .sets.exporting import ExportConfig, export
     from .sets.imageset import ImageSet, Picture, Unreadable
@@ -32,7 +33,7 @@ _HOMES = {
     "MissingExtra": "stage.errors",
     "OutputError": "stage.errors",
     "Picture": "sets.imageset",
-    "Scan": "scanning",
+    "Scan": "scans",
     "ScanConfig": "configs",
     "SelftestConfig": "selftesting",
     "SplitConfig": "configs",

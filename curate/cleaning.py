@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from .findings import DROP, KEEP, REVIEW, SEVERITY
+from .scans import Scanned, open_scan
 from .stage.errors import DataError, OutputError, UnknownName
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
     from .sets.imageset import ImageSet
 
@@ -101,36 +101,6 @@ class Undone:
     taken_back: tuple[Decision, ...]
     standing: Mapping[str, Decision]
     applied: Applied
-
-
-@dataclass(frozen=True, eq=False)
-class Scanned:
-    """A finished scan as it lies on disk: its manifest, images.parquet and findings.parquet."""
-
-    folder: Path
-    manifest: Mapping[str, Any]
-    table: pd.DataFrame
-    findings: pd.DataFrame
-
-
-def open_scan(folder: Path) -> Scanned:
-    """The scan that a folder (artifacts/scan) holds. Raises DataError where it is not whole."""
-    import pandas as pd
-    import pyarrow as pa
-
-    from .stage.manifest import read_manifest
-
-    manifest = read_manifest(folder, "scan")
-    tables = []
-    for name in ("images", "findings"):
-        path = folder / f"{name}.parquet"
-        try:
-            tables.append(pd.read_parquet(path))
-        except (OSError, pa.ArrowException) as error:
-            missing = isinstance(error, FileNotFoundError)
-            reason = "is missing" if missing else f"cannot be read ({str(error).splitlines()[0]})"
-            raise DataError(f"{path} {reason}. Run `curate scan` again.") from error
-    return Scanned(folder, manifest, *tables)
 
 
 def decide(artifacts: Path, decisions: Mapping[str, str], why: str = "") -> Decisions:
@@ -390,13 +360,13 @@ def _read_again(scan: Scanned, config: ApplyConfig) -> tuple[ImageSet, list[str]
     """The set that was scanned, and notes on it. Raises DataError where it is not what it was."""
     from .sets.reading import read
 
-    source = Path(scan.manifest["source"])
+    source = Path(scan.manifest.source)
     if not source.exists():
         raise DataError(
             f"{source} is not where it was scanned. Put it back, or scan it where it is now "
             "(`curate scan PATH`): decisions are kept."
         )
-    images = read(source, labels=config.labels or scan.manifest["config"]["labels"])
+    images = read(source, labels=config.labels or scan.manifest.config.labels)
     table = scan.table
     again = f"Scan it again (`curate scan {source}`): decisions are kept."
     if len(images) != len(table):
@@ -456,7 +426,7 @@ def _write(scan: Scanned, images: ImageSet, config: ApplyConfig, history: _Histo
             told.append(f"{plural} not count, on images {why}, such as {those[0].id}")
     for decision in valid:
         verdict[row_of[decision.id]] = decision.action
-    strict = bool(scan.manifest["config"]["strict"]) if config.strict is None else config.strict
+    strict = bool(scan.manifest.config.strict) if config.strict is None else config.strict
     keep = (verdict == KEEP) | ((verdict == REVIEW) & (not strict))
     blind = keep & (scan.table["digest"] == "").to_numpy()
     if blind.any():

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from .cleaning import Scanned, open_scan
 from .findings import SEVERITY
+from .scans import CleaningEffect, ScanManifest, Scanned, open_scan
 
 # Options that say where and how fast, not what is found.
 _WITHOUT_EFFECT = ("artifacts", "workers")
@@ -83,7 +82,7 @@ def diff(scan_a: str | Path, scan_b: str | Path) -> Difference:
         new=new,
         summary=_summary(a.findings, b.findings, gone, new),
         settings=_settings(a.manifest, b.manifest),
-        effect=_effect(a.manifest, b.manifest),
+        effect=_effects(a.manifest, b.manifest),
         notes=_notes(a, b, len(both), len(pixels), only_a, only_b),
     )
 
@@ -133,38 +132,37 @@ def _summary(a: pd.DataFrame, b: pd.DataFrame, gone: pd.DataFrame, new: pd.DataF
     return table.rename_axis("check").reset_index()
 
 
-def _settings(a: Mapping[str, Any], b: Mapping[str, Any]) -> pd.DataFrame:
+def _settings(a: ScanManifest, b: ScanManifest) -> pd.DataFrame:
     """Options, embedder and package versions that are not the same, as text."""
     rows: list[tuple[str, str, str, str]] = []
 
-    def compare(kind: str, left: Mapping[str, Any], right: Mapping[str, Any], leave: Sequence[str] = ()) -> None:
+    def compare(kind: str, left: Mapping[str, object], right: Mapping[str, object], leave: Sequence[str] = ()) -> None:
         for name in dict.fromkeys((*left, *right)):
             if name not in leave and left.get(name) != right.get(name):
-                rows.append((kind, name, _told(left.get(name)), _told(right.get(name))))
+                rows.append((kind, name, _as_typed(left.get(name)), _as_typed(right.get(name))))
 
-    compare("option", a["config"], b["config"], _WITHOUT_EFFECT)
-    left, right = ({name: of.get(name) for name in ("embedder", "embedder_digest")} for of in (a, b))
+    compare("option", vars(a.config), vars(b.config), _WITHOUT_EFFECT)
+    left, right = ({name: getattr(scan, name) for name in ("embedder", "embedder_digest")} for scan in (a, b))
     compare("embedder", left, right)
-    compare("version", a.get("versions", {}), b.get("versions", {}))
+    compare("version", a.versions, b.versions)
     return pd.DataFrame(rows, columns=["kind", "name", "a", "b"], dtype="str")
 
 
-def _told(value: object) -> str:
+def _as_typed(value: object) -> str:
     """A value of the manifest as a person would type it."""
     if value is None:
         return ""
     if isinstance(value, Mapping):
         return ", ".join(f"{name}={item}" for name, item in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _effect(a: Mapping[str, Any], b: Mapping[str, Any]) -> pd.DataFrame:
+def _effects(a: ScanManifest, b: ScanManifest) -> pd.DataFrame:
     """Did cleaning help in either scan? A row for each whose manifest tells it."""
-    told = {name: scan["effect"] for name, scan in (("a", a), ("b", b)) if scan.get("effect")}
-    columns = ["before", "after", "low", "high", "rows"]
-    return pd.DataFrame(
-        [(name, *(effect.get(c) for c in columns)) for name, effect in told.items()], columns=["scan", *columns]
-    )
+    columns = [field.name for field in fields(CleaningEffect)]
+    effects = {name: scan.effect for name, scan in (("a", a), ("b", b))}
+    rows = [(name, *astuple(effect)) for name, effect in effects.items() if effect is not None]
+    return pd.DataFrame(rows, columns=["scan", *columns])
 
 
 def _notes(
@@ -186,6 +184,6 @@ def _notes(
             f"{renamed.sum():,} images only in A have the very pixels of one only in B: renamed, "
             f"such as {first['id']} to {now}"
         )
-    if a.manifest["source"] != b.manifest["source"]:
-        notes.append(f"A scanned {a.manifest['source']}, B {b.manifest['source']}")
+    if a.manifest.source != b.manifest.source:
+        notes.append(f"A scanned {a.manifest.source}, B {b.manifest.source}")
     return tuple(notes)

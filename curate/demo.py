@@ -25,7 +25,7 @@ from .stage.progress import Reporter, Silent
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .scanning import Scan
+    from .scans import Scan
 
 SIDE = 96
 # Outlines are drawn at this many times the size and shrunk, which smooths their edges.

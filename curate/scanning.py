@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -25,62 +22,14 @@ from .measuring.embedding import load_embedder
 from .measuring.evidence import Evidence, Measured, measure
 from .measuring.mapping import compiled, lay_out
 from .measuring.probe import fit_probe, folds_of, probe_labels, recognised
+from .scans import CleaningEffect, Scan, check_writable, write_scan
 from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, whole_groups
 from .sets.reading import read
-from .sets.writing import clean_path, write_clean
 from .stage.engine import cores, small_algebra
-from .stage.errors import OutputError
-from .stage.files import replacing, write_npy, write_parquet, write_text
-from .stage.manifest import write_manifest
 from .stage.progress import Reporter, Silent, Stopwatch
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class CleaningEffect:
-    """Out-of-fold accuracy of one linear probe, fitted on all rows and on the clean ones.
-
-    Both are measured on the same `rows` rows of the clean set, each held out with its whole duplicate group.
-    low, high: 95 % interval of `after`, by bootstrap over groups.
-    """
-
-    before: float
-    after: float
-    low: float
-    high: float
-    rows: int
-
-
-@dataclass(frozen=True, eq=False)
-class Scan:
-    """What a scan found.
-
-    table       images.parquet: one row per image, in input order
-    findings    findings.parquet: one row per suspicion, label conflicts first
-    pairs       pairs.parquet: duplicate pairs that stood verification
-    embeddings  float16 (N, D), L2-normalised
-    stories     groups of findings in words, the most telling first
-    balance     per class: name, images, kept, dropped, review
-    effect      did cleaning help? None where there are no labels to tell by
-    notes       what was left out and why, how the input was read
-    embedder    what embedded: "MobileNetV2-0.35 (ImageNet), 160 px, OpenVINO on the CPU"
-    timings     seconds of each stage
-    """
-
-    images: ImageSet
-    config: ScanConfig
-    table: pd.DataFrame
-    findings: pd.DataFrame
-    pairs: pd.DataFrame
-    embeddings: np.ndarray
-    stories: tuple[Story, ...]
-    balance: pd.DataFrame
-    effect: CleaningEffect | None
-    notes: tuple[str, ...]
-    embedder: str
-    timings: Mapping[str, float]
 
 
 def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), reporter: Reporter = Silent()) -> Scan:
@@ -144,10 +93,13 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
         effect,
         _notes(images, note, judgements, config),
         f"{embedder.describe}, {embedder.size} px",
+        embedder.digest,
         watch.seconds,
     )
     if config.artifacts is not None:
-        write_scan(result, Path(config.artifacts), watch, reporter, embedder_digest=embedder.digest)
+        from .reporting import page
+
+        write_scan(result, page(result), Path(config.artifacts), watch, reporter)
     return result
 
 
@@ -392,73 +344,3 @@ def _named(images: ImageSet) -> str:
     described = f", {images.describe}" if images.describe else ""
     plural = "image" if len(images) == 1 else "images"
     return f"{images.source.path.name}: {len(images):,} {plural}{described}{classes}"
-
-
-def check_writable(images: ImageSet, artifacts: Path) -> None:
-    """Raise OutputError where a scan could not be written, or would take the place of what the set was made from."""
-    if (artifacts / "built").resolve() in (images.source.path.resolve(), *images.source.path.resolve().parents):
-        raise OutputError(
-            f"{images.source.path} was built from {artifacts}, whose scan would be overwritten. Write elsewhere "
-            "(--artifacts DIR)."
-        )
-    clean_path(images, artifacts)
-    with replacing(artifacts / "scan" / ".writable"):
-        pass
-    (artifacts / "scan" / ".writable").unlink()
-
-
-def write_scan(result: Scan, artifacts: Path, watch: Stopwatch, reporter: Reporter, embedder_digest: str) -> None:
-    """Write artifacts/scan/ and the clean set: drafted aside, then put in place together, the manifest last."""
-    from .reporting import page
-
-    verdict = result.table["verdict"].to_numpy()
-    keep = (verdict == KEEP) | ((verdict == REVIEW) & (not result.config.strict))
-    keep &= result.table["digest"].to_numpy() != ""  # what cannot be read cannot be kept, whatever was asked for
-    folder, draft = artifacts / "scan", artifacts / f".scan-{os.getpid()}"
-    tables = {"images": result.table, "findings": result.findings, "pairs": result.pairs}
-    outputs = {name: draft / f"{name}.parquet" for name in tables}
-    outputs |= {"embeddings": draft / "embeddings.npy", "report": draft / "report.html"}
-    try:
-        with watch.stage("writing"), reporter.stage("writing", 6, "files") as advance:
-            for i, (name, table) in enumerate(tables.items()):
-                write_parquet(table, outputs[name])
-                advance(i + 1)
-            write_npy(result.embeddings, outputs["embeddings"])
-            advance(4)
-            write_text(page(result), outputs["report"])
-            advance(5)
-            outputs["clean"] = write_clean(result.images, keep, artifacts)
-            advance(6)
-        counts = result.table["verdict"].value_counts().to_dict() | result.findings["check"].value_counts().to_dict()
-        outputs["manifest"] = write_manifest(
-            draft,
-            "scan",
-            result.config,
-            source=str(result.images.source.path.resolve()),
-            input_digest=content_digest(result.table),
-            outputs=outputs,
-            counts={
-                "images": len(verdict),
-                **{name: int(counts.get(name, 0)) for name in (KEEP, DROP, REVIEW, *SEVERITY)},
-            },
-            timings=watch.seconds,
-            extra={
-                "embedder": result.embedder,
-                "embedder_digest": embedder_digest,
-                "effect": asdict(result.effect) if result.effect else None,
-            },
-        )
-        (folder / "manifest.json").unlink(missing_ok=True)  # from here to the end the scan is not whole
-        for path in outputs.values():
-            if path.parent == draft:
-                path.replace(folder / path.name)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def content_digest(table: pd.DataFrame) -> str:
-    """Hex BLAKE2b-128 of a set's ids, labels and pixels, from its images.parquet."""
-    h = hashlib.blake2b(digest_size=16)
-    for row in zip(table["id"], table["label_name"], table["digest"], strict=True):
-        h.update("\0".join(row).encode() + b"\n")
-    return h.hexdigest()

@@ -22,7 +22,7 @@ from .stage.errors import DataError, OutputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .cleaning import Scanned
+    from .scans import Scanned
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def divided(
 
     made  a splits.csv that was made before: where it names every image of the set, its splits are kept
     """
-    from .cleaning import open_scan
+    from .scans import open_scan
     from .sets.reading import read
 
     artifacts = Path(config.artifacts)
@@ -107,8 +107,8 @@ def divided(
             f"Type `{_scan_command(place, config)}` first."
         )
     scan = open_scan(artifacts / "scan")
-    scanned_itself = Path(scan.manifest["source"]) == place.resolve()
-    images = read(place, labels=config.labels or (scan.manifest["config"]["labels"] if scanned_itself else None))
+    scanned_itself = Path(scan.manifest.source) == place.resolve()
+    images = read(place, labels=config.labels or (scan.manifest.config.labels if scanned_itself else None))
     before = _as_made(images, made) if made is not None else None
     if before is not None:
         images = replace(images, splits=before)
@@ -162,7 +162,7 @@ def _as_made(images: ImageSet, path: Path) -> tuple[str, ...] | None:
 
 def _scannable(place: Path, scan: Scanned) -> Path:
     """What to scan anew: a set, or what a clean set was made of, which lies beside its scan."""
-    return Path(scan.manifest["source"]) if place.resolve().parent == scan.folder.resolve().parent else place
+    return Path(scan.manifest.source) if place.resolve().parent == scan.folder.resolve().parent else place
 
 
 def _scan_command(place: Path, config: SplitConfig) -> str:

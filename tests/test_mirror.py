@@ -7,7 +7,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("curate", "augment", "train")
 # Modules without a test file of their name, and what tests them instead. Shorter is better.
-ELSEWHERE: dict[str, str] = {}
+ELSEWHERE = {
+    # The folders of scan and build: types and the manifests of every kind, which are tested side by side.
+    "curate/builds.py": "tests/curate/stage/test_manifest.py",
+    "curate/scans.py": "tests/curate/stage/test_manifest.py",
+}
 # Test files of no one module: of all of a kind, of how things fit together, or of what no module is.
 OF_MANY = {
     "tests/augment/test_contracts.py",
@@ -18,6 +22,7 @@ OF_MANY = {
     "tests/test_imports.py",
     "tests/test_mirror.py",
     "tests/test_packaging.py",
+    "tests/test_reference.py",
 }
 
 

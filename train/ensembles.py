@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from curate.stage.errors import DataError, OutputError, UnknownName
 from curate.stage.files import drafting, write_parquet
-from curate.stage.manifest import file_digest, write_manifest
+from curate.stage.manifest import file_digest, outputs_of, versions_in_use, write_manifest
 from curate.stage.progress import Reporter, Silent, Stopwatch
 
 from .answers import Answers
@@ -20,7 +20,7 @@ from .comparing import alike, names_of, run_answers
 from .evaluation import metrics_of, selection_scores
 from .measures import class_aucs
 from .robustness import benchmark_tracks
-from .runs import METRICS, PREDICTIONS, Run, read_run, run_path, write_metrics
+from .runs import METRICS, PREDICTIONS, Run, RunManifest, read_run, run_path, write_metrics
 from .selecting import score
 from .slices import found_by_scan, sliced
 
@@ -90,7 +90,7 @@ def ensemble(
         weights = _WEIGHTS[config.how](answers)
         joined = replace(answers[0], probabilities=_joined(stacked, weights, config.how))
         metrics = metrics_of(joined, classes, config.resamples, config.seed)
-        digest = members[0].manifest.get("scan_digest")
+        digest = members[0].manifest.scan_digest
         found, _ = found_by_scan(Path(config.artifacts), digest)
         if "clean" in metrics:
             metrics["slices"] = sliced(joined, found, classes, config.resamples, config.seed)
@@ -107,13 +107,13 @@ def _target(members: Sequence[Run], config: EnsembleConfig) -> Path:
     if len(members) < 2:
         raise DataError(f"{len(members)} run is given; an ensemble is of two at least.")
     target = run_path(config.name, config.artifacts)
-    if target.exists() and "members" not in _manifest(target, config.artifacts):
+    if target.exists() and not _is_ensemble(target, config.artifacts):
         raise OutputError(f"{target} is there already, and no ensemble. Give this one another --name.")
     return target
 
 
-def _manifest(target: Path, artifacts: str) -> Mapping[str, Any]:
-    return read_run(target, artifacts).manifest if (target / METRICS).is_file() else {}
+def _is_ensemble(target: Path, artifacts: str) -> bool:
+    return (target / METRICS).is_file() and read_run(target, artifacts).manifest.members is not None
 
 
 def _classes(members: Sequence[Run]) -> tuple[str, ...]:
@@ -201,13 +201,18 @@ def _write(
         outputs = {METRICS: write_metrics(metrics, folder), PREDICTIONS: folder / PREDICTIONS}
         write_parquet(joined.table(), outputs[PREDICTIONS])
         write_manifest(
+            RunManifest(
+                source=", ".join(str(run.path) for run in members),
+                input_digest=both,
+                config=asdict(config),
+                seed=config.seed,
+                outputs=outputs_of(outputs),
+                counts={"members": len(members), "images": len(joined)},
+                timings=dict(watch.seconds),
+                versions=versions_in_use(),
+                build_digest=first.build_digest,
+                scan_digest=first.scan_digest,
+                members=digests,
+            ),
             folder,
-            "run",
-            config,
-            source=", ".join(str(run.path) for run in members),
-            input_digest=both,
-            outputs=outputs,
-            counts={"members": len(members), "images": len(joined)},
-            timings=watch.seconds,
-            extra={"members": digests, **{key: first[key] for key in ("scan_digest", "build_digest") if key in first}},
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from curate.builds import BENCHMARK
 from curate.stage.engine import chunks, cores
 from curate.stage.errors import DataError
 from curate.stage.progress import Reporter, Silent, Stopwatch
@@ -22,7 +23,7 @@ from .predicting import BATCH, SAMPLE, Predictor, as_measured, classes_of, load_
 from .robustness import benchmark_tracks, mean_accuracy, relative_errors, under_shift
 from .runs import find_model, read_run
 from .selecting import score
-from .sets import BENCHMARK, EXTERNAL, BuiltSets, LabelledSet, read_built, read_set
+from .sets import EXTERNAL, BuiltSets, LabelledSet, read_built, read_set
 from .slices import found_by_scan, sliced
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def measured(
     benchmark.
     """
     sets = [built.val, built.test, *(built.benchmark if config.benchmark else ())]
-    return _evaluated(predictor, sets, config, built.path.parent, built.manifest, seed, reporter)
+    return _evaluated(predictor, sets, config, built.path.parent, built.manifest.scan_digest, seed, reporter)
 
 
 def evaluate(
@@ -198,12 +199,12 @@ def evaluate(
     size = (int(loaded.input_shape[1]), int(loaded.input_shape[2]))
     classes, note = classes_of(path, artifacts, int(loaded.output_shape[-1]))
     asked = [str(name) for name in sets] or ["val", "test", BENCHMARK]
-    manifest: Mapping[str, Any] = {}
+    scan_digest: str | None = None
     chosen: list[LabelledSet] = []
     if set(asked) & {BENCHMARK, *_PLACES}:
         built = read_built(artifacts)
         _check_classes(built, classes)
-        manifest = built.manifest
+        scan_digest = built.manifest.scan_digest
         chosen = [getattr(built, name) for name in _PLACES if name in asked]
         chosen += built.benchmark if BENCHMARK in asked and config.benchmark else ()
     known = {BENCHMARK, *(one.name for one in chosen)}
@@ -212,7 +213,7 @@ def evaluate(
         raise DataError(f"{', '.join(asked)} holds no set to measure on. Build one: augment build --benchmark common.")
     sample = chosen[0].batch(range(min(SAMPLE, len(chosen[0]))))
     predictor = load_predictor(loaded, sample, classes, config, workers or cores(), reporter.say)
-    found = _evaluated(predictor, chosen, config, artifacts, manifest, seed, reporter)
+    found = _evaluated(predictor, chosen, config, artifacts, scan_digest, seed, reporter)
     return replace(found, notes=(*((note,) if note else ()), *found.notes))
 
 
@@ -229,7 +230,7 @@ def _evaluated(
     sets: Sequence[LabelledSet],
     config: EvaluateConfig,
     artifacts: Path,
-    manifest: Mapping[str, Any],
+    scan_digest: str | None,
     seed: int,
     reporter: Reporter,
 ) -> Evaluation:
@@ -243,7 +244,7 @@ def _evaluated(
         answers = answered(predictor, _named_apart([*sets, *external]), reporter)
     with watch.stage("measuring"):
         metrics = metrics_of(answers, predictor.classes, config.resamples, seed)
-        found, note = found_by_scan(artifacts, manifest.get("scan_digest"))
+        found, note = found_by_scan(artifacts, scan_digest)
         if "clean" in metrics:
             metrics["slices"] = sliced(answers, found, predictor.classes, config.resamples, seed)
             notes.append(note)

@@ -388,19 +388,19 @@ def explain(
     from .sets import read_built, read_set
 
     found, built = read_run(run, artifacts), read_built(artifacts)
-    measured = found.manifest["config"]["evaluate"]
-    there = [given for given in measured["external"] if Path(given).exists()]
-    for given in measured["external"]:
+    model, measured = found.model, found.measured_with
+    there = [given for given in measured.external if Path(given).exists()]
+    for given in measured.external:
         if given not in there:
             reporter.say(f"{given} is not there any more, so that nothing of it is shown")
     made = explained(
-        load_model(found.model),
+        load_model(model),
         built,
         found.predictions(),
         reporter,
         external=[read_set(given, built.classes, artifacts, built.test.size) for given in there],
         images=images,
-        filter=measured["filter"] or "none",
+        filter=measured.filter or "none",
     )
     if not images:
         write_hardest(made, found.path / HARDEST)

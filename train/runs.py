@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from curate.stage.errors import DataError
 from curate.stage.files import drafting, write_parquet, write_text
-from curate.stage.manifest import read_manifest
+from curate.stage.manifest import FILE, Manifest, read_manifest
+from curate.stage.records import OPTIONAL, record_of
+
+from .configs import EvaluateConfig
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +22,27 @@ if TYPE_CHECKING:
 RUNS = "runs"
 MODEL, METRICS, HISTORY, PREDICTIONS = "model.keras", "metrics.json", "history.csv", "predictions.parquet"
 CONFIG, REPORT, GRADCAM, HARDEST = "config.toml", "report.html", "gradcam.png", "hardest.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunManifest(Manifest):
+    """manifest.json of a run or an ensemble.
+
+    config         a RunConfig, or an EnsembleConfig, as a document
+    build_digest   of the built set's manifest;  scan_digest, source_digest  what that was made of
+    key            what makes the fit the same (see training)
+    members        of an ensemble: run -> digest of its manifest
+    """
+
+    COMMAND: ClassVar[str] = "train baseline"
+
+    stage: str = "run"
+    config: Mapping[str, object]
+    build_digest: str | None = field(default=None, metadata=OPTIONAL)
+    scan_digest: str | None = field(default=None, metadata=OPTIONAL)
+    source_digest: str | None = field(default=None, metadata=OPTIONAL)
+    key: str | None = field(default=None, metadata=OPTIONAL)
+    members: Mapping[str, str] | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +53,7 @@ class Run:
     """
 
     path: Path
-    manifest: dict[str, Any]
+    manifest: RunManifest
     metrics: dict[str, Any]
 
     @property
@@ -37,12 +61,15 @@ class Run:
         return self.path.name
 
     @property
+    def measured_with(self) -> EvaluateConfig:
+        """How the run was measured. Raises DataError where its manifest does not tell, as an ensemble's does not."""
+        document = self.manifest.config.get("evaluate")
+        return record_of(EvaluateConfig, document, str(self.path / FILE), "Run it again.")
+
+    @property
     def model(self) -> Path:
         """The model's file. Raises DataError where the run has none, as an ensemble has not."""
-        path = self.path / MODEL
-        if not path.is_file():
-            raise DataError(f"{self.path} holds no {MODEL}: an ensemble has no model of its own. Name its members.")
-        return path
+        return _model_of(self.path)
 
     def predictions(self) -> pd.DataFrame:
         """One row per evaluated image: set, id, source, group, label and p0 .. pK-1. Raises DataError."""
@@ -88,7 +115,7 @@ def find_run(given: str | Path, artifacts: str | Path) -> Path:
 def read_run(given: str | Path, artifacts: str | Path) -> Run:
     """A finished run, by its name or folder. Raises DataError."""
     path = find_run(given, artifacts)
-    manifest = read_manifest(path, "run")
+    manifest = read_manifest(RunManifest, path)
     try:
         metrics = json.loads((path / METRICS).read_text(encoding="utf-8"))
     except ValueError as error:
@@ -103,7 +130,14 @@ def find_model(given: str | Path, artifacts: str | Path) -> Path:
         if not path.is_file():
             raise DataError(f"no model {path}.")
         return path
-    return Run(find_run(given, artifacts), {}, {}).model
+    return _model_of(find_run(given, artifacts))
+
+
+def _model_of(run: Path) -> Path:
+    path = run / MODEL
+    if not path.is_file():
+        raise DataError(f"{run} holds no {MODEL}: an ensemble has no model of its own. Name its members.")
+    return path
 
 
 def write_model(model: Any, path: Path) -> Path:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from curate.sets.imageset import evenly
-from curate.stage.drafts import draft_of
+from curate.stage.drafts import draft_of, final_path
 from curate.stage.engine import cores
 from curate.stage.errors import MissingExtra
 from curate.stage.files import replacing, write_text
-from curate.stage.manifest import file_digest, read_manifest, write_manifest
+from curate.stage.manifest import file_digest, outputs_of, read_manifest, versions_in_use, write_manifest
 from curate.stage.progress import Reporter, Silent, Stopwatch
 
 from .checkpoints import FILE, LAST_GOOD, Checkpoint, check_key
@@ -33,6 +33,7 @@ from .runs import (
     MODEL,
     PREDICTIONS,
     REPORT,
+    RunManifest,
     read_run,
     run_path,
     write_metrics,
@@ -167,9 +168,9 @@ def _several(parts: Sequence[Part], built: BuiltSets, config: RunConfig, folder:
         if file.is_file():  # logs for TensorBoard stay with their part
             shutil.copy2(file, folder / file.name)
     metrics = best.metrics | {"best": best.path.name, "spread": spread([one.metrics for one in done])}
-    manifest = read_manifest(folder, "run")
-    manifest["outputs"][METRICS]["digest"] = file_digest(write_metrics(metrics, folder))
-    write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", folder / "manifest.json")
+    manifest = read_manifest(RunManifest, folder)
+    outputs = {**manifest.outputs, **outputs_of({METRICS: write_metrics(metrics, folder)})}
+    write_manifest(replace(manifest, outputs=outputs), folder)
     return replace(best, path=folder, metrics=metrics)
 
 
@@ -178,8 +179,8 @@ def _read(folder: Path, key: str, config: RunConfig) -> Trained | None:
     if not (folder / "manifest.json").is_file():
         return None
     run = read_run(folder, config.artifacts)
-    check_key(run.manifest["key"], key, folder)
-    return Trained(folder, config, run.metrics, run.history(), run.manifest["timings"])
+    check_key(run.manifest.key or "", key, folder)
+    return Trained(folder, config, run.metrics, run.history(), run.manifest.timings)
 
 
 def spread(metrics: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -358,23 +359,29 @@ def _write(done: Trained, built: BuiltSets, found: Evaluation, shown: Explained,
     outputs[CONFIG] = folder / CONFIG
     digests = {
         "build_digest": file_digest(built.path / "manifest.json"),
-        "scan_digest": built.manifest.get("scan_digest"),
-        "source_digest": built.manifest.get("input_digest"),
+        "scan_digest": built.manifest.scan_digest,
+        "source_digest": built.manifest.input_digest,
     }
     report = RunReport(
-        folder.name.removesuffix(".partial"), done.config, done.metrics, done.history, shown, digests, done.notes,
+        final_path(folder).name, done.config, done.metrics, done.history, shown, digests, done.notes,
         done.seconds,
     )  # fmt: skip
     write_text(page(report), folder / REPORT)
     outputs[REPORT] = folder / REPORT
     write_manifest(
+        RunManifest(
+            source=str(built.path),
+            input_digest=digests["build_digest"],
+            config=dataclasses.asdict(done.config),
+            seed=done.config.seed,
+            outputs=outputs_of(outputs),
+            counts={"train": len(built.train), "epochs": len(done.history)},
+            timings=dict(done.seconds),
+            versions=versions_in_use(),
+            build_digest=digests["build_digest"],
+            scan_digest=digests["scan_digest"],
+            source_digest=digests["source_digest"],
+            key=key,
+        ),
         folder,
-        "run",
-        done.config,
-        source=str(built.path),
-        input_digest=str(digests["build_digest"]),
-        outputs=outputs,
-        counts={"train": len(built.train), "epochs": len(done.history)},
-        timings=done.seconds,
-        extra={**digests, "key": key},
     )

@@ -2,82 +2,97 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import json
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import ClassVar, TypeVar
 
 from .errors import DataError
-from .files import write_text
+from .records import read_document, record_of, write_record
 
 FORMAT = 1
-_COMMANDS = {"scan": "curate scan", "build": "augment build", "run": "train baseline"}
+FILE = "manifest.json"
 _PACKAGES = (
     "trustset", "numpy", "pillow", "opencv-python-headless", "scipy", "scikit-learn", "cleanlab", "umap-learn",
     "imagehash", "pandas", "pyarrow", "openvino", "keras", "tensorflow",
 )  # fmt: skip
 
 
-def write_manifest(
-    folder: Path,
-    stage: str,
-    config: Any,
-    *,
-    source: str,
-    input_digest: str,
-    outputs: Mapping[str, Path],
-    counts: Mapping[str, int],
-    timings: Mapping[str, float],
-    extra: Mapping[str, Any] | None = None,
-) -> Path:
-    """Write folder/manifest.json: what was done to what, with what, and digests of what came out."""
-    document = {
-        "format": FORMAT,
-        "stage": stage,
-        "source": source,
-        "input_digest": input_digest,
-        "config": dataclasses.asdict(config),
-        "seed": config.seed,
-        "outputs": {name: {"path": path.name, "digest": file_digest(path)} for name, path in outputs.items()},
-        "counts": dict(counts),
-        "timings": dict(timings),
-        "versions": {"python": sys.version.split()[0], **versions(_PACKAGES)},
-        **(extra or {}),
-    }
-    path = folder / "manifest.json"
-    write_text(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n", path)
-    return path
+@dataclass(frozen=True)
+class Output:
+    """A file that a stage has written beside its manifest (the clean set: a folder above it), and its digest."""
+
+    path: str
+    digest: str
 
 
-def read_manifest(folder: Path, stage: str) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """manifest.json: what was done to what, with what, and digests of what came out. Each stage adds fields of its own.
+
+    stage         name of the stage, which each kind of manifest has by itself
+    source        path of the input;  input_digest  of its content
+    outputs       name -> file
+    counts        what was counted -> number;  timings  stage -> seconds
+    versions      package -> version
+    """
+
+    COMMAND: ClassVar[str]
+
+    format: int = FORMAT
+    stage: str = ""
+    source: str
+    input_digest: str
+    config: object
+    seed: int
+    outputs: Mapping[str, Output]
+    counts: Mapping[str, int]
+    timings: Mapping[str, float]
+    versions: Mapping[str, str]
+
+
+M = TypeVar("M", bound=Manifest)
+
+
+def outputs_of(paths: Mapping[str, Path]) -> dict[str, Output]:
+    """Files that were written, by name, with their digests."""
+    return {name: Output(path.name, file_digest(path)) for name, path in paths.items()}
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> Path:
+    """Write folder/manifest.json, last of all, and return its path. Raises OutputError."""
+    return write_record(manifest, folder / FILE)
+
+
+def read_manifest(kind: type[M], folder: Path) -> M:
     """The manifest of a finished stage. Raises DataError where there is none, or one of another format or stage."""
-    path = folder / "manifest.json"
+    path = folder / FILE
+    remedy = f"Run `{kind.COMMAND}` again."
     if not path.is_file():
         raise DataError(
-            f"{folder} holds no finished {stage}: there is no manifest.json in it. Run `{_COMMANDS[stage]}` first."
+            f"{folder} holds no finished {kind.stage}: there is no {FILE} in it. Run `{kind.COMMAND}` first."
         )
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path} is not valid JSON ({error}). Run `{_COMMANDS[stage]}` again.") from None
-    if not isinstance(document, dict):
-        raise DataError(f"{path} is no manifest. Run `{_COMMANDS[stage]}` again.")
-    if document.get("format") != FORMAT or document.get("stage") != stage:
+    document = read_document(path, remedy)
+    if document.get("format") != FORMAT or document.get("stage") != kind.stage:
         raise DataError(
             f"{path} is of stage {document.get('stage')!r}, format {document.get('format')!r}; "
-            f"needed is {stage!r}, format {FORMAT}. Run `{_COMMANDS[stage]}` again."
+            f"needed is {kind.stage!r}, format {FORMAT}. {remedy}"
         )
-    return dict(document)
+    return record_of(kind, document, str(path), remedy)
 
 
 def file_digest(path: Path) -> str:
     """Hex BLAKE2b-128 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def versions_in_use() -> dict[str, str]:
+    """The version of Python and of each package that a stage's output may depend on."""
+    return {"python": sys.version.split()[0], **versions(_PACKAGES)}
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:

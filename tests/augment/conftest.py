@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import settings
+from manifests import finish_scan
 
 import augment.benchmark
 import augment.features
@@ -33,7 +34,6 @@ from curate.scanning import scan
 from curate.sets.reading import read
 from curate.sets.writing import write_clean
 from curate.stage.files import write_parquet, write_text
-from curate.stage.manifest import write_manifest
 from curate.stage.progress import Silent, Stopwatch
 
 # A machine that is busy with other work is no failure.
@@ -107,7 +107,7 @@ def _scan_by_hand(
     write_clean(images, np.ones(n, bool), artifacts)
     config = ScanConfig(artifacts=str(artifacts), labels=labels)
     place = str(source.resolve())
-    write_manifest(folder, "scan", config, source=place, input_digest="", outputs={}, counts={}, timings={})
+    finish_scan(folder, config, source=place)
     return artifacts
 
 
@@ -123,6 +123,12 @@ def _patched(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, "chosen_corruptions", few)
     for name, number in (("CALIBRATED_ON", 16), ("COMPARED_ON", 8), ("DRAWS", 30)):
         patch.setattr(augment.benchmark, name, number)
+
+
+@pytest.fixture(scope="module")
+def cell() -> np.ndarray:
+    """One drawn picture, uint8 (96, 96, 3)."""
+    return clean_cells(DemoConfig(images=1))[0][0]
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,8 @@ from augment import making
 from augment.building import build
 from augment.configs import BuildConfig
 from augment.corruptions.corruption import CORRUPTIONS, TEST, VALIDATION
-from augment.planning import SPLITS, planned
+from augment.planning import planned
+from curate.builds import SPLITS, BuildManifest
 from curate.sets.reading import read
 from curate.sets.shards import read_shards
 from curate.stage.errors import DataError, OutputError, UnknownName, WorkerLost
@@ -163,12 +164,12 @@ def test_a_built_folder_holds_the_sets_and_what_is_told_of_them_and_nothing_else
 
 
 def test_the_manifest_is_of_the_build(built):
-    told = read_manifest(built.path, "build")
-    assert told["config"]["benchmark_images"] == 5
-    assert set(told["outputs"]) == {"plan.json", "benchmark.json"}
-    assert set(told["sets"]) == set(built.images)
-    assert told["counts"] == {**built.planned.images, "redrawn": built.redrawn}
-    assert told["source"] == str(built.planned.set.source.path.resolve())
+    told = read_manifest(BuildManifest, built.path)
+    assert told.config["benchmark_images"] == 5
+    assert set(told.outputs) == {"plan.json", "benchmark.json"}
+    assert set(told.sets) == set(built.images)
+    assert told.counts == {**built.planned.images, "redrawn": built.redrawn}
+    assert told.source == str(built.planned.set.source.path.resolve())
 
 
 def test_labels_were_checked_and_what_was_redrawn_is_counted(built):

@@ -4,7 +4,8 @@ import pytest
 from PIL import Image
 
 from augment.configs import BuildConfig
-from augment.planning import SPLITS, planned
+from augment.planning import planned
+from curate.builds import SPLITS
 from curate.configs import SplitConfig
 from curate.splitting import split
 from curate.stage.errors import DataError, UnknownName

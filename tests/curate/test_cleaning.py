@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from manifests import finish_scan
 from PIL import Image
 
 from curate import cleaning
@@ -21,7 +22,7 @@ from curate.sets.reading import read
 from curate.sets.writing import write_clean
 from curate.stage.errors import DataError, OutputError, UnknownName
 from curate.stage.files import write_parquet
-from curate.stage.manifest import write_manifest
+from curate.stage.manifest import outputs_of
 
 # What the scan said: row -> check and action. Row 2 is told twice, row 5 can only be reviewed.
 SAID = [(1, "exact_duplicate", "drop"), (2, "exact_duplicate", "drop"), (2, "dark", "review"), (5, "blurred", "review")]
@@ -62,17 +63,9 @@ def scanned(source: Path, artifacts: Path, said=SAID, **options: object) -> Path
     write_parquet(table, folder / "images.parquet")
     write_parquet(findings, folder / "findings.parquet")
     keep = (table["verdict"] != "drop").to_numpy()
-    outputs = {"clean": write_clean(images, keep, artifacts)}
-    write_manifest(
-        folder,
-        "scan",
-        ScanConfig(artifacts=str(artifacts), **options),
-        source=str(source.resolve()),
-        input_digest="",
-        outputs=outputs,
-        counts={},
-        timings={},
-    )
+    outputs = outputs_of({"clean": write_clean(images, keep, artifacts)})
+    config = ScanConfig(artifacts=str(artifacts), **options)
+    finish_scan(folder, config, source=str(source.resolve()), outputs=outputs)
     return artifacts
 
 

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from manifests import finish_scan
 
 from curate.comparing import diff
 from curate.configs import ScanConfig
 from curate.findings import Finding, findings_table
+from curate.scans import CleaningEffect
 from curate.stage.errors import DataError
 from curate.stage.files import write_parquet
-from curate.stage.manifest import write_manifest
 
 Row = tuple[str, str, str, str]  # id, label, digest, verdict
 
@@ -20,7 +21,7 @@ def scanned(
     artifacts: Path,
     rows: Sequence[Row],
     findings: Sequence[tuple[str, str, str]] = (),
-    extra: Mapping[str, object] = {"embedder": "E", "embedder_digest": "1"},
+    extra: Mapping[str, object] = {},
     source: str = "/data/d.npz",
     **options: object,
 ) -> Path:
@@ -36,17 +37,7 @@ def scanned(
     write_parquet(table, folder / "images.parquet")
     write_parquet(findings_table(found), folder / "findings.parquet")
     config = ScanConfig(artifacts=str(artifacts), **options)
-    write_manifest(
-        folder,
-        "scan",
-        config,
-        source=source,
-        input_digest="",
-        outputs={},
-        counts={},
-        timings={},
-        extra=extra,
-    )
+    finish_scan(folder, config, source=source, **extra)
     return artifacts
 
 
@@ -145,7 +136,7 @@ def test_options_embedder_and_versions_that_differ_are_told(tmp_path):
 
 
 def test_the_effect_is_told_where_the_manifests_have_it(tmp_path):
-    effect = {"before": 0.8, "after": 0.9, "low": 0.85, "high": 0.95, "rows": 100}
+    effect = CleaningEffect(0.8, 0.9, 0.85, 0.95, 100)
     found = diff(
         scanned(tmp_path / "a", A, extra={"effect": None}), scanned(tmp_path / "b", A, extra={"effect": effect})
     )

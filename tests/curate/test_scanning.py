@@ -17,7 +17,8 @@ from curate.configs import ScanConfig
 from curate.findings import SEVERITY, Judgement
 from curate.measuring.storage import cache_folder
 from curate.planting import Cast, PlantConfig, plant, strange_pictures
-from curate.scanning import Scan, scan
+from curate.scanning import scan
+from curate.scans import Scan, ScanManifest
 from curate.sets.imageset import ImageSet, Picture, Source, Unreadable
 from curate.sets.reading import read
 from curate.stage.errors import DataError, OutputError, UnknownName
@@ -443,16 +444,16 @@ def test_without_a_map_an_image_has_no_place(small):
 
 
 def test_the_manifest_stands_for_the_files_as_they_are(home, data):
-    manifest = read_manifest(home / "scan", "scan")
-    assert manifest["source"] == str(data.resolve())
+    manifest = read_manifest(ScanManifest, home / "scan")
+    assert manifest.source == str(data.resolve())
     places = {path.name: path for path in [*(home / "scan").iterdir(), home / "clean.npz"]}
-    assert {of["path"] for of in manifest["outputs"].values()} == {*TABLES, "report.html", "clean.npz"}
-    for of in manifest["outputs"].values():
-        assert of["digest"] == file_digest(places[of["path"]])
+    assert {of.path for of in manifest.outputs.values()} == {*TABLES, "report.html", "clean.npz"}
+    for of in manifest.outputs.values():
+        assert of.digest == file_digest(places[of.path])
     verdicts = pd.read_parquet(home / "scan" / "images.parquet")["verdict"].value_counts()
-    assert {name: manifest["counts"][name] for name in verdicts.index} == verdicts.to_dict()
-    assert manifest["config"]["backbone"] == "builtin"
-    assert manifest["embedder_digest"] == "builtin-1"
+    assert {name: manifest.counts[name] for name in verdicts.index} == verdicts.to_dict()
+    assert manifest.config.backbone == "builtin"
+    assert manifest.embedder_digest == "builtin-1"
 
 
 def test_the_clean_set_holds_the_kept_rows_and_the_keys_of_the_input(home, planted):
@@ -538,7 +539,7 @@ def test_a_scan_that_cannot_be_written_leaves_the_one_before_whole(small, tmp_pa
     def full(*given, **known):
         raise OutputError("the disk is full.")
 
-    monkeypatch.setattr(curate.scanning, broken, full)
+    monkeypatch.setattr(curate.scans, broken, full)
     with pytest.raises(OutputError, match="the disk is full"):
         quick(small, artifacts=str(artifacts), thresholds={"dark": 0.1})
     assert {path.name: digest(path) for path in (artifacts / "scan").iterdir()} == before

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from manifests import finish_scan
 from PIL import Image
 
 from curate.assigning import NAMES
@@ -22,7 +23,6 @@ from curate.sets.writing import write_clean
 from curate.splitting import clean_set, divided, split
 from curate.stage.errors import DataError, OutputError
 from curate.stage.files import write_parquet
-from curate.stage.manifest import write_manifest
 
 # Options
 
@@ -97,9 +97,7 @@ def scanned(
     write_parquet(findings_table([]), folder / "findings.parquet")
     write_clean(images, keep, artifacts)
     config = ScanConfig(artifacts=str(artifacts), **options)
-    write_manifest(
-        folder, "scan", config, source=str(source.resolve()), input_digest="", outputs={}, counts={}, timings={}
-    )
+    finish_scan(folder, config, source=str(source.resolve()))
     return artifacts
 
 

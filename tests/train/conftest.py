@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import settings
+from manifests import finish_build, finish_scan
 
 from augment.configs import BuildConfig
 from curate.configs import ScanConfig
@@ -19,7 +20,7 @@ from curate.findings import SEVERITY, Finding, findings_table
 from curate.measuring.hashing import digest
 from curate.sets.shards import shard_path, write_shard
 from curate.stage.files import write_parquet, write_text
-from curate.stage.manifest import file_digest, write_manifest
+from curate.stage.manifest import file_digest
 
 # A machine that is busy with other work is no failure.
 settings.register_profile("patient", deadline=None)
@@ -162,7 +163,7 @@ def _write_scan(artifacts: Path, blobs: Blobs) -> None:
     write_parquet(findings_table(findings), folder / "findings.parquet")
     config = ScanConfig(artifacts=str(artifacts), seed=blobs.seed)
     counts = {"images": n}
-    write_manifest(folder, "scan", config, source="blobs.npz", input_digest="0", outputs={}, counts=counts, timings={})
+    finish_scan(folder, config, source="blobs.npz", input_digest="0", counts=counts)
 
 
 def _write_benchmark(built: Path, blobs: Blobs) -> list[dict[str, Any]]:
@@ -270,10 +271,9 @@ def _write_built(
     if benchmark:
         outputs["benchmark.json"] = built / "benchmark.json"
         write_text(json.dumps(document, indent=2), outputs["benchmark.json"])
-    write_manifest(
-        built, "build", BuildConfig(artifacts=str(artifacts), seed=seed), source="blobs.npz", input_digest="0",
-        outputs=outputs, counts=images, timings={},
-        extra={"scan_digest": file_digest(artifacts / "scan" / "manifest.json"), "sets": _digests(built)},
+    finish_build(
+        built, BuildConfig(artifacts=str(artifacts), seed=seed), outputs, source="blobs.npz", input_digest="0",
+        counts=images, scan_digest=file_digest(artifacts / "scan" / "manifest.json"), sets=_digests(built),
     )  # fmt: skip
     return artifacts
 

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from manifests import finish_run
 
 from curate.stage.errors import DataError
 from curate.stage.files import write_parquet
-from curate.stage.manifest import write_manifest
 from train.answers import Answers, Track
 from train.comparing import alike, compare, measures_of
-from train.configs import RunConfig
 from train.evaluation import metrics_of
 from train.runs import write_metrics
 
@@ -44,7 +43,7 @@ def run_of(tmp_path: Path) -> Callable[[str, Answers], Path]:
         folder.mkdir(parents=True)
         write_metrics(metrics_of(of_run, CLASSES, 20, 0), folder)
         write_parquet(of_run.table(), folder / "predictions.parquet")
-        write_manifest(folder, "run", RunConfig(), source="", input_digest="", outputs={}, counts={}, timings={})
+        finish_run(folder)
         return folder
 
     return write

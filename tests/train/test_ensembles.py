@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from manifests import finish_run
 
 from curate.stage.errors import DataError, OutputError, UnknownName
 from curate.stage.files import write_parquet
-from curate.stage.manifest import file_digest, read_manifest, write_manifest
+from curate.stage.manifest import file_digest, read_manifest
 from train.answers import Answers, Track
-from train.configs import RunConfig
 from train.ensembles import EnsembleConfig, best_of_class, by_validation, ensemble
 from train.evaluation import metrics_of
-from train.runs import read_run, write_metrics
+from train.runs import RunManifest, read_run, write_metrics
 
 CLASSES = ("ant", "bee", "cat")
 TRACKS = (
@@ -53,10 +53,7 @@ def run_of(tmp_path: Path) -> Callable[..., None]:
         folder.mkdir(parents=True)
         write_metrics(metrics_of(of_run, classes, 20, 0), folder)
         write_parquet(of_run.table(), folder / "predictions.parquet")
-        write_manifest(
-            folder, "run", RunConfig(), source="", input_digest="", outputs={}, counts={}, timings={},
-            extra={"scan_digest": "of the scan"},
-        )  # fmt: skip
+        finish_run(folder, scan_digest="of the scan")
 
     return write
 
@@ -138,10 +135,10 @@ def test_an_ensemble_is_a_run_that_names_its_members(three, tmp_path):
     assert list(run.metrics["model"]["members"]) == ["one", "three"]
     assert sum(run.metrics["model"]["members"].values()) == pytest.approx(1)
     assert run.metrics["clean"]["images"] == COUNT
-    manifest = read_manifest(found.path, "run")
-    assert manifest["members"]["one"] == file_digest(tmp_path / "runs" / "one" / "manifest.json")
-    assert manifest["scan_digest"] == "of the scan"
-    assert manifest["outputs"]["predictions.parquet"]["digest"] == file_digest(found.path / "predictions.parquet")
+    manifest = read_manifest(RunManifest, found.path)
+    assert manifest.members["one"] == file_digest(tmp_path / "runs" / "one" / "manifest.json")
+    assert manifest.scan_digest == "of the scan"
+    assert manifest.outputs["predictions.parquet"].digest == file_digest(found.path / "predictions.parquet")
     with pytest.raises(DataError, match=r"no model\.keras: an ensemble"):
         run.model  # noqa: B018
 

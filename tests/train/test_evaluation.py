@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from manifests import finish_run
 
 from curate.stage.errors import DataError, UnknownName
-from curate.stage.manifest import write_manifest
 from curate.stage.progress import Advance
 from train.answers import answers_of, tracks_of
-from train.configs import EvaluateConfig, ModelConfig, RunConfig
+from train.configs import EvaluateConfig, ModelConfig
 from train.evaluation import answered, evaluate, measured, metrics_of, selection_scores
 from train.measures import measures
 from train.predicting import VIEWS, Predictor
@@ -201,7 +201,7 @@ def test_errors_are_told_relative_to_those_of_a_run(predictor, found, sets, own_
     folder = own_built / "runs" / "plain"
     folder.mkdir(parents=True)
     write_metrics(found.metrics, folder)
-    write_manifest(folder, "run", RunConfig(), source="", input_digest="", outputs={}, counts={}, timings={})
+    finish_run(folder)
     own = read_built(own_built)
     relative = measured(predictor, own, replace(QUICK, baseline="plain")).metrics["benchmark"]["baseline"]
     assert relative["run"] == "plain"

@@ -15,9 +15,9 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from manifests import finish_run
 
 from curate.stage.errors import DataError
-from curate.stage.manifest import write_manifest
 from curate.stage.progress import Silent
 from train.answers import Answers, Track, told
 from train.configs import EvaluateConfig, ModelConfig, RunConfig
@@ -343,8 +343,7 @@ def fitted(built: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, 
     model.save(folder / "model.keras")
     write_predictions(answers.table(), folder)
     write_metrics({"classes": list(sets.classes), "sets": told(answers.tracks)}, folder)
-    nothing: dict[str, Any] = {"outputs": {}, "counts": {}, "timings": {}}
-    write_manifest(folder, "run", RunConfig(), source="built", input_digest="0", **nothing)
+    finish_run(folder, source="built", input_digest="0")
     return model, folder
 
 
@@ -406,8 +405,7 @@ def test_a_set_from_elsewhere_is_shown_again_as_long_as_it_is_there(
     zoo = tmp_path / "zoo.npz"
     np.savez(zoo, images=read_built(own_built).test.batch(range(6)), labels=np.zeros(6, np.int64))
     config = replace(RunConfig(), evaluate=EvaluateConfig(external=(str(zoo),)))
-    nothing: dict[str, Any] = {"outputs": {}, "counts": {}, "timings": {}}
-    write_manifest(folder, "run", config, source="built", input_digest="0", **nothing)
+    finish_run(folder, config, source="built", input_digest="0")
     own = read_set(zoo, read_built(own_built).classes, own_built, (32, 32))
     said = pd.DataFrame(
         {"set": own.name, "id": own.ids, "source": own.sources, "group": own.groups, "label": 0, "p0": 0.2, "p1": 0.7}

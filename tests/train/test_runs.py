@@ -3,10 +3,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from manifests import finish_run
 
 from curate.stage.errors import DataError
-from curate.stage.manifest import write_manifest
-from train.configs import RunConfig
 from train.runs import (
     METRICS,
     MODEL,
@@ -24,7 +23,7 @@ def finished(artifacts, name):
     folder = run_path(name, artifacts)
     folder.mkdir(parents=True)
     write_metrics({"clean": {"accuracy": 0.5}}, folder)
-    write_manifest(folder, "run", RunConfig(), source="built", input_digest="d", outputs={}, counts={}, timings={})
+    finish_run(folder, source="built", input_digest="d")
     return folder
 
 

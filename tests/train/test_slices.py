@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from curate.builds import BuildManifest
 from curate.stage.files import write_parquet
 from curate.stage.manifest import file_digest, read_manifest
 from train.answers import Answers, Track
@@ -82,7 +83,7 @@ def test_the_class_that_most_of_a_slice_are_of_is_named():
 
 
 def test_findings_are_those_of_the_scan_that_the_set_was_built_from(own_built: Path):
-    digest = read_manifest(own_built / "built", "build")["scan_digest"]
+    digest = read_manifest(BuildManifest, own_built / "built").scan_digest
     found, note = found_by_scan(own_built, digest)
     assert note == ""
     table = pd.read_parquet(own_built / "scan" / "images.parquet")

@@ -243,8 +243,8 @@ def test_folds_are_runs_of_their_own_and_the_best_one_stands_for_all(artifacts):
     values = [json.loads((part / "metrics.json").read_text())["clean"]["accuracy"] for part in parts]
     assert done.metrics["spread"]["clean"]["values"] == values
     assert done.metrics["spread"]["clean"]["mean"] == pytest.approx(np.mean(values))
-    for name, told in read_run(done.path, ".").manifest["outputs"].items():
-        assert file_digest(done.path / name) == told["digest"]
+    for name, told in read_run(done.path, ".").manifest.outputs.items():
+        assert file_digest(done.path / name) == told.digest
     best = done.path / done.metrics["best"] / "model.keras"
     assert file_digest(done.path / "model.keras") == file_digest(best)
 

@@ -59,7 +59,9 @@ def steps_of(policy: Policy) -> list:
 
 def test_every_file_has_a_name_and_every_name_a_file():
     folder = resources.files("augment") / "policies"
-    assert sorted(library.names()) == sorted(file.name.removesuffix(".toml") for file in folder.iterdir())
+    assert sorted(library.names()) == sorted(
+        file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")
+    )
     assert library.names()[:3] == ("light", "moderate", "heavy")
 
 

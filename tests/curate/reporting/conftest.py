@@ -11,7 +11,7 @@ import pytest
 
 from curate.configs import ScanConfig
 from curate.findings import Finding, Story, findings_table
-from curate.scanning import CleaningEffect, Scan
+from curate.scans import CleaningEffect, Scan
 from curate.sets.imageset import ImageSet, Picture, Source, Unreadable
 
 CLASSES = ("cat", "dog & <b>bone</b>", "</script><script>alert(1)</script>")

@@ -14,7 +14,7 @@ import pytest
 
 from curate.configs import ScanConfig
 from curate.reporting import page
-from curate.scanning import Scan
+from curate.scans import Scan
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

@@ -3,11 +3,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-import resource
 import tempfile
 import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -30,17 +27,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_a_disk_that_fills_halfway_leaves_nothing_behind(tmp_path):
+def test_a_disk_that_fills_halfway_leaves_nothing_behind(tmp_path, files_of_at_most):
     noise = np.random.default_rng(0).integers(0, 256, (200, 32, 32, 3), dtype=np.uint8)
     np.savez(tmp_path / "d.npz", images=noise)
     images = read(tmp_path / "d.npz")

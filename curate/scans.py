@@ -1,0 +1,190 @@
+"""A scan and its folder, artifacts/scan: what a scan found, written and read again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from .configs import ScanConfig
+from .findings import DROP, KEEP, REVIEW, SEVERITY, Story
+from .sets.imageset import ImageSet
+from .sets.writing import clean_path, write_clean
+from .stage.errors import DataError, OutputError
+from .stage.files import replacing, write_npy, write_parquet, write_text
+from .stage.manifest import Manifest, outputs_of, read_manifest, versions_in_use, write_manifest
+from .stage.progress import Reporter, Stopwatch
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class CleaningEffect:
+    """Out-of-fold accuracy of one linear probe, fitted on all rows and on the clean ones.
+
+    Both are measured on the same `rows` rows of the clean set, each held out with its whole duplicate group.
+    low, high: 95 % interval of `after`, by bootstrap over groups.
+    """
+
+    before: float
+    after: float
+    low: float
+    high: float
+    rows: int
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """What a scan found.
+
+    table       images.parquet: one row per image, in input order
+    findings    findings.parquet: one row per suspicion, label conflicts first
+    pairs       pairs.parquet: duplicate pairs that stood verification
+    embeddings  float16 (N, D), L2-normalised
+    stories     groups of findings in words, the most telling first
+    balance     per class: name, images, kept, dropped, review
+    effect      did cleaning help? None where there are no labels to tell by
+    notes       what was left out and why, how the input was read
+    embedder    what embedded: "MobileNetV2-0.35 (ImageNet), 160 px, OpenVINO on the CPU";  embedder_digest  of it
+    timings     seconds of each stage
+    """
+
+    images: ImageSet
+    config: ScanConfig
+    table: pd.DataFrame
+    findings: pd.DataFrame
+    pairs: pd.DataFrame
+    embeddings: np.ndarray
+    stories: tuple[Story, ...]
+    balance: pd.DataFrame
+    effect: CleaningEffect | None
+    notes: tuple[str, ...]
+    embedder: str
+    embedder_digest: str
+    timings: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanManifest(Manifest):
+    """manifest.json of a scan.
+
+    input_digest     of the set's ids, labels and pixels (see content_digest)
+    embedder         what embedded, in words;  embedder_digest  of its weights
+    effect           did cleaning help? None where there are no labels to tell by
+    """
+
+    COMMAND: ClassVar[str] = "curate scan"
+
+    stage: str = "scan"
+    config: ScanConfig
+    embedder: str
+    embedder_digest: str
+    effect: CleaningEffect | None
+
+
+def check_writable(images: ImageSet, artifacts: Path) -> None:
+    """Raise OutputError where a scan could not be written, or would take the place of what the set was made from."""
+    if (artifacts / "built").resolve() in (images.source.path.resolve(), *images.source.path.resolve().parents):
+        raise OutputError(
+            f"{images.source.path} was built from {artifacts}, whose scan would be overwritten. Write elsewhere "
+            "(--artifacts DIR)."
+        )
+    clean_path(images, artifacts)
+    with replacing(artifacts / "scan" / ".writable"):
+        pass
+    (artifacts / "scan" / ".writable").unlink()
+
+
+def write_scan(result: Scan, page: str, artifacts: Path, watch: Stopwatch, reporter: Reporter) -> None:
+    """Write artifacts/scan/ and the clean set: drafted aside, then put in place together, the manifest last.
+
+    page  the report, as HTML
+    """
+    verdict = result.table["verdict"].to_numpy()
+    keep = (verdict == KEEP) | ((verdict == REVIEW) & (not result.config.strict))
+    keep &= result.table["digest"].to_numpy() != ""  # what cannot be read cannot be kept, whatever was asked for
+    folder, draft = artifacts / "scan", artifacts / f".scan-{os.getpid()}"
+    tables = {"images": result.table, "findings": result.findings, "pairs": result.pairs}
+    outputs = {name: draft / f"{name}.parquet" for name in tables}
+    outputs |= {"embeddings": draft / "embeddings.npy", "report": draft / "report.html"}
+    try:
+        with watch.stage("writing"), reporter.stage("writing", 6, "files") as advance:
+            for i, (name, table) in enumerate(tables.items()):
+                write_parquet(table, outputs[name])
+                advance(i + 1)
+            write_npy(result.embeddings, outputs["embeddings"])
+            advance(4)
+            write_text(page, outputs["report"])
+            advance(5)
+            outputs["clean"] = write_clean(result.images, keep, artifacts)
+            advance(6)
+        outputs["manifest"] = write_manifest(_manifest_of(result, outputs, watch), draft)
+        (folder / "manifest.json").unlink(missing_ok=True)  # from here to the end the scan is not whole
+        for path in outputs.values():
+            if path.parent == draft:
+                path.replace(folder / path.name)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _manifest_of(result: Scan, outputs: Mapping[str, Path], watch: Stopwatch) -> ScanManifest:
+    counts = result.table["verdict"].value_counts().to_dict() | result.findings["check"].value_counts().to_dict()
+    return ScanManifest(
+        source=str(result.images.source.path.resolve()),
+        input_digest=content_digest(result.table),
+        config=result.config,
+        seed=result.config.seed,
+        outputs=outputs_of(outputs),
+        counts={
+            "images": len(result.table),
+            **{name: int(counts.get(name, 0)) for name in (KEEP, DROP, REVIEW, *SEVERITY)},
+        },
+        timings=dict(watch.seconds),
+        versions=versions_in_use(),
+        embedder=result.embedder,
+        embedder_digest=result.embedder_digest,
+        effect=result.effect,
+    )
+
+
+def content_digest(table: pd.DataFrame) -> str:
+    """Hex BLAKE2b-128 of a set's ids, labels and pixels, from its images.parquet."""
+    h = hashlib.blake2b(digest_size=16)
+    for row in zip(table["id"], table["label_name"], table["digest"], strict=True):
+        h.update("\0".join(row).encode() + b"\n")
+    return h.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Scanned:
+    """A finished scan as it lies on disk: its manifest, images.parquet and findings.parquet."""
+
+    folder: Path
+    manifest: ScanManifest
+    table: pd.DataFrame
+    findings: pd.DataFrame
+
+
+def open_scan(folder: Path) -> Scanned:
+    """The scan that a folder (artifacts/scan) holds. Raises DataError where it is not whole."""
+    import pandas as pd
+    import pyarrow as pa
+
+    manifest = read_manifest(ScanManifest, folder)
+    tables = []
+    for name in ("images", "findings"):
+        path = folder / f"{name}.parquet"
+        try:
+            tables.append(pd.read_parquet(path))
+        except (OSError, pa.ArrowException) as error:
+            missing = isinstance(error, FileNotFoundError)
+            reason = "is missing" if missing else f"cannot be read ({str(error).splitlines()[0]})"
+            raise DataError(f"{path} {reason}. Run `curate scan` again.") from error
+    return Scanned(folder, manifest, *tables)

@@ -1,0 +1,39 @@
+"""Manifests of stages that tests make by hand: what a test does not ask for is empty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from augment.configs import BuildConfig
+from curate.builds import BuildManifest
+from curate.configs import ScanConfig
+from curate.scans import ScanManifest
+from curate.stage.manifest import outputs_of, versions_in_use, write_manifest
+from train.configs import RunConfig
+from train.runs import RunManifest
+
+NOTHING: Mapping[str, object] = {"source": "", "input_digest": "", "outputs": {}, "counts": {}, "timings": {}}
+
+
+def finish_scan(folder: Path, config: ScanConfig, **facts: object) -> Path:
+    """Write the manifest of a scan with some facts, such as its source."""
+    known = {**NOTHING, "embedder": "E", "embedder_digest": "1", "effect": None, **facts}
+    return write_manifest(ScanManifest(config=config, seed=config.seed, versions=versions_in_use(), **known), folder)
+
+
+def finish_build(folder: Path, config: BuildConfig, paths: Mapping[str, Path] = {}, **facts: object) -> Path:
+    """Write the manifest of a build whose documents lie at some paths."""
+    known = {**NOTHING, "outputs": outputs_of(paths), "scan_digest": "", "sets": {}, **facts}
+    return write_manifest(
+        BuildManifest(config=asdict(config), seed=config.seed, versions=versions_in_use(), **known), folder
+    )
+
+
+def finish_run(folder: Path, config: RunConfig = RunConfig(), **facts: object) -> Path:
+    """Write the manifest of a run with some facts, such as its key."""
+    known = {**NOTHING, **facts}
+    return write_manifest(
+        RunManifest(config=asdict(config), seed=config.seed, versions=versions_in_use(), **known), folder
+    )
