@@ -1,4 +1,5 @@
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -123,15 +124,22 @@ def name_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imported(path: Path) -> set[str]:
+@functools.cache
+def tree(path: Path) -> ast.Module:
+    """The syntax of a file, read once for all that is asked of it."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def imported(path: Path) -> frozenset[str]:
     """The top-level packages that a file imports, wherever in it."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             found.add((node.module or "").partition(".")[0])
-    return found
+    return frozenset(found)
 
 
 @pytest.mark.parametrize("package", OURS)
@@ -171,4 +179,4 @@ def test_a_heavy_library_is_imported_by_its_files_only(library):
 
 @pytest.mark.parametrize("path", [path for package in OURS for path in sources(package)], ids=name_of)
 def test_every_module_says_what_it_is_for(path):
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert ast.get_docstring(tree(path))
