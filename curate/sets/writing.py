@@ -9,7 +9,6 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,9 +20,6 @@ from .arrays import ArrayPictures
 from .classes import CLASS_KEYS, as_strings, split_of_key
 from .decoding import FilePictures
 from .imageset import ImageSet, Unreadable
-
-if TYPE_CHECKING:
-    pass
 
 
 def pixels_of(images: ImageSet, row: int) -> np.ndarray:
@@ -37,7 +33,7 @@ def pixels_of(images: ImageSet, row: int) -> np.ndarray:
 
 
 def set_arrays(
-    images: ImageSet, rows: np.ndarray, progress: Callable[[int], None] = lambda done: None
+    images: ImageSet, rows: np.ndarray, progress: Callable[[int], None] = lambda count: None
 ) -> dict[str, np.ndarray | Streamed]:
     """The arrays of an .npz of some rows of a set, as `read` takes them; pictures are decoded while they are written.
 
@@ -59,9 +55,9 @@ def set_arrays(
     def pieces() -> Iterator[np.ndarray]:
         # Reading an array holds the interpreter's lock, decoding files does not.
         workers = cores() if images.source.kind == "files" else 1
-        for done, picture in enumerate(threaded(pixels, rows.tolist(), workers), 1):
+        for count, picture in enumerate(threaded(pixels, rows.tolist(), workers), 1):
             yield picture
-            progress(done)
+            progress(count)
 
     arrays: dict[str, np.ndarray | Streamed] = {"images": Streamed((len(rows), *shape), np.dtype(np.uint8), pieces())}
     if images.labelled:
@@ -103,7 +99,7 @@ def write_clean(images: ImageSet, keep: np.ndarray, artifacts: Path) -> Path:
         raise DataError(f"keep is {keep.dtype} {keep.shape}; needed is one bool for each of {len(images):,} images.")
     path = clean_path(images, artifacts)
     if images.source.kind == "npz":
-        _write_kept(images, keep, path)
+        _write_kept_arrays(images, keep, path)
     elif images.source.kind == "shards":
         rows = np.flatnonzero(keep)
         write_npz({**set_arrays(images, rows), "rows": rows}, path)
@@ -115,7 +111,7 @@ def write_clean(images: ImageSet, keep: np.ndarray, artifacts: Path) -> Path:
     return path
 
 
-def _write_kept(images: ImageSet, keep: np.ndarray, path: Path) -> None:
+def _write_kept_arrays(images: ImageSet, keep: np.ndarray, path: Path) -> None:
     archive = Archive(images.source.path)
     members = [key for key, _ in images.source.members]
     if not all(key in archive for key in members) or sum(archive.members[key].shape[0] for key in members) != len(
@@ -145,8 +141,8 @@ def _write_kept(images: ImageSet, keep: np.ndarray, path: Path) -> None:
 
 def _names_classes(key: str, array: np.ndarray, images: ImageSet) -> bool:
     """Whether an array holds the names of the classes, however many they are."""
-    named = key.lower() in CLASS_KEYS and array.size == len(images.classes)
-    return named and tuple(as_strings(array.reshape(-1))) == images.classes
+    candidate = key.lower() in CLASS_KEYS and array.size == len(images.classes)
+    return candidate and tuple(as_strings(array.reshape(-1))) == images.classes
 
 
 def _same_ids(array: np.ndarray, ids: Sequence[str]) -> bool:
@@ -184,7 +180,7 @@ def write_list(images: ImageSet, keep: np.ndarray, path: Path) -> None:
         "group": _group_names(images.groups) if images.groups is not None else None,
         "id": images.ids.__getitem__,
     }
-    known = {name: value for name, value in columns.items() if value is not None}
+    fields = {name: value for name, value in columns.items() if value is not None}
     folders: dict[str, str] = {}
     beside = os.path.realpath(path.parent)
 
@@ -205,8 +201,8 @@ def write_list(images: ImageSet, keep: np.ndarray, path: Path) -> None:
         try:
             # Everything is quoted, so that leading spaces and a name such as "#1" come back as they were.
             table = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
-            table.writerow(["file", *known])
+            table.writerow(["file", *fields])
             for row in np.flatnonzero(keep).tolist():
-                table.writerow([place(row), *(value(row) for value in known.values())])
+                table.writerow([place(row), *(value(row) for value in fields.values())])
         finally:
             text.detach()
