@@ -37,9 +37,9 @@ def assign(
     empty, or the test set cannot be balanced.
     """
     labels, units = np.asarray(labels, np.int64), np.asarray(units, np.int64)
-    decided = np.full(len(labels), UNASSIGNED) if fixed is None else np.asarray(fixed, np.int64)
+    fixed_splits = np.full(len(labels), UNASSIGNED) if fixed is None else np.asarray(fixed, np.int64)
     names = classes if classes is not None else [str(c) for c in range(labels.max(initial=-1) + 1)]
-    plan = _Plan(labels, units, _followed(units, decided), tuple(names), config.seed)
+    plan = _Plan(labels, units, _followed(units, fixed_splits), tuple(names), config.seed)
     shares = np.array([config.train, config.val, config.test], dtype=float)
     if config.balanced_test:
         return _balanced(plan, shares, config)

@@ -78,9 +78,9 @@ class Checkpoint:
         return State(facts.pop("stage"), facts.pop("epoch"), parts["model"], parts["optimizer"], parts["best"], facts)
 
 
-def check_key(found: str, key: str, folder: Path) -> None:
+def check_key(stored_key: str, key: str, folder: Path) -> None:
     """Raise DataError where what a folder holds is of another fit."""
-    if found != key:
+    if stored_key != key:
         raise DataError(
             f"{folder} was begun with other options or on another built set. "
             "Give the same ones, or leave out --resume to begin anew."

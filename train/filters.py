@@ -49,8 +49,8 @@ def denoise(image: np.ndarray) -> np.ndarray:
     noise = _noise(image)
     usual = cv2.medianBlur(image, 3)
     spikes = cv2.absdiff(image, usual).max(axis=2, keepdims=True) > _SPIKE + _SPREADS * noise
-    whole = np.where(spikes, usual, image)
-    return cv2.fastNlMeansDenoising(whole, None, noise, 3, 9) if noise > _LEAST_NOISE else whole
+    result = np.where(spikes, usual, image)
+    return cv2.fastNlMeansDenoising(result, None, noise, 3, 9) if noise > _LEAST_NOISE else result
 
 
 def nucleus(image: np.ndarray) -> np.ndarray:

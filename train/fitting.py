@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,9 +26,15 @@ from .schedules import Plateau
 from .selecting import Watched, score
 
 if TYPE_CHECKING:
+    import keras
+
+    from .batches import Batches
     from .devices import Devices
     from .models import Classifier
     from .sets import LabelledSet
+
+# One epoch of the history: stage, epoch, loss, learning_rate, val_..., score, seconds, and whether it was better.
+Row = dict[str, float]
 
 # Of the head on features, where it has more than one layer.
 _HEAD_EPOCHS, _HEAD_RATE, _HEAD_BATCH = 60, 1e-3, 256
@@ -55,10 +61,10 @@ class Job:
     devices: Devices
     reporter: Reporter
     seed: int = 0
-    callbacks: tuple[Any, ...] = ()
+    callbacks: tuple[keras.callbacks.Callback, ...] = ()
 
     @property
-    def model(self) -> Any:
+    def model(self) -> keras.Model:
         return self.classifier.model
 
 
@@ -80,11 +86,11 @@ class Progress:
     best     its row in there;  weights  of that epoch
     """
 
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Row] = field(default_factory=list)
     best: int = -1
     weights: list[np.ndarray] = field(default_factory=list)
 
-    def add(self, row: dict[str, Any], weights: list[np.ndarray]) -> bool:
+    def add(self, row: Row, weights: list[np.ndarray]) -> bool:
         """Whether this epoch is better than all before, of which it then takes the place."""
         better = self.best < 0 or row["score"] > self.history[self.best]["score"]
         self.history.append(row | {"better": better})
@@ -103,27 +109,31 @@ def fit(job: Job) -> Progress:
     if reached is None:
         progress = Progress()
         if job.config.fit.probe:
-            _probe(job, progress)
+            _fit_head_first(job, progress)
     else:
         progress = _resumed(job.model, reached)
         job.reporter.say(f"going on after stage {reached.stage}, epoch {reached.epoch}")
     for number, (unfreeze, epochs, rate) in enumerate(job.config.fit.stages, 1):
         stage = Stage(number, unfreeze, epochs, rate)
         if epochs and (reached is None or reached.stage <= number):
-            _stage(job, stage, reached if reached is not None and reached.stage == number else None, progress)
+            _fit_stage(job, stage, reached if reached is not None and reached.stage == number else None, progress)
     return progress
 
 
-def _probe(job: Job, progress: Progress) -> None:
+def _fit_head_first(job: Job, progress: Progress) -> None:
     """The head alone, as the first row of the history."""
     started = time.perf_counter()
     fit_head(job)
-    row = {"stage": 0, "epoch": 0, "loss": math.nan, "learning_rate": 0.0} | _watched(job) | _since(started)
+    row = (
+        {"stage": 0, "epoch": 0, "loss": math.nan, "learning_rate": 0.0}
+        | _watched_scores(job)
+        | _seconds_since(started)
+    )
     progress.add(row, job.model.get_weights())
-    job.reporter.say(_line("probe", row))
+    job.reporter.say(_epoch_line("probe", row))
 
 
-def _stage(job: Job, stage: Stage, reached: State | None, progress: Progress) -> None:
+def _fit_stage(job: Job, stage: Stage, reached: State | None, progress: Progress) -> None:
     """One stage, each epoch of which is scored and written down; at the end the model has the best weights."""
     from .batches import Batches
     from .losses import loss_of
@@ -135,30 +145,30 @@ def _stage(job: Job, stage: Stage, reached: State | None, progress: Progress) ->
     set_trainable(model, stage.unfreeze, fitting.batch_norm, job.classifier.fresh)
     batches = Batches(job.train, fitting, job.weights, job.seed, job.rows)
     with job.devices.scope():
-        made = optimizer_of(fitting, stage.rate, len(batches) * stage.epochs)
-        model.compile(made, loss_of(fitting), jit_compile=job.devices.jit)
+        optimizer = optimizer_of(fitting, stage.rate, len(batches) * stage.epochs)
+        model.compile(optimizer, loss_of(fitting), jit_compile=job.devices.jit)
         optimizer = model.optimizer  # under mixed_float16 another one about it, which scales the loss
         optimizer.build(model.trainable_variables)
     if reached is not None:
         for variable, array in zip(optimizer.variables, reached.optimizer, strict=True):
             variable.assign(array)
-    done = reached.epoch if reached is not None else 0
-    plateau, waited = _told_again(progress.history[len(progress.history) - done :])
-    for epoch in range(done + 1, stage.epochs + 1):
+    epochs_done = reached.epoch if reached is not None else 0
+    plateau, waited = _replayed(progress.history[len(progress.history) - epochs_done :])
+    for epoch in range(epochs_done + 1, stage.epochs + 1):
         if fitting.patience and waited >= fitting.patience:
             job.reporter.say(f"no better epoch in {waited}: stage {stage.number} ends")
             break
         started = time.perf_counter()
         rate = float(optimizer.learning_rate)
         batches.begin(stage.number, epoch)
-        with _memory(job, batches):
-            loss, now = _epoch(job, batches, stage, epoch, progress)
+        with _explaining_memory(job, batches):
+            loss, now = _fit_epoch(job, batches, stage, epoch, progress)
         row = {"stage": stage.number, "epoch": epoch, "loss": loss, "learning_rate": rate}
-        row |= _watched(job) | _since(started)
+        row |= _watched_scores(job) | _seconds_since(started)
         waited = 0 if progress.add(row, model.get_weights()) else waited + 1
         model.set_weights(now)
-        of = f" of stage {stage.number}" if len(fitting.stages) > 1 else ""
-        job.reporter.say(_line(f"epoch {epoch}/{stage.epochs}{of}", row))
+        suffix = f" of stage {stage.number}" if len(fitting.stages) > 1 else ""
+        job.reporter.say(_epoch_line(f"epoch {epoch}/{stage.epochs}{suffix}", row))
         multiplier = plateau.after(row["score"])
         if fitting.schedule == "plateau":
             optimizer.learning_rate = stage.rate * multiplier
@@ -166,7 +176,7 @@ def _stage(job: Job, stage: Stage, reached: State | None, progress: Progress) ->
     model.set_weights(progress.weights)
 
 
-def _told_again(rows: list[dict[str, Any]]) -> tuple[Plateau, int]:
+def _replayed(rows: list[Row]) -> tuple[Plateau, int]:
     """What a stage had come to after those epochs: its plateau, and how many since one was better than all before."""
     plateau, waited = Plateau(), 0
     for row in rows:
@@ -175,7 +185,9 @@ def _told_again(rows: list[dict[str, Any]]) -> tuple[Plateau, int]:
     return plateau, waited
 
 
-def _epoch(job: Job, batches: Any, stage: Stage, epoch: int, progress: Progress) -> tuple[float, list[np.ndarray]]:
+def _fit_epoch(
+    job: Job, batches: Batches, stage: Stage, epoch: int, progress: Progress
+) -> tuple[float, list[np.ndarray]]:
     """The mean loss of one epoch, and the weights at its end; the model has their moving average then, if there is one.
 
     Raises Diverged, after the last good weights have been saved.
@@ -199,9 +211,9 @@ def _epoch(job: Job, batches: Any, stage: Stage, epoch: int, progress: Progress)
         )
         with job.devices.scope():  # JAX shares a batch out only there
             # Counted over all stages, for TensorBoard draws by that.
-            done = sum(row["stage"] > 0 for row in progress.history)
-            told = job.model.fit(
-                batches, initial_epoch=done, epochs=done + 1, verbose=0, shuffle=False,
+            epochs_done = sum(row["stage"] > 0 for row in progress.history)
+            log = job.model.fit(
+                batches, initial_epoch=epochs_done, epochs=epochs_done + 1, verbose=0, shuffle=False,
                 callbacks=[listener, *job.callbacks],
             )  # fmt: skip
         # The average and the optimizer's own are one array on JAX, which the next step would free.
@@ -212,7 +224,7 @@ def _epoch(job: Job, batches: Any, stage: Stage, epoch: int, progress: Progress)
             f"the loss is no number any more at {where}. "
             f"Lower --learning-rate, which is {stage.rate:g}.{_last_good(job, progress)}"
         )
-    return float(told.history["loss"][0]), now[0]
+    return float(log.history["loss"][0]), now[0]
 
 
 def _last_good(job: Job, progress: Progress) -> str:
@@ -223,8 +235,8 @@ def _last_good(job: Job, progress: Progress) -> str:
     kept = job.checkpoint.folder / LAST_GOOD
     write_model(job.model, kept)
     row = progress.history[progress.best]
-    of = "the probe" if not row["stage"] else f"stage {row['stage']}, epoch {row['epoch']}"
-    return f" The weights of {of} are in {kept}."
+    epoch = "the probe" if not row["stage"] else f"stage {row['stage']}, epoch {row['epoch']}"
+    return f" The weights of {epoch} are in {kept}."
 
 
 def fit_head(job: Job) -> None:
@@ -233,7 +245,7 @@ def fit_head(job: Job) -> None:
 
     started = time.perf_counter()
     features_of = frozen_features(job.classifier, job.config.workers)
-    known = features(job.train, job.rows, features_of, job.reporter)
+    train_features = features(job.train, job.rows, features_of, job.reporter)
     seconds = time.perf_counter() - started
     seen = features_of(job.watched.images)
     targets = job.train.targets(job.rows)
@@ -244,30 +256,32 @@ def fit_head(job: Job) -> None:
         return score(job.watched.scores(_softmax(logits)), job.config.fit.select)
 
     if job.config.model.dense:
-        _fit_deep(head, known, targets, weights, lambda: rated(np.asarray(head.predict(seen, verbose=0))), job.config)
+        _fit_deep(
+            head, train_features, targets, weights, lambda: rated(np.asarray(head.predict(seen, verbose=0))), job.config
+        )
     else:
-        probe = fit_probe(known, targets, weights, lambda probe: rated(probe(seen)))
+        probe = fit_probe(train_features, targets, weights, lambda probe: rated(probe(seen)))
         head.get_layer("logits").set_weights([probe.kernel, probe.bias])
     job.reporter.say(
-        f"probe on {len(known):,} images: {time.perf_counter() - started:.1f} s, "
-        f"{seconds:.1f} of them for their features ({len(known) / seconds:,.0f} a second)"
+        f"probe on {len(train_features):,} images: {time.perf_counter() - started:.1f} s, "
+        f"{seconds:.1f} of them for their features ({len(train_features) / seconds:,.0f} a second)"
     )
 
 
 def features(
-    of: LabelledSet, rows: np.ndarray, features_of: Callable[[np.ndarray], np.ndarray], reporter: Reporter
+    labelled_set: LabelledSet, rows: np.ndarray, features_of: Callable[[np.ndarray], np.ndarray], reporter: Reporter
 ) -> np.ndarray:
     """float32 (n, C): the features of those rows, some at a time."""
     pieces = []
     with reporter.stage("features", len(rows), "images") as advance:
-        for some in chunks(len(rows), _AT_ONCE):
-            pieces.append(features_of(of.batch(rows[some.start : some.stop])))
-            advance(some.stop)
+        for batch in chunks(len(rows), _AT_ONCE):
+            pieces.append(features_of(labelled_set.batch(rows[batch.start : batch.stop])))
+            advance(batch.stop)
     return np.concatenate(pieces)
 
 
 def _fit_deep(
-    head: Any,
+    head: keras.Model,
     features: np.ndarray,
     targets: np.ndarray,
     weights: np.ndarray,
@@ -282,13 +296,13 @@ def _fit_deep(
     best, kept = -math.inf, head.get_weights()
     for _ in range(_HEAD_EPOCHS // 5):
         head.fit(features, targets, sample_weight=weights, batch_size=_HEAD_BATCH, epochs=5, verbose=0)
-        found = rated()
-        if found > best:
-            best, kept = found, head.get_weights()
+        value = rated()
+        if value > best:
+            best, kept = value, head.get_weights()
     head.set_weights(kept)
 
 
-def _watched(job: Job) -> dict[str, Any]:
+def _watched_scores(job: Job) -> Row:
     """The scores of a model on what it is watched on, and the one that counts."""
     images, size = job.watched.images, job.config.fit.batch
     starts = range(0, len(images), size)
@@ -299,7 +313,9 @@ def _watched(job: Job) -> dict[str, Any]:
     return {f"val_{name}": value for name, value in scores.items()} | {"score": counts}
 
 
-def _state(model: Any, optimizer: Any, progress: Progress, stage: int, epoch: int) -> State:
+def _state(
+    model: keras.Model, optimizer: keras.optimizers.Optimizer, progress: Progress, stage: int, epoch: int
+) -> State:
     return State(
         stage,
         epoch,
@@ -310,7 +326,7 @@ def _state(model: Any, optimizer: Any, progress: Progress, stage: int, epoch: in
     )
 
 
-def _resumed(model: Any, state: State) -> Progress:
+def _resumed(model: keras.Model, state: State) -> Progress:
     """What the fit had found, its variables put into the model."""
     for variable, array in zip(model.variables, state.model, strict=True):
         variable.assign(array)
@@ -318,7 +334,7 @@ def _resumed(model: Any, state: State) -> Progress:
 
 
 @contextmanager
-def _memory(job: Job, batches: Any) -> Iterator[None]:
+def _explaining_memory(job: Job, batches: Batches) -> Iterator[None]:
     """What a backend says when memory runs out, as a DataError that names the batch size that fits."""
     try:
         yield
@@ -327,7 +343,7 @@ def _memory(job: Job, batches: Any) -> Iterator[None]:
             raise
         together = 3 if job.config.fit.jsd else 1  # an image with two copies of it
         size = job.config.fit.batch // together // 2 * together
-        while size and not _fits(job.model, batches, size):
+        while size and not _batch_fits(job.model, batches, size):
             size = size // together // 2 * together
         advice = (
             f"{size} images fit: --batch {size}" if size else "not even one image fits: take a smaller --input-size"
@@ -344,7 +360,7 @@ def _is_memory(error: BaseException) -> bool:
     )
 
 
-def _fits(model: Any, batches: Any, size: int) -> bool:
+def _batch_fits(model: keras.Model, batches: Batches, size: int) -> bool:
     images, targets, weights = batches[0]
     try:
         model.train_on_batch(images[:size], targets[:size], weights[:size])
@@ -355,16 +371,16 @@ def _fits(model: Any, batches: Any, size: int) -> bool:
     return True
 
 
-def _line(what: str, row: dict[str, Any]) -> str:
+def _epoch_line(title: str, row: Row) -> str:
     """What one epoch came to, for the person who waits."""
     loss = "" if math.isnan(row["loss"]) else f"loss {row['loss']:.3f}  "
     parts = "  ".join(
         f"{name} {row[f'val_{name}']:.3f}" for name in ("clean", "corruptions", "composed") if f"val_{name}" in row
     )
-    return f"  {what:<14}  {loss}val: {parts}  ({row.get('seconds', 0):.0f} s)"
+    return f"  {title:<14}  {loss}val: {parts}  ({row.get('seconds', 0):.0f} s)"
 
 
-def _since(started: float) -> dict[str, float]:
+def _seconds_since(started: float) -> dict[str, float]:
     return {"seconds": round(time.perf_counter() - started, 1)}
 
 

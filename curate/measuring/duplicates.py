@@ -216,9 +216,9 @@ def _by_shift(a: np.ndarray, b: np.ndarray, orientations: np.ndarray) -> tuple[f
         if match.flat[peak] > best * (1 + 1e-6):
             best, turn, shift = float(match.flat[peak]), v, divmod(peak, len(_SHIFTS))
     y, x = int(_SHIFTS[shift[0]]), int(_SHIFTS[shift[1]])
-    window = (slice(max(0, -y), SIDE - max(0, y)), slice(max(0, -x), SIDE - max(0, x)))
-    shifted = (slice(max(0, y), SIDE + min(0, y)), slice(max(0, x), SIDE + min(0, x)))
-    return agreement(a[window], turned(b, turn)[shifted]), turn
+    window_a = (slice(max(0, -y), SIDE - max(0, y)), slice(max(0, -x), SIDE - max(0, x)))
+    window_b = (slice(max(0, y), SIDE + min(0, y)), slice(max(0, x), SIDE + min(0, x)))
+    return agreement(a[window_a], turned(b, turn)[window_b]), turn
 
 
 def _spectral_agreement(pairs: np.ndarray, prints: Fingerprints) -> np.ndarray:
@@ -337,8 +337,8 @@ def _distinct_pairs(pairs: np.ndarray) -> np.ndarray:
     return np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
 
 
-def _pairs_without(pairs: np.ndarray, excluded: Iterable[tuple[int, int]]) -> np.ndarray:
-    seen = set(excluded)
+def _pairs_without(pairs: np.ndarray, exclusions: Iterable[tuple[int, int]]) -> np.ndarray:
+    seen = set(exclusions)
     return np.array([p for p in pairs.tolist() if tuple(p) not in seen], np.int64).reshape(-1, 2)
 
 

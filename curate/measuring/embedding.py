@@ -145,9 +145,9 @@ def _converted(name: str, weights: str | None, size: int, say: Callable[[str], N
         raise DataError(f"no weights file {weights}.")
     origin = _bytes_digest(Path(weights)) if weights is not None else _keras_cache_state()
     stamp = cache / f"{name}-{size}-{origin}.json".replace("/", "_")
-    cached = _read_stamp(stamp)
-    if cached and (cache / cached["model"]).exists() and (cache / cached["model"]).with_suffix(".bin").exists():
-        return str(cache / cached["model"]), cached["digest"]
+    entry = _read_stamp(stamp)
+    if entry and (cache / entry["model"]).exists() and (cache / entry["model"]).with_suffix(".bin").exists():
+        return str(cache / entry["model"]), entry["digest"]
 
     say(f"fetching and converting {name}: some ten seconds, once on this machine")
     draft = cache / f"draft-{os.getpid()}-{threading.get_ident()}.xml"

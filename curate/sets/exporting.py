@@ -193,7 +193,7 @@ def _with_progress(items: Iterable[T], advance: Advance) -> Iterator[T]:
 def _cut(samples: Iterable[_Sample], rows: int, size: int) -> Iterator[Iterator[_Sample]]:
     """The samples in pieces of at most so many images and bytes, each taken as it comes."""
 
-    def numbered() -> Iterator[tuple[int, _Sample]]:
+    def numbered_samples() -> Iterator[tuple[int, _Sample]]:
         number = images = weight = 0
         for sample in samples:
             if images and (images == rows or weight + len(sample.png) > size):
@@ -201,7 +201,7 @@ def _cut(samples: Iterable[_Sample], rows: int, size: int) -> Iterator[Iterator[
             images, weight = images + 1, weight + len(sample.png)
             yield number, sample
 
-    return (map(itemgetter(1), piece) for _, piece in groupby(numbered(), itemgetter(0)))
+    return (map(itemgetter(1), piece) for _, piece in groupby(numbered_samples(), itemgetter(0)))
 
 
 def _split_names(images: ImageSet) -> dict[str, str]:
@@ -254,8 +254,8 @@ def _entry(images: ImageSet, row: int) -> _Entry:
 class _Names:
     """Paths that are each given once, whatever case a file system tells apart."""
 
-    def __init__(self, reserved: Iterable[str] = ()) -> None:
-        self._taken = {path.casefold() for path in reserved}
+    def __init__(self, reserved_paths: Iterable[str] = ()) -> None:
+        self._taken = {path.casefold() for path in reserved_paths}
 
     def take(self, folder: str, wishes: Iterable[str]) -> str:
         """The first path of a folder and one of the wishes that is free."""
@@ -264,9 +264,9 @@ class _Names:
         return path
 
 
-def _distinct_names(wishes: Iterable[str], reserved: Iterable[str] = ()) -> list[str]:
+def _distinct_names(wishes: Iterable[str], reserved_paths: Iterable[str] = ()) -> list[str]:
     """The names wished for, a number added where one is taken."""
-    names = _Names(reserved)
+    names = _Names(reserved_paths)
     return [names.take("", chain([wish], (f"{wish}_{number}" for number in count(2)))) for wish in wishes]
 
 
@@ -299,8 +299,8 @@ def folder(images: ImageSet, to: Path, advance: Advance) -> str:
         name = images.ids[row].removesuffix(suffix)
         stem = _safe(name)
         stems = (_safe(name.rpartition("/")[2]), stem, f"{stem}-{row}")
-        numbered = (f"{stem}-{row}_{number}" for number in count(2))
-        return names.take(above, (f"{stem}{suffix}" for stem in chain(stems, numbered)))
+        numbered_stems = (f"{stem}-{row}_{number}" for number in count(2))
+        return names.take(above, (f"{stem}{suffix}" for stem in chain(stems, numbered_stems)))
 
     to.mkdir()
     with (to / TABLE).open("x", encoding="utf-8", errors="surrogateescape", newline="") as file:

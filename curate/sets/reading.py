@@ -214,9 +214,9 @@ def _read_column(
         else:
             notes.append(f"{key} was left out: its shape is {array.shape}, for {size:,} images")
 
-    joint = next(values(find_key(archive, names), sum(sizes)), None)
-    if joint is not None or len(parts) == 1:
-        return joint
+    texts = next(values(find_key(archive, names), sum(sizes)), None)
+    if texts is not None or len(parts) == 1:
+        return texts
     pieces = [
         piece
         for part, size in zip(parts, sizes, strict=True)

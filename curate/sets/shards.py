@@ -163,9 +163,9 @@ class _Shard:
 
 def _shard_paths(folder: Path) -> list[tuple[str, Path]]:
     """(split, path) of the shards of a folder, or of its train, val and test, in order; [] where there are none."""
-    unsplit = _numbered_shards(folder)
-    if unsplit:
-        return [("", path) for path in unsplit]
+    paths = _numbered_shards(folder)
+    if paths:
+        return [("", path) for path in paths]
     return [(split, path) for split in SPLIT_NAMES for path in _numbered_shards(folder / split)]
 
 

@@ -79,10 +79,10 @@ def printable(name: str) -> str:
 def find_table(folder: Path) -> tuple[Table | None, list[str]]:
     """(the labels.csv, train.csv, metadata.csv or only CSV of a folder, or None; notes on why not)."""
     tables = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv" and path.is_file())
-    preferred = [path for name in _TABLE_NAMES for path in tables if path.name.lower() == name]
-    if not preferred and len(tables) > 1:
+    candidates = [path for name in _TABLE_NAMES for path in tables if path.name.lower() == name]
+    if not candidates and len(tables) > 1:
         return None, [f"none of {len(tables)} CSV files was used: name one labels.csv, or give it as labels"]
-    for path in preferred or tables:
+    for path in candidates or tables:
         try:
             return Table.read(path), []
         except DataError as error:
