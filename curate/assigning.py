@@ -280,7 +280,7 @@ def _balanced(plan: _Plan, shares: np.ndarray, config: SplitConfig) -> tuple[np.
     # With the rest shared by train and val, train keeps as many as test up to this; and test is no larger than asked.
     fits = int(totals[smallest] * rest[TRAIN] / (1 + rest[TRAIN])) + 1
     most = config.per_class or min(fits, max(1, round(config.test * sum(totals.values()) / len(codes))))
-    stocks = {c: _Stock.of(pools.single.get(c, np.zeros(0, np.int64)), pools.sizes, most) for c in codes}
+    stocks = {c: _Stock.from_units(pools.single.get(c, np.zeros(0, np.int64)), pools.sizes, most) for c in codes}
     if config.per_class is not None:
         assigned, notes = _with_test(plan, stocks, rest, most, totals, least=1)
         return assigned, most, notes
@@ -344,7 +344,7 @@ class _Stock:
     most: int
 
     @classmethod
-    def of(cls, pool: np.ndarray, sizes: np.ndarray, most: int) -> _Stock:
+    def from_units(cls, pool: np.ndarray, sizes: np.ndarray, most: int) -> _Stock:
         """From units in order; numbers up to `most` are of interest."""
         several = {int(size): pool[sizes[pool] == size] for size in np.unique(sizes[pool]).tolist() if 1 < size <= most}
         steps, bits, mask = [], 1, (1 << (most + 1)) - 1
