@@ -1,4 +1,4 @@
-"""How far each severity of each corruption is from the clean pictures, at four sizes: what docs/numbers.md tells of.
+"""How far each severity of each corruption is from the clean pictures, at four sizes: the figures of docs/numbers.md.
 
     python benchmarks/severities.py data.npz
 

@@ -1,4 +1,4 @@
-"""What models come to: by the policy of their data, by the recipe, with and without cleaning.
+"""Accuracy of models: by the policy of their data, by the recipe, with and without cleaning.
 
     python benchmarks/training.py policies data.npz --external other.npz
     python benchmarks/training.py recipes data.npz --backbone MobileNetV2-0.35

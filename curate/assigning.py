@@ -28,7 +28,7 @@ def assign(
 
     labels  int64 (N,), -1 none;  units  int64 (N,): numbers from 0 of what must stay whole (see whole_groups)
     fixed   int64 (N,): splits that stay as they are, -1 for images to be assigned; further numbers are other splits
-    classes names of the classes, for what is told
+    classes names of the classes, for errors and notes
 
     Every class is shared out by largest remainders (Hamilton), its largest groups first, each to the split that lacks
     most; so a class of many groups is, but for rounding, no further from its share than its largest group is large,

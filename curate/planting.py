@@ -249,7 +249,7 @@ class PlantConfig:
             raise DataError(f"rates are {rates}; each must be a number, 0 or more.")
 
     def count(self, rate: float, n: int) -> int:
-        """How many of n clean images a rate comes to."""
+        """Number of images at this rate of n clean ones."""
         share = rate * self.fraction
         return max(round(share * n), 1 if share > 0 and n >= ENOUGH_FOR_ONE_EACH else 0)
 
@@ -274,7 +274,7 @@ class Planted:
 
 @dataclass(frozen=True, eq=False)
 class _Plant:
-    """One planted row: what it shows under which label, and where that came from."""
+    """One planted row: its picture, label and source row."""
 
     picture: np.ndarray
     label: int
@@ -283,7 +283,7 @@ class _Plant:
 
 
 class _Plot:
-    """The images while faults are planted: what was changed, what was added, which rows are untouched."""
+    """The images while faults are planted: changed rows, added rows, and the rows still untouched."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, config: PlantConfig) -> None:
         self.images, self.labels, self.config = images, labels, config
@@ -351,7 +351,7 @@ class _Plot:
         self.changed += self._planted(self.config.label, "label", label)
 
     def spoil(self, rate: float, fault: str, entry: dict[str, Any], only: int | None = None) -> None:
-        """Put a function of FAULTS to work, on images of the class `only` where one is named."""
+        """Apply a function of FAULTS to a share of the images, or of those of the class `only`."""
 
         def spoiled(row: int) -> _Plant | None:
             if only is not None and self.labels[row] != only:
@@ -374,7 +374,7 @@ class _Plot:
         return int(self.of_row(row).choice(alternatives))
 
     def _planted(self, rate: float, kind: str, make: Callable[[int], _Plant | None]) -> list[_Plant]:
-        """What `make` makes of as many untouched rows as the rate asks for; they are touched from then on."""
+        """Faults planted by `make` in as many untouched rows as the rate asks for; these are touched from then on."""
         count = self.config.count(rate, len(self.images))
         plants: list[_Plant] = []
         passed: list[int] = []  # rows on which this fault would not show
@@ -394,9 +394,9 @@ class _Plot:
         return plants
 
     def laid_out(self) -> Planted:
-        """Everything in a drawn order, and the truth told in the rows of that order."""
+        """All rows in a drawn order, and the truth in rows of that order."""
         n, total = len(self.images), len(self.images) + len(self.added)
-        place = self.of_set().permutation(total)  # where each row comes to lie
+        place = self.of_set().permutation(total)  # the new row of each row
         images = np.empty((total, *self.images.shape[1:]), np.uint8)
         labels = np.empty(total, np.int64)
         source = np.empty(total, np.int64)

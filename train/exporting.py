@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MARK, LABELS = "export.json", "labels.txt"
 _FORMAT = 1
-# The largest difference of a probability that is put up with: float32 computed in another order comes to 1e-6.
+# The largest tolerated difference of a probability; float32 computed in another order differs by 1e-6.
 TOLERANCE = 1e-3
 
 # uint8 (n, H, W, 3) to float32 (n, K).
@@ -150,7 +150,10 @@ def _check_output_folder(path: Path, force: bool) -> None:
 
 
 def _convert_in_process(model: Path, to: str, folder: Path) -> Conversion:
-    """What `main` prints. Raises DataError or OutputError with its reason, WorkerLost where it was killed."""
+    """The report of `main`, run in a process of its own.
+
+    Raises DataError or OutputError with its reason, WorkerLost where it was killed.
+    """
     command = [sys.executable, "-m", __name__, str(model), to, str(folder)]
     root = str(Path(__file__).resolve().parents[1])
     environment = os.environ | {
@@ -303,7 +306,7 @@ model = tensorflow.saved_model.load("{}/model")
 probabilities = model.serve(pictures).numpy()
 """,
     ),
-    # Unless told otherwise, OpenVINO computes in bfloat16 where the processor can: off by 0.01 and more.
+    # By default OpenVINO computes in bfloat16 where the processor can: off by 0.01 and more.
     "openvino": Target(
         _write_openvino,
         _read_by_openvino("model.xml"),

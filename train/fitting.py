@@ -1,6 +1,6 @@
 """Fitting a model: first its head on frozen features, then stages in which more of the backbone is trained.
 
-What is kept is the epoch that did best on what it is watched on, by the moving average of its weights.
+Kept is the epoch with the best validation score, by the moving average of its weights.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _AT_ONCE = 1024
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What is fitted to what.
+    """A model, the images that it is fitted to, and how.
 
     train    the images;  rows  of it that are used;  weights  float64 (K,), of the classes
     watched  what the epoch is chosen by
@@ -80,10 +80,10 @@ class Stage:
 
 @dataclass
 class Progress:
-    """What a fit has found so far; it grows epoch by epoch.
+    """The history of a fit, which grows epoch by epoch.
 
     history  one row per epoch, the probe first
-    best     its row in there;  weights  of that epoch
+    best     index of the best row;  weights  of the model at that epoch
     """
 
     history: list[Row] = field(default_factory=list)
@@ -91,7 +91,7 @@ class Progress:
     weights: list[np.ndarray] = field(default_factory=list)
 
     def add(self, row: Row, weights: list[np.ndarray]) -> bool:
-        """Whether this epoch is better than all before, of which it then takes the place."""
+        """Add an epoch; whether it is better than all before, and thus the new best."""
         better = self.best < 0 or row["score"] > self.history[self.best]["score"]
         self.history.append(row | {"better": better})
         if better:
@@ -177,7 +177,7 @@ def _fit_stage(job: Job, stage: Stage, reached: State | None, progress: Progress
 
 
 def _replayed(rows: list[Row]) -> tuple[Plateau, int]:
-    """What a stage had come to after those epochs: its plateau, and how many since one was better than all before."""
+    """State of a stage after those epochs: its plateau, and the number of epochs since the best one."""
     plateau, waited = Plateau(), 0
     for row in rows:
         plateau.after(row["score"])
@@ -288,7 +288,7 @@ def _fit_deep(
     rated: Callable[[], float],
     config: RunConfig,
 ) -> None:
-    """Fit a head of several layers to features, and keep the best of some looks."""
+    """Fit a head of several layers to features, and keep the weights that score best, measured every five epochs."""
     import keras
 
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.fit.label_smoothing)
@@ -327,7 +327,7 @@ def _state(
 
 
 def _resumed(model: keras.Model, state: State) -> Progress:
-    """What the fit had found, its variables put into the model."""
+    """The progress of an interrupted fit; its variables are put into the model."""
     for variable, array in zip(model.variables, state.model, strict=True):
         variable.assign(array)
     return Progress(list(state.facts["history"]), int(state.facts["best"]), list(state.best))
@@ -335,7 +335,7 @@ def _resumed(model: keras.Model, state: State) -> Progress:
 
 @contextmanager
 def _explaining_memory(job: Job, batches: Batches) -> Iterator[None]:
-    """What a backend says when memory runs out, as a DataError that names the batch size that fits."""
+    """Turns a backend's out-of-memory error into a DataError that names the batch size that fits."""
     try:
         yield
     except Exception as error:
@@ -372,7 +372,7 @@ def _batch_fits(model: keras.Model, batches: Batches, size: int) -> bool:
 
 
 def _epoch_line(title: str, row: Row) -> str:
-    """What one epoch came to, for the person who waits."""
+    """One line of progress: loss, scores and seconds of an epoch."""
     loss = "" if math.isnan(row["loss"]) else f"loss {row['loss']:.3f}  "
     parts = "  ".join(
         f"{name} {row[f'val_{name}']:.3f}" for name in ("clean", "corruptions", "composed") if f"val_{name}" in row

@@ -22,8 +22,8 @@ _TRACTABLE = 4.0
 class Ranger(keras.optimizers.Optimizer):  # type: ignore[misc]  # keras has no types
     """RAdam with Lookahead.
 
-    beta_1, beta_2, epsilon  as of Adam; where the variance of the adaptive rate cannot be told yet, in the first steps,
-                             it is momentum alone, and after that the rate is rectified
+    beta_1, beta_2, epsilon  as of Adam; in the first steps, where the variance of the adaptive rate has no
+                             estimate, it is momentum alone; after that the rate is rectified
     look, share              every `look` steps the weights go back to where they were then, but for that share of the
                              way: phi += share (theta - phi), theta = phi
 
@@ -45,7 +45,7 @@ class Ranger(keras.optimizers.Optimizer):  # type: ignore[misc]  # keras has no 
         super().__init__(learning_rate=learning_rate, name=name, **shared)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         self.look, self.share = look, share
-        self._known_from = _known_from(beta_2)
+        self._tractable_from = _tractable_from(beta_2)
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         """Make room for both moments and the weights of the last look back."""
@@ -55,7 +55,7 @@ class Ranger(keras.optimizers.Optimizer):  # type: ignore[misc]  # keras has no 
         self._means, self._squares, self._slow = self.add_optimizer_variables(variables, ["mean", "square", "slow"])
 
     def update_step(self, gradient: KerasTensor, variable: keras.Variable, learning_rate: KerasTensor) -> None:
-        """Change one variable, and what is known of it."""
+        """Update one variable and its moments."""
         kind = variable.dtype
         rate, gradient = ops.cast(learning_rate, kind), ops.cast(gradient, kind)
         step = ops.cast(self.iterations + 1, kind)
@@ -79,16 +79,16 @@ class Ranger(keras.optimizers.Optimizer):  # type: ignore[misc]  # keras has no 
             self.assign(target, value)
 
     def _rectification(self, step: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        """(whether the variance can be told at this step, what the adapted direction is multiplied by where it can)."""
+        """(whether the variance has an estimate at this step, the factor of the adapted direction where it has)."""
         longest = 2 / (1 - self.beta_2) - 1
         missing = _below_one(self.beta_2, step)
-        # Where it is not known yet, the root would be of less than 0.
+        # Without an estimate the root would be of a negative number.
         length = ops.maximum(longest - 2 * step * (1 - missing) / missing, _TRACTABLE)
         ratio = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
-        return ops.greater_equal(step, self._known_from), ops.sqrt(ratio)
+        return ops.greater_equal(step, self._tractable_from), ops.sqrt(ratio)
 
     def get_config(self) -> dict[str, object]:
-        """What makes one like it."""
+        """The arguments that make an equal optimizer."""
         own = {name: getattr(self, name) for name in ("beta_1", "beta_2", "epsilon", "look", "share")}
         return {**super().get_config(), **own}
 
@@ -98,8 +98,8 @@ def _below_one(beta: float, step: KerasTensor) -> KerasTensor:
     return -ops.expm1(step * math.log(beta))
 
 
-def _known_from(beta: float) -> int:
-    """The first step at which the variance of the adaptive rate can be told."""
+def _tractable_from(beta: float) -> int:
+    """The first step at which the variance of the adaptive rate has an estimate."""
     longest = 2 / (1 - beta) - 1
     if longest <= _TRACTABLE:
         raise DataError(f"beta_2 is {beta}; needed is a number from 0.7 to 1, so that the rate can be rectified.")

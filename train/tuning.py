@@ -2,11 +2,11 @@
 
     [space]
     learning_rate = [1e-4, 1e-2, "log"]   # a span; or "linear"
-    unfreeze = [0.3, 0.6, 1.0]            # what may be chosen
-    dense = [[], [128], [256, 128]]       # of several values each
+    unfreeze = [0.3, 0.6, 1.0]            # a choice of values
+    dense = [[], [128], [256, 128]]       # a choice of lists
 
-keras-tuner draws the trials. Each is written down with its score, and a search that was interrupted is done again from
-that: keras-tuner draws the same, and what has a score is not fitted anew.
+keras-tuner draws the trials. Each is saved with its score. A search that was interrupted is replayed from there:
+keras-tuner draws the same trials, and those with a score are not fitted again.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ TRIALS, BEST, SEARCH = "trials.csv", "best.toml", "search.json"
 _SCALES = ("linear", "log")
 _FAR = 1e300  # beyond it a float's ends are near
 _FORMAT = 1
-# So many trials that fail in a row have a cause that the next one will meet as well.
+# After this many failed trials in a row, the next one would fail for the same reason.
 _IN_A_ROW = 3
 
 
@@ -218,9 +218,9 @@ Ask = Callable[[Sequence[Trial]], tuple[dict[str, object], int] | None]
 
 @contextmanager
 def _draws(space: Space, config: TuneConfig, seed: int, most: int, longest: int) -> Iterator[Ask]:
-    """A function that is given the trials so far and draws the next: (options, epochs); None where it is through."""
+    """A function from the trials so far to the next one: (options, epochs), None where the search is through."""
     tuner = _keras_tuner()
-    # Its own files go: all that it needs to know is in ours.
+    # keras-tuner's own files are not kept: trials.csv holds all that a replay needs.
     with tempfile.TemporaryDirectory() as scratch:
         oracle = _oracle(tuner, space, config, seed, most, longest)
         tuner.engine.base_tuner.BaseTuner(oracle, directory=scratch, project_name="search")
@@ -289,7 +289,7 @@ def _drawn_value(domain: Span | Choice, drawn: float | str) -> object:
 
 
 def _report_score(oracle: Oracle, running: DrawnTrial, trial: Trial) -> None:
-    """Tell keras-tuner how the trial under way came out."""
+    """Report the outcome of the running trial to keras-tuner."""
     if trial.score is not None:
         oracle.update_trial(running.trial_id, {"score": trial.score})
     running.status = "FAILED" if trial.score is None else "COMPLETED"
@@ -325,7 +325,7 @@ def _check_failures(trials: Sequence[Trial]) -> None:
 
 
 def _best_trial(trials: Sequence[Trial]) -> Trial | None:
-    """The first of those with the highest score; what was fitted for longer is not measured by what was not."""
+    """The first trial of the highest score, among those fitted for the most epochs."""
     scored = [trial for trial in trials if trial.score is not None]
     return max(scored, key=lambda trial: (trial.epochs, trial.score), default=None)
 
@@ -344,7 +344,7 @@ def _shown(value: object) -> str:
 
 
 def _identity(recipe: Recipe, config: TuneConfig, space: Space) -> dict[str, object]:
-    """What must be the same for a search to go on; how many trials need not."""
+    """What must be equal for a search to resume; the number of trials may differ."""
     built = Path(recipe.config.artifacts, "built", "manifest.json")
     same = replace(recipe.config, recipe="", artifacts="", name=None, resume=False, workers=0, seed=0)
     return {

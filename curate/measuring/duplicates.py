@@ -16,7 +16,7 @@ from .hashing import close_hashes, hash_radius, perceptual_hash, turned
 from .neighbours import Neighbours
 from .properties import square
 
-# Pairs are compared as grey pictures of this side: enough detail to tell two cells apart, small enough for memory.
+# Pairs are compared as grey pictures of this side: enough detail to distinguish two cells, small enough for memory.
 SIDE = 64
 # Shifts of up to an eighth of the side are looked for.
 _SHIFT = SIDE // 8

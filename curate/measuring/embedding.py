@@ -130,14 +130,14 @@ def _trained(weights: str | None) -> str:
 
 
 def on_gpu() -> bool:
-    """Whether Keras will find an NVIDIA GPU, told without importing it; CUDA_VISIBLE_DEVICES= hides one as usual."""
+    """Whether Keras will find an NVIDIA GPU, without importing it; CUDA_VISIBLE_DEVICES= hides one as usual."""
     return os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1") and Path("/dev/nvidia0").exists()
 
 
 def _converted(name: str, weights: str | None, size: int, say: Callable[[str], None]) -> tuple[str, str]:
     """Path of the backbone's OpenVINO IR, converted on first use, and a digest that names its weights.
 
-    The cache is keyed by what the weights come from: the given file's bytes, or the state of Keras' own cache, so that
+    The cache is keyed by the source of the weights: the bytes of the file, or the state of Keras' own cache, so that
     a scan whose model is converted already never imports Keras.
     """
     cache = cache_folder()

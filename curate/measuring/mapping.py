@@ -30,14 +30,14 @@ def lay_out(neighbours: Neighbours, kind: str, seed: int) -> np.ndarray:
         layout = pca
     if m <= AT_MOST or layout is pca:
         return np.asarray(layout(neighbours, seed), np.float32)
-    # Of a large set an even sample is laid out, and the rest put where their nearest ones of it are.
+    # Of a large set an even sample is laid out, and every other row placed at the mean of its nearest in it.
     chosen = np.linspace(0, m - 1, AT_MOST).astype(np.int64)
     places = np.asarray(layout(nearest(neighbours.features, chosen), seed), np.float32)
     return _places_of_all(neighbours.features, chosen, places)
 
 
 def _places_of_all(features: np.ndarray, chosen: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Places of all rows, as means over their three nearest of the `chosen`; those keep their own."""
+    """Places of all rows: means over their three nearest `chosen` rows; chosen rows keep their own."""
     from sklearn.neighbors import NearestNeighbors
 
     search = NearestNeighbors(n_neighbors=3, algorithm="brute").fit(features[chosen])
@@ -57,7 +57,7 @@ def umap(neighbours: Neighbours, seed: int) -> np.ndarray:
     indices = np.concatenate([itself, neighbours.indices[:, : k - 1]], axis=1)
     distances = np.concatenate([np.zeros(itself.shape, np.float32), neighbours.distances[:, : k - 1]], axis=1)
     with warnings.catch_warnings():
-        # It says that the given table has no search index, and that a seed means one thread: both are meant.
+        # UMAP warns that the table has no search index, and that a seed means one thread: both on purpose.
         warnings.simplefilter("ignore")
         fit = reducer(
             n_neighbors=k,
@@ -68,7 +68,7 @@ def umap(neighbours: Neighbours, seed: int) -> np.ndarray:
             precomputed_knn=(indices, distances, None),
         )
         places = np.asarray(fit.fit_transform(neighbours.features))
-    # Where all points are one, its start from the main axes divides by zero.
+    # Where all points coincide, the start from the main axes divides by zero.
     return places if np.isfinite(places).all() else pca(neighbours, seed)
 
 

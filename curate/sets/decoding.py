@@ -89,7 +89,7 @@ class FilePictures:
                 with _open_regular(self.path(row)) as file, Image.open(file, formats=_formats()[0]) as image:
                     kinds[_file_type(image)] += 1
                     sizes.add(f"{image.width}x{image.height}")
-            except Exception:  # told when it is decoded
+            except Exception:  # reported when it is decoded
                 continue
         if not kinds:
             return "image files"

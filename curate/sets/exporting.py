@@ -36,11 +36,11 @@ T = TypeVar("T")
 SHARD = (10_000, 500_000_000)
 ROW_GROUP = (100, 64_000_000)
 TABLE = "ids.csv"
-# Told from data by its first letter, which Arrow, Spark and pandas leave out when they read a folder.
+# Begins with _: Arrow, Spark and pandas skip such files when they read a folder.
 MARK = "_export.json"
 
-# A format: writes the images into a new folder or file, calls back with the images done so far, and returns the line
-# of Python that loads them; {} stands for the path.
+# A format: writes the images into a new folder or file, reports the number written so far, and returns the line of
+# Python that loads them; {} stands for the path.
 Exporter = Callable[[ImageSet, Path, Advance], str]
 EXPORTS: Registry[Exporter] = Registry("export format")
 
@@ -145,7 +145,7 @@ def _is_read(out: Path, images: ImageSet) -> bool:
 
 
 def _export_record(images: ImageSet, config: ExportConfig) -> dict[str, object]:
-    """What the export was of: its existence tells an export from a folder of somebody's."""
+    """What the export was of: its presence marks a folder as an export, which may be replaced."""
     splits = Counter(images.splits or ())
     return {
         "format": 1,
@@ -162,7 +162,7 @@ def _export_record(images: ImageSet, config: ExportConfig) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class _Sample:
-    """One image, encoded. key: a name that no tool stumbles over, in the order of the set."""
+    """One image, encoded. key: its row as eight digits, a name that every tool accepts."""
 
     row: int
     png: bytes
@@ -191,7 +191,7 @@ def _with_progress(items: Iterable[T], advance: Advance) -> Iterator[T]:
 
 
 def _cut(samples: Iterable[_Sample], rows: int, size: int) -> Iterator[Iterator[_Sample]]:
-    """The samples in pieces of at most so many images and bytes, each taken as it comes."""
+    """The samples in pieces of at most `rows` images and `size` bytes, lazily."""
 
     def numbered_samples() -> Iterator[tuple[int, _Sample]]:
         number = images = weight = 0
@@ -252,7 +252,7 @@ def _entry(images: ImageSet, row: int) -> _Entry:
 
 
 class _Names:
-    """Paths that are each given once, whatever case a file system tells apart."""
+    """Paths handed out once each; paths that differ in case only count as one."""
 
     def __init__(self, reserved_paths: Iterable[str] = ()) -> None:
         self._taken = {path.casefold() for path in reserved_paths}
@@ -354,7 +354,7 @@ def webdataset(images: ImageSet, to: Path, advance: Advance) -> str:
 @EXPORTS.add
 def tfrecord(images: ImageSet, to: Path, advance: Advance) -> str:
     """data-00000-of-00001.tfrecord ... (train-... where there are splits) of tf.train.Example."""
-    with _stderr_silenced():
+    with _hushed():
         import tensorflow as tf
 
     def feature(value: object) -> object:
@@ -398,16 +398,16 @@ def tfrecord(images: ImageSet, to: Path, advance: Advance) -> str:
 
 
 @contextmanager
-def _stderr_silenced() -> Iterator[None]:
+def _hushed() -> Iterator[None]:
     """Without what TensorFlow prints while it is imported: it is written below Python, and no setting stops it."""
-    stderr = os.dup(2)
+    there = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
             os.dup2(nowhere.fileno(), 2)
         yield
     finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
+        os.dup2(there, 2)
+        os.close(there)
 
 
 @EXPORTS.add
@@ -469,7 +469,7 @@ def _write_shards(
 def _table_writer(
     images: ImageSet, metadata: dict[str, str] | None = None
 ) -> Callable[[Path, Iterator[_Sample]], None]:
-    """What writes samples as Parquet, a few images to a row group, which readers fetch as a whole."""
+    """A function that writes samples as Parquet, few to a row group, as readers load whole row groups."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

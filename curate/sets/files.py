@@ -25,7 +25,7 @@ _SNIFFED = 100  # files without an image's extension that are looked into
 
 @dataclass
 class _Columns:
-    """What is known of N files: a name each, "" where there is none."""
+    """Class, split and group of N files by name, "" where there is none; and notes on how they were read."""
 
     classes: list[str]
     splits: list[str]
@@ -117,7 +117,7 @@ def _find_images(root: Path) -> tuple[list[str], list[str]]:
                 hidden.append(name)
         elif has_image_extension(base):
             images.append(name)
-        elif base.lower() not in _CLUTTER and not base.lower().endswith(".csv"):  # of tables `find_table` tells
+        elif base.lower() not in _CLUTTER and not base.lower().endswith(".csv"):  # tables: see find_table
             extensions[os.path.splitext(base)[1].lower() or "none"] += 1
             textual = base.lower().endswith((".txt", ".json", ".md", ".xml"))
             if not textual and extensions.total() <= _SNIFFED and looks_like_image(os.path.join(root, name)):
@@ -160,12 +160,12 @@ def _walk(folder: str | os.PathLike[str], below: str, above: frozenset[str]) -> 
         if entry.is_dir():
             if not entry.name.startswith(".") and entry.name.lower() not in _CLUTTER:
                 yield from _walk(entry.path, f"{below}{entry.name}/", above | {real})
-        elif entry.is_file() or entry.is_symlink():  # a link to nowhere is told when it is decoded
+        elif entry.is_file() or entry.is_symlink():  # a broken link is reported when it is decoded
             yield below + entry.name
 
 
 def _columns_of_folders(names: Sequence[str]) -> _Columns:
-    """Classes and splits as the folders say: a class is the first folder below the split."""
+    """Classes and splits by folder: a class is the first folder below the split."""
     folders = [tuple(name.split("/")[:-1]) for name in names]
     notes = []
     folders = _unwrapped(folders)

@@ -138,7 +138,7 @@ class ShardPictures:
 
 
 def _signature(path: Path) -> tuple[int, int] | None:
-    """What tells a file from one that took its place; None where there is none."""
+    """Time and size of a file, which change when it is replaced; None where there is none."""
     try:
         status = path.stat()
     except OSError:
@@ -251,9 +251,9 @@ def _soft_shares(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def _shard_groups(parts: Sequence[_Shard]) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """(int64 (N,) or None, notes): the groups that the rows.parquet beside the shards tell of.
+    """(int64 (N,) or None, notes): the groups in the rows.parquet beside the shards.
 
-    Images made of one source belong together as well.
+    Images with one source form a group as well.
     """
     folders = dict.fromkeys(part.path.parent for part in parts)
     missing = [str(folder / ROWS) for folder in folders if not (folder / ROWS).is_file()]

@@ -151,7 +151,7 @@ def _same_ids(array: np.ndarray, ids: Sequence[str]) -> bool:
 
 
 def _rows_of(key: str, shape: tuple[int, ...], parts: Sequence[tuple[str, int]]) -> slice | None:
-    """The rows of the set that an array holds one entry each for, None where it is not of that kind.
+    """The rows of the set that an array describes, one entry each; None for an array of another length.
 
     parts   image key and number of images of each split, in row order
     """
