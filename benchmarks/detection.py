@@ -37,11 +37,11 @@ def report(source: Path, truth: Truth) -> None:
     verdict = result.table["verdict"].to_numpy()
     print(f"\n## {source.name}: {n:,} images, {result.embedder}\n")
     planted = truth.get("planted", [])
-    natural = np.isin(np.arange(n), truth.get("natural_cast", []))
-    touched = np.zeros(n, bool)
+    natural_mask = np.isin(np.arange(n), truth.get("natural_cast", []))
+    fault_mask = np.zeros(n, bool)
     for entry in planted:
-        touched[[entry["row"], *([entry["of"]] if isinstance(entry.get("of"), int) else [])]] = True
-    clean = ~touched & ~natural
+        fault_mask[[entry["row"], *([entry["of"]] if isinstance(entry.get("of"), int) else [])]] = True
+    clean = ~fault_mask & ~natural_mask
     if planted:
         thresholds = dict.fromkeys(SEVERITY, THRESHOLD)
         # The casts of some truth files are of one strength and colour, and do not name them.
@@ -51,10 +51,10 @@ def report(source: Path, truth: Truth) -> None:
         for kind, group in ways.groupby("kind", sort=False):
             print(f"| {kind} | {group['planted'].sum()} | {group['found'].sum()} |")
     cast = np.isin(np.arange(n), result.findings.loc[result.findings["check"] == "colour_cast", "row"])
-    if natural.any():
+    if natural_mask.any():
         score = result.table["colour_cast_score"].to_numpy()
-        ap = average_precision(score[natural], score[clean])
-        hits = f"{cast[natural].sum()} of {natural.sum()} found, {cast[clean].sum()} others"
+        ap = average_precision(score[natural_mask], score[clean])
+        hits = f"{cast[natural_mask].sum()} of {natural_mask.sum()} found, {cast[clean].sum()} others"
         print(f"\nreal colour casts: {hits}, AP {ap:.3f}")
     if planted and any(entry["kind"] == "label" for entry in planted):
         wrong = np.isin(np.arange(n), [entry["row"] for entry in planted if entry["kind"] == "label"])

@@ -85,8 +85,8 @@ def report(verdicts: Mapping[str, Mapping[str, Verdict]]) -> None:
     for name in first:
         print(f"| {name} | {' | '.join(_verdict_cell(tracks[name]) for tracks in verdicts.values())} |")
     for role in (TEST, VALIDATION):
-        among = [name for name in first if CORRUPTIONS[name].role == role]
-        worsts = [worst([tracks[name] for name in among], "composed") for tracks in verdicts.values()]
+        members = [name for name in first if CORRUPTIONS[name].role == role]
+        worsts = [worst([tracks[name] for name in members], "composed") for tracks in verdicts.values()]
         print(f"| composed ({role}) | {' | '.join(_verdict_cell(verdict) for verdict in worsts)} |")
 
 
@@ -116,31 +116,31 @@ def report_transfer(
     clean = see(learnt, lambda i: [])
     test = {name: see(tried, after(name, (3, 4, 5))) for name in names}
 
-    def right(more: Sequence[np.ndarray]) -> np.ndarray:
+    def right(extra: Sequence[np.ndarray]) -> np.ndarray:
         """The share of right answers on each corruption of a probe that learns from clean and from more pictures."""
-        centre, axes = principal_axes(np.concatenate([clean, *more]))
-        model = discriminant((np.concatenate([clean, *more]) - centre) @ axes, np.tile(labels[learnt], 1 + len(more)))
-        seen = axes[:, : model.n_features_in_]
-        return np.array([(model.predict((test[name] - centre) @ seen) == labels[tried]).mean() for name in names])
+        centre, axes = principal_axes(np.concatenate([clean, *extra]))
+        model = discriminant((np.concatenate([clean, *extra]) - centre) @ axes, np.tile(labels[learnt], 1 + len(extra)))
+        subspace = axes[:, : model.n_features_in_]
+        return np.array([(model.predict((test[name] - centre) @ subspace) == labels[tried]).mean() for name in names])
 
     base = right([])
     accuracies = np.array([right([see(learnt, after(name, (2, 3, 4, 5)))]) for name in names])
     gain = accuracies.diagonal() - base
     ratios = np.array([_ratios(_single_corruption_policy(calibrated[name], marks), marks, names) for name in names])
-    alone = (accuracies - base) / np.where(gain >= LEAST, gain, np.nan)
-    np.fill_diagonal(alone, np.nan)
+    single = (accuracies - base) / np.where(gain >= LEAST, gain, np.nan)
+    np.fill_diagonal(single, np.nan)
     family = np.array([CORRUPTIONS[name].family for name in names])
-    _print_bins("one corruption to another", ratios, alone, family[:, None] == family)
+    _print_bins("one corruption to another", ratios, single, family[:, None] == family)
 
-    of_policies, shared = [], []
+    of_policies, family_masks = [], []
     for name in verdicts:
         policy, context = library.policy(name), Context(marks.units, np.arange(len(pictures)))
         copies = [see(learnt, partial(_unmixed, policy, context, copy)) for copy in (1, 2)]
         of_policies.append((right(copies) - base) / np.where(gain >= LEAST, gain, np.nan))
-        shared.append(np.isin(family, [OPERATIONS[operation].family for operation in policy.operations()]))
+        family_masks.append(np.isin(family, [OPERATIONS[operation].family for operation in policy.operations()]))
     foreign = [[np.nan if tracks[n].operation else tracks[n].ratio for n in names] for tracks in verdicts.values()]
     title = "a policy to a corruption whose operation it has not"
-    _print_bins(title, np.array(foreign), np.array(of_policies), np.array(shared))
+    _print_bins(title, np.array(foreign), np.array(of_policies), np.array(family_masks))
 
 
 def _single_corruption_policy(calibrated: Calibrated, marks: Landmarks) -> Policy:
@@ -160,7 +160,7 @@ def _ratios(policy: Policy, marks: Landmarks, names: Sequence[str]) -> list[floa
 
 def _unmixed(policy: Policy, context: Context, copy: int, i: int) -> Record:
     record = policy.draw(np.random.default_rng([i, copy]), copy, context)
-    return [drawn for drawn in record if drawn["op"] not in KINDS]
+    return [entry for entry in record if entry["op"] not in KINDS]
 
 
 def _features_after(

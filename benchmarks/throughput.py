@@ -39,10 +39,10 @@ def children(pid: int) -> list[int]:
     """The processes that one has started, and those that these have."""
     try:
         tasks = [task / "children" for task in Path(f"/proc/{pid}/task").iterdir()]
-        own = [int(child) for task in tasks for child in task.read_text().split()]
+        direct = [int(child) for task in tasks for child in task.read_text().split()]
     except OSError:  # it has ended
         return []
-    return [*own, *(descendant for child in own for descendant in children(child))]
+    return [*direct, *(descendant for child in direct for descendant in children(child))]
 
 
 def built(artifacts: Path, images: int, classes: int, options: list[str]) -> tuple[float, float, float]:
@@ -57,10 +57,10 @@ def built(artifacts: Path, images: int, classes: int, options: list[str]) -> tup
         while process.poll() is None:
             peak = max(peak, memory(process.pid))
             time.sleep(0.5)  # each look costs the processes some time
-        out = process.stdout.read() if process.stdout else ""
+        output = process.stdout.read() if process.stdout else ""
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    report = json.loads(out)
+    report = json.loads(output)
     rate = report["images"]["train"] / report["seconds"]["training images"]
     return rate, time.perf_counter() - began, peak / 1e6
 

@@ -103,9 +103,9 @@ def policies(arguments: argparse.Namespace) -> None:
     heading("policy", "images", "epochs", *HEAD, *([arguments.external.stem] if arguments.external else []), "minutes")
     for policy in arguments.only or POLICIES:
         artifacts = arguments.work / policy
-        how = ["--copies", 0, "--balance", "weights"] if policy == "none" else ["--policy", policy, "--allow-overlap"]
+        flags = ["--copies", 0, "--balance", "weights"] if policy == "none" else ["--policy", policy, "--allow-overlap"]
         shared(arguments.work / "scan", artifacts)
-        built(None, artifacts, *how)
+        built(None, artifacts, *flags)
         images = json.loads((artifacts / "built" / "manifest.json").read_text())["counts"]["train"]
         for times in (1, STEPS) if policy == "none" else (1,):
             name = "baseline" if times == 1 else "baseline-longer"
@@ -166,11 +166,11 @@ def split_by_truth(source: Path, truth: dict[str, Any], work: Path) -> tuple[Pat
     planted = {int(row["row"]) for row in truth["planted"]}
     copied = {row["of"] for row in truth["planted"] if isinstance(row.get("of"), int)}
     free = [row for row in range(len(arrays["labels"])) if row not in planted | copied]
-    held = np.sort(np.random.default_rng(0).permutation(free)[: len(free) // 5])
-    kept = np.setdiff1d(np.arange(len(arrays["labels"])), held)
+    test_rows = np.sort(np.random.default_rng(0).permutation(free)[: len(free) // 5])
+    kept = np.setdiff1d(np.arange(len(arrays["labels"])), test_rows)
     work.mkdir(parents=True, exist_ok=True)
     paths = work / "dirty.npz", work / "held-out.npz"
-    for path, rows in zip(paths, (kept, held), strict=True):
+    for path, rows in zip(paths, (kept, test_rows), strict=True):
         if not path.exists():
             n = len(arrays["labels"])
             np.savez(path, **{name: array[rows] if len(array) == n else array for name, array in arrays.items()})
@@ -185,8 +185,8 @@ def options(arguments: argparse.Namespace) -> None:
     sets = [entry["name"] for entry in listed if entry["role"] == "test" and entry.get("severity", MIDDLE) == MIDDLE]
     heading("at test time", *HEAD, *([arguments.external.stem] if arguments.external else []))
     for tta, filter in [*((view, "none") for view in VIEWS), *(("none", name) for name in FILTERS)]:
-        how = ["--tta", tta, "--filter", filter, "--artifacts", artifacts, *external]
-        metrics = json.loads(command("train", "evaluate", arguments.run, "test", *sets, *how, "--json"))
+        flags = ["--tta", tta, "--filter", filter, "--artifacts", artifacts, *external]
+        metrics = json.loads(command("train", "evaluate", arguments.run, "test", *sets, *flags, "--json"))
         name = next((value for value in (tta, filter) if value != "none"), "nothing")
         row(name, *cells(metrics, arguments.external.name if arguments.external else ""))
 
@@ -201,28 +201,28 @@ def elsewhere(arguments: argparse.Namespace) -> None:
 
     artifacts = arguments.run.parents[1]
     built = read_built(artifacts)
-    own = built.train.batch(np.flatnonzero(built.train.copies == 0))
+    originals = built.train.batch(np.flatnonzero(built.train.copies == 0))
     foreign = read_set(arguments.external, built.classes, artifacts, built.test.size)
     pictures = foreign.batch(np.arange(len(foreign)))
     model = arguments.run / "model.keras"
-    predictor = load_predictor(model, own[:SAMPLE], built.classes, as_measured(model, EvaluateConfig()), cores())
+    predictor = load_predictor(model, originals[:SAMPLE], built.classes, as_measured(model, EvaluateConfig()), cores())
     heading("images from elsewhere", "accuracy", "mean recall", *built.classes)
     for colours in (False, True):
-        ours = coloured_as(pictures, own) if colours else pictures
+        inputs = coloured_as(pictures, originals) if colours else pictures
         for zoom in (1, 0.9, 0.8, 0.7):
-            predictions = predictor(zoomed(ours, zoom)).argmax(axis=1)
-            right = predictions == foreign.labels
+            predictions = predictor(zoomed(inputs, zoom)).argmax(axis=1)
+            correct = predictions == foreign.labels
             (low, high) = intervals(foreign.labels, predictions, foreign.groups, len(built.classes), 1000, 0)[
                 "accuracy"
             ]
-            recalls = [right[foreign.labels == label].mean() for label in range(len(built.classes))]
+            recalls = [correct[foreign.labels == label].mean() for label in range(len(built.classes))]
             size = f"{zoom:.0%} as large" if zoom != 1 else ""
             name = ", ".join(filter(None, ("our colours" if colours else "", size))) or "as they are"
             values = [f"{value:.3f}" for value in (np.mean(recalls), *recalls)]
-            row(name, f"{right.mean():.3f} ({low:.3f}..{high:.3f})", *values)
+            row(name, f"{correct.mean():.3f} ({low:.3f}..{high:.3f})", *values)
 
 
-def coloured_as(pictures: np.ndarray, own: np.ndarray) -> np.ndarray:
+def coloured_as(pictures: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """uint8 (n, H, W, 3): each channel of Lab with the mean and spread that it has in other pictures.
 
     Reinhard et al., Color Transfer between Images, 2001; here between sets, each taken as one picture.
@@ -232,8 +232,9 @@ def coloured_as(pictures: np.ndarray, own: np.ndarray) -> np.ndarray:
     def in_lab(images: np.ndarray) -> np.ndarray:
         return np.stack([cv2.cvtColor(image, cv2.COLOR_RGB2LAB) for image in images]).astype(np.float32)
 
-    theirs, ours, over = in_lab(pictures), in_lab(own), (0, 1, 2)
-    scaled = (theirs - theirs.mean(over)) / theirs.std(over) * ours.std(over) + ours.mean(over)
+    picture_lab, reference_lab, over = in_lab(pictures), in_lab(reference), (0, 1, 2)
+    normal = (picture_lab - picture_lab.mean(over)) / picture_lab.std(over)
+    scaled = normal * reference_lab.std(over) + reference_lab.mean(over)
     return np.stack([cv2.cvtColor(picture, cv2.COLOR_LAB2RGB) for picture in np.clip(scaled, 0, 255).astype(np.uint8)])
 
 

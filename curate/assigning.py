@@ -94,8 +94,8 @@ def _pools(plan: _Plan, rows: np.ndarray) -> _Pools:
         shuffled = plan.rng(code).permutation(numbers)
         return np.asarray(shuffled[np.argsort(-sizes[shuffled], kind="stable")])
 
-    alone = np.flatnonzero((sizes > 0) & (low == high))
-    by_class = alone[np.argsort(low[alone], kind="stable")]
+    single_units = np.flatnonzero((sizes > 0) & (low == high))
+    by_class = single_units[np.argsort(low[single_units], kind="stable")]
     codes, starts = np.unique(low[by_class], return_index=True)
     pieces = np.split(by_class, starts[1:]) if len(codes) else []
     single = {code: ordered(piece, code) for code, piece in zip(codes.tolist(), pieces, strict=True)}
@@ -109,18 +109,18 @@ def _assign_by_shares(plan: _Plan, shares: np.ndarray) -> np.ndarray:
         return plan.fixed.copy()
     pools = _pools(plan, free)
     targets = [s for s in range(3) if shares[s] > 0]
-    counted = np.flatnonzero(plan.fixed < 3)  # further splits have no share
-    present, at = np.unique(plan.labels[counted], return_inverse=True)
+    rows = np.flatnonzero(plan.fixed < 3)  # further splits have no share
+    present, at = np.unique(plan.labels[rows], return_inverse=True)
     codes = present.tolist()
-    table = np.bincount(at * 4 + plan.fixed[counted] + 1, minlength=4 * len(codes)).reshape(-1, 4)
+    table = np.bincount(at * 4 + plan.fixed[rows] + 1, minlength=4 * len(codes)).reshape(-1, 4)
     lacking, have = table[:, 0], table[:, 1:]
     due = _due(have, lacking, shares)
     required = {}
     for i, code in enumerate(codes):
         enough = len(pools.single.get(code, ())) >= len(targets)
         # What is in no training set cannot be learned, what is in no test set is not known to be.
-        needed = [] if code == UNLABELLED else [s for s in targets if enough or s == TRAIN]
-        required[code] = [s for s in needed if not have[i, s]]
+        splits = [] if code == UNLABELLED else [s for s in targets if enough or s == TRAIN]
+        required[code] = [s for s in splits if not have[i, s]]
         for s in required[code]:
             if not due[i, s] and due[i].max() > 1:
                 due[i, due[i].argmax()] -= 1
@@ -196,28 +196,28 @@ def _place_single(
     required  splits that are to get one; the last units are kept for them
     """
     missing = list(required)
-    several = int((sizes[pool] > 1).sum())
+    larger = int((sizes[pool] > 1).sum())
 
     def best(left: int) -> int:
-        among = missing if missing and len(missing) >= left else targets
-        return max(among, key=lambda s: (due[s], -s))
+        candidates = missing if missing and len(missing) >= left else targets
+        return max(candidates, key=lambda s: (due[s], -s))
 
-    for i, (unit, size) in enumerate(zip(pool[:several].tolist(), sizes[pool[:several]].tolist(), strict=True)):
+    for i, (unit, size) in enumerate(zip(pool[:larger].tolist(), sizes[pool[:larger]].tolist(), strict=True)):
         s = best(len(pool) - i)
         of_unit[unit] = s
         due[s] -= size
         missing = [m for m in missing if m != s]
-    alone = pool[several:]
+    singles = pool[larger:]
     get = [0, 0, 0]
     if min(due) >= 0 and all(due[s] for s in missing):  # each can have just what it is due
         get = due
     else:
-        for left in range(len(alone), 0, -1):
+        for left in range(len(singles), 0, -1):
             s = best(left)
             get[s] += 1
             due[s] -= 1
             missing = [m for m in missing if m != s]
-    of_unit[alone] = np.repeat(range(3), get)
+    of_unit[singles] = np.repeat(range(3), get)
 
 
 def _filled(plan: _Plan, assigned: np.ndarray, shares: np.ndarray) -> tuple[str, ...]:
@@ -251,8 +251,8 @@ def _spare(plan: _Plan, assigned: np.ndarray) -> int | None:
             continue
         numbers, sizes = np.unique(plan.units[movable], return_counts=True)
         for unit in numbers[np.argsort(sizes, kind="stable")].tolist():
-            own = Counter(plan.labels[plan.units == unit].tolist())
-            if donor != TRAIN or all(in_donor[c] > k for c, k in own.items() if c != UNLABELLED):
+            contents = Counter(plan.labels[plan.units == unit].tolist())
+            if donor != TRAIN or all(in_donor[c] > k for c, k in contents.items() if c != UNLABELLED):
                 return int(unit)
     return None
 
@@ -317,9 +317,9 @@ def _with_test(
                 else f"class {plan.name(code)} has no group of {number} images or fewer of its own for a test set."
             )
         of_unit[stock.draw(number, plan.rng(code))] = True
-    drawn = replace(plan, fixed=np.where(of_unit[plan.units], TEST, plan.fixed))
-    assigned = _assign_by_shares(drawn, rest)
-    notes = _filled(drawn, assigned, rest)
+    plan_with_test = replace(plan, fixed=np.where(of_unit[plan.units], TEST, plan.fixed))
+    assigned = _assign_by_shares(plan_with_test, rest)
+    notes = _filled(plan_with_test, assigned, rest)
     for code in stocks:
         left = int(((assigned == TRAIN) & (plan.labels == code)).sum())
         if left < least:
@@ -334,37 +334,37 @@ def _with_test(
 class _Stock:
     """The units of one class that a test set may draw from.
 
-    alone    units of one image;  several  size -> units of that size
+    singles  units of one image;  groups  size -> units of that size
     steps    (size, units, numbers of images that can be made with what came before and this, as the bits of an int)
     """
 
-    alone: np.ndarray
-    several: dict[int, np.ndarray]
+    singles: np.ndarray
+    groups: dict[int, np.ndarray]
     steps: tuple[tuple[int, int, int], ...]
     most: int
 
     @classmethod
     def from_units(cls, pool: np.ndarray, sizes: np.ndarray, most: int) -> _Stock:
         """From units in order; numbers up to `most` are of interest."""
-        several = {int(size): pool[sizes[pool] == size] for size in np.unique(sizes[pool]).tolist() if 1 < size <= most}
+        groups = {int(size): pool[sizes[pool] == size] for size in np.unique(sizes[pool]).tolist() if 1 < size <= most}
         steps, bits, mask = [], 1, (1 << (most + 1)) - 1
-        for size, units in several.items():
+        for size, units in groups.items():
             left, chunk = min(len(units), most // size), 1
             while left:  # 1, 2, 4 ... units at a time make every number of them
                 take = min(chunk, left)
                 bits = (bits | bits << (take * size)) & mask
                 steps.append((size, take, bits))
                 left, chunk = left - take, 2 * chunk
-        return cls(pool[sizes[pool] == 1], several, tuple(steps), most)
+        return cls(pool[sizes[pool] == 1], groups, tuple(steps), most)
 
     @property
     def count(self) -> int:
-        return len(self.alone) + sum(map(len, self.several.values()))
+        return len(self.singles) + sum(map(len, self.groups.values()))
 
     def _in_groups(self, number: int) -> int | None:
         """The fewest images from larger units that, with single ones, make that number; None where none do."""
         bits = self.steps[-1][2] if self.steps else 1
-        low = max(0, number - len(self.alone))
+        low = max(0, number - len(self.singles))
         above = (bits >> low) & ((1 << (number - low + 1)) - 1)
         return low + (above & -above).bit_length() - 1 if above else None
 
@@ -380,13 +380,13 @@ class _Stock:
         goal = self._in_groups(number)
         if goal is None:
             raise ValueError(number)
-        chosen = [rng.permutation(self.alone)[: number - goal]]
-        used: Counter[int] = Counter()
+        units = [rng.permutation(self.singles)[: number - goal]]
+        counts: Counter[int] = Counter()
         for i in range(len(self.steps) - 1, -1, -1):
             before = self.steps[i - 1][2] if i else 1
             if not before >> goal & 1:
                 size, take, _ = self.steps[i]
-                used[size] += take
+                counts[size] += take
                 goal -= size * take
-        chosen += [rng.permutation(self.several[size])[:count] for size, count in used.items()]
-        return np.concatenate(chosen)
+        units += [rng.permutation(self.groups[size])[:count] for size, count in counts.items()]
+        return np.concatenate(units)

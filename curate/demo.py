@@ -185,21 +185,21 @@ def clean_cells(config: DemoConfig) -> tuple[np.ndarray, np.ndarray]:
 
 def _interpolated(look: Look, target: Look, share: float) -> Look:
     """A look that is `share` of the way to another."""
-    mixed = {}
+    values = {}
     for field in fields(Look):
         a, b = np.array(getattr(look, field.name)), np.array(getattr(target, field.name))
-        mixed[field.name] = (a + (b - a) * share).tolist()
-    return Look(**mixed)
+        values[field.name] = (a + (b - a) * share).tolist()
+    return Look(**values)
 
 
 def _varied(look: Look, rng: np.random.Generator) -> Look:
     """One cell of that look, of sizes and shape of its own."""
     stray = rng.standard_normal(len(_SPREAD)).tolist()
-    own = {
-        name: getattr(look, name) * max(0.0, 1 + spread * by)
-        for (name, spread), by in zip(_SPREAD.items(), stray, strict=True)
+    properties = {
+        name: getattr(look, name) * max(0.0, 1 + spread * amount)
+        for (name, spread), amount in zip(_SPREAD.items(), stray, strict=True)
     }
-    return replace(look, **own)
+    return replace(look, **properties)
 
 
 def draw_cell(look: Look, rng: np.random.Generator) -> np.ndarray:
@@ -297,8 +297,8 @@ def _nucleus_mask(look: Look, middle: np.ndarray, rng: np.random.Generator) -> n
     lobes = max(1, round(look.lobes))
     phase = 0.3 + (lobes - 0.6) * (along + 0.5)  # whole numbers lie between lobes, the ends of the arc in one
     bulge = 0.5 - 0.5 * np.cos(2 * np.pi * phase)
-    own = 1 + rng.normal(0, 0.08, lobes)[phase.astype(int)]
-    widths = look.width * own * (1 - min(look.lobing, 0.9) * (1 - bulge))
+    lobe_widths = 1 + rng.normal(0, 0.08, lobes)[phase.astype(int)]
+    widths = look.width * lobe_widths * (1 - min(look.lobing, 0.9) * (1 - bulge))
     spin = _spin(rng.uniform(0, 2 * np.pi))
     at = middle + look.radius * ((arc - arc.mean(0)) @ spin + rng.normal(0, 0.05, 2))
     mask = _blank()
@@ -312,10 +312,10 @@ def _smear(middle: np.ndarray, radius: float, rng: np.random.Generator) -> np.nd
     """float32 (96, 96, 3): the density of red cells, pale in their middle, and of a platelet."""
     k = int(rng.integers(6, 22))
     at, size = rng.uniform(-12, SIDE + 12, (k, 2)), rng.normal(15, 1.2, k)
-    apart = np.hypot(*(at[:, None] - at).T)
+    distances = np.hypot(*(at[:, None] - at).T)
     free = np.hypot(*(at - middle).T) > radius + 0.85 * size
     for disc in range(k):
-        free[disc] &= not (free[:disc] & (apart[disc, :disc] < 1.5 * size[disc])).any()
+        free[disc] &= not (free[:disc] & (distances[disc, :disc] < 1.5 * size[disc])).any()
     at, size = at[free], size[free]
     layers, pale = (_blank(), _blank()), _blank()
     discs = _outlines(at, size, 0.09, 0.03, rng)
@@ -328,8 +328,8 @@ def _smear(middle: np.ndarray, radius: float, rng: np.random.Generator) -> np.nd
     thick = thick * (1 - pallor) + 0.3 * (thick - cv2.blur(thick, (5, 5)))
     density = thick[..., None] * (_RED_CELL * np.float32(rng.normal(1, 0.08)))
     if rng.random() < 0.25:
-        around = middle + (radius + 8) * _CIRCLE[int(rng.integers(64))]
-        platelet = _disc_mask(around, rng.uniform(1.8, 3.6)) * (0.7 + 0.3 * _texture(rng, 1.5))
+        place = middle + (radius + 8) * _CIRCLE[int(rng.integers(64))]
+        platelet = _disc_mask(place, rng.uniform(1.8, 3.6)) * (0.7 + 0.3 * _texture(rng, 1.5))
         _lay(density, 0.5 * _NUCLEUS, np.clip(platelet, 0, 1))
     return np.asarray(density)
 
@@ -385,5 +385,5 @@ def demo(folder: Path, config: DemoConfig, scan_config: ScanConfig, reporter: Re
     result = scan(path, scan_config, reporter)
     truth = json.loads(path.with_name("truth.json").read_text(encoding="utf-8"))
     thresholds = {name: scan_config.thresholds.get(name, THRESHOLD) for name in SEVERITY}
-    counted = tally(truth["planted"], result.table, result.findings, thresholds, np.zeros(len(result.table), bool))
-    return Demo(path, result, ways_of([counted]))
+    counts = tally(truth["planted"], result.table, result.findings, thresholds, np.zeros(len(result.table), bool))
+    return Demo(path, result, ways_of([counts]))

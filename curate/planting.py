@@ -318,17 +318,17 @@ class _Plot:
 
     def copies(self) -> None:
         """Add identical copies, altered ones, and identical ones under another label."""
-        ways = [str(way) for way in self.of_set().permutation(list(NEAR))]
+        kinds = [str(way) for way in self.of_set().permutation(list(NEAR))]
 
         def exact(row: int) -> _Plant:
             return _Plant(self.images[row], int(self.labels[row]), row, {"kind": "exact", "of": row})
 
         def near(row: int) -> _Plant | None:
-            ways.append(ways.pop(0))
-            for way in ways:
-                picture = self._altered(NEAR[way], row)
+            kinds.append(kinds.pop(0))
+            for kind in kinds:
+                picture = self._altered(NEAR[kind], row)
                 if picture is not None:
-                    return _Plant(picture, int(self.labels[row]), row, {"kind": "near", "how": way, "of": row})
+                    return _Plant(picture, int(self.labels[row]), row, {"kind": "near", "how": kind, "of": row})
             return None
 
         def conflict(row: int) -> _Plant | None:
@@ -467,16 +467,16 @@ def _strange_pictures_for(
     images: np.ndarray, config: PlantConfig, pictures: np.ndarray | None, colourful: bool
 ) -> np.ndarray:
     """uint8 (M, H, W, 3): as many strange pictures as the configuration plants, as grey as the set is."""
-    needed = len(config.intruder) + (config.intruder_one_class > 0)
+    count = len(config.intruder) + (config.intruder_one_class > 0)
     if pictures is None:
         height, width = images.shape[1:3]
         pictures = strange_pictures(height, width)
         if not colourful:
             pictures = np.stack([grey(picture, np.random.default_rng(0)) for picture in pictures])
     pictures = np.asarray(pictures)
-    if pictures.dtype != np.uint8 or pictures.shape[1:] != images.shape[1:] or len(pictures) < needed:
+    if pictures.dtype != np.uint8 or pictures.shape[1:] != images.shape[1:] or len(pictures) < count:
         raise DataError(
-            f"strangers are {pictures.dtype} {pictures.shape}, but uint8 {(needed, *images.shape[1:])} is needed: "
+            f"strangers are {pictures.dtype} {pictures.shape}, but uint8 {(count, *images.shape[1:])} is needed: "
             "one picture for each intruder, of the size of the images."
         )
     return pictures

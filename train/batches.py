@@ -86,11 +86,11 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no type
 
     def _mixed(self, batch: Batch, rng: np.random.Generator) -> Batch:
         config = self.config
-        ways = [(way, alpha) for way, alpha in ((mix_up, config.mixup), (cut_mix, config.cutmix)) if alpha]
-        if not ways or rng.random() >= config.mix:
+        mixers = [(way, alpha) for way, alpha in ((mix_up, config.mixup), (cut_mix, config.cutmix)) if alpha]
+        if not mixers or rng.random() >= config.mix:
             return batch
-        way, alpha = ways[rng.integers(len(ways))]
-        return way(batch, alpha, rng)
+        mixer, alpha = mixers[rng.integers(len(mixers))]
+        return mixer(batch, alpha, rng)
 
 
 class _Copies:
@@ -108,18 +108,18 @@ class _Copies:
         _, number = np.unique(train.sources[rows], return_inverse=True)
         copied = train.copies[rows] > 0
         counts = np.bincount(number[copied], minlength=number.max(initial=-1) + 1)
-        self.sources, own = rows[~copied], number[~copied]
-        few = self.sources[counts[own] < 2]
-        if len(few) or not len(own):
-            example = f", such as {train.sources[few[0]]}" if len(few) else ""
+        self.sources, numbers = rows[~copied], number[~copied]
+        incomplete = self.sources[counts[numbers] < 2]
+        if len(incomplete) or not len(numbers):
+            example = f", such as {train.sources[incomplete[0]]}" if len(incomplete) else ""
             raise DataError(
-                f"jsd needs two copies of each image; {len(few):,} of {len(own):,} have fewer{example}. Build with "
-                "more (`augment build --copies 2 --balance none`), or leave out --jsd."
+                f"jsd needs two copies of each image; {len(incomplete):,} of {len(numbers):,} have fewer{example}. "
+                "Build with more (`augment build --copies 2 --balance none`), or leave out --jsd."
             )
         # Rows of the copies, those of one source side by side; and by row of a source, where they begin and how many.
         self._rows = rows[copied][np.argsort(number[copied], kind="stable")]
         self._starts, self._counts = np.zeros((2, len(train)), np.int64)
-        self._starts[self.sources], self._counts[self.sources] = (np.cumsum(counts) - counts)[own], counts[own]
+        self._starts[self.sources], self._counts[self.sources] = (np.cumsum(counts) - counts)[numbers], counts[numbers]
 
     def beside(self, sources: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """int64 (3n,): n rows of sources, a copy of each, and another copy of each."""
@@ -140,15 +140,15 @@ def folds(train: LabelledSet, count: int, seed: int) -> list[tuple[np.ndarray, n
     sources = np.flatnonzero((train.copies == 0) & (train.labels != UNLABELLED))
     labels, groups = train.labels[sources], train.groups[sources]
     for code, name in enumerate(train.classes):
-        own = len(np.unique(groups[labels == code]))
-        if own < count:
+        size = len(np.unique(groups[labels == code]))
+        if size < count:
             raise DataError(
-                f"class {name} has {own} groups of images in {train.name}; {count} folds need {count} of each class. "
+                f"class {name} has {size} groups of images in {train.name}; {count} folds need {count} of each class. "
                 "Ask for fewer --folds."
             )
-    dealt = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(sources, labels, groups)
-    held = [sources[held] for _, held in dealt]
-    return [(np.flatnonzero(~np.isin(train.groups, train.groups[rows])), rows) for rows in held]
+    splits = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(sources, labels, groups)
+    parts = [sources[index] for _, index in splits]
+    return [(np.flatnonzero(~np.isin(train.groups, train.groups[rows])), rows) for rows in parts]
 
 
 def class_weights(name: str, train: LabelledSet, plan: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:

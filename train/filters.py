@@ -92,14 +92,14 @@ def _piece(image: np.ndarray) -> np.ndarray | None:
     height, width = image.shape[:2]
     green = cv2.GaussianBlur(np.ascontiguousarray(image[..., 1]), (0, 0), max(0.5, min(height, width) / 96))
     _, dark = cv2.threshold(green, 0, 1, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
-    count, pieces, about, centres = cv2.connectedComponentsWithStats(dark)
+    count, pieces, statistics, centres = cv2.connectedComponentsWithStats(dark)
     if count < 2:
         return None
     # Half as far from the middle as the border is, a piece counts a third of what it does there.
     off = ((centres - (width / 2 - 0.5, height / 2 - 0.5)) / (width / 2, height / 2)) ** 2
-    weight = about[:, cv2.CC_STAT_AREA] * np.exp(-4 * off.sum(axis=1))
+    weight = statistics[:, cv2.CC_STAT_AREA] * np.exp(-4 * off.sum(axis=1))
     best = 1 + int(weight[1:].argmax())
-    share = about[best, cv2.CC_STAT_AREA] / (height * width)
+    share = statistics[best, cv2.CC_STAT_AREA] / (height * width)
     return (pieces == best).astype(np.uint8) if _LEAST <= share <= _MOST else None
 
 

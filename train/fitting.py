@@ -162,11 +162,11 @@ def _fit_stage(job: Job, stage: Stage, reached: State | None, progress: Progress
         rate = float(optimizer.learning_rate)
         batches.begin(stage.number, epoch)
         with _explaining_memory(job, batches):
-            loss, now = _fit_epoch(job, batches, stage, epoch, progress)
+            loss, weights = _fit_epoch(job, batches, stage, epoch, progress)
         row = {"stage": stage.number, "epoch": epoch, "loss": loss, "learning_rate": rate}
         row |= _watched_scores(job) | _seconds_since(started)
         waited = 0 if progress.add(row, model.get_weights()) else waited + 1
-        model.set_weights(now)
+        model.set_weights(weights)
         suffix = f" of stage {stage.number}" if len(fitting.stages) > 1 else ""
         job.reporter.say(_epoch_line(f"epoch {epoch}/{stage.epochs}{suffix}", row))
         multiplier = plateau.after(row["score"])
@@ -195,19 +195,19 @@ def _fit_epoch(
     import keras
 
     size = job.config.fit.batch
-    failed: list[int] = []
-    now: list[list[np.ndarray]] = []
+    bad_steps: list[int] = []
+    end_weights: list[list[np.ndarray]] = []
     with job.reporter.stage(f"epoch {epoch}/{stage.epochs}", len(batches) * size, "images") as advance:
 
         def after(step: int, logs: dict[str, float] | None = None) -> None:
             advance((step + 1) * size)
             if not math.isfinite((logs or {}).get("loss", 0.0)):
-                failed.append(step + 1)
+                bad_steps.append(step + 1)
                 job.model.stop_training = True
 
         # At the end of a fit Keras puts the moving average in the place of the weights.
         listener = keras.callbacks.LambdaCallback(
-            on_train_batch_end=after, on_epoch_end=lambda epoch, logs: now.append(job.model.get_weights())
+            on_train_batch_end=after, on_epoch_end=lambda epoch, logs: end_weights.append(job.model.get_weights())
         )
         with job.devices.scope():  # JAX shares a batch out only there
             # Counted over all stages, for TensorBoard draws by that.
@@ -218,13 +218,13 @@ def _fit_epoch(
             )  # fmt: skip
         # The average and the optimizer's own are one array on JAX, which the next step would free.
         job.model.set_weights(job.model.get_weights())
-    if failed:
-        where = f"stage {stage.number}, epoch {epoch}, step {failed[0]} of {len(batches)}"
+    if bad_steps:
+        position = f"stage {stage.number}, epoch {epoch}, step {bad_steps[0]} of {len(batches)}"
         raise Diverged(
-            f"the loss is no number any more at {where}. "
+            f"the loss is no number any more at {position}. "
             f"Lower --learning-rate, which is {stage.rate:g}.{_last_good(job, progress)}"
         )
-    return float(log.history["loss"][0]), now[0]
+    return float(log.history["loss"][0]), end_weights[0]
 
 
 def _last_good(job: Job, progress: Progress) -> str:
@@ -247,20 +247,21 @@ def fit_head(job: Job) -> None:
     features_of = frozen_features(job.classifier, job.config.workers)
     train_features = features(job.train, job.rows, features_of, job.reporter)
     seconds = time.perf_counter() - started
-    seen = features_of(job.watched.images)
+    watched_features = features_of(job.watched.images)
     targets = job.train.targets(job.rows)
     weights = targets @ job.weights
     head = head_of(job.model)
 
-    def rated(logits: np.ndarray) -> float:
+    def score_of(logits: np.ndarray) -> float:
         return score(job.watched.scores(_softmax(logits)), job.config.fit.select)
 
+    def score_of_head() -> float:
+        return score_of(np.asarray(head.predict(watched_features, verbose=0)))
+
     if job.config.model.dense:
-        _fit_deep(
-            head, train_features, targets, weights, lambda: rated(np.asarray(head.predict(seen, verbose=0))), job.config
-        )
+        _fit_deep(head, train_features, targets, weights, score_of_head, job.config)
     else:
-        probe = fit_probe(train_features, targets, weights, lambda probe: rated(probe(seen)))
+        probe = fit_probe(train_features, targets, weights, lambda probe: score_of(probe(watched_features)))
         head.get_layer("logits").set_weights([probe.kernel, probe.bias])
     job.reporter.say(
         f"probe on {len(train_features):,} images: {time.perf_counter() - started:.1f} s, "
@@ -285,7 +286,7 @@ def _fit_deep(
     features: np.ndarray,
     targets: np.ndarray,
     weights: np.ndarray,
-    rated: Callable[[], float],
+    score_of_head: Callable[[], float],
     config: RunConfig,
 ) -> None:
     """Fit a head of several layers to features, and keep the weights that score best, measured every five epochs."""
@@ -296,7 +297,7 @@ def _fit_deep(
     best, kept = -math.inf, head.get_weights()
     for _ in range(_HEAD_EPOCHS // 5):
         head.fit(features, targets, sample_weight=weights, batch_size=_HEAD_BATCH, epochs=5, verbose=0)
-        value = rated()
+        value = score_of_head()
         if value > best:
             best, kept = value, head.get_weights()
     head.set_weights(kept)

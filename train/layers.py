@@ -23,8 +23,8 @@ class Resize(keras.layers.Layer):  # type: ignore[misc]  # keras has no types
     every export.
     """
 
-    def __init__(self, height: int, width: int, **shared: object) -> None:
-        super().__init__(**shared)
+    def __init__(self, height: int, width: int, **kwargs: object) -> None:
+        super().__init__(**kwargs)
         self.height, self.width = height, width
 
     def call(self, images: KerasTensor) -> KerasTensor:
@@ -45,8 +45,8 @@ class Colours(keras.layers.Layer):  # type: ignore[misc]
     matrix  3 x 3: a row says what one channel of the picture gives to each that comes out;  offset  3 values
     """
 
-    def __init__(self, matrix: ArrayLike, offset: ArrayLike, **shared: object) -> None:
-        super().__init__(**shared)
+    def __init__(self, matrix: ArrayLike, offset: ArrayLike, **kwargs: object) -> None:
+        super().__init__(**kwargs)
         self.matrix, self.offset = np.asarray(matrix, np.float32), np.asarray(offset, np.float32)
 
     def call(self, pixels: KerasTensor) -> KerasTensor:
@@ -71,8 +71,8 @@ class SqueezeExcitation(keras.layers.Layer):  # type: ignore[misc]
     It begins by weighing all channels alike, so that a probe sees the backbone's own features.
     """
 
-    def __init__(self, ratio: int = 16, **shared: object) -> None:
-        super().__init__(**shared)
+    def __init__(self, ratio: int = 16, **kwargs: object) -> None:
+        super().__init__(**kwargs)
         self.ratio = ratio
 
     def build(self, shape: tuple[int | None, ...]) -> None:
@@ -106,8 +106,8 @@ class CBAM(SqueezeExcitation):
     ratio  as of SqueezeExcitation;  kernel  side of the convolution that finds the places
     """
 
-    def __init__(self, ratio: int = 16, kernel: int = 7, **shared: object) -> None:
-        super().__init__(ratio, **shared)
+    def __init__(self, ratio: int = 16, kernel: int = 7, **kwargs: object) -> None:
+        super().__init__(ratio, **kwargs)
         self.kernel = kernel
 
     def build(self, shape: tuple[int | None, ...]) -> None:

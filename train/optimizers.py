@@ -24,7 +24,7 @@ def optimizer_of(config: FitConfig, rate: float, steps: int) -> keras.optimizers
 
     from .ranger import Ranger
 
-    shared = {
+    common = {
         "learning_rate": learning_rate(config.schedule, rate, steps, config.warmup),
         "global_clipnorm": config.clip or None,
         "use_ema": config.ema > 0,
@@ -39,7 +39,7 @@ def optimizer_of(config: FitConfig, rate: float, steps: int) -> keras.optimizers
         "lion": (optimizers.Lion, decay),
         "ranger": (Ranger, decay),
     }
-    kind, own = kinds[config.optimizer]
-    optimizer = kind(**shared, **own)
+    kind, specific = kinds[config.optimizer]
+    optimizer = kind(**common, **specific)
     optimizer.exclude_from_weight_decay(var_names=_UNDECAYED)
     return optimizer

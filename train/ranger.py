@@ -40,9 +40,9 @@ class Ranger(keras.optimizers.Optimizer):  # type: ignore[misc]  # keras has no 
         look: int = 6,
         share: float = 0.5,
         name: str = "ranger",
-        **shared: object,
+        **kwargs: object,
     ) -> None:
-        super().__init__(learning_rate=learning_rate, name=name, **shared)
+        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         self.look, self.share = look, share
         self._tractable_from = _tractable_from(beta_2)
@@ -60,9 +60,9 @@ class Ranger(keras.optimizers.Optimizer):  # type: ignore[misc]  # keras has no 
         rate, gradient = ops.cast(learning_rate, kind), ops.cast(gradient, kind)
         step = ops.cast(self.iterations + 1, kind)
         index = self._get_variable_index(variable)
-        kept = self._means[index], self._squares[index], self._slow[index]
+        moments = self._means[index], self._squares[index], self._slow[index]
         # As tensors: JAX takes no variables into operations.
-        weights, mean, square, slow = (ops.convert_to_tensor(value) for value in (variable, *kept))
+        weights, mean, square, slow = (ops.convert_to_tensor(value) for value in (variable, *moments))
 
         mean = mean + (gradient - mean) * (1 - self.beta_1)
         square = square + (ops.square(gradient) - square) * (1 - self.beta_2)
@@ -75,22 +75,22 @@ class Ranger(keras.optimizers.Optimizer):  # type: ignore[misc]  # keras has no 
         slow = ops.where(ops.equal(step, 1), weights, slow)
         looks = ops.equal(ops.mod(step, self.look), 0)
         slow = ops.where(looks, slow + self.share * (fast - slow), slow)
-        for target, value in zip((variable, *kept), (ops.where(looks, slow, fast), mean, square, slow), strict=True):
+        for target, value in zip((variable, *moments), (ops.where(looks, slow, fast), mean, square, slow), strict=True):
             self.assign(target, value)
 
     def _rectification(self, step: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         """(whether the variance has an estimate at this step, the factor of the adapted direction where it has)."""
         longest = 2 / (1 - self.beta_2) - 1
-        missing = _below_one(self.beta_2, step)
+        correction = _below_one(self.beta_2, step)
         # Without an estimate the root would be of a negative number.
-        length = ops.maximum(longest - 2 * step * (1 - missing) / missing, _TRACTABLE)
+        length = ops.maximum(longest - 2 * step * (1 - correction) / correction, _TRACTABLE)
         ratio = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
         return ops.greater_equal(step, self._tractable_from), ops.sqrt(ratio)
 
     def get_config(self) -> dict[str, object]:
         """The arguments that make an equal optimizer."""
-        own = {name: getattr(self, name) for name in ("beta_1", "beta_2", "epsilon", "look", "share")}
-        return {**super().get_config(), **own}
+        arguments = {name: getattr(self, name) for name in ("beta_1", "beta_2", "epsilon", "look", "share")}
+        return {**super().get_config(), **arguments}
 
 
 def _below_one(beta: float, step: KerasTensor) -> KerasTensor:

@@ -40,8 +40,8 @@ def bands(length: int, new_length: int, channels: int = 1) -> tuple[tuple[int, i
     pieces = []
     for row in range(0, new_length, _BAND):
         band = full[row : row + _BAND]
-        (used,) = np.nonzero(band.any(axis=0))
-        start, stop = int(used[0]), int(used[-1]) + 1
+        (columns,) = np.nonzero(band.any(axis=0))
+        start, stop = int(columns[0]), int(columns[-1]) + 1
         weights = np.kron(band[:, start:stop], np.eye(channels, dtype=np.float32))
         pieces.append((start * channels, stop * channels, weights))
     return tuple(pieces)

@@ -142,11 +142,11 @@ def tune(
     most = max(config.trials, len(past_trials))
     with _draws(space, config, recipe.config.seed, most, config.trial_epochs or max(recipe.config.fit.epochs)) as ask:
         for number in range(1, most + 1):
-            drawn = ask(trials)
-            if drawn is None:
+            draw = ask(trials)
+            if draw is None:
                 reporter.say(f"the search is through after {number - 1} trials")
                 break
-            options, epochs = drawn
+            options, epochs = draw
             if number <= len(past_trials):
                 _check_same(past_trials[number - 1], options, epochs, folder)
                 trials.append(past_trials[number - 1])
@@ -195,8 +195,8 @@ def _read_domain(name: str, value: object, kind: object) -> Span | Choice:
     ends, log = value[:-1], value[-1] == "log"
     numbers = len(ends) == 2 and all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in ends)
     if not numbers or not (0 if log else -_FAR) < ends[0] < ends[1] < _FAR:
-        needed = "two numbers, the lower first" + (", both above 0" if log else "")
-        raise DataError(f"{name} is {value!r}; needed before {value[-1]!r} are {needed}.")
+        requirement = "two numbers, the lower first" + (", both above 0" if log else "")
+        raise DataError(f"{name} is {value!r}; needed before {value[-1]!r} are {requirement}.")
     return Span(ends[0], ends[1], log, int in (kind, *get_args(kind)))
 
 
@@ -225,18 +225,18 @@ def _draws(space: Space, config: TuneConfig, seed: int, most: int, longest: int)
         oracle = _oracle(tuner, space, config, seed, most, longest)
         tuner.engine.base_tuner.BaseTuner(oracle, directory=scratch, project_name="search")
         oracle.verbose = 0
-        running: list[DrawnTrial] = []
+        open_draws: list[DrawnTrial] = []
 
         def ask(trials: Sequence[Trial]) -> tuple[dict[str, object], int] | None:
             with warnings.catch_warnings(), small_algebra(len(trials)):
                 warnings.simplefilter("ignore")  # of its threads' names, and of Gaussian processes that do not converge
-                if running:
-                    _report_score(oracle, running.pop(), trials[-1])
-                drawn = oracle.create_trial("one")
-            if drawn.status == "STOPPED":
+                if open_draws:
+                    _report_score(oracle, open_draws.pop(), trials[-1])
+                draw = oracle.create_trial("one")
+            if draw.status == "STOPPED":
                 return None
-            running.append(drawn)
-            values = drawn.hyperparameters.values
+            open_draws.append(draw)
+            values = draw.hyperparameters.values
             options = {name: _drawn_value(domain, values[name]) for name, domain in space.items()}
             return options, int(values.get("tuner/epochs", config.trial_epochs))
 
@@ -282,18 +282,18 @@ def _parameter_values(choice: Choice) -> list[object]:
     return [json.dumps(value) for value in choice.values]
 
 
-def _drawn_value(domain: Span | Choice, drawn: float | str) -> object:
+def _drawn_value(domain: Span | Choice, value: float | str) -> object:
     if isinstance(domain, Choice):
-        return domain.values[_parameter_values(domain).index(drawn)]
-    return int(drawn) if domain.whole else float(drawn)
+        return domain.values[_parameter_values(domain).index(value)]
+    return int(value) if domain.whole else float(value)
 
 
-def _report_score(oracle: Oracle, running: DrawnTrial, trial: Trial) -> None:
+def _report_score(oracle: Oracle, draw: DrawnTrial, trial: Trial) -> None:
     """Report the outcome of the running trial to keras-tuner."""
     if trial.score is not None:
-        oracle.update_trial(running.trial_id, {"score": trial.score})
-    running.status = "FAILED" if trial.score is None else "COMPLETED"
-    oracle.end_trial(running)
+        oracle.update_trial(draw.trial_id, {"score": trial.score})
+    draw.status = "FAILED" if trial.score is None else "COMPLETED"
+    oracle.end_trial(draw)
 
 
 # A trial
@@ -319,9 +319,9 @@ def _run_trial(
 
 
 def _check_failures(trials: Sequence[Trial]) -> None:
-    last = trials[-_IN_A_ROW:]
-    if len(last) == _IN_A_ROW and all(trial.score is None for trial in last):
-        raise DataError(f"{_IN_A_ROW} trials failed one after the other. The last one: {last[-1].failed}")
+    recent = trials[-_IN_A_ROW:]
+    if len(recent) == _IN_A_ROW and all(trial.score is None for trial in recent):
+        raise DataError(f"{_IN_A_ROW} trials failed one after the other. The last one: {recent[-1].failed}")
 
 
 def _best_trial(trials: Sequence[Trial]) -> Trial | None:

@@ -326,8 +326,8 @@ def _mutual_pairs(neighbours: Neighbours) -> np.ndarray:
         return np.zeros((0, 2), np.int64)
     stands_out = neighbours.distances[:, :2] <= 0.9 * neighbours.distances[:, k - 1 : k] if k > 2 else np.True_
     near = _neighbour_pairs(neighbours, 2)
-    chosen = np.broadcast_to(stands_out, neighbours.indices[:, :2].shape).ravel()
-    pairs = np.sort(near[chosen], axis=1)
+    mask = np.broadcast_to(stands_out, neighbours.indices[:, :2].shape).ravel()
+    pairs = np.sort(near[mask], axis=1)
     unique, count = np.unique(pairs, axis=0, return_counts=True)
     return unique[count == 2]
 
@@ -338,8 +338,8 @@ def _distinct_pairs(pairs: np.ndarray) -> np.ndarray:
 
 
 def _pairs_without(pairs: np.ndarray, exclusions: Iterable[tuple[int, int]]) -> np.ndarray:
-    seen = set(exclusions)
-    return np.array([p for p in pairs.tolist() if tuple(p) not in seen], np.int64).reshape(-1, 2)
+    skipped = set(exclusions)
+    return np.array([p for p in pairs.tolist() if tuple(p) not in skipped], np.int64).reshape(-1, 2)
 
 
 def _recheck(a: int, b: int, prints: Fingerprints, threshold: float) -> float | None:
@@ -360,14 +360,14 @@ def _groups_of_copies(
     from scipy.sparse.csgraph import connected_components
 
     n = len(first)
-    own = np.arange(n)
-    group, kept, distance = np.full(n, NO_GROUP), own.copy(), np.zeros(n)
+    row_numbers = np.arange(n)
+    group, kept, distance = np.full(n, NO_GROUP), row_numbers.copy(), np.zeros(n)
     links = [(int(first[r]), r) for r in range(n) if first[r] not in (r, -1)] + list(verified)
     if not links:
         return group, kept, distance
     a, b = np.array(links).T
     _, component = connected_components(coo_array((np.ones(len(a)), (a, b)), shape=(n, n)), directed=False)
-    order = np.lexsort((own, component))
+    order = np.lexsort((row_numbers, component))
     number = 0
     for members in np.split(order, np.flatnonzero(np.diff(component[order])) + 1):
         if len(members) < 2:
@@ -392,9 +392,9 @@ def _groups_of_copies(
                     distance[distinct[f]] = d
                 number += 1
     # Groups are numbered by their first row, so that their numbers do not depend on how they were found.
-    used = np.unique(group[group != NO_GROUP], return_index=True)[1]
+    first_rows = np.unique(group[group != NO_GROUP], return_index=True)[1]
     grouped = np.flatnonzero(group != NO_GROUP)
     renumber = np.empty(number, np.int64)
-    renumber[group[grouped[np.sort(used)]]] = np.arange(number)
+    renumber[group[grouped[np.sort(first_rows)]]] = np.arange(number)
     group[grouped] = renumber[group[grouped]]
     return group, kept, distance

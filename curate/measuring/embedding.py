@@ -171,8 +171,8 @@ def _convert(name: str, size: int, weights: str, out: Path) -> None:
     root = str(Path(__file__).resolve().parents[2])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
     # Keras prints the progress of a download: shown to a person, and never mixed into what a machine reads.
-    shown = sys.stderr if sys.stderr is not None and sys.stderr.isatty() else subprocess.DEVNULL
-    process = subprocess.run(command, stdout=shown, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+    stdout = sys.stderr if sys.stderr is not None and sys.stderr.isatty() else subprocess.DEVNULL
+    process = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment, check=False)
     if process.returncode == 0:
         return
     reason = (process.stderr.strip().splitlines() or ["no reason given"])[-1]

@@ -31,20 +31,20 @@ def lay_out(neighbours: Neighbours, kind: str, seed: int) -> np.ndarray:
     if m <= AT_MOST or layout is pca:
         return np.asarray(layout(neighbours, seed), np.float32)
     # Of a large set an even sample is laid out, and every other row placed at the mean of its nearest in it.
-    chosen = np.linspace(0, m - 1, AT_MOST).astype(np.int64)
-    places = np.asarray(layout(nearest(neighbours.features, chosen), seed), np.float32)
-    return _places_of_all(neighbours.features, chosen, places)
+    sample = np.linspace(0, m - 1, AT_MOST).astype(np.int64)
+    places = np.asarray(layout(nearest(neighbours.features, sample), seed), np.float32)
+    return _places_of_all(neighbours.features, sample, places)
 
 
-def _places_of_all(features: np.ndarray, chosen: np.ndarray, places: np.ndarray) -> np.ndarray:
+def _places_of_all(features: np.ndarray, sample: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Places of all rows: means over their three nearest `chosen` rows; chosen rows keep their own."""
     from sklearn.neighbors import NearestNeighbors
 
-    search = NearestNeighbors(n_neighbors=3, algorithm="brute").fit(features[chosen])
+    search = NearestNeighbors(n_neighbors=3, algorithm="brute").fit(features[sample])
     out = np.empty((len(features), 2), np.float32)
     for piece in chunks(len(features), 8192):
         out[piece] = places[search.kneighbors(features[piece], return_distance=False)].mean(axis=1)
-    out[chosen] = places
+    out[sample] = places
     return out
 
 

@@ -95,19 +95,19 @@ def among(table: Neighbours, rows: np.ndarray, features: np.ndarray) -> Neighbou
         return table
     if not np.isin(rows, table.rows).all():
         return nearest(features, rows)
-    chosen = np.isin(table.rows, rows)
-    usable = chosen[table.indices[chosen]]
+    mask = np.isin(table.rows, rows)
+    usable = mask[table.indices[mask]]
     k = int(usable.sum(axis=1).min(initial=table.indices.shape[1]))
     if k < ENOUGH:
         return nearest(features, rows)
     # The first k that remain of each row, in their order.
     first = np.argsort(~usable, axis=1, kind="stable")[:, :k]
-    position = np.cumsum(chosen) - 1
+    position = np.cumsum(mask) - 1
     return Neighbours(
-        table.rows[chosen],
-        position[np.take_along_axis(table.indices[chosen], first, axis=1)],
-        np.take_along_axis(table.distances[chosen], first, axis=1),
-        table.features[chosen],
+        table.rows[mask],
+        position[np.take_along_axis(table.indices[mask], first, axis=1)],
+        np.take_along_axis(table.distances[mask], first, axis=1),
+        table.features[mask],
     )
 
 

@@ -129,10 +129,10 @@ def _whole_numbers(values: np.ndarray, subject: str) -> np.ndarray:
     missing = np.isnan(values)
     filled = np.where(missing, UNLABELLED, values)
     if not (np.isfinite(filled).all() and (filled == np.rint(filled)).all() and (np.abs(filled) < 2**53).all()):
-        odd = values[~missing & (values != np.rint(values))]
-        shown = f"such as {odd[0]:g} " if len(odd) else ""
+        fractions = values[~missing & (values != np.rint(values))]
+        example = f"such as {fractions[0]:g} " if len(fractions) else ""
         raise DataError(
-            f"{subject} hold values {shown}that are no whole numbers. Classes are needed, not measurements."
+            f"{subject} hold values {example}that are no whole numbers. Classes are needed, not measurements."
         )
     return filled.astype(np.int64)
 
@@ -161,8 +161,8 @@ def _encode_strings(values: list[str], class_names: list[str] | None, subject: s
     if all(map(_WHOLE.fullmatch, encoded.classes)):
         indices = np.array([int(value) if value else UNLABELLED for value in values], dtype=np.int64)
         return _encode_integers(indices, class_names, subject)
-    strange = next(name for name in encoded.classes if name not in set(class_names))
-    raise DataError(f"{subject} name {strange!r}, which is none of the class names: {', '.join(class_names)}.")
+    stranger = next(name for name in encoded.classes if name not in set(class_names))
+    raise DataError(f"{subject} name {stranger!r}, which is none of the class names: {', '.join(class_names)}.")
 
 
 def _encode_rows(values: np.ndarray, class_names: list[str] | None, subject: str) -> Labels:

@@ -146,8 +146,8 @@ def _decode(file: BinaryIO) -> Picture:
     # Pillow's decoders raise whatever the damaged bytes lead them to: SyntaxError, struct.error, KeyError ...
     except Exception as error:
         reason = str(error) or type(error).__name__
-        how = "is cut short" if "truncated" in reason.lower() else "is damaged"
-        raise Unreadable(f"{how} ({reason})") from error
+        damage = "is cut short" if "truncated" in reason.lower() else "is damaged"
+        raise Unreadable(f"{damage} ({reason})") from error
 
 
 _TOO_LARGE = (

@@ -88,9 +88,11 @@ def _image_set(
     elif unlabelled:
         columns.notes.append(f"{unlabelled:,} of {len(names):,} images have no label")
     ids = [printable(name) for name in names] if ids is None else ids
-    twice = [name for name, count in Counter(ids).items() if count > 1]
-    if twice:
-        raise DataError(f"{path} names {twice[0]!r} {Counter(ids)[twice[0]]} times. Keep one line for each image.")
+    duplicates = [name for name, count in Counter(ids).items() if count > 1]
+    if duplicates:
+        raise DataError(
+            f"{path} names {duplicates[0]!r} {Counter(ids)[duplicates[0]]} times. Keep one line for each image."
+        )
     pictures = FilePictures(root, names)
     return ImageSet(
         images=pictures,

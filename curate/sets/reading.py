@@ -93,7 +93,7 @@ def read_archive(path: Path) -> ImageSet:
     if parts[0].labels is None and len(shape) == 3 and shape[2] in (3, 4) and min(shape) == shape[2]:
         raise DataError(f"{path}: {parts[0].images} of shape {shape} look like one image. Save images[None].")
     pictures = ArrayPictures(arrays, f"{path}: {parts[0].images}")
-    notes = [f"{key} was left out: it {why.split('.')[0]}" for key, why in archive.unread.items()]
+    notes = [f"{key} was left out: it {reason.split('.')[0]}" for key, reason in archive.unread.items()]
     notes += [*archive.notes, *pictures.notes]
     columns = _label_columns(archive, parts, sizes)
     encoded = _read_labels(archive, parts, sizes, columns)
@@ -134,9 +134,9 @@ def _split_keys(archive: Archive) -> list[_SplitKeys]:
     ]
     if not parts:
         keys = [*archive.members, *archive.unread]
-        shown = str(keys) if len(keys) <= 12 else f"{str(keys[:12])[:-1]}, ...]"
+        listing = str(keys) if len(keys) <= 12 else f"{str(keys[:12])[:-1]}, ...]"
         raise DataError(
-            f"{archive.path} has arrays {shown} but not 'images' (or 'x', 'data', 'train_images'). "
+            f"{archive.path} has arrays {listing} but not 'images' (or 'x', 'data', 'train_images'). "
             "Save it with np.savez(path, images=..., labels=...)."
         )
     return parts

@@ -81,9 +81,11 @@ def read_shards(folder: str | Path) -> ImageSet:
         raise DataError(f"{folder} holds no images: its shards are empty.")
     _check_shards_agree(parts)
     ids = [name for part in parts for name in part.ids]
-    twice = [name for name, count in Counter(ids).items() if count > 1]
-    if twice:
-        raise DataError(f"{folder} holds {len(twice):,} ids more than once, such as {twice[0]!r}. Build it again.")
+    duplicates = [name for name, count in Counter(ids).items() if count > 1]
+    if duplicates:
+        raise DataError(
+            f"{folder} holds {len(duplicates):,} ids more than once, such as {duplicates[0]!r}. Build it again."
+        )
     classes = parts[0].classes
     soft = None
     if any(part.labels.ndim == 2 for part in parts):
@@ -179,9 +181,9 @@ def _numbered_shards(folder: Path) -> list[Path]:
         raise DataError(f"the folder {folder} cannot be read: {error.strerror}. Change its mode or owner.") from error
     missing = sorted(set(range(max(shards, default=-1))) - set(shards))
     if missing:
-        more = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
+        rest = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
         raise DataError(
-            f"{folder} lacks {shard_path(folder, missing[0]).name}{more}, but goes on to "
+            f"{folder} lacks {shard_path(folder, missing[0]).name}{rest}, but goes on to "
             f"{shards[max(shards)].name}. Copy it again whole, or build it again."
         )
     return [shards[number] for number in sorted(shards)]
@@ -210,14 +212,14 @@ def _check_shard(path: Path, arrays: dict[str, tuple[tuple[int, ...], np.dtype]]
     n, *size = shape or (0,)
     hard = label == np.int64 and of_labels == (n,)
     soft = label == np.float32 and of_labels == (n, *of_classes)
-    needed = {
+    requirements = {
         "images": (pixel == np.uint8 and len(size) == 3 and size[2] == 3 and 0 not in size, "uint8 (n, H, W, 3)"),
         "class_names": (class_name.kind == "U" and len(of_classes) == 1, "strings (K,)"),
         "labels": (hard or soft, f"int64 ({n},), or float32 ({n}, K)"),
         "ids": (name.kind == "U" and of_ids == (n,), f"strings ({n},)"),
     }
-    for key, (right, requirement) in needed.items():
-        if not right:
+    for key, (valid, requirement) in requirements.items():
+        if not valid:
             actual, dtype = arrays[key]
             raise DataError(f"{path}: {key} are {dtype} {actual}; needed are {requirement}.")
 
@@ -264,11 +266,11 @@ def _shard_groups(parts: Sequence[_Shard]) -> tuple[np.ndarray | None, tuple[str
         for folder in folders
     ]
     groups = np.concatenate([group for group, _ in columns])
-    alone = np.flatnonzero(groups < 0)
-    sources = np.concatenate([sources for _, sources in columns])[alone]
+    singles = np.flatnonzero(groups < 0)
+    sources = np.concatenate([sources for _, sources in columns])[singles]
     _, number, count = np.unique(sources, return_inverse=True, return_counts=True)
-    several = count[number] > 1
-    groups[alone[several]] = groups.max(initial=-1) + 1 + number[several]
+    siblings = count[number] > 1
+    groups[singles[siblings]] = groups.max(initial=-1) + 1 + number[siblings]
     return (groups if (groups >= 0).any() else None), ()
 
 

@@ -63,9 +63,9 @@ class Table:
             raise DataError(
                 f"{path} has columns {columns} but none that names files. Call it file, and the other label."
             )
-        used = next(name for name in FILE_COLUMNS if name in columns)
-        files = [row[columns.index(used)] for row in rows]
-        ids = column(("id",)) if used != "id" else None
+        file_column = next(name for name in FILE_COLUMNS if name in columns)
+        files = [row[columns.index(file_column)] for row in rows]
+        ids = column(("id",)) if file_column != "id" else None
         if ids is not None and ("" in ids or len(set(ids)) < len(ids)):
             ids = None
         return cls(path, files, column(LABEL_COLUMNS), column(SPLIT_COLUMNS), column(GROUP_COLUMNS), ids)

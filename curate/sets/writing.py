@@ -120,12 +120,12 @@ def _write_kept_arrays(images: ImageSet, keep: np.ndarray, path: Path) -> None:
         raise DataError(f"{images.source.path} has changed since it was read. Read it again.")
     parts = [(key, archive.members[key].shape[0]) for key in members]
     # Decompressed once already: what the set holds is used again.
-    held = dict(zip(members, images.images.arrays, strict=True)) if isinstance(images.images, ArrayPictures) else {}
+    arrays = dict(zip(members, images.images.arrays, strict=True)) if isinstance(images.images, ArrayPictures) else {}
     rows = np.flatnonzero(keep)
     kept_ids = [images.ids[row] for row in rows]
     with replacing(path) as file, zipfile.ZipFile(file, "w") as out:
         for key, member in archive.members.items():
-            array = held[key] if key in held else archive.array(key)
+            array = arrays[key] if key in arrays else archive.array(key)
             of_set = None if _names_classes(key, array, images) else _rows_of(key, array.shape, parts)
             kept = None if of_set is None else np.flatnonzero(keep[of_set])
             if key == "rows" or (key == "ids" and not _same_ids(array, images.ids)):
@@ -182,7 +182,7 @@ def write_list(images: ImageSet, keep: np.ndarray, path: Path) -> None:
     }
     fields = {name: value for name, value in columns.items() if value is not None}
     folders: dict[str, str] = {}
-    beside = os.path.realpath(path.parent)
+    list_folder = os.path.realpath(path.parent)
 
     def place(row: int) -> str:
         """The file of a row as seen from the list: links in the way would lead ".." astray."""
@@ -191,7 +191,7 @@ def write_list(images: ImageSet, keep: np.ndarray, path: Path) -> None:
         if folder not in folders:
             real = os.path.realpath(folder)
             try:
-                folders[folder] = os.path.relpath(real, beside)
+                folders[folder] = os.path.relpath(real, list_folder)
             except ValueError:  # another drive
                 folders[folder] = real
         return os.path.normpath(os.path.join(folders[folder], name)).replace(os.sep, "/")  # noqa: PTH118
