@@ -1,6 +1,6 @@
 """Fitting a model: first its head on frozen features, then stages in which more of the backbone is trained.
 
-Kept is the epoch with the best validation score, by the moving average of its weights.
+What is kept is the epoch that did best on what it is watched on, by the moving average of its weights.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,15 +26,9 @@ from .schedules import Plateau
 from .selecting import Watched, score
 
 if TYPE_CHECKING:
-    import keras
-
-    from .batches import Batches
     from .devices import Devices
     from .models import Classifier
     from .sets import LabelledSet
-
-# One epoch of the history: stage, epoch, loss, learning_rate, val_..., score, seconds, and whether it was better.
-Row = dict[str, float]
 
 # Of the head on features, where it has more than one layer.
 _HEAD_EPOCHS, _HEAD_RATE, _HEAD_BATCH = 60, 1e-3, 256
@@ -44,7 +38,7 @@ _AT_ONCE = 1024
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A model, the images that it is fitted to, and how.
+    """What is fitted to what.
 
     train    the images;  rows  of it that are used;  weights  float64 (K,), of the classes
     watched  what the epoch is chosen by
@@ -61,10 +55,10 @@ class Job:
     devices: Devices
     reporter: Reporter
     seed: int = 0
-    callbacks: tuple[keras.callbacks.Callback, ...] = ()
+    callbacks: tuple[Any, ...] = ()
 
     @property
-    def model(self) -> keras.Model:
+    def model(self) -> Any:
         return self.classifier.model
 
 
@@ -80,18 +74,18 @@ class Stage:
 
 @dataclass
 class Progress:
-    """The history of a fit, which grows epoch by epoch.
+    """What a fit has found so far; it grows epoch by epoch.
 
     history  one row per epoch, the probe first
-    best     index of the best row;  weights  of the model at that epoch
+    best     its row in there;  weights  of that epoch
     """
 
-    history: list[Row] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
     best: int = -1
     weights: list[np.ndarray] = field(default_factory=list)
 
-    def add(self, row: Row, weights: list[np.ndarray]) -> bool:
-        """Add an epoch; whether it is better than all before, and thus the new best."""
+    def add(self, row: dict[str, Any], weights: list[np.ndarray]) -> bool:
+        """Whether this epoch is better than all before, of which it then takes the place."""
         better = self.best < 0 or row["score"] > self.history[self.best]["score"]
         self.history.append(row | {"better": better})
         if better:
@@ -109,31 +103,27 @@ def fit(job: Job) -> Progress:
     if reached is None:
         progress = Progress()
         if job.config.fit.probe:
-            _fit_head_first(job, progress)
+            _probe(job, progress)
     else:
         progress = _resumed(job.model, reached)
         job.reporter.say(f"going on after stage {reached.stage}, epoch {reached.epoch}")
     for number, (unfreeze, epochs, rate) in enumerate(job.config.fit.stages, 1):
         stage = Stage(number, unfreeze, epochs, rate)
         if epochs and (reached is None or reached.stage <= number):
-            _fit_stage(job, stage, reached if reached is not None and reached.stage == number else None, progress)
+            _stage(job, stage, reached if reached is not None and reached.stage == number else None, progress)
     return progress
 
 
-def _fit_head_first(job: Job, progress: Progress) -> None:
+def _probe(job: Job, progress: Progress) -> None:
     """The head alone, as the first row of the history."""
     started = time.perf_counter()
     fit_head(job)
-    row = (
-        {"stage": 0, "epoch": 0, "loss": math.nan, "learning_rate": 0.0}
-        | _watched_scores(job)
-        | _seconds_since(started)
-    )
+    row = {"stage": 0, "epoch": 0, "loss": math.nan, "learning_rate": 0.0} | _watched(job) | _since(started)
     progress.add(row, job.model.get_weights())
-    job.reporter.say(_epoch_line("probe", row))
+    job.reporter.say(_line("probe", row))
 
 
-def _fit_stage(job: Job, stage: Stage, reached: State | None, progress: Progress) -> None:
+def _stage(job: Job, stage: Stage, reached: State | None, progress: Progress) -> None:
     """One stage, each epoch of which is scored and written down; at the end the model has the best weights."""
     from .batches import Batches
     from .losses import loss_of
@@ -145,30 +135,30 @@ def _fit_stage(job: Job, stage: Stage, reached: State | None, progress: Progress
     set_trainable(model, stage.unfreeze, fitting.batch_norm, job.classifier.fresh)
     batches = Batches(job.train, fitting, job.weights, job.seed, job.rows)
     with job.devices.scope():
-        optimizer = optimizer_of(fitting, stage.rate, len(batches) * stage.epochs)
-        model.compile(optimizer, loss_of(fitting), jit_compile=job.devices.jit)
+        made = optimizer_of(fitting, stage.rate, len(batches) * stage.epochs)
+        model.compile(made, loss_of(fitting), jit_compile=job.devices.jit)
         optimizer = model.optimizer  # under mixed_float16 another one about it, which scales the loss
         optimizer.build(model.trainable_variables)
     if reached is not None:
         for variable, array in zip(optimizer.variables, reached.optimizer, strict=True):
             variable.assign(array)
-    epochs_done = reached.epoch if reached is not None else 0
-    plateau, waited = _replayed(progress.history[len(progress.history) - epochs_done :])
-    for epoch in range(epochs_done + 1, stage.epochs + 1):
+    done = reached.epoch if reached is not None else 0
+    plateau, waited = _told_again(progress.history[len(progress.history) - done :])
+    for epoch in range(done + 1, stage.epochs + 1):
         if fitting.patience and waited >= fitting.patience:
             job.reporter.say(f"no better epoch in {waited}: stage {stage.number} ends")
             break
         started = time.perf_counter()
         rate = float(optimizer.learning_rate)
         batches.begin(stage.number, epoch)
-        with _explaining_memory(job, batches):
-            loss, weights = _fit_epoch(job, batches, stage, epoch, progress)
+        with _memory(job, batches):
+            loss, now = _epoch(job, batches, stage, epoch, progress)
         row = {"stage": stage.number, "epoch": epoch, "loss": loss, "learning_rate": rate}
-        row |= _watched_scores(job) | _seconds_since(started)
+        row |= _watched(job) | _since(started)
         waited = 0 if progress.add(row, model.get_weights()) else waited + 1
-        model.set_weights(weights)
-        suffix = f" of stage {stage.number}" if len(fitting.stages) > 1 else ""
-        job.reporter.say(_epoch_line(f"epoch {epoch}/{stage.epochs}{suffix}", row))
+        model.set_weights(now)
+        of = f" of stage {stage.number}" if len(fitting.stages) > 1 else ""
+        job.reporter.say(_line(f"epoch {epoch}/{stage.epochs}{of}", row))
         multiplier = plateau.after(row["score"])
         if fitting.schedule == "plateau":
             optimizer.learning_rate = stage.rate * multiplier
@@ -176,8 +166,8 @@ def _fit_stage(job: Job, stage: Stage, reached: State | None, progress: Progress
     model.set_weights(progress.weights)
 
 
-def _replayed(rows: list[Row]) -> tuple[Plateau, int]:
-    """State of a stage after those epochs: its plateau, and the number of epochs since the best one."""
+def _told_again(rows: list[dict[str, Any]]) -> tuple[Plateau, int]:
+    """What a stage had come to after those epochs: its plateau, and how many since one was better than all before."""
     plateau, waited = Plateau(), 0
     for row in rows:
         plateau.after(row["score"])
@@ -185,9 +175,7 @@ def _replayed(rows: list[Row]) -> tuple[Plateau, int]:
     return plateau, waited
 
 
-def _fit_epoch(
-    job: Job, batches: Batches, stage: Stage, epoch: int, progress: Progress
-) -> tuple[float, list[np.ndarray]]:
+def _epoch(job: Job, batches: Any, stage: Stage, epoch: int, progress: Progress) -> tuple[float, list[np.ndarray]]:
     """The mean loss of one epoch, and the weights at its end; the model has their moving average then, if there is one.
 
     Raises Diverged, after the last good weights have been saved.
@@ -195,36 +183,36 @@ def _fit_epoch(
     import keras
 
     size = job.config.fit.batch
-    bad_steps: list[int] = []
-    end_weights: list[list[np.ndarray]] = []
+    failed: list[int] = []
+    now: list[list[np.ndarray]] = []
     with job.reporter.stage(f"epoch {epoch}/{stage.epochs}", len(batches) * size, "images") as advance:
 
         def after(step: int, logs: dict[str, float] | None = None) -> None:
             advance((step + 1) * size)
             if not math.isfinite((logs or {}).get("loss", 0.0)):
-                bad_steps.append(step + 1)
+                failed.append(step + 1)
                 job.model.stop_training = True
 
         # At the end of a fit Keras puts the moving average in the place of the weights.
         listener = keras.callbacks.LambdaCallback(
-            on_train_batch_end=after, on_epoch_end=lambda epoch, logs: end_weights.append(job.model.get_weights())
+            on_train_batch_end=after, on_epoch_end=lambda epoch, logs: now.append(job.model.get_weights())
         )
         with job.devices.scope():  # JAX shares a batch out only there
             # Counted over all stages, for TensorBoard draws by that.
-            epochs_done = sum(row["stage"] > 0 for row in progress.history)
-            log = job.model.fit(
-                batches, initial_epoch=epochs_done, epochs=epochs_done + 1, verbose=0, shuffle=False,
+            done = sum(row["stage"] > 0 for row in progress.history)
+            told = job.model.fit(
+                batches, initial_epoch=done, epochs=done + 1, verbose=0, shuffle=False,
                 callbacks=[listener, *job.callbacks],
             )  # fmt: skip
         # The average and the optimizer's own are one array on JAX, which the next step would free.
         job.model.set_weights(job.model.get_weights())
-    if bad_steps:
-        position = f"stage {stage.number}, epoch {epoch}, step {bad_steps[0]} of {len(batches)}"
+    if failed:
+        where = f"stage {stage.number}, epoch {epoch}, step {failed[0]} of {len(batches)}"
         raise Diverged(
-            f"the loss is no number any more at {position}. "
+            f"the loss is no number any more at {where}. "
             f"Lower --learning-rate, which is {stage.rate:g}.{_last_good(job, progress)}"
         )
-    return float(log.history["loss"][0]), end_weights[0]
+    return float(told.history["loss"][0]), now[0]
 
 
 def _last_good(job: Job, progress: Progress) -> str:
@@ -235,8 +223,8 @@ def _last_good(job: Job, progress: Progress) -> str:
     kept = job.checkpoint.folder / LAST_GOOD
     write_model(job.model, kept)
     row = progress.history[progress.best]
-    epoch = "the probe" if not row["stage"] else f"stage {row['stage']}, epoch {row['epoch']}"
-    return f" The weights of {epoch} are in {kept}."
+    of = "the probe" if not row["stage"] else f"stage {row['stage']}, epoch {row['epoch']}"
+    return f" The weights of {of} are in {kept}."
 
 
 def fit_head(job: Job) -> None:
@@ -245,51 +233,48 @@ def fit_head(job: Job) -> None:
 
     started = time.perf_counter()
     features_of = frozen_features(job.classifier, job.config.workers)
-    train_features = features(job.train, job.rows, features_of, job.reporter)
+    known = features(job.train, job.rows, features_of, job.reporter)
     seconds = time.perf_counter() - started
-    watched_features = features_of(job.watched.images)
+    seen = features_of(job.watched.images)
     targets = job.train.targets(job.rows)
     weights = targets @ job.weights
     head = head_of(job.model)
 
-    def score_of(logits: np.ndarray) -> float:
+    def rated(logits: np.ndarray) -> float:
         return score(job.watched.scores(_softmax(logits)), job.config.fit.select)
 
-    def score_of_head() -> float:
-        return score_of(np.asarray(head.predict(watched_features, verbose=0)))
-
     if job.config.model.dense:
-        _fit_deep(head, train_features, targets, weights, score_of_head, job.config)
+        _fit_deep(head, known, targets, weights, lambda: rated(np.asarray(head.predict(seen, verbose=0))), job.config)
     else:
-        probe = fit_probe(train_features, targets, weights, lambda probe: score_of(probe(watched_features)))
+        probe = fit_probe(known, targets, weights, lambda probe: rated(probe(seen)))
         head.get_layer("logits").set_weights([probe.kernel, probe.bias])
     job.reporter.say(
-        f"probe on {len(train_features):,} images: {time.perf_counter() - started:.1f} s, "
-        f"{seconds:.1f} of them for their features ({len(train_features) / seconds:,.0f} a second)"
+        f"probe on {len(known):,} images: {time.perf_counter() - started:.1f} s, "
+        f"{seconds:.1f} of them for their features ({len(known) / seconds:,.0f} a second)"
     )
 
 
 def features(
-    labelled_set: LabelledSet, rows: np.ndarray, features_of: Callable[[np.ndarray], np.ndarray], reporter: Reporter
+    of: LabelledSet, rows: np.ndarray, features_of: Callable[[np.ndarray], np.ndarray], reporter: Reporter
 ) -> np.ndarray:
     """float32 (n, C): the features of those rows, some at a time."""
     pieces = []
     with reporter.stage("features", len(rows), "images") as advance:
-        for batch in chunks(len(rows), _AT_ONCE):
-            pieces.append(features_of(labelled_set.batch(rows[batch.start : batch.stop])))
-            advance(batch.stop)
+        for some in chunks(len(rows), _AT_ONCE):
+            pieces.append(features_of(of.batch(rows[some.start : some.stop])))
+            advance(some.stop)
     return np.concatenate(pieces)
 
 
 def _fit_deep(
-    head: keras.Model,
+    head: Any,
     features: np.ndarray,
     targets: np.ndarray,
     weights: np.ndarray,
-    score_of_head: Callable[[], float],
+    rated: Callable[[], float],
     config: RunConfig,
 ) -> None:
-    """Fit a head of several layers to features, and keep the weights that score best, measured every five epochs."""
+    """Fit a head of several layers to features, and keep the best of some looks."""
     import keras
 
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.fit.label_smoothing)
@@ -297,13 +282,13 @@ def _fit_deep(
     best, kept = -math.inf, head.get_weights()
     for _ in range(_HEAD_EPOCHS // 5):
         head.fit(features, targets, sample_weight=weights, batch_size=_HEAD_BATCH, epochs=5, verbose=0)
-        value = score_of_head()
-        if value > best:
-            best, kept = value, head.get_weights()
+        found = rated()
+        if found > best:
+            best, kept = found, head.get_weights()
     head.set_weights(kept)
 
 
-def _watched_scores(job: Job) -> Row:
+def _watched(job: Job) -> dict[str, Any]:
     """The scores of a model on what it is watched on, and the one that counts."""
     images, size = job.watched.images, job.config.fit.batch
     starts = range(0, len(images), size)
@@ -314,9 +299,7 @@ def _watched_scores(job: Job) -> Row:
     return {f"val_{name}": value for name, value in scores.items()} | {"score": counts}
 
 
-def _state(
-    model: keras.Model, optimizer: keras.optimizers.Optimizer, progress: Progress, stage: int, epoch: int
-) -> State:
+def _state(model: Any, optimizer: Any, progress: Progress, stage: int, epoch: int) -> State:
     return State(
         stage,
         epoch,
@@ -327,16 +310,16 @@ def _state(
     )
 
 
-def _resumed(model: keras.Model, state: State) -> Progress:
-    """The progress of an interrupted fit; its variables are put into the model."""
+def _resumed(model: Any, state: State) -> Progress:
+    """What the fit had found, its variables put into the model."""
     for variable, array in zip(model.variables, state.model, strict=True):
         variable.assign(array)
     return Progress(list(state.facts["history"]), int(state.facts["best"]), list(state.best))
 
 
 @contextmanager
-def _explaining_memory(job: Job, batches: Batches) -> Iterator[None]:
-    """Turns a backend's out-of-memory error into a DataError that names the batch size that fits."""
+def _memory(job: Job, batches: Any) -> Iterator[None]:
+    """What a backend says when memory runs out, as a DataError that names the batch size that fits."""
     try:
         yield
     except Exception as error:
@@ -344,7 +327,7 @@ def _explaining_memory(job: Job, batches: Batches) -> Iterator[None]:
             raise
         together = 3 if job.config.fit.jsd else 1  # an image with two copies of it
         size = job.config.fit.batch // together // 2 * together
-        while size and not _batch_fits(job.model, batches, size):
+        while size and not _fits(job.model, batches, size):
             size = size // together // 2 * together
         advice = (
             f"{size} images fit: --batch {size}" if size else "not even one image fits: take a smaller --input-size"
@@ -361,7 +344,7 @@ def _is_memory(error: BaseException) -> bool:
     )
 
 
-def _batch_fits(model: keras.Model, batches: Batches, size: int) -> bool:
+def _fits(model: Any, batches: Any, size: int) -> bool:
     images, targets, weights = batches[0]
     try:
         model.train_on_batch(images[:size], targets[:size], weights[:size])
@@ -372,16 +355,16 @@ def _batch_fits(model: keras.Model, batches: Batches, size: int) -> bool:
     return True
 
 
-def _epoch_line(title: str, row: Row) -> str:
-    """One line of progress: loss, scores and seconds of an epoch."""
+def _line(what: str, row: dict[str, Any]) -> str:
+    """What one epoch came to, for the person who waits."""
     loss = "" if math.isnan(row["loss"]) else f"loss {row['loss']:.3f}  "
     parts = "  ".join(
         f"{name} {row[f'val_{name}']:.3f}" for name in ("clean", "corruptions", "composed") if f"val_{name}" in row
     )
-    return f"  {title:<14}  {loss}val: {parts}  ({row.get('seconds', 0):.0f} s)"
+    return f"  {what:<14}  {loss}val: {parts}  ({row.get('seconds', 0):.0f} s)"
 
 
-def _seconds_since(started: float) -> dict[str, float]:
+def _since(started: float) -> dict[str, float]:
     return {"seconds": round(time.perf_counter() - started, 1)}
 
 
