@@ -19,6 +19,7 @@ from curate.configs import ScanConfig
 from curate.findings import SEVERITY, findings_table
 from curate.reporting import page
 from curate.reporting import page as public_page
+from curate.reporting.base import asset
 from curate.scans import CleaningEffect, Scan
 from curate.sets.imageset import ImageSet
 
@@ -254,7 +255,7 @@ def test_a_check_without_words_of_its_own_is_shown_under_its_name(scan: Scan) ->
 
 
 def test_every_check_has_words_and_a_colour() -> None:
-    style = page_module._inlined("report.css")
+    style = asset("curate.reporting", "report.css")
     assert set(page_module.IN_WORDS) == set(SEVERITY)
     for check, (title, what) in page_module.IN_WORDS.items():
         assert title
