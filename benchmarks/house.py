@@ -80,8 +80,8 @@ def names_of_values(module: Module) -> Iterator[str]:
 def _bound(function: Function) -> Iterator[str]:
     """Names that a function binds, those of inner functions left out."""
     of_call = function.args
-    named = (*of_call.posonlyargs, *of_call.args, *of_call.kwonlyargs, of_call.vararg, of_call.kwarg)
-    yield from (argument.arg for argument in named if argument is not None)
+    arguments = (*of_call.posonlyargs, *of_call.args, *of_call.kwonlyargs, of_call.vararg, of_call.kwarg)
+    yield from (argument.arg for argument in arguments if argument is not None)
     ahead: list[ast.AST] = list(function.body)
     while ahead:
         node = ahead.pop()
@@ -102,7 +102,7 @@ def anys(module: Module) -> int:
 # Imports
 
 
-def imports(module: Module, known: Mapping[str, Module]) -> set[str]:
+def imports(module: Module, catalogue: Mapping[str, Module]) -> set[str]:
     """The modules of the same checkout that a module imports, wherever in it, for types too."""
     package = module.name if module.path.name == "__init__.py" else module.name.rpartition(".")[0]
     targets: set[str] = set()
@@ -111,10 +111,10 @@ def imports(module: Module, known: Mapping[str, Module]) -> set[str]:
             above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
             inner = {f"{base}.{alias.name}" for alias in node.names}
-            targets |= inner & known.keys() or {base} & known.keys()
-            targets |= {base} & known.keys() if not inner <= known.keys() else set()
+            targets |= inner & catalogue.keys() or {base} & catalogue.keys()
+            targets |= {base} & catalogue.keys() if not inner <= catalogue.keys() else set()
         elif isinstance(node, ast.Import):
-            targets |= {alias.name for alias in node.names} & known.keys()
+            targets |= {alias.name for alias in node.names} & catalogue.keys()
     return targets - {module.name}
 
 
@@ -129,7 +129,7 @@ def circles(arrows: Mapping[str, set[str]]) -> list[set[str]]:
     reach = {name: _reachable(name, arrows) for name in arrows}
     groups: list[set[str]] = []
     for name in arrows:
-        group = {name, *(other for other in reach[name] if name in reach[other])}
+        group = {name, *(target for target in reach[name] if name in reach[target])}
         if len(group) > 1 and group not in groups:
             groups.append(group)
     return groups
@@ -168,8 +168,8 @@ def floors(arrows: Mapping[str, set[str]]) -> int:
 def facts(root: Path) -> dict[str, str]:
     """What is counted of a checkout, in words."""
     loaded = modules(root)
-    found = [function for module in loaded for function in functions(module)]
-    lengths = sorted(map(length, found))
+    definitions = [function for module in loaded for function in functions(module)]
+    lengths = sorted(map(length, definitions))
     lines = sum(module.lines for module in loaded)
     values = [name for module in loaded for name in names_of_values(module)]
     folders: dict[str, int] = {}
@@ -190,12 +190,12 @@ def facts(root: Path) -> dict[str, str]:
         rows[f"  {package}"] = f"{1000 * sum(map(anys, of_package)) / sum(m.lines for m in of_package):.1f}"
     rows |= {
         "pronoun names": f"{sum(name in PRONOUNS for name in values) / len(values):.1%}",
-        "functions": f"{len(found):,}",
+        "functions": f"{len(definitions):,}",
         "lines of a function, median / p90 / longest": (
             f"{statistics.median_low(lengths)} / {lengths[int(0.9 * len(lengths))]} / {lengths[-1]}"
         ),
         f"functions with more than {PARAMETERS} parameters": str(
-            sum(len(parameters(function)) > PARAMETERS for function in found)
+            sum(len(parameters(function)) > PARAMETERS for function in definitions)
         ),
         "README, bytes": f"{(root / 'README.md').stat().st_size:,}",
     }
@@ -204,14 +204,14 @@ def facts(root: Path) -> dict[str, str]:
 
 def seconds(roots: list[Path], command: Callable[[Path], list[str]], runs: int) -> list[float]:
     """Median seconds of a command in each checkout, taken in turns."""
-    taken: list[list[float]] = [[] for _ in roots]
+    runs_of: list[list[float]] = [[] for _ in roots]
     for _ in range(runs):
         for number, root in enumerate(roots):
             start = time.perf_counter()
             environment = os.environ | {"PYTHONPATH": str(root)}
             subprocess.run(command(root), cwd=root, env=environment, stdout=subprocess.DEVNULL, check=True)
-            taken[number].append(time.perf_counter() - start)
-    return [statistics.median(values) for values in taken]
+            runs_of[number].append(time.perf_counter() - start)
+    return [statistics.median(values) for values in runs_of]
 
 
 def _help(name: str) -> Callable[[Path], list[str]]:

@@ -48,7 +48,7 @@ def instead(monkeypatch):
     """Convert in this process, or do what is told instead."""
 
     def put(function):
-        monkeypatch.setattr(exporting, "_in_a_process", function)
+        monkeypatch.setattr(exporting, "_convert_in_process", function)
 
     return put
 
@@ -236,7 +236,7 @@ def test_the_process_tells_what_is_no_model_and_where_nothing_can_be_written(sav
         export(broken, "openvino", CLASSES, tmp_path / "out")
     assert listed(tmp_path) == ["model.keras"]
     with pytest.raises(OutputError, match="cannot write"):
-        exporting._in_a_process(saved, "openvino", tmp_path / "none" / "such")
+        exporting._convert_in_process(saved, "openvino", tmp_path / "none" / "such")
 
 
 def test_a_process_that_is_killed_is_told(saved, tmp_path, monkeypatch):
