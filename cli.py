@@ -23,7 +23,7 @@ from typer.core import TyperGroup
 
 from augment.configs import BALANCES, FITS, SETS, BuildConfig
 from curate.configs import MAP_NAMES, ScanConfig, SplitConfig
-from curate.findings import DROP, KEEP, REVIEW, SEVERITY
+from curate.findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY
 from curate.stage.errors import DataError, ToolkitError, UnknownName
 from curate.stage.progress import Advance
 from train.configs import EvaluateConfig, RunConfig
@@ -223,7 +223,7 @@ def _actions(of: pd.DataFrame) -> str:
 def _gist(found: Scan, check: str) -> str:
     """The weightiest story of a check, short enough for a table."""
     stories = [s for s in found.stories if s.check == check]
-    if not stories or check == "label_conflict":
+    if not stories or not CATALOGUE[check].gist:
         return ""
     words = re.split(r"[:;,(]", stories[0].sentence)[0].strip()
     more = f" (+{len(stories) - 1} more)" if len(stories) > 1 else ""

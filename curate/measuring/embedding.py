@@ -17,6 +17,7 @@ import numpy as np
 
 from ..stage.errors import DataError, UnknownName
 from . import descriptor, inference
+from .backbones import WeightsUnavailable, check_side, feature_model
 from .storage import cache_folder
 
 SMALL_BACKBONE = "MobileNetV2-0.35"  # 2 MB: on a CPU
@@ -49,8 +50,6 @@ def load_embedder(
     """
     if backbone == BUILTIN:
         return builtin(), ""
-    from .backbones import check_side
-
     gpu = on_gpu()
     name = (STRONG_BACKBONE if gpu else SMALL_BACKBONE) if backbone == "auto" else backbone
     check_side(name, size)
@@ -101,8 +100,6 @@ def _on_openvino(
 
 
 def _on_keras(name: str, weights: str | None, size: int) -> Embedder:
-    from .backbones import WeightsUnavailable, feature_model
-
     try:
         model = feature_model(name, size, weights or "imagenet")
     except WeightsUnavailable as error:
@@ -168,7 +165,7 @@ def _converted(name: str, weights: str | None, size: int, say: Callable[[str], N
 
 def _convert(name: str, size: int, weights: str, out: Path) -> None:
     """Run the conversion in a process of its own: the backend's memory, start-up messages and threads stay there."""
-    command = [sys.executable, "-m", "curate.measuring.backbones", name, str(size), weights, str(out)]
+    command = [sys.executable, "-m", "curate.measuring.conversion", name, str(size), weights, str(out)]
     here = str(Path(__file__).resolve().parents[2])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))}
     # Keras prints the progress of a download: shown to a person, and never mixed into what a machine reads.
