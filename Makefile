@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help install demo test check format browser bench clean
+.PHONY: help install demo test check docs format browser bench clean
 
 help:       ## what can be made
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -29,6 +29,17 @@ check: install                ## format, lint and types, as CI runs them
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
+SITE := build/docs
+docs: $(VENV)/.docs           ## the documentation site, in build/docs/html; a warning is an error
+	$(BIN)/python docs/reference.py $(SITE)/source
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs --doctree-dir $(SITE)/doctrees \
+	    $(SITE)/source $(SITE)/html
+	@echo "site    $(SITE)/html/index.html"
 
 format: install               ## put the code into form
 	$(BIN)/ruff format .

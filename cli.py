@@ -26,6 +26,7 @@ from curate.configs import MAP_NAMES, ScanConfig, SplitConfig
 from curate.findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY
 from curate.stage.errors import DataError, ToolkitError, UnknownName
 from curate.stage.progress import Advance
+from curate.stage.silence import silence
 from train.configs import EvaluateConfig, RunConfig
 from train.recipe import RECIPES, SECTIONS, load_recipe, options_of, with_options
 
@@ -968,9 +969,10 @@ def _begun(target: Path, resume: bool) -> list[str]:
 
 def _unfinished(target: Path) -> Path | None:
     """Where an interrupted run has come to, None where that is nowhere."""
+    from curate.stage.drafts import draft_path
     from train.checkpoints import FILE
 
-    draft = target.with_name(f"{target.name}.partial")
+    draft = draft_path(target)
     # Of several seeds or folds one may be through.
     return draft if {FILE, "manifest.json"} & {path.name for path in draft.rglob("*.*")} else None
 
@@ -979,15 +981,8 @@ def _start_keras() -> None:
     """Import Keras without what its backend writes to the terminal as it starts; what goes wrong is raised."""
     # That there is no GPU is an error to it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
+    with silence():
         import keras  # noqa: F401
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def _print_trained(done: Trained, artifacts: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from curate.builds import BUILT, SPLITS, BuildManifest
+from curate.sets.fitting import Fit, fit_to_size
 from curate.sets.reading import read
 from curate.sets.shards import read_shards
 from curate.stage.errors import DataError, UnknownName
@@ -21,7 +22,6 @@ from curate.stage.manifest import file_digest, read_manifest
 
 from .policies.policy import Record, perform
 from .previewing import Sheet
-from .sizing import fitted
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ def replay(name: str, artifacts: str | Path = "artifacts", set: str = "") -> Rep
     def open_row(at: int) -> np.ndarray:
         if at >= len(images):
             raise DataError(f"{plan['source']} has changed since: it has no row {at} any more. Build again.")
-        return fitted(images.images[at].pixels, tuple(plan["size"]), plan["fit"])
+        return fit_to_size(images.images[at].pixels, tuple(plan["size"]), Fit(plan["fit"]))
 
     at = int(row["source_row"])
     if images.ids[at : at + 1] != (row["source_id"],):

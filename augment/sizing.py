@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from curate.sets.arrays import ArrayPictures
+from curate.sets.fitting import Fit, fit_to_size
 from curate.sets.imageset import ImageSet, Unreadable, evenly
 
 # Sets of larger pictures are built at this shorter side, unless told otherwise: no backbone looks at more.
@@ -74,32 +73,4 @@ class FittedPictures(Sequence[np.ndarray]):
             raise Unreadable(
                 f"{name} {error}. Mend it, or take the clean set of a scan, which leaves it out."
             ) from None
-        return fitted(pixels, self.size, self.fit)
-
-
-def fitted(pixels: np.ndarray, size: tuple[int, int], fit: str) -> np.ndarray:
-    """uint8 (height, width, 3): a picture brought to `size`, (width, height); the very one where it has it already.
-
-    fit  "crop" fills the frame and cuts off what sticks out, evenly on both sides; "pad" shows all of the picture and
-         fills up with the mirror image of its border; "stretch" gives up its aspect
-    """
-    width, height = size
-    h, w = pixels.shape[:2]
-    if (w, h) == size:
-        return pixels
-    if fit == "stretch":
-        return _resized(pixels, width, height)
-    scale = (max if fit == "crop" else min)(width / w, height / h)
-    grow = math.ceil if fit == "crop" else math.floor
-    inner_w, inner_h = (max(1, grow(side * scale - 1e-6 if fit == "crop" else side * scale + 1e-6)) for side in (w, h))
-    inner = _resized(pixels, inner_w, inner_h)
-    if fit == "crop":
-        left, top = (inner_w - width) // 2, (inner_h - height) // 2
-        return np.ascontiguousarray(inner[top : top + height, left : left + width])
-    left, top = (width - inner_w) // 2, (height - inner_h) // 2
-    return cv2.copyMakeBorder(inner, top, height - inner_h - top, left, width - inner_w - left, cv2.BORDER_REFLECT)
-
-
-def _resized(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
-    smaller = width * height < pixels.shape[0] * pixels.shape[1]
-    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+        return fit_to_size(pixels, self.size, Fit(self.fit))

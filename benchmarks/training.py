@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from curate.stage.drafts import draft_path
+
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = 5  # times as many images as without copies are in the build of a policy with four
 POLICIES = ("none", "light", "moderate", "heavy")
@@ -58,7 +60,7 @@ def trained(recipe: str, artifacts: Path, name: str, *options: object) -> tuple[
     folder = artifacts / "runs" / name
     if not (folder / "manifest.json").exists():
         began = time.perf_counter()
-        begun = ["--resume"] if (artifacts / "runs" / f"{name}.partial").exists() else []
+        begun = ["--resume"] if draft_path(folder).exists() else []
         command("train", recipe, "--name", name, "--artifacts", artifacts, *begun, *options)
         (artifacts / "runs" / f"{name}.seconds").write_text(f"{time.perf_counter() - began:.0f}")
     seconds = float((artifacts / "runs" / f"{name}.seconds").read_text())

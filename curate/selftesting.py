@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 
@@ -21,6 +20,7 @@ from .planting import COLOURS, KINDS, STRENGTHS, Cast, PlantConfig, Planted, pla
 from .scanning import scan
 from .scans import Scan
 from .sets.arrays import ArrayPictures
+from .sets.fitting import Fit, fit_to_size
 from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, Source, Unreadable
 from .sets.reading import read
 from .stage.engine import cores, threaded
@@ -31,6 +31,8 @@ from .stage.progress import Advance, Reporter, Silent
 # With fewer, one planted fault is a percent or more of the set, and the checks have no set to compare it with.
 FEWEST = 60
 FORMAT = 1
+# How images of several sizes come to one: none of them is cut, and no fault is planted in what was made up beside them.
+WHOLE = Fit("pad", growing="linear", border="edge", nearest=True)
 
 # The checks that may tell of each kind of planted fault; the first is the one that it is planted for.
 SEES: Mapping[str, tuple[str, ...]] = {
@@ -201,19 +203,7 @@ def uniform(pictures: Sequence[np.ndarray]) -> np.ndarray:
     if len(shapes) == 1:
         return np.stack(pictures)
     height, width = np.median([picture.shape[:2] for picture in pictures], axis=0).round().astype(int).tolist()
-    return np.stack([_fitted(picture, height, width) for picture in pictures])
-
-
-def _fitted(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    h, w = pixels.shape[:2]
-    scale = min(height / h, width / w)
-    size = min(width, max(1, round(w * scale))), min(height, max(1, round(h * scale)))
-    if size != (w, h):
-        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        pixels = np.asarray(cv2.resize(pixels, size, interpolation=way))
-    top, left = (height - size[1]) // 2, (width - size[0]) // 2
-    rest = height - size[1] - top, width - size[0] - left
-    return np.asarray(cv2.copyMakeBorder(pixels, top, rest[0], left, rest[1], cv2.BORDER_REPLICATE))
+    return np.stack([fit_to_size(picture, (width, height), WHOLE) for picture in pictures])
 
 
 def _sample(images: ImageSet, config: SelftestConfig, reporter: Reporter) -> tuple[ImageSet, list[str]]:

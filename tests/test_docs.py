@@ -298,10 +298,17 @@ def test_the_tree_of_the_contributors_names_the_files_that_are_there() -> None:
     assert tree(ROOT / "CONTRIBUTING.md") == there | {"cli.py"}
 
 
-def test_every_check_has_a_section_and_a_row_in_the_readme() -> None:
-    assert [name for name in headings(ROOT / "docs" / "checks.md") if name in SEVERITY] == list(SEVERITY)
-    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text("utf-8"), re.M)
+def test_every_check_has_a_section_and_a_row_in_the_table_above() -> None:
+    page = ROOT / "docs" / "checks.md"
+    assert [name for name in headings(page) if name in SEVERITY] == list(SEVERITY)
+    rows = re.findall(r"^\| `(\w+)` \|", page.read_text("utf-8"), re.M)
     assert rows == list(SEVERITY)
+    (count,) = re.findall(r"\[(\d+) checks\]\(docs/checks\.md\)", (ROOT / "README.md").read_text("utf-8"))
+    assert int(count) == len(SEVERITY)
+
+
+def test_the_readme_is_short() -> None:
+    assert (ROOT / "README.md").stat().st_size <= 10_000
 
 
 def test_the_page_of_the_benchmark_lists_every_corruption_as_it_is_registered() -> None:

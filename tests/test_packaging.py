@@ -81,13 +81,13 @@ def test_pins_are_names_and_versions_without_addresses_each_once():
 
 def test_pins_cover_every_dependency_and_what_tests_need():
     pinned = {normal(pin.partition("==")[0]) for pin in PINS}
-    assert {name_of(requirement) for requirement in requirements("dev")} <= pinned
+    assert {name_of(requirement) for requirement in requirements("dev", "docs")} <= pinned
 
 
 def test_pins_keep_the_promises_of_the_dependencies():
     packaging = pytest.importorskip("packaging.requirements", reason="packaging is not installed")
     pinned = {normal(pin.partition("==")[0]): pin.partition("==")[2] for pin in PINS}
-    for text in requirements("dev"):
+    for text in requirements("dev", "docs"):
         requirement = packaging.Requirement(text)
         assert requirement.specifier.contains(pinned[normal(requirement.name)]), text
 

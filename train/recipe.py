@@ -22,7 +22,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
@@ -30,6 +29,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from curate.stage.documents import Document, find_document
 from curate.stage.errors import DataError, UnknownName, telling
 
 from .configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig
@@ -95,15 +95,9 @@ def load_recipe(name_or_path: str) -> Recipe:
     >>> load_recipe("hendrix").config.model.backbone
     ('ResNet50',)
     """
-    if name_or_path in RECIPES:
-        text = (resources.files(__package__) / "recipes" / f"{name_or_path}.toml").read_bytes()
-        return _parsed(text, name_or_path, None)
-    if name_or_path.endswith(".toml"):
-        path = Path(name_or_path)
-        try:
-            return _parsed(path.read_bytes(), path.stem, path)
-        except OSError as error:
-            raise DataError(f"{path} cannot be read: {error.strerror}. Give a recipe's name or its file.") from error
+    document = find_document(name_or_path, "recipe", resources.files(__package__) / "recipes", RECIPES)
+    if document:
+        return _recipe_of(document)
     raise UnknownName(
         f"{UnknownName.among('recipe', name_or_path, RECIPES)}. A file of your own is taken too: mine.toml."
     )
@@ -164,12 +158,9 @@ def _written(key: str, value: Any) -> str:
 # Reading a file. A reader's error tells of the mistake alone; `telling` puts the place before it.
 
 
-def _parsed(text: bytes, name: str, path: Path | None) -> Recipe:
-    with telling(str(path or f"{name}.toml")):
-        try:
-            table = tomllib.loads(text.decode())
-        except ValueError as error:  # of the syntax, with its line, or of the encoding
-            raise DataError(f"this is no TOML: {error}.") from error
+def _recipe_of(document: Document) -> Recipe:
+    name, path = document.name, document.path
+    with document.tables() as table:
         UnknownName.check("key of a recipe", table, (*_WORDS, "build", *SECTIONS, _RUN))
         parts = {section: _section(section, kind(), table.get(section, {})) for section, kind in SECTIONS.items()}
         config = RunConfig(**parts, recipe=str(path) if path else name)

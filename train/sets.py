@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from curate.builds import BENCHMARK, BUILT, SPLITS, BuildManifest
+from curate.sets.fitting import Fit, fit_to_size
 from curate.sets.imageset import UNLABELLED, ImageSet, Pictures, Unreadable
 from curate.sets.reading import read
 from curate.sets.shards import ROWS, is_sharded, read_shards
+from curate.stage.drafts import draft_path
 from curate.stage.errors import DataError, UnknownName
 from curate.stage.manifest import read_manifest
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EXTERNAL = "external"
+# How images from elsewhere come to the size of the build: what is shown of them was cut out, and nothing blends in.
+MIDDLE = Fit("crop", growing="linear", cut_first=True)
 # What benchmark.json has of every set.
 _TOLD = ("name", "role", "corruption", "verdict")
 
@@ -167,7 +171,7 @@ class Fitted:
 
     def _one(self, row: int) -> np.ndarray:
         try:
-            return fitted(self.pictures[row].pixels, self.size)
+            return fit_to_size(self.pictures[row].pixels, self.size[::-1], MIDDLE)
         except Unreadable as error:
             raise Unreadable(
                 f"{self.ids[row]} of {self.source} {error}. Mend it, or give the clean set of a scan, which leaves it "
@@ -197,24 +201,6 @@ class _Taken:
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         return self.images[self.rows[rows]]
-
-
-def fitted(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """uint8 (H, W, 3): the middle of a picture, as large as the shape of `size` allows, resized to it.
-
-    The very picture where it has that size; averaged where it shrinks, interpolated where it grows.
-    """
-    height, width = size
-    h, w = pixels.shape[:2]
-    if (h, w) == size:
-        return pixels
-    import cv2
-
-    high, wide = min(h, max(1, round(w * height / width))), min(w, max(1, round(h * width / height)))
-    top, left = (h - high) // 2, (w - wide) // 2
-    middle = pixels[top : top + high, left : left + wide]
-    way = cv2.INTER_AREA if high > height or wide > width else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(middle, (width, height), interpolation=way))
 
 
 def read_built(artifacts: str | Path) -> BuiltSets:
@@ -275,7 +261,7 @@ def read_set(
 
 
 def _manifest(path: Path) -> BuildManifest:
-    draft = path.with_name(f"{path.name}.partial")
+    draft = draft_path(path)
     if draft.is_dir() and not (path / "manifest.json").is_file():
         raise DataError(
             f"{path} holds no finished build, and {draft} an interrupted one. Finish it with `augment build --resume`."

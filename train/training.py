@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from curate.sets.imageset import evenly
-from curate.stage.drafts import draft_of
+from curate.stage.drafts import draft_of, final_path
 from curate.stage.engine import cores
 from curate.stage.errors import MissingExtra
 from curate.stage.files import replacing, write_text
@@ -363,7 +363,7 @@ def _write(done: Trained, built: BuiltSets, found: Evaluation, shown: Explained,
         "source_digest": built.manifest.input_digest,
     }
     report = RunReport(
-        folder.name.removesuffix(".partial"), done.config, done.metrics, done.history, shown, digests, done.notes,
+        final_path(folder).name, done.config, done.metrics, done.history, shown, digests, done.notes,
         done.seconds,
     )  # fmt: skip
     write_text(page(report), folder / REPORT)

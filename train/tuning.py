@@ -16,7 +16,6 @@ import io
 import json
 import math
 import tempfile
-import tomllib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
+from curate.stage.documents import own_document, packaged_document
 from curate.stage.engine import small_algebra
 from curate.stage.errors import DataError, Diverged, MissingExtra, UnknownName, telling
 from curate.stage.files import write_text
@@ -166,15 +166,12 @@ def read_space(path: str | None = None) -> Space:
 
     Raises UnknownName for an option that there is not, DataError for any other mistake.
     """
-    try:
-        text = Path(path).read_bytes() if path else (resources.files(__package__) / "space.toml").read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}. Needed is a .toml with a [space].") from error
-    with telling(path or "space.toml"):
-        try:
-            table = tomllib.loads(text.decode())
-        except ValueError as error:
-            raise DataError(f"this is no TOML: {error}.") from error
+    document = (
+        own_document(path, "Needed is a .toml with a [space].")
+        if path
+        else packaged_document(resources.files(__package__), "space")
+    )
+    with document.tables() as table:
         UnknownName.check("section", table, ("space",))
         given = table.get("space")
         if not isinstance(given, dict) or not given:

@@ -9,7 +9,6 @@ operation = "bubbles"              # where the name is none of ours
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +16,8 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
-from curate.stage.errors import UnknownName
+from curate.stage.documents import packaged_document
+from curate.stage.errors import DataError, UnknownName
 
 from ..operations.operation import OPERATIONS, Operation, Span, Values
 from .corruption import CORRUPTIONS, SEVERITIES, TEST, Corruption
@@ -52,14 +52,15 @@ def preset(name: str) -> Mapping[str, Preset]:
     """The corruptions of a preset, by their published names. Raises UnknownName."""
     if name not in PRESETS:
         raise UnknownName.among("preset", name, PRESETS)
-    text = resources.files(__package__).joinpath("presets", f"{name}.toml").read_text("utf-8")
-    tables = tomllib.loads(text)
-    return MappingProxyType({key: _preset(key, (PRESETS[name],), table) for key, table in tables.items()})
+    with packaged_document(resources.files(__package__) / "presets", name).tables() as tables:
+        return MappingProxyType({key: _preset(key, (PRESETS[name],), table) for key, table in tables.items()})
 
 
-def _preset(name: str, sets: tuple[str, ...], table: Mapping[str, Any]) -> Preset:
+def _preset(name: str, sets: tuple[str, ...], table: object) -> Preset:
+    if not isinstance(table, dict):
+        raise DataError(f"{name} is {table!r}; needed is a table.")
     known = CORRUPTIONS.get(name)
-    given = dict(table)
+    given: dict[str, Any] = dict(table)
     of = OPERATIONS[given.pop("operation")] if "operation" in given else CORRUPTIONS[name].operation
     for key, values in given.items():
         of.check(key, (min(values), max(values)))

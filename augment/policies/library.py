@@ -21,13 +21,13 @@ import dataclasses
 import hashlib
 import json
 import math
-import tomllib
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from curate.stage.documents import Document, find_document
 from curate.stage.errors import DataError, UnknownName, telling
 
 from ..operations.operation import OPERATIONS, WHOLE, Operation, Span
@@ -73,15 +73,9 @@ def policy(name_or_path: str) -> Policy:
     >>> policy("dihedral8").different
     7
     """
-    if name_or_path in NAMES:
-        text = resources.files(__package__).joinpath(f"{name_or_path}.toml").read_bytes()
-        return _parsed(text, name_or_path, None)
-    if name_or_path.endswith(".toml"):
-        path = Path(name_or_path)
-        try:
-            return _parsed(path.read_bytes(), path.stem, path)
-        except OSError as error:
-            raise DataError(f"{path} cannot be read: {error.strerror}. Give a policy's name or its file.") from error
+    document = find_document(name_or_path, "policy", resources.files(__package__), NAMES)
+    if document:
+        return _policy_of(document)
     if ".py:" in name_or_path:
         path, _ = functions.split_target(name_or_path)
         return Policy(name_or_path, ((_call(name_or_path, Path()),),), about="A function of yours.", path=path)
@@ -110,23 +104,19 @@ def _described(value: Any) -> Any:
 # Reading a file. A reader's error tells of the mistake alone; `telling` puts the place before it.
 
 
-def _parsed(text: bytes, name: str, path: Path | None) -> Policy:
-    with telling(str(path or f"{name}.toml")):
-        try:
-            table = tomllib.loads(text.decode())
-        except ValueError as error:  # of the syntax, with its line, or of the encoding
-            raise DataError(f"this is no TOML: {error}.") from error
+def _policy_of(document: Document) -> Policy:
+    with document.tables() as table:
         UnknownName.check("key of a policy", table, ("about", "origin", "copies", "steps", "pipeline"))
         if ("steps" in table) == ("pipeline" in table):
             raise DataError("needed is either steps = [...], or [[pipeline]] once or more.")
-        folder = path.parent if path else Path()
+        folder = document.path.parent if document.path else Path()
         return Policy(
-            name,
+            document.name,
             _pipelines(table["pipeline"], folder) if "pipeline" in table else (_steps(table["steps"], folder),),
             _count("copies", table.get("copies", Policy.copies)),
             _words("about", table.get("about", "")),
             _words("origin", table.get("origin", "")),
-            path,
+            document.path,
         )
 
 

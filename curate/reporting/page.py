@@ -9,26 +9,23 @@ import functools
 import importlib.util
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict
 from importlib.resources import files
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from ..configs import ScanConfig
 from ..findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY, Story
-from ..stage.manifest import versions
+from .base import Report, asset, render, settings_of
 from .galleries import Gallery, evenly, first_of_each, gallery
 from .thumbnails import UNREADABLE, Thumbnails, thumbnails
 
 if TYPE_CHECKING:
     from ..scans import CleaningEffect, Scan
 
+PACKAGE = "curate.reporting"  # where the template, the style and the script of this page are
 COLOURS_HERE = "/* the colours of the checks */"  # in the style, where those of the catalogue are put
 STRIP = 8  # pictures beside a story
 TOLD = 6  # stories told at once; as many again as MORE_TOLD are folded away
@@ -67,32 +64,42 @@ def page(scan: Scan) -> str:
     rows = np.union1d(np.array(flagged, np.int64), mapped)
     pictures = _pictures(scan, flagged, mapped)
 
-    html = _template().render(
-        style=Markup(_inlined("report.css").replace(COLOURS_HERE, _colours())),
-        script=Markup(_inlined("report.js")),
-        plotly=Markup(_plotly()) if len(mapped) else None,
-        data=_json(_data(scan, findings, galleries, rows, pictures, strips)),
-        pictures=_json(_picture_data(pictures)),
-        scan=scan,
-        name=scan.images.source.path.name or str(scan.images.source.path.resolve()),
-        verdict=_verdict(scan),
-        counts=_counts(scan.table["verdict"]),
-        effect=_effect(scan.effect) if scan.effect else None,
-        checks=[_summary(one, findings) for one in galleries],
-        silent=[_in_words(name)[0] for name in SEVERITY if name not in checks],
-        stories=[_told(i, s, galleries) for i, s in enumerate(told)],
-        told_at_once=TOLD,
-        untold=len(scan.stories) - len(told),
-        classes=_classes(scan.balance),
-        classes_at_once=CLASSES_AT_ONCE,
-        mapped=len(mapped),
-        placed=int(_placed(scan.table).sum()),
-        settings=_settings(scan.config),
-        versions=list(versions(PACKAGES).items()),
-        files_written=_files_written(scan),
+    content = {
+        "script": Markup(asset(PACKAGE, "report.js")),
+        "plotly": Markup(_plotly()) if len(mapped) else None,
+        "data": _json(_data(scan, findings, galleries, rows, pictures, strips)),
+        "pictures": _json(_picture_data(pictures)),
+        "scan": scan,
+        "verdict": _verdict(scan),
+        "counts": _counts(scan.table["verdict"]),
+        "effect": _effect(scan.effect) if scan.effect else None,
+        "checks": [_summary(one, findings) for one in galleries],
+        "silent": [_in_words(name)[0] for name in SEVERITY if name not in checks],
+        "stories": [_told(i, s, galleries) for i, s in enumerate(told)],
+        "told_at_once": TOLD,
+        "untold": len(scan.stories) - len(told),
+        "classes": _classes(scan.balance),
+        "classes_at_once": CLASSES_AT_ONCE,
+        "mapped": len(mapped),
+        "placed": int(_placed(scan.table).sum()),
+    }
+    style = asset(PACKAGE, "report.css").replace(COLOURS_HERE, _colours())
+    return render(_report(scan), PACKAGE, style, content)
+
+
+def _report(scan: Scan) -> Report:
+    """What stands around the page's own sections."""
+    source = scan.images.source.path
+    used = [("source", str(source)), ("embedder", scan.embedder or "none")]
+    return Report(
+        kind="scan",
+        name=source.name or str(source.resolve()),
+        notes=scan.notes,
+        files=_files_written(scan),
+        settings=[("Settings", [*used, *settings_of(scan.config)])],
+        packages=PACKAGES,
+        timings=[(name, f"{seconds:.2f} s") for name, seconds in scan.timings.items()],
     )
-    # A file name that is no valid text would otherwise keep the page from being written at all.
-    return html.encode("utf-8", "replace").decode("utf-8")
 
 
 def _checks_found(findings: pd.DataFrame) -> list[str]:
@@ -205,21 +212,6 @@ def _classes(balance: pd.DataFrame) -> list[dict[str, Any]]:
         name, images = str(of_class["name"]), int(of_class["images"])
         classes.append({"name": name, "images": images, "counts": counts, "bar": bar})
     return classes
-
-
-def _settings(config: ScanConfig) -> list[tuple[str, str]]:
-    """Every option of the scan and its value, in words."""
-
-    def said(value: object) -> str:
-        if isinstance(value, Mapping):
-            return ", ".join(f"{k} {v}" for k, v in value.items()) or "none"
-        if isinstance(value, (tuple, list)):
-            return ", ".join(map(str, value)) or "none"
-        if isinstance(value, bool):
-            return "yes" if value else "no"
-        return "none" if value is None else str(value)
-
-    return [(name, said(value)) for name, value in asdict(config).items()]
 
 
 def _files_written(scan: Scan) -> list[tuple[str, str]]:
@@ -356,16 +348,6 @@ def _json(value: object) -> Markup:
     """
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
-
-
-def _inlined(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["n"] = lambda number: f"{number:,}"
-    return environment.from_string(_inlined("report.html"))
 
 
 @functools.cache

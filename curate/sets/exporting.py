@@ -11,7 +11,6 @@ import tarfile
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, count, groupby
 from operator import itemgetter
@@ -25,6 +24,7 @@ from ..stage.errors import DataError, OutputError
 from ..stage.files import drafting, write_npz, write_text
 from ..stage.progress import Advance, Reporter, Silent
 from ..stage.registry import Registry
+from ..stage.silence import silence
 from .decoding import FilePictures, has_image_extension
 from .imageset import ImageSet
 from .reading import read
@@ -342,7 +342,7 @@ def webdataset(images: ImageSet, to: Path, advance: Advance) -> str:
 @EXPORTS.add
 def tfrecord(images: ImageSet, to: Path, advance: Advance) -> str:
     """data-00000-of-00001.tfrecord ... (train-... where there are splits) of tf.train.Example."""
-    with _hushed():
+    with silence():
         import tensorflow as tf
 
     def feature(value: Any) -> Any:
@@ -381,19 +381,6 @@ def tfrecord(images: ImageSet, to: Path, advance: Advance) -> str:
 
     stem = next(iter(_write_shards(images, to, "data", ".tfrecord", write, advance)))
     return f'tf.data.TFRecordDataset(tf.io.gfile.glob("{{}}/{stem}-*.tfrecord"))'
-
-
-@contextmanager
-def _hushed() -> Iterator[None]:
-    """Without what TensorFlow prints while it is imported: it is written below Python, and no setting stops it."""
-    there = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(there, 2)
-        os.close(there)
 
 
 @EXPORTS.add

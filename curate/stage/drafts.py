@@ -9,7 +9,27 @@ from pathlib import Path
 from typing import IO
 
 from .errors import DataError, OutputError
-from .files import put_in_place
+from .files import put_in_place, refusals
+
+_SUFFIX = ".partial"
+
+
+def draft_path(path: Path) -> Path:
+    """The folder beside `path` in which it is made.
+
+    >>> draft_path(Path("artifacts/built")).name
+    'built.partial'
+    """
+    return path.with_name(path.name + _SUFFIX)
+
+
+def final_path(draft: Path) -> Path:
+    """The folder that a draft is to become; any other path as it is.
+
+    >>> final_path(Path("artifacts/built.partial")).name
+    'built'
+    """
+    return draft.with_name(draft.name.removesuffix(_SUFFIX))
 
 
 @contextmanager
@@ -21,15 +41,15 @@ def draft_of(path: Path, resume: bool, stage: str = "build") -> Iterator[Path]:
     Without `resume`, what was interrupted there is removed first. Raises DataError where another `stage` is under
     way, OutputError where nothing can be written.
     """
-    draft = path.with_name(f"{path.name}.partial")
+    draft = draft_path(path)
     if path.exists() and not path.is_dir():
         raise OutputError(f"cannot write {path}: a file is in the way. Move it, or write elsewhere (--artifacts DIR).")
     first = not path.parent.exists()
-    with _refusals(draft):
+    with refusals(draft, draft):
         draft.mkdir(parents=True, exist_ok=True)
     with _locked(draft, stage) as lock:
         if not resume:
-            with _refusals(draft):
+            with refusals(draft, draft):
                 for child in draft.iterdir():
                     if child != lock:
                         shutil.rmtree(child) if child.is_dir() else child.unlink()
@@ -47,19 +67,10 @@ def draft_of(path: Path, resume: bool, stage: str = "build") -> Iterator[Path]:
 
 
 @contextmanager
-def _refusals(draft: Path) -> Iterator[None]:
-    """What the system says against writing the draft, as an OutputError."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"cannot write {draft}: {error.strerror}. Write elsewhere (--artifacts DIR).") from error
-
-
-@contextmanager
 def _locked(draft: Path, stage: str) -> Iterator[Path]:
     """The path of a file in the folder that nobody else holds. Raises DataError where one does."""
     path = draft / ".lock"
-    with _refusals(draft):
+    with refusals(draft, draft):
         file = path.open("w")
     with file:
         _lock(file, draft, stage)

@@ -60,7 +60,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     draft = _beside(path)
-    with _refusals(path, draft):
+    with refusals(path, draft):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with draft.open("xb+") as file:
@@ -91,7 +91,7 @@ def drafting(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     draft, old = _beside(path), _beside(path)
-    with _refusals(path, draft):
+    with refusals(path, draft):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield draft
@@ -131,8 +131,11 @@ def _beside(path: Path) -> Path:
 
 
 @contextmanager
-def _refusals(path: Path, draft: Path) -> Iterator[None]:
-    """What the system says against writing `path`, as an OutputError with what to do."""
+def refusals(path: Path, draft: Path) -> Iterator[None]:
+    """What the system says against writing `path`, by way of `draft`, as an OutputError with what to do.
+
+    An error of any other file, met while this one is written, stays what it is.
+    """
     try:
         yield
     except OutputError:
@@ -140,7 +143,7 @@ def _refusals(path: Path, draft: Path) -> Iterator[None]:
     except OSError as error:
         named = Path(error.filename) if isinstance(error.filename, str | os.PathLike) else draft
         if named not in (draft, path, *path.parents) and draft not in named.parents:
-            raise  # of another file, met while writing this one
+            raise
         reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
         raise OutputError(f"cannot write {path}: {reason}.") from error
 

@@ -125,6 +125,12 @@ def _patched(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(augment.benchmark, name, number)
 
 
+@pytest.fixture(scope="module")
+def cell() -> np.ndarray:
+    """One drawn picture, uint8 (96, 96, 3)."""
+    return clean_cells(DemoConfig(images=1))[0][0]
+
+
 @pytest.fixture(scope="session")
 def cells_of() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
     """(uint8 (N, side, side, 3), int64 (N,)) of so many drawn cells of each class, in an order by chance."""

@@ -539,7 +539,7 @@ def test_a_scan_that_cannot_be_written_leaves_the_one_before_whole(small, tmp_pa
     def full(*given, **known):
         raise OutputError("the disk is full.")
 
-    monkeypatch.setattr(curate.scanning, broken, full)
+    monkeypatch.setattr(curate.scans, broken, full)
     with pytest.raises(OutputError, match="the disk is full"):
         quick(small, artifacts=str(artifacts), thresholds={"dark": 0.1})
     assert {path.name: digest(path) for path in (artifacts / "scan").iterdir()} == before

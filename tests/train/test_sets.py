@@ -10,7 +10,7 @@ from curate.sets.imageset import Unreadable
 from curate.sets.shards import read_shards, write_shard
 from curate.stage.errors import DataError, UnknownName
 from curate.stage.files import write_parquet
-from train.sets import LabelledSet, fitted, read_built, read_set
+from train.sets import LabelledSet, read_built, read_set
 
 
 @pytest.fixture(scope="module")
@@ -364,35 +364,6 @@ def test_a_folder_of_uneven_files_is_read_and_a_broken_one_is_named(built, sets,
     assert found.labels.tolist() == [1, 1, 1]
     with pytest.raises(Unreadable, match=r"jade/c.png of .*clean set of a scan"):
         found.batch([1, 2])
-
-
-# Resizing
-
-
-def test_the_middle_of_a_picture_is_cut_out():
-    picture = np.zeros((32, 64, 3), np.uint8)
-    picture[:, 16:48] = np.arange(32, dtype=np.uint8)[:, None, None]
-    assert (fitted(picture, (32, 32)) == picture[:, 16:48]).all()
-    assert (fitted(picture.transpose(1, 0, 2), (32, 32)) == picture[:, 16:48].transpose(1, 0, 2)).all()
-
-
-def test_a_picture_of_the_right_size_is_handed_on_as_it_is():
-    picture = np.zeros((24, 32, 3), np.uint8)
-    assert fitted(picture, (24, 32)) is picture
-
-
-def test_shrinking_averages_and_growing_interpolates():
-    chess = np.indices((32, 32)).sum(axis=0)[..., None] % 2 * np.full(3, 200)
-    assert (fitted(chess.astype(np.uint8), (16, 16)) == 100).all()
-    ramp = np.repeat(np.arange(0, 160, 10, dtype=np.uint8)[None, :, None], 16, axis=0).repeat(3, axis=2)
-    grown = fitted(ramp, (32, 32))
-    assert len(np.unique(grown)) > len(np.unique(ramp))
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (33, 32), (7, 5)])
-@pytest.mark.parametrize("size", [(32, 32), (24, 40)])
-def test_any_shape_can_be_fitted(shape, size):
-    assert fitted(np.full((*shape, 3), 9, np.uint8), size).tolist() == np.full((*size, 3), 9).tolist()
 
 
 def test_reading_twice_gives_the_same(built, sets):

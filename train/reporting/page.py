@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from importlib.resources import files
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from curate.findings import CATALOGUE
-from curate.stage.manifest import versions
+from curate.reporting.base import Report, asset, render, settings_of
 
 from ..predicting import looks
 from . import scales
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
 
     from ..explanation import Explained, Panel
 
+PACKAGE = "train.reporting"  # where the template and the style of this page are
 MATRIX_UP_TO = 40  # classes; of more the pairs that are most often taken for each other
 PAIRS = 20
 PICTURE_SIDE = 160
@@ -80,35 +79,47 @@ def page(run: RunReport) -> str:
     """The whole page of a run: HTML with everything inlined, to be written as UTF-8."""
     metrics = run.metrics
     clean, benchmark = metrics.get("clean"), metrics.get("benchmark") or {}
-    html = _template().render(
-        style=Markup(_inlined("curate.reporting", "report.css") + _inlined(__package__, "report.css") + scales.rules()),
-        run=run,
-        facts=_facts(run),
-        verdict=_verdict(metrics),
-        tracks=_tracks(metrics),
-        remarks=_remarks(metrics),
-        looks=looks(metrics),
-        curves=_curves(run),
-        epochs=_epochs(run.history),
-        clean=_measured("clean test images", clean) if clean else None,
-        corruptions=_corruptions(metrics),
-        levels=[f"bad-{level}" for level in range(0, scales.LEVELS, 2)],
-        chance=_chance(metrics),
-        composed=_composed(benchmark),
-        verdicts=_verdicts(benchmark),
-        external=[_measured(name, of_one) for name, of_one in metrics.get("external", {}).items() if of_one["images"]],
-        slices=[_slice(one) for one in metrics.get("slices") or ()],
-        calibration=_calibration(metrics.get("calibration")),
-        panels=[_panel(panel, run.explained) for panel in run.explained.panels] if run.explained else [],
-        places=_places(run.explained),
-        hardest=_hardest(run.explained) if run.explained else [],
-        settings=_settings(run.config),
-        digests=[(name.replace("_", " "), value) for name, value in run.digests.items() if value],
-        versions=list(versions(PACKAGES).items()),
+    external = metrics.get("external", {})
+    content = {
+        "run": run,
+        "facts": _facts(run),
+        "verdict": _verdict(metrics),
+        "tracks": _tracks(metrics),
+        "remarks": _remarks(metrics),
+        "looks": looks(metrics),
+        "curves": _curves(run),
+        "epochs": _epochs(run.history),
+        "clean": _measured("clean test images", clean) if clean else None,
+        "corruptions": _corruptions(metrics),
+        "levels": [f"bad-{level}" for level in range(0, scales.LEVELS, 2)],
+        "chance": _chance(metrics),
+        "composed": _composed(benchmark),
+        "verdicts": _verdicts(benchmark),
+        "external": [_measured(name, measures) for name, measures in external.items() if measures["images"]],
+        "slices": [_slice(one) for one in metrics.get("slices") or ()],
+        "calibration": _calibration(metrics.get("calibration")),
+        "panels": [_panel(panel, run.explained) for panel in run.explained.panels] if run.explained else [],
+        "places": _places(run.explained),
+        "hardest": _hardest(run.explained) if run.explained else [],
+        "digests": [(name.replace("_", " "), value) for name, value in run.digests.items() if value],
+    }
+    style = asset(PACKAGE, "report.css") + scales.rules()
+    return render(_report(run), PACKAGE, style, content)
+
+
+def _report(run: RunReport) -> Report:
+    """What stands around the page's own sections."""
+    parts = {field.name: getattr(run.config, field.name) for field in fields(run.config)}
+    sections = {name: part for name, part in parts.items() if is_dataclass(part)} | {"run": run.config}
+    return Report(
+        kind="run",
+        name=run.name,
+        notes=run.notes,
         files=FILES if run.explained else (),
+        settings=[(f"Settings: {name}", settings_of(section)) for name, section in sections.items()],
+        packages=PACKAGES,
+        timings=[(name, f"{seconds:.1f} s") for name, seconds in run.seconds.items()],
     )
-    # A name that is no valid text would otherwise keep the page from being written at all.
-    return html.encode("utf-8", "replace").decode("utf-8")
 
 
 # The head of the page
@@ -488,36 +499,3 @@ def _jpeg(pixels: np.ndarray) -> str:
     """A picture as a data address."""
     _, coded = cv2.imencode(".jpg", np.ascontiguousarray(pixels[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 86])
     return "data:image/jpeg;base64," + base64.b64encode(coded.tobytes()).decode("ascii")
-
-
-# How it was made
-
-
-def _settings(config: Any) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Every option and its value in words, by section."""
-
-    def said(value: object) -> str:
-        if isinstance(value, tuple | list):
-            return ", ".join(map(str, value)) or "none"
-        if isinstance(value, bool):
-            return "yes" if value else "no"
-        return "none" if value is None else str(value)
-
-    told = asdict(config)
-    sections = {name: value for name, value in told.items() if isinstance(value, dict)}
-    rest = {name: value for name, value in told.items() if name not in sections}
-    return [
-        (title, [(name.replace("_", " "), said(value)) for name, value in of_section.items()])
-        for title, of_section in {**sections, "run": rest}.items()
-    ]
-
-
-def _inlined(package: str | None, name: str) -> str:
-    return files(str(package)).joinpath(name).read_text(encoding="utf-8")
-
-
-def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["n"] = lambda number: f"{number:,}"
-    environment.filters["share"] = lambda number: "" if number is None else f"{number:.3f}"
-    return environment.from_string(_inlined(__package__, "report.html"))

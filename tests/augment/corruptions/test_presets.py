@@ -4,7 +4,6 @@ import pytest
 
 from augment.corruptions.corruption import CORRUPTIONS, TEST, VALIDATION
 from augment.corruptions.presets import PRESETS, preset
-from curate.demo import DemoConfig, clean_cells
 from curate.stage.errors import UnknownName
 
 SIDES = {"imagenet-c": 224, "tiny-imagenet-c": 64, "cifar-c": 32, "medmnist-c-blood": 224}
@@ -105,11 +104,6 @@ def published(name):
         rows = [row.split() for row in rest.split("/")]
         found[corruption] = {parameter: [float(value) for value in values] for parameter, *values in rows}
     return found
-
-
-@pytest.fixture(scope="module")
-def cell():
-    return clean_cells(DemoConfig(images=1))[0][0]
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -7,14 +7,8 @@ from PIL import Image, ImageEnhance
 
 from augment.operations import colour
 from augment.operations.operation import OPERATIONS
-from curate.demo import DemoConfig, clean_cells
 
 UNITS = {"sd_l": 4.0, "sd_a": 3.0, "sd_b": 5.0}
-
-
-@pytest.fixture(scope="module")
-def cell():
-    return clean_cells(DemoConfig(images=1))[0][0]
 
 
 def solid(*rgb):

@@ -4,15 +4,9 @@ import pytest
 
 from augment.operations import geometry
 from augment.operations.operation import OPERATIONS
-from curate.demo import DemoConfig, clean_cells
 
 OURS = [of for of in OPERATIONS.values() if of.function.__module__ == geometry.__name__]
 RESIZING = {"zoom", "affine", "perspective", "barrel"}
-
-
-@pytest.fixture(scope="module")
-def cell():
-    return clean_cells(DemoConfig(images=1))[0][0]
 
 
 def apart(one, other):

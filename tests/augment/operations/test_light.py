@@ -4,15 +4,9 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from augment.operations import light
 from augment.operations.operation import OPERATIONS
-from curate.demo import DemoConfig, clean_cells
 
 GREY = np.full((40, 60, 3), 128, np.uint8)
 RAMP = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 8, axis=0).repeat(3, axis=2)
-
-
-@pytest.fixture(scope="module")
-def cell():
-    return clean_cells(DemoConfig(images=1))[0][0]
 
 
 def apart(one, other):

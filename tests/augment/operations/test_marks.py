@@ -5,12 +5,6 @@ import pytest
 
 from augment.operations import marks
 from augment.operations.operation import OPERATIONS
-from curate.demo import DemoConfig, clean_cells
-
-
-@pytest.fixture(scope="module")
-def cell():
-    return clean_cells(DemoConfig(images=1))[0][0]
 
 
 def blank(height, width=None, level=200):

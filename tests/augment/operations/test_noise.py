@@ -5,43 +5,28 @@ import pytest
 from augment.operations import noise
 from augment.operations.noise import gaussian_noise, impulse_noise, normals, shot_noise, speckle_noise
 from augment.operations.operation import OPERATIONS
-from curate.demo import DemoConfig, clean_cells
 
 OURS = [of for of in OPERATIONS.values() if of.function.__module__ == noise.__name__]
-
-
-@pytest.fixture(scope="module")
-def cell():
-    return clean_cells(DemoConfig(images=1))[0][0]
 
 
 def even(grey, side=160):
     return np.full((side, side, 3), grey, np.uint8)
 
 
-def used(of, image, magnitude, seed=0):
-    drawn = of.draw_at(magnitude, np.random.default_rng(seed), {"side": min(image.shape[:2])})
-    return of(image, **{name: value for name, value in drawn.items() if name != "op"})
-
-
 @pytest.mark.parametrize("size", [(96, 96), (28, 28), (70, 41), (8, 13)])
 @pytest.mark.parametrize("of", OURS, ids=lambda of: of.name)
-def test_a_picture_of_the_same_shape_comes_back_and_the_given_one_stays(of, size, cell):
+def test_a_picture_of_the_same_shape_comes_back_and_the_given_one_stays(of, size, cell, at_magnitude, checked_result):
     image = cv2.resize(cell, size)
-    before = image.copy()
-    image.flags.writeable = False
-    made = used(of, image, 0.7)
-    assert (made.dtype, made.shape) == (np.uint8, image.shape)
-    assert not np.shares_memory(made, image)
-    assert (image == before).all()
-    assert (used(of, image, 0.7) == made).all()
-    assert (used(of, image, 0.7, seed=1) != made).any()
-    assert np.abs(used(of, image, 0).astype(float) - image).max() <= 16  # the most that 5000 photons leave to chance
+    made = checked_result(of, image, 0.7)
+    assert (at_magnitude(of, image, 0.7, seed=1) != made).any()
+    # The most that 5000 photons leave to chance.
+    assert np.abs(at_magnitude(of, image, 0).astype(float) - image).max() <= 16
 
 
 @pytest.mark.parametrize("of", OURS, ids=lambda of: of.name)
-def test_a_grey_picture_of_any_size_can_be_given(of):
-    assert used(of, np.repeat(np.arange(0, 250, 5, np.uint8)[:, None, None], 3, 2).repeat(9, 1), 1).shape == (50, 9, 3)
+def test_a_grey_picture_of_any_size_can_be_given(of, at_magnitude):
+    grey = np.repeat(np.arange(0, 250, 5, np.uint8)[:, None, None], 3, 2).repeat(9, 1)
+    assert at_magnitude(of, grey, 1).shape == (50, 9, 3)
 
 
 def test_normal_numbers_are_normal_and_as_many_as_asked_for():

@@ -3,30 +3,19 @@ import pytest
 
 from augment.operations import texture
 from augment.operations.operation import OPERATIONS
-from curate.demo import DemoConfig, clean_cells
 
 OURS = [of for of in OPERATIONS.values() if of.function.__module__ == texture.__name__]
 GREY = np.full((96, 120, 3), 128, np.uint8)
-
-
-@pytest.fixture(scope="module")
-def cell():
-    return clean_cells(DemoConfig(images=1))[0][0]
 
 
 def apart(one, other):
     return int(np.abs(one.astype(int) - other.astype(int)).max())
 
 
-def used(of, image, magnitude, seed=0):
-    drawn = of.draw_at(magnitude, np.random.default_rng(seed), {"side": min(image.shape[:2])})
-    return of(image, **{name: value for name, value in drawn.items() if name != "op"})
-
-
 @pytest.mark.parametrize("of", [of for of in OURS if of.seeded], ids=lambda of: of.name)
-def test_another_seed_gives_another_picture_and_a_larger_amount_a_farther_one(of, cell):
-    assert apart(used(of, cell, 0.7, seed=1), used(of, cell, 0.7, seed=2)) > 0
-    strays = [np.abs(used(of, cell, magnitude, 3).astype(float) - cell).mean() for magnitude in (0.3, 0.6, 0.9)]
+def test_another_seed_gives_another_picture_and_a_larger_amount_a_farther_one(of, cell, at_magnitude):
+    assert apart(at_magnitude(of, cell, 0.7, seed=1), at_magnitude(of, cell, 0.7, seed=2)) > 0
+    strays = [np.abs(at_magnitude(of, cell, magnitude, 3).astype(float) - cell).mean() for magnitude in (0.3, 0.6, 0.9)]
     assert strays[0] < strays[1] < strays[2]
 
 

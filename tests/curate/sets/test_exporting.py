@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-import resource
 import tarfile
 import tempfile
 import tracemalloc
@@ -528,18 +527,8 @@ def test_the_input_is_never_touched(folder, tmp_path, force):
     assert bytes_of(tmp_path) == before
 
 
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize("to", FORMATS)
-def test_a_disk_that_fills_leaves_nothing_behind(tmp_path, to):
+def test_a_disk_that_fills_leaves_nothing_behind(tmp_path, to, files_of_at_most):
     images = as_set([0] * 40, [str(row) for row in range(40)], ["ant"], (64, 64))
     with (
         files_of_at_most(9_000),

@@ -4,12 +4,9 @@ import csv
 import errno
 import hashlib
 import os
-import resource
 import stat
 import tempfile
 import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -109,17 +106,7 @@ def test_an_error_of_another_file_is_not_blamed_on_this_one(tmp_path):
         (tmp_path / "other.txt").read_text()
 
 
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_a_disk_that_fills_halfway_leaves_nothing_behind(tmp_path):
+def test_a_disk_that_fills_halfway_leaves_nothing_behind(tmp_path, files_of_at_most):
     noise = np.random.default_rng(0).integers(0, 256, (200, 32, 32, 3), dtype=np.uint8)
     np.savez(tmp_path / "d.npz", images=noise)
     images = read(tmp_path / "d.npz")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.stage.drafts import draft_of
+from curate.stage.drafts import draft_of, draft_path, final_path
 from curate.stage.errors import DataError, OutputError
 
 # Takes the draft of the path that it is given, says so, and holds it until its input ends.
@@ -48,6 +48,13 @@ def test_nothing_is_to_be_seen_until_all_is_done(path):
     assert (path / "part").read_text() == "new"
     assert [file.name for file in path.iterdir()] == ["part"]
     assert [folder.name for folder in path.parent.iterdir()] == ["built"]
+
+
+def test_the_draft_lies_beside_its_path_and_knows_what_it_is_to_become(path):
+    with draft_of(path, False) as draft:
+        assert draft == draft_path(path) == path.with_name("built.partial")
+    assert final_path(draft) == path
+    assert final_path(path) == path
 
 
 def test_an_earlier_build_stays_until_the_new_one_takes_its_place(path):
