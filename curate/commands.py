@@ -22,7 +22,7 @@ from .configs import (
     SplitConfig,
     UndoConfig,
 )
-from .findings import DROP, KEEP, REVIEW, SEVERITY
+from .findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY
 from .sets.formats import ExportConfig
 from .stage.errors import DataError, UnknownName
 from .stage.options import ARTIFACTS
@@ -110,7 +110,7 @@ def _actions(of: pd.DataFrame) -> str:
 def _gist(found: Scan, check: str) -> str:
     """The weightiest story of a check, short enough for a table."""
     stories = [s for s in found.stories if s.check == check]
-    if not stories or check == "label_conflict":
+    if not stories or not CATALOGUE[check].gist:
         return ""
     words = re.split(r"[:;,(]", stories[0].sentence)[0].strip()
     more = f" (+{len(stories) - 1} more)" if len(stories) > 1 else ""

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from .configs import DrawConfig, ScanConfig
-from .findings import SEVERITY
+from .findings import SEVERITY, THRESHOLD
 from .planting import Cast, PlantConfig, plant
 from .stage.errors import DataError, OutputError
 from .stage.files import replacing, write_text
@@ -372,7 +372,6 @@ class Demo:
 
 def demo(folder: Path, config: DemoConfig, scan_config: ScanConfig, reporter: Reporter = Silent()) -> Demo:
     """Draw the set into a folder, scan it as a user's own, and hold the findings against the truth."""
-    from .checks.scores import THRESHOLD
     from .scanning import scan
     from .selftesting import tally, ways_of
 

@@ -22,6 +22,9 @@ from .stage.registry import Registry
 
 Fault = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
+# The kinds of planted faults, as the truth names them, in the order in which they are told of.
+KINDS = ("intruder", "exact", "near", "conflict", "label", "cast", "blur", "dark", "light", "grey", "solid")
+
 # From this many images on, every kind of fault that is asked for is planted at least once.
 ENOUGH_FOR_ONE_EACH = 30
 

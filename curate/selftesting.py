@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .checks.scores import THRESHOLD
 from .configs import FEWEST, SelftestConfig
-from .findings import DROP, REVIEW, SEVERITY
+from .findings import CATALOGUE, DROP, REVIEW, SEVERITY, THRESHOLD
 from .measuring.properties import LONGEST_SIDE, bounded
-from .planting import COLOURS, STRENGTHS, Cast, PlantConfig, Planted, plant
+from .planting import COLOURS, KINDS, STRENGTHS, Cast, PlantConfig, Planted, plant
 from .scanning import scan
 from .scans import Scan
 from .sets.arrays import ArrayPictures
@@ -36,17 +35,11 @@ WHOLE = Fit("pad", growing="linear", border="edge", nearest=True)
 
 # The checks that may tell of each kind of planted fault; the first is the one that it is planted for.
 SEES: Mapping[str, tuple[str, ...]] = {
-    "intruder": ("outlier_group", "outlier", "exact_duplicate", "near_duplicate", "label_conflict"),
-    "exact": ("exact_duplicate", "label_conflict"),
-    "near": ("near_duplicate", "label_conflict"),
-    "conflict": ("label_conflict",),
-    "label": ("label_error",),
-    "cast": ("colour_cast",),
-    "blur": ("blurred",),
-    "dark": ("dark",),
-    "light": ("light",),
-    "grey": ("grayscale",),
-    "solid": ("low_information",),
+    kind: (
+        *(name for name, check in CATALOGUE.items() if kind in check.planted_by),
+        *(name for name, check in CATALOGUE.items() if kind in check.may_see),
+    )
+    for kind in KINDS
 }
 _COPIES = ("exact", "near", "conflict")
 _OF_LABELS, _OF_COLOURS = ("conflict", "label"), ("cast", "grey")
@@ -494,12 +487,12 @@ _TABLE = {
 
 
 def ways_of(tallies: Sequence[Tally]) -> pd.DataFrame:
-    """kind, how, planted, found: over several planted copies, in the order of SEES and then of the alphabet."""
+    """kind, how, planted, found: over several planted copies, in the order of KINDS and then of the alphabet."""
     rows = pd.concat([t.rows for t in tallies], ignore_index=True)
     counted = rows[rows["kind"] != ""].groupby(["kind", "how"])["found"].agg(["size", "sum"]).reset_index()
     counted.columns = pd.Index(["kind", "how", "planted", "found"])
     counted = counted.astype({"planted": "int64", "found": "int64"})
-    order = {kind: i for i, kind in enumerate(SEES)}
+    order = {kind: i for i, kind in enumerate(KINDS)}
     return counted.sort_values("kind", key=lambda kinds: kinds.map(order), kind="stable", ignore_index=True)
 
 
@@ -563,7 +556,7 @@ def _caveats(
 ) -> list[str]:
     """What was set aside, what was planted at which rate, and what the numbers do not say."""
     total = sum(len(p.images) + len(bystanders) for p in sets)
-    planted = {kind: sum(p.truth["counts"].get(kind, 0) for p in sets) for kind in SEES}
+    planted = {kind: sum(p.truth["counts"].get(kind, 0) for p in sets) for kind in KINDS}
     dropped = int((baseline.table["verdict"] == DROP).sum())
     labelled = bool((baseline.images.labels != UNLABELLED).any())
     faults = config.faults or PlantConfig()  # by default all of these are planted

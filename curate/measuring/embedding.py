@@ -16,6 +16,7 @@ import numpy as np
 
 from ..stage.errors import DataError, UnknownName
 from . import descriptor, inference
+from .backbones import WeightsUnavailable, check_side, feature_model
 from .storage import cache_folder
 
 SMALL_BACKBONE = "MobileNetV2-0.35"  # 2 MB: on a CPU
@@ -48,8 +49,6 @@ def load_embedder(
     """
     if backbone == BUILTIN:
         return builtin(), ""
-    from .backbones import check_side
-
     gpu = on_gpu()
     name = (STRONG_BACKBONE if gpu else SMALL_BACKBONE) if backbone == "auto" else backbone
     check_side(name, size)
@@ -100,8 +99,6 @@ def _openvino_embedder(
 
 
 def _keras_embedder(name: str, weights: str | None, size: int) -> Embedder:
-    from .backbones import WeightsUnavailable, feature_model
-
     try:
         model = feature_model(name, size, weights or "imagenet")
     except WeightsUnavailable as error:
@@ -167,7 +164,7 @@ def _converted(name: str, weights: str | None, size: int, say: Callable[[str], N
 
 def _convert(name: str, size: int, weights: str, out: Path) -> None:
     """Run the conversion in a process of its own: the backend's memory, start-up messages and threads stay there."""
-    command = [sys.executable, "-m", "curate.measuring.backbones", name, str(size), weights, str(out)]
+    command = [sys.executable, "-m", "curate.measuring.conversion", name, str(size), weights, str(out)]
     root = str(Path(__file__).resolve().parents[2])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
     # Keras prints the progress of a download: shown to a person, and never mixed into what a machine reads.

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from markupsafe import Markup
 
+from curate.findings import CATALOGUE
 from curate.reporting.base import Report, asset, render, settings_of
-from curate.reporting.page import IN_WORDS
 
 from ..predicting import looks
 from . import scales
@@ -417,7 +417,13 @@ def _verdicts(benchmark: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _slice(one: Mapping[str, Any]) -> dict[str, Any]:
     """What the scan found against the rest, in words."""
     name = one["slice"]
-    title = "In a group of copies" if name == "in_group" else IN_WORDS.get(name, (_in_words(name).capitalize(), ""))[0]
+    title = (
+        "In a group of copies"
+        if name == "in_group"
+        else CATALOGUE[name].title
+        if name in CATALOGUE
+        else _in_words(name).capitalize()
+    )
     parts = {
         part: {
             "accuracy": one[part]["accuracy"],
