@@ -18,6 +18,7 @@ SELECTIONS = ("corruptions", "clean", "loss")
 TEST_TIME = ("none", "flips", "dihedral", "scales")
 FILTERS = ("none", "high-pass", "denoise", "nucleus")
 DEVICES = ("one", "all")
+JOINS = ("mean", "weighted", "vote", "one-vs-rest")
 
 
 def _option(default: Any, says: str) -> Any:
@@ -198,6 +199,31 @@ class RunConfig:
     def __post_init__(self) -> None:
         _at_least("workers", self.workers, 0)
         _at_least("seed", self.seed, 0)
+
+
+@dataclass(frozen=True)
+class EnsembleConfig:
+    """How runs become one. Every option of `train ensemble` is a field of this.
+
+    how        mean      of the probabilities
+               weighted  their mean, by how well each run does on the validation part of the benchmark
+               vote      the class that most runs say; of equals that with the higher mean probability
+               one-vs-rest  of each class the probability by the run that tells it best from the rest on that part
+    name       of the new run
+    resamples  bootstrap samples of each interval
+    """
+
+    how: str = "mean"
+    name: str = "ensemble"
+    artifacts: str = "artifacts"
+    resamples: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.how not in JOINS:
+            raise UnknownName.among("way to join runs", self.how, JOINS)
+        if self.resamples < 1:
+            raise DataError(f"resamples is {self.resamples}; needed is 1 or more.")
 
 
 def _among(what: str, name: str, known: tuple[str, ...]) -> None:

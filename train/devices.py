@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from curate.stage.errors import DataError
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    Strategy: TypeAlias = tf.distribute.Strategy | keras.distribution.DataParallel
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +29,9 @@ class Devices:
     count: int
     jit: bool
     note: str = ""
-    strategy: Any = None
+    strategy: Strategy | None = None
 
-    def scope(self) -> AbstractContextManager[Any]:
+    def scope(self) -> AbstractContextManager[object]:
         """Within it a model is made, compiled and fitted, and out of it predicts.
 
         On TensorFlow predict_on_batch then answers once per device: the first rows are the answer.
@@ -80,8 +86,8 @@ def _names(backend: str) -> list[str]:
     if backend == "tensorflow":
         import tensorflow as tf
 
-        found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        return [device.name for device in found]
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return [device.name for device in devices]
     if backend == "torch":
         import torch
 
@@ -91,7 +97,7 @@ def _names(backend: str) -> list[str]:
     return list(keras.distribution.list_devices())
 
 
-def _strategy(backend: str, names: list[str]) -> Any:
+def _strategy(backend: str, names: list[str]) -> Strategy:
     if backend == "tensorflow":
         import tensorflow as tf
 

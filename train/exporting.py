@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +26,12 @@ from curate.stage.errors import DataError, MissingExtra, OutputError, ToolkitErr
 from curate.stage.files import drafting, write_text
 from curate.stage.manifest import file_digest
 from curate.stage.progress import Reporter, Silent
+from curate.stage.records import document_of, record_of
+
+from .loading import load_model
+
+if TYPE_CHECKING:
+    import keras
 
 MARK, LABELS = "export.json", "labels.txt"
 _FORMAT = 1
@@ -46,11 +52,20 @@ class Target:
     needs  modules, and the extra that brings them
     """
 
-    write: Callable[[Any, Path], None]
+    write: Callable[[keras.Model, Path], None]
     read: Callable[[Path, tuple[int, int]], Forward]
     load: str
     needs: tuple[str, ...] = ()
     extra: str = ""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What the process that converts tells: the largest difference, (H, W) of a picture, and the shape of its output."""
+
+    worst: float
+    size: tuple[int, int]
+    shape: tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
@@ -104,25 +119,25 @@ def export(
     reporter.say(f"converting to {to}: some ten seconds")
     with drafting(path) as draft:
         draft.mkdir()
-        done = _in_a_process(model, to, draft)
-        if done["shape"][-1] != len(classes):
-            raise DataError(f"{model} tells {done['shape'][-1]} classes apart, and {len(classes)} names are given.")
+        conversion = _in_a_process(model, to, draft)
+        if conversion.shape[-1] != len(classes):
+            raise DataError(f"{model} tells {conversion.shape[-1]} classes apart, and {len(classes)} names are given.")
         write_text("".join(f"{' '.join(name.split())}\n" for name in classes), draft / LABELS)
-        told = {
+        document = {
             "format": _FORMAT,
             "to": to,
             "model_digest": file_digest(model),
-            "input": {"type": "uint8", "shape": [None, *done["size"], 3], "colours": "RGB, 0 to 255"},
+            "input": {"type": "uint8", "shape": [None, *conversion.size, 3], "colours": "RGB, 0 to 255"},
             "output": {"type": "float32", "shape": [None, len(classes)]},
             "classes": list(classes),
-            "largest_difference": done["worst"],
+            "largest_difference": conversion.worst,
             "load": target.load.strip().splitlines(),
         }
-        write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", draft / MARK)
+        write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", draft / MARK)
     files = sorted(file for file in path.rglob("*") if file.is_file())
     names = tuple(file.relative_to(path).as_posix() for file in files)
     size = sum(file.stat().st_size for file in files)
-    return Exported(path, to, names, size, done["worst"], target.load.strip().replace("{}", str(path)))
+    return Exported(path, to, names, size, conversion.worst, target.load.strip().replace("{}", str(path)))
 
 
 def _check_place(path: Path, force: bool) -> None:
@@ -135,7 +150,7 @@ def _check_place(path: Path, force: bool) -> None:
         raise OutputError(f"{path} is not what an export wrote, and is not replaced. Use another --out.")
 
 
-def _in_a_process(model: Path, to: str, folder: Path) -> dict[str, Any]:
+def _in_a_process(model: Path, to: str, folder: Path) -> Conversion:
     """What `main` prints. Raises DataError or OutputError with its reason, WorkerLost where it was killed."""
     command = [sys.executable, "-m", __name__, str(model), to, str(folder)]
     here = str(Path(__file__).resolve().parents[1])
@@ -147,7 +162,7 @@ def _in_a_process(model: Path, to: str, folder: Path) -> dict[str, Any]:
     }
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode == 0:
-        return dict(json.loads(done.stdout.splitlines()[-1]))
+        return record_of(Conversion, json.loads(done.stdout.splitlines()[-1]), "the conversion", "Try again.")
     if done.returncode in (2, 3):
         raise (DataError if done.returncode == 2 else OutputError)(done.stderr.strip().splitlines()[-1])
     if done.returncode < 0:
@@ -160,7 +175,7 @@ def _in_a_process(model: Path, to: str, folder: Path) -> dict[str, Any]:
 # In that process
 
 
-def convert(model: Any, target: Target, folder: Path) -> float:
+def convert(model: keras.Model, target: Target, folder: Path) -> float:
     """Write a model into a folder, run it from there, and return the largest difference of a probability from Keras'.
 
     Raises DataError where that is more than TOLERANCE or no number, or where the target does not take the model.
@@ -200,7 +215,7 @@ def sample(height: int, width: int) -> np.ndarray:
     return np.concatenate([rng.integers(0, 256, (4, height, width, 3), np.uint8), np.stack(smooth)])
 
 
-def _in_float32(model: Any) -> Any:
+def _in_float32(model: keras.Model) -> keras.Model:
     """The model, computing in float32 throughout."""
     import keras
 
@@ -213,21 +228,21 @@ def _in_float32(model: Any) -> Any:
     return copy
 
 
-def _write_onnx(model: Any, folder: Path) -> None:
+def _write_onnx(model: keras.Model, folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what tf2onnx and NumPy think of each other
         model.export(str(folder / "model.onnx"), format="onnx", verbose=False)
 
 
-def _write_tflite(model: Any, folder: Path) -> None:
+def _write_tflite(model: keras.Model, folder: Path) -> None:
     model.export(str(folder / "model.tflite"), format="litert", verbose=False)
 
 
-def _write_savedmodel(model: Any, folder: Path) -> None:
+def _write_savedmodel(model: keras.Model, folder: Path) -> None:
     model.export(str(folder / "model"), format="tf_saved_model", verbose=False)
 
 
-def _write_openvino(model: Any, folder: Path) -> None:
+def _write_openvino(model: keras.Model, folder: Path) -> None:
     from curate.measuring.inference import to_openvino
 
     to_openvino(model, folder / "model.xml")
@@ -306,8 +321,6 @@ def main(arguments: Sequence[str]) -> int:
 
     Exit status 2 where the model does not do, 3 where nothing can be written, the reason last on stderr.
     """
-    from .models import load_model
-
     path, to, folder = arguments
     try:
         model = load_model(path)
@@ -318,7 +331,8 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         print(f"cannot write {folder}: {error.strerror or error}.", file=sys.stderr)
         return 3
-    print(json.dumps({"worst": worst, "size": model.input_shape[1:3], "shape": model.output_shape}))
+    height, width = model.input_shape[1:3]
+    print(json.dumps(document_of(Conversion(worst, (height, width), tuple(model.output_shape)))))
     return 0
 
 

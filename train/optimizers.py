@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .configs import FitConfig
 from .schedules import learning_rate
+
+if TYPE_CHECKING:
+    import keras
 
 # Decay is for what multiplies: not for biases, nor the scales and offsets of normalisation.
 _UNDECAYED = ("bias", "gamma", "beta")
 
 
-def optimizer_of(config: FitConfig, rate: float, steps: int) -> Any:
+def optimizer_of(config: FitConfig, rate: float, steps: int) -> keras.Optimizer:
     """The Keras optimizer of one stage: `rate` is its highest learning rate, `steps` how many steps it has in all.
 
     Gradients are clipped by their norm over all weights. With `ema` it keeps the moving average of the weights, which
@@ -28,7 +31,7 @@ def optimizer_of(config: FitConfig, rate: float, steps: int) -> Any:
         "ema_momentum": config.ema if config.ema > 0 else 0.99,
     }
     momentum, decay = {"momentum": config.momentum}, {"weight_decay": config.weight_decay}
-    kinds: dict[str, tuple[Any, dict[str, float]]] = {
+    kinds: dict[str, tuple[type[keras.Optimizer], dict[str, float]]] = {
         "adam": (optimizers.Adam, {}),
         "adamw": (optimizers.AdamW, decay),
         "sgd": (optimizers.SGD, momentum),
@@ -37,6 +40,6 @@ def optimizer_of(config: FitConfig, rate: float, steps: int) -> Any:
         "ranger": (Ranger, decay),
     }
     kind, own = kinds[config.optimizer]
-    made = kind(**shared, **own)
-    made.exclude_from_weight_decay(var_names=_UNDECAYED)
-    return made
+    optimizer = kind(**shared, **own)
+    optimizer.exclude_from_weight_decay(var_names=_UNDECAYED)
+    return optimizer

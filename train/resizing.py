@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
@@ -31,24 +31,24 @@ def bands(given: int, wanted: int, channels: int = 1) -> tuple[tuple[int, int, n
     channels  values of a pixel that lie side by side, each of which is resized for itself
     """
     whole = matrix(given, wanted)
-    found = []
+    cut = []
     for row in range(0, wanted, _BAND):
         band = whole[row : row + _BAND]
         (used,) = np.nonzero(band.any(axis=0))
         start, stop = int(used[0]), int(used[-1]) + 1
         weights = np.kron(band[:, start:stop], np.eye(channels, dtype=np.float32))
-        found.append((start * channels, stop * channels, weights))
-    return tuple(found)
+        cut.append((start * channels, stop * channels, weights))
+    return tuple(cut)
 
 
-def by_bands(images: Any, size: tuple[int, int], xp: Any) -> Any:
+def by_bands(images: np.ndarray, size: tuple[int, int], xp: ModuleType) -> np.ndarray:
     """float (n, height, width, C) of float32 (n, H, W, C); `xp` is numpy or keras.ops, of which the images are."""
     if size[0] < images.shape[1]:  # first what leaves the other less to do
         return _across(_down(images, size[0], xp), size[1], xp)
     return _down(_across(images, size[1], xp), size[0], xp)
 
 
-def _down(images: Any, wanted: int, xp: Any) -> Any:
+def _down(images: np.ndarray, wanted: int, xp: ModuleType) -> np.ndarray:
     _, height, width, channels = images.shape
     if height == wanted:
         return images
@@ -59,7 +59,7 @@ def _down(images: Any, wanted: int, xp: Any) -> Any:
     return xp.reshape(xp.concatenate(parts, axis=1), (-1, wanted, width, channels))
 
 
-def _across(images: Any, wanted: int, xp: Any) -> Any:
+def _across(images: np.ndarray, wanted: int, xp: ModuleType) -> np.ndarray:
     _, height, width, channels = images.shape
     if width == wanted:
         return images

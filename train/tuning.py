@@ -82,7 +82,7 @@ class Span:
 class Choice:
     """One of some values."""
 
-    values: tuple[Any, ...]
+    values: tuple[object, ...]
 
 
 Space = Mapping[str, Span | Choice]
@@ -92,7 +92,7 @@ Space = Mapping[str, Span | Choice]
 class Trial:
     """One fit: the options that were drawn, epochs of a stage (0 the recipe's), its score, or why there is none."""
 
-    options: Mapping[str, Any]
+    options: Mapping[str, object]
     epochs: int
     score: float | None
     failed: str = ""
@@ -184,7 +184,7 @@ def read_space(path: str | None = None) -> Space:
         return {name: _read(name, value, kinds[name]) for name, value in given.items()}
 
 
-def _read(name: str, value: Any, kind: Any) -> Span | Choice:
+def _read(name: str, value: object, kind: object) -> Span | Choice:
     if not isinstance(value, list) or not value:
         raise DataError(f'{name} is {value!r}; needed is a list to choose from, or a span as in [0.0, 0.5, "linear"].')
     if value[-1] not in _SCALES:
@@ -210,7 +210,7 @@ def _check(space: Space, recipe: Recipe, config: TuneConfig) -> None:
 # Drawing
 
 
-Ask = Callable[[Sequence[Trial]], tuple[dict[str, Any], int] | None]
+Ask = Callable[[Sequence[Trial]], tuple[dict[str, object], int] | None]
 
 
 @contextmanager
@@ -224,7 +224,7 @@ def _searching(space: Space, config: TuneConfig, seed: int, most: int, longest: 
         oracle.verbose = 0
         running: list[Any] = []
 
-        def ask(trials: Sequence[Trial]) -> tuple[dict[str, Any], int] | None:
+        def ask(trials: Sequence[Trial]) -> tuple[dict[str, object], int] | None:
             with warnings.catch_warnings(), small_algebra(len(trials)):
                 warnings.simplefilter("ignore")  # of its threads' names, and of Gaussian processes that do not converge
                 if running:
@@ -252,7 +252,7 @@ def _oracle(tuner: Any, space: Space, config: TuneConfig, seed: int, most: int, 
     parameters = tuner.HyperParameters()
     for name, of in space.items():
         if isinstance(of, Choice):
-            parameters.Choice(name, _told(of))
+            parameters.Choice(name, _drawable(of))
         else:
             make = parameters.Int if of.whole else parameters.Float
             make(name, of.low, of.high, sampling="log" if of.log else "linear")
@@ -270,18 +270,19 @@ def _oracle(tuner: Any, space: Space, config: TuneConfig, seed: int, most: int, 
     return kind[config.how](max_trials=most, **given)
 
 
-def _told(of: Choice) -> list[Any]:
+def _drawable(choice: Choice) -> list[str] | list[float]:
     """The values to choose from as keras-tuner takes them: numbers, whose order counts, or text."""
-    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in of.values):
-        whole = all(isinstance(value, int) for value in of.values)
-        return [value if whole else float(value) for value in of.values]
-    return [json.dumps(value) for value in of.values]
+    numbers = [value for value in choice.values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    if len(numbers) == len(choice.values):
+        whole = all(isinstance(value, int) for value in numbers)
+        return numbers if whole else list(map(float, numbers))
+    return list(map(json.dumps, choice.values))
 
 
-def _value(of: Span | Choice, drawn: Any) -> Any:
-    if isinstance(of, Choice):
-        return of.values[_told(of).index(drawn)]
-    return int(drawn) if of.whole else float(drawn)
+def _value(dimension: Span | Choice, drawn: float | str) -> object:
+    if isinstance(dimension, Choice):
+        return dimension.values[[*_drawable(dimension)].index(drawn)]
+    return int(drawn) if dimension.whole else float(drawn)
 
 
 def _tell(oracle: Any, running: Any, trial: Trial) -> None:
@@ -297,7 +298,7 @@ def _tell(oracle: Any, running: Any, trial: Trial) -> None:
 
 def _run(
     recipe: Recipe,
-    options: Mapping[str, Any],
+    options: Mapping[str, object],
     epochs: int,
     trials: Sequence[Trial],
     score: Callable[[RunConfig], float],
@@ -332,14 +333,14 @@ def _line(number: int, of: int, trial: Trial) -> str:
     return f"trial {number} of {of}  {options}  {came}"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else json.dumps(value)
 
 
 # On disk
 
 
-def _identity(recipe: Recipe, config: TuneConfig, space: Space) -> dict[str, Any]:
+def _identity(recipe: Recipe, config: TuneConfig, space: Space) -> dict[str, object]:
     """What must be the same for a search to go on; how many trials need not."""
     built = Path(recipe.config.artifacts, "built", "manifest.json")
     same = replace(recipe.config, recipe="", artifacts="", name=None, resume=False, workers=0, seed=0)
@@ -354,7 +355,7 @@ def _identity(recipe: Recipe, config: TuneConfig, space: Space) -> dict[str, Any
     }
 
 
-def _known(folder: Path, identity: dict[str, Any], space: Space) -> list[Trial]:
+def _known(folder: Path, identity: dict[str, object], space: Space) -> list[Trial]:
     """The trials that are there already; the search's identity is written where there are none."""
     path = folder / SEARCH
     if path.is_file():
@@ -385,11 +386,11 @@ def _read_trials(path: Path, space: Space) -> list[Trial]:
         ]
 
 
-def _unlisted(value: Any) -> Any:
+def _unlisted(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _check_same(trial: Trial, options: Mapping[str, Any], epochs: int, folder: Path) -> None:
+def _check_same(trial: Trial, options: Mapping[str, object], epochs: int, folder: Path) -> None:
     """Raise DataError where what is drawn is not what was drawn then."""
     if (trial.options, trial.epochs) != (options, epochs):
         raise DataError(
