@@ -6,8 +6,9 @@ import os
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,6 +29,7 @@ from .configs import (
 from .recipe import RECIPES, Recipe, load_recipe, with_options
 
 if TYPE_CHECKING:
+    from .metrics import Metrics
     from .training import Trained
 
 # What fits and measures is imported where it is called: it loads numpy, pandas and Keras.
@@ -88,18 +90,18 @@ def run(
 
 
 def _train(recipe: Recipe, options: Mapping[str, object], output: Output) -> None:
+    from .inputs import read_inputs
     from .runs import metrics_text, run_path
-    from .sets import read_built
     from .training import train as fit
 
     config = with_options(recipe, options)
     config = replace(config, name=config.name or recipe.name)
     target = run_path(str(config.name), config.artifacts)
-    read_built(config.artifacts)  # what is wrong with it is told before Keras starts, which takes seconds
+    inputs = read_inputs(config)  # what is wrong with them is told before Keras starts, which takes seconds
     output.print_notes([*_meant_for(recipe, config.artifacts), *_begun(target, config.resume)], err)
     _start_keras()
     try:
-        result = fit(config, output.reporter)
+        result = fit(config, output.reporter, inputs=inputs)
     except KeyboardInterrupt:
         if _unfinished(target):
             err.print("interrupted; the epochs that were finished are kept: go on with --resume")
@@ -154,14 +156,15 @@ def _print_trained(done: Trained, artifacts: Path, output: Output) -> None:
     out.print()
     _print_measured(metrics)
     out.print()
-    for name, told in metrics.get("spread", {}).items():
-        values = ", ".join(f"{value:.3f}" for value in told["values"])
-        out.print(f"spread  {name} {told['mean']:.3f} ± {told['sd']:.3f} ({values})")
-    kept = metrics["fit"]["kept"]
-    epoch = "the probe" if not kept["stage"] else f"epoch {kept['epoch']} of stage {kept['stage']}"
-    out.print(f"kept    {epoch}, {kept['score']:.3f} on val by {metrics['fit']['by']}")
-    worst = metrics["clean"]["worst_class"]
-    out.print(f"worst   {worst['class']}: recall {worst['recall']:.3f} on clean images", markup=False)
+    for name, spread in (metrics.spread or {}).items():
+        values = ", ".join(f"{value:.3f}" for value in spread.values)
+        out.print(f"spread  {name} {spread.mean:.3f} ± {spread.sd:.3f} ({values})")
+    kept = metrics.fit.kept
+    epoch = f"epoch {kept.epoch} of stage {kept.stage}" if kept.stage else "the probe"
+    out.print(f"kept    {epoch}, {kept.score:.3f} on val by {metrics.fit.by}")
+    if metrics.clean:
+        worst = metrics.clean.worst_class
+        out.print(f"worst   {worst.class_name}: recall {worst.recall:.3f} on clean images", markup=False)
     out.print("time    " + ", ".join(f"{name} {value:.0f} s" for name, value in done.seconds.items()))
     output.print_notes(done.notes)
     out.print(f"report  {done.path / 'report.html'}      model  {done.path / 'model.keras'}", markup=False)
@@ -169,46 +172,51 @@ def _print_trained(done: Trained, artifacts: Path, output: Output) -> None:
     out.print(f"next    train predict {done.path.name} FILE{place}    or look first: open the report", markup=False)
 
 
-def _print_measured(metrics: dict[str, Any]) -> None:
+def _print_measured(metrics: Metrics) -> None:
     """The figures that a person looks for: accuracy on each kind of image, with its interval."""
     import pandas as pd
 
     from .predicting import looks
 
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
 
-    def add(name: str, told: dict[str, Any], value: str = "accuracy") -> None:
-        low, high = told["interval"]
-        rows.append({"measured on": name, "accuracy": told[value], "95 % from": low, "to": high})
+    def add(name: str, accuracy: float, interval: tuple[float, float]) -> None:
+        low, high = interval
+        rows.append({"measured on": name, "accuracy": accuracy, "95 % from": low, "to": high})
 
-    for name, words in (("clean", "clean test images"), ("val", "val"), ("train", "train")):
-        if name in metrics and (name == "clean" or "clean" not in metrics):
-            add(words, metrics[name])
+    if metrics.clean:
+        add("clean test images", metrics.clean.accuracy, metrics.clean.interval)
+    else:
+        for name, measures in (("val", metrics.val), ("train", metrics.train)):
+            if measures:
+                add(name, measures.accuracy, measures.interval)
     # What a model is selected by is told of where nothing else is.
-    shifted = metrics.get("benchmark") or ({} if rows else metrics["selection"])
-    if "mean_accuracy" in shifted:
-        count = len(shifted["corruptions"])
-        add(f"{count} corruptions, mean" if count > 1 else "1 corruption", shifted, "mean_accuracy")
-        for verdict, words in (("disjoint", "disjoint from"), ("near", "near"), ("identical", "identical to")):
-            if shifted.get(verdict):
-                add(f"  {words} the policy", shifted[verdict], "mean_accuracy")
-    for name, told in (shifted.get("composed") or {}).items():
-        add(f"{name.split('-')[1]} corruptions at once", told)
-    for name, told in metrics["external"].items():
-        add(name, told)
+    shifted = metrics.benchmark or (None if rows else metrics.selection)
+    if shifted and shifted.mean_accuracy is not None and shifted.interval and shifted.corruptions:
+        count = len(shifted.corruptions)
+        add(f"{count} corruptions, mean" if count > 1 else "1 corruption", shifted.mean_accuracy, shifted.interval)
+        for words, means in (
+            ("disjoint from", shifted.disjoint), ("near", shifted.near), ("identical to", shifted.identical)
+        ):  # fmt: skip
+            if means:
+                add(f"  {words} the policy", means.mean_accuracy, means.interval)
+    for name, track in (shifted.composed if shifted and shifted.composed else {}).items():
+        add(f"{name.split('-')[1]} corruptions at once", track.accuracy, track.interval)
+    for name, measures in metrics.external_measures.items():
+        add(name, measures.accuracy, measures.interval)
     print_table(pd.DataFrame(rows))
     if looks(metrics):
         out.print(f"  {looks(metrics)}; --tta none looks once", style="dim", markup=False)
-    against = shifted.get("baseline")
+    against = metrics.benchmark.baseline if metrics.benchmark else None
     if against:
-        told = ", ".join(
-            f"{name} {'not known' if against[key] is None else format(against[key], '.3f')}"
-            for name, key in (("mean corruption error", "mce"), ("relative to clean", "relative_mce"))
+        errors = ", ".join(
+            f"{name} {'not known' if error is None else format(error, '.3f')}"
+            for name, error in (("mean corruption error", against.mce), ("relative to clean", against.relative_mce))
         )
-        out.print(f"\nagainst {against['run']}: {told} (1 is as bad as it)", markup=False)
+        out.print(f"\nagainst {against.run}: {errors} (1 is as bad as it)", markup=False)
 
 
-def _trained_json(done: Trained) -> dict[str, Any]:
+def _trained_json(done: Trained) -> dict[str, object]:
     return {
         "path": str(done.path),
         "metrics": done.metrics,
@@ -407,10 +415,10 @@ def tune(
 
     start = load_recipe(recipe)
     start = replace(start, config=with_options(start, options))
-    read_built(start.config.artifacts)  # before Keras starts
+    built = read_built(start.config.artifacts)  # before Keras starts
     _start_keras()
     try:
-        result = search(start, config, score_of, output.reporter)
+        result = search(start, config, partial(score_of, built=built), output.reporter)
     except KeyboardInterrupt:
         err.print("interrupted; the trials that were finished are kept: the same command goes on")
         raise

@@ -30,6 +30,7 @@ SELECTIONS = ("corruptions", "clean", "loss")
 TEST_TIME = ("none", "flips", "dihedral", "scales")
 FILTERS = ("none", "high-pass", "denoise", "nucleus")
 DEVICES = ("one", "all")
+JOINS = ("mean", "weighted", "vote", "one-vs-rest")
 
 
 JOINS = ("mean", "weighted", "vote", "one-vs-rest")

@@ -39,7 +39,7 @@ class Images(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, rows: Any) -> np.ndarray:
+    def __getitem__(self, rows: int | np.ndarray) -> np.ndarray:
         """uint8 (H, W, 3) of one row, (n, H, W, 3) of an array of n."""
 
 
@@ -160,7 +160,7 @@ class Fitted:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def __getitem__(self, rows: Any) -> np.ndarray:
+    def __getitem__(self, rows: int | np.ndarray) -> np.ndarray:
         rows = np.asarray(rows)
         if not rows.ndim:
             return self._one(int(rows))
@@ -199,7 +199,7 @@ class _Taken:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, rows: Any) -> np.ndarray:
+    def __getitem__(self, rows: int | np.ndarray) -> np.ndarray:
         return self.images[self.rows[rows]]
 
 

@@ -34,6 +34,4 @@ def finish_build(folder: Path, config: BuildConfig, paths: Mapping[str, Path] = 
 def finish_run(folder: Path, config: RunConfig = RunConfig(), **facts: object) -> Path:
     """Write the manifest of a run with some facts, such as its key."""
     known = {**NOTHING, **facts}
-    return write_manifest(
-        RunManifest(config=asdict(config), seed=config.seed, versions=versions_in_use(), **known), folder
-    )
+    return write_manifest(RunManifest(config=config, seed=config.seed, versions=versions_in_use(), **known), folder)

@@ -194,7 +194,7 @@ def test_where_it_fails_nothing_is_left_and_what_was_there_stays(saved, tmp_path
 
 def whole(model, to, folder):
     (folder / "model.bin").write_bytes(b"model")
-    return {"worst": 1e-7, "size": list(SIZE), "shape": [None, len(CLASSES)]}
+    return exporting.Conversion(1e-7, SIZE, (None, len(CLASSES)))
 
 
 def test_it_goes_beside_the_model_and_replaces_only_an_export_and_only_when_told(saved, instead):
