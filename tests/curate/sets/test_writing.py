@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from disks import files_of_at_most
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -106,7 +107,7 @@ def test_an_error_of_another_file_is_not_blamed_on_this_one(tmp_path):
         (tmp_path / "other.txt").read_text()
 
 
-def test_a_disk_that_fills_halfway_leaves_nothing_behind(tmp_path, files_of_at_most):
+def test_a_disk_that_fills_halfway_leaves_nothing_behind(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (200, 32, 32, 3), dtype=np.uint8)
     np.savez(tmp_path / "d.npz", images=noise)
     images = read(tmp_path / "d.npz")
