@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from disks import files_of_at_most
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -529,7 +530,7 @@ def test_the_input_is_never_touched(folder, tmp_path, force):
 
 
 @pytest.mark.parametrize("to", FORMATS)
-def test_a_disk_that_fills_leaves_nothing_behind(tmp_path, to, files_of_at_most):
+def test_a_disk_that_fills_leaves_nothing_behind(tmp_path, to):
     images = as_set([0] * 40, [str(row) for row in range(40)], ["ant"], (64, 64))
     with (
         files_of_at_most(9_000),
