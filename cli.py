@@ -26,6 +26,7 @@ from curate.configs import MAP_NAMES, ScanConfig, SplitConfig
 from curate.findings import DROP, KEEP, REVIEW, SEVERITY
 from curate.stage.errors import DataError, ToolkitError, UnknownName
 from curate.stage.progress import Advance
+from curate.stage.records import document_of
 from train.configs import EvaluateConfig, RunConfig
 from train.recipe import RECIPES, SECTIONS, load_recipe, options_of, with_options
 
@@ -713,28 +714,28 @@ def _print_built(done: Built, artifacts: Path) -> None:
     _print_table(done.counts[["class", "train", "copies", "val", "test"]])
     out.print()
     if done.benchmark is not None:
-        sets = done.benchmark["sets"]
-        names = {role: {s["corruption"] for s in sets if s["role"] == role} for role in ("test", "validation")}
-        images = sum(s["images"] for s in sets)
+        sets = done.benchmark.sets
+        names = {role: {s.corruption for s in sets if s.role == role} for role in ("test", "validation")}
+        images = sum(s.images for s in sets)
         out.print(
             f"benchmark  {len(sets)} sets of {images:,} images: {len(names['test'])} corruptions and composed tracks "
             f"to test on, {len(names['validation'])} to select by"
         )
         if done.counts["copies"].any():
-            verdicts = Counter({s["corruption"]: s["verdict"] for s in sets if s["role"] == "test"}.values())
+            verdicts = Counter({s.corruption: s.verdict for s in sets if s.role == "test"}.values())
             told = ", ".join(f"{verdicts[name]} {name}" for name in ("disjoint", "near", "identical") if verdicts[name])
             name = done.planned.policy.name
             out.print(f"overlap    {name} against the test: {told}    augment overlap tells which", markup=False)
-    lost = done.plan["labels_lost"]
+    lost = done.plan.labels_lost
     if lost is not None:
         copies = int(done.counts["copies"].sum())
         out.print(
             f"labels     {done.redrawn:,} of {copies:,} copies drawn again because a probe no longer knew their label, "
             f"{done.doubted:,} of them in vain"
         )
-        worst = [row for row in lost if row["lost"] >= _WORTH_TELLING][:3]
+        worst = [row for row in lost if row.lost >= _WORTH_TELLING][:3]
         if worst:
-            most = ", ".join(f"{row['operation']} {row['lost']:.1%}" for row in worst)
+            most = ", ".join(f"{row.operation} {row.lost:.1%}" for row in worst)
             out.print(f"           most by {most}", markup=False)
     seconds = done.seconds.get("training images", 0)
     made = done.images.get("train", 0)
@@ -755,8 +756,8 @@ def _build_json(done: Built) -> dict[str, Any]:
         "path": str(done.path),
         "images": dict(done.images),
         "counts": json.loads(done.counts.to_json(orient="records")),
-        "plan": done.plan,
-        "benchmark": done.benchmark,
+        "plan": document_of(done.plan),
+        "benchmark": document_of(done.benchmark),
         "redrawn": done.redrawn,
         "doubted": done.doubted,
         "resumed": done.resumed,
@@ -775,7 +776,7 @@ def replay(
     from augment.replaying import replay as run
 
     done = run(id, artifacts, set)
-    out.print(f"{id} in {done.set}: from {done.row['source_id']}, class {done.row['label_name']}", markup=False)
+    out.print(f"{id} in {done.set}: from {done.row.source_id}, class {done.row.label_name}", markup=False)
     for drawn in done.record:
         values = ", ".join(f"{name} {_brief(value)}" for name, value in drawn.items() if name != "op")
         out.print(f"  {drawn['op']:<18} {values}", markup=False)

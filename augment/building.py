@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from curate.builds import BUILT, SPLITS, BuildManifest
+from curate.builds import (
+    BENCHMARK_FILE,
+    BUILT,
+    PLAN_FILE,
+    SPLITS,
+    BenchmarkRecord,
+    BuildManifest,
+    PlanRecord,
+    read_benchmark,
+    read_plan,
+)
+from curate.sets.provenance import ROWS, Provenance, merge_provenance
 from curate.splitting import write_splits
 from curate.stage.drafts import draft_of
 from curate.stage.engine import cores, in_processes
@@ -21,7 +31,7 @@ from curate.stage.manifest import file_digest, outputs_of, versions_in_use, writ
 from curate.stage.progress import Reporter, Silent, Stopwatch
 
 from .configs import BuildConfig
-from .making import IDENTITY, Job, Made, Task, make, merge_provenance, read_job, tasks
+from .making import IDENTITY, Job, Made, Task, make, read_job, tasks
 from .planning import Planned, planned
 from .preparing import identity, prepare
 
@@ -47,8 +57,8 @@ class Built:
     planned: Planned
     counts: pd.DataFrame
     images: Mapping[str, int]
-    benchmark: Mapping[str, Any] | None
-    plan: Mapping[str, Any]
+    benchmark: BenchmarkRecord | None
+    plan: PlanRecord
     redrawn: int
     doubted: int
     resumed: int
@@ -57,7 +67,7 @@ class Built:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know."""
-        return (*self.planned.divided.notes, *self.plan["notes"])
+        return (*self.planned.divided.notes, *self.plan.notes)
 
 
 def build(
@@ -92,7 +102,7 @@ def build(
         made = _make_all(todo, config, watch, reporter)
         with watch.stage("checking"):
             counts = _join(todo, job, draft)
-            told = _told(draft)
+            documents = read_benchmark(draft), read_plan(draft)
             _check_counts(counts, plans, draft)
             write_splits(plans.divided, config.split)
             _write_manifest(draft, plans, config, digest, made, watch)
@@ -100,7 +110,7 @@ def build(
     images = {entry.name: len(lists[entry.listing]) for entry in job.entries}
     redrawn, doubted = (sum(getattr(one, name) for one in made) for name in ("redrawn", "doubted"))
     path = Path(config.artifacts, BUILT)
-    return Built(path, plans, counts, images, *told, redrawn, doubted, resumed, dict(watch.seconds))
+    return Built(path, plans, counts, images, *documents, redrawn, doubted, resumed, dict(watch.seconds))
 
 
 def _begun(work: Path, digest: str, config: BuildConfig, reporter: Reporter) -> bool:
@@ -170,16 +180,16 @@ def _join(todo: Sequence[Task], job: Job, draft: Path) -> pd.DataFrame:
     for task in todo:
         by_entry.setdefault(task.entry, []).append(task)
     for name, of in by_entry.items():
-        merge_provenance(of, draft / name / "rows.parquet")
-    columns: dict[str, list[Any]] = {"class": list(job.classes)}
+        merge_provenance([task.provenance for task in of], draft / name / ROWS)
+    columns: dict[str, list[str] | list[int]] = {"class": list(job.classes)}
     side_of: dict[str | int, str] = {}
     for split in SPLITS:
-        path = draft / split / "rows.parquet"
+        path = draft / split / ROWS
         labels, copies = np.zeros(0, np.int64), np.zeros(0, np.int64)
         if path.is_file():
-            rows = pd.read_parquet(path, columns=["source_id", "group", "label", "copy"])
-            labels, copies = rows["label"].to_numpy(), rows["copy"].to_numpy()
-            units = [*rows["source_id"].unique(), *rows.loc[rows["group"] >= 0, "group"].unique().tolist()]
+            rows = Provenance(path)
+            labels, copies = rows.labels, rows.copies
+            units = dict.fromkeys([*rows.source_ids, *rows.groups[rows.groups >= 0].tolist()])
             crossing = [unit for unit in units if side_of.setdefault(unit, split) != split]
             if crossing:
                 raise OutputError(f"{crossing[0]} came out in {side_of[crossing[0]]} and in {split}; build again.")
@@ -196,13 +206,6 @@ def _check_counts(counts: pd.DataFrame, plans: Planned, draft: Path) -> None:
         raise OutputError(f"the training set in {draft} did not come out as planned. Build again without --resume.")
 
 
-def _told(draft: Path) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """(benchmark.json, plan.json) of a build."""
-    path = draft / "benchmark.json"
-    benchmark = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    return benchmark, json.loads((draft / "plan.json").read_text(encoding="utf-8"))
-
-
 def _write_manifest(
     draft: Path, plans: Planned, config: BuildConfig, digest: str, made: Sequence[Made], watch: Stopwatch
 ) -> None:
@@ -210,7 +213,7 @@ def _write_manifest(
     of_sets: dict[str, dict[str, str]] = {}
     for one in sorted(made, key=lambda one: (one.task.entry, one.task.part)):
         of_sets.setdefault(one.task.entry, {})[one.task.path.name] = one.digest
-    outputs = {name: draft / name for name in ("plan.json", "benchmark.json") if (draft / name).is_file()}
+    outputs = {name: draft / name for name in (PLAN_FILE, BENCHMARK_FILE) if (draft / name).is_file()}
     write_manifest(
         BuildManifest(
             source=str(images.source.path.resolve()),

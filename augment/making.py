@@ -6,17 +6,18 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from curate.sets.imageset import ImageSet
+from curate.sets.provenance import ImageOrigin, Provenance, write_provenance
 from curate.sets.reading import read
 from curate.sets.shards import shard_path, write_shard
-from curate.stage.files import replacing, write_text
+from curate.stage.files import replacing
+from curate.stage.records import read_record, write_record
 
 from .corruptions.corruption import CORRUPTIONS, Corruption
 from .corruptions.presets import preset
@@ -74,7 +75,7 @@ class Job:
     soft: bool
     units: Mapping[str, float]
     preset: str
-    severities: Mapping[str, Sequence[Mapping[str, float]]]
+    severities: Mapping[str, Sequence[Mapping[str, int | float]]]
     entries: tuple[Entry, ...]
     check: bool
     backbone: str
@@ -113,11 +114,8 @@ class Task:
 
     def as_made(self) -> Made:
         """What came of it, from its files."""
-        import pyarrow.parquet as pq
-
-        table = pq.read_table(self.provenance, columns=["attempt", "doubted"])
-        redrawn, doubted = ((table[name].to_numpy() > 0).sum() for name in ("attempt", "doubted"))
-        return Made(self, _digest(self.path), int(redrawn), int(doubted))
+        rows = Provenance(self.provenance)
+        return Made(self, _digest(self.path), int((rows.attempts > 0).sum()), int(rows.doubted.sum()))
 
 
 @dataclass(frozen=True)
@@ -132,23 +130,21 @@ class Made:
 
 def write_job(job: Job, listings: Mapping[str, Listing], work: Path) -> None:
     """Put a job on disk, for workers and for a build that is resumed."""
-    write_text(json.dumps(asdict(job), ensure_ascii=False, indent=1), work / "job.json")
-    arrays: dict[str, Any] = {}
+    write_record(job, work / "job.json")
+    arrays: dict[str, np.ndarray] = {}
     for name, listing in listings.items():
         arrays |= {f"{name}.rows": listing.rows, f"{name}.copies": listing.copies}
     with replacing(work / "listings.npz") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # no list is called allow_pickle
 
 
 def read_job(work: Path) -> tuple[Job, dict[str, Listing]]:
     """The job of a folder, and its lists."""
-    given = json.loads((work / "job.json").read_text(encoding="utf-8"))
-    given["entries"] = tuple(Entry(**entry) for entry in given["entries"])
-    given["classes"], given["size"] = tuple(given["classes"]), tuple(given["size"])
+    job = read_record(Job, work / "job.json", "Build again without --resume.")
     with np.load(work / "listings.npz") as file:
         names = [name.removesuffix(".rows") for name in file if name.endswith(".rows")]
         listings = {name: Listing(file[f"{name}.rows"], file[f"{name}.copies"]) for name in names}
-    return Job(**given), listings
+    return job, listings
 
 
 def tasks(job: Job, listings: Mapping[str, Listing], work: Path, out: Path) -> list[Task]:
@@ -238,6 +234,10 @@ class Workshop:
             label[self.images.labels[of]] += share  # every row has one: others are left out of all lists
         return label
 
+    def group(self, row: int) -> int:
+        """The group of a row's picture, -1 for none."""
+        return -1 if self.images.groups is None else int(self.images.groups[row])
+
     def name(self, entry: Entry, row: int, copy: int) -> str:
         """The id of an image: that of its source, and the number of the copy."""
         return f"{self.images.ids[row]}+{copy}" if copy else self.images.ids[row]
@@ -266,7 +266,23 @@ def make(task: Task) -> Made:
     if shop.job.soft and entry.name == "train":
         labels = np.stack([shop.label(row, record) for row, record in zip(rows, records, strict=True)])
     ids = [shop.name(entry, row, copy) for row, copy in zip(rows, copies, strict=True)]
-    _write_provenance(shop, task, ids, rows, copies, records, attempts, doubted)
+    origins = [
+        ImageOrigin(
+            id=ids[i],
+            source_id=shop.images.ids[row],
+            source_row=row,
+            group=shop.group(row),
+            copy=copies[i],
+            label=int(shop.images.labels[row]),
+            label_name=shop.images.label_name(row),
+            ops=json.dumps(records[i], separators=(",", ":")),
+            seed=shop.job.seed,
+            attempt=int(attempts[i]),
+            doubted=bool(doubted[i]),
+        )
+        for i, row in enumerate(rows)
+    ]
+    write_provenance(origins, task.provenance)
     path = write_shard(task.path.parent, task.part, images, labels, ids, shop.job.classes)
     return Made(task, _digest(path), int((attempts > 0).sum()), int(doubted.sum()))
 
@@ -303,40 +319,6 @@ def _redrawn(
     return attempts, doubted
 
 
-def _write_provenance(
-    shop: Workshop,
-    task: Task,
-    ids: Sequence[str],
-    rows: Sequence[int],
-    copies: Sequence[int],
-    records: Sequence[Record],
-    attempts: np.ndarray,
-    doubted: np.ndarray,
-) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    images = shop.images
-    groups = images.groups if images.groups is not None else np.full(len(images), -1)
-    table = pa.table(
-        {
-            "id": pa.array(ids, pa.string()),
-            "source_id": pa.array([images.ids[row] for row in rows], pa.string()),
-            "source_row": pa.array(rows, pa.int64()),
-            "group": pa.array(groups[list(rows)], pa.int64()),
-            "copy": pa.array(copies, pa.int64()),
-            "label": pa.array(images.labels[list(rows)], pa.int64()),
-            "label_name": pa.array([images.label_name(row) for row in rows], pa.string()),
-            "ops": pa.array([json.dumps(record, separators=(",", ":")) for record in records], pa.string()),
-            "seed": pa.array([shop.job.seed] * len(rows), pa.int64()),
-            "attempt": pa.array(attempts, pa.int64()),
-            "doubted": pa.array(doubted, pa.bool_()),
-        }
-    )
-    with replacing(task.provenance) as file:
-        pq.write_table(table, file, compression="zstd")
-
-
 @lru_cache(1)
 def _opened(work: str, identity: str) -> Workshop:
     """The job of a folder, opened once in each process; of another identity, it is another one in its place."""
@@ -356,17 +338,3 @@ def _known(job: Job, folder: Path) -> Known:
 def _images(job: Job, folder: Path) -> ImageSet:
     """The set of a job, with the groups that its splits were made by."""
     return replace(read(job.source, labels=job.labels), groups=np.load(folder / "groups.npy"))
-
-
-def merge_provenance(made: Sequence[Task], path: Path) -> None:
-    """rows.parquet of one set: the provenance of its shards, in order; one at a time in memory."""
-    import pyarrow.parquet as pq
-
-    with replacing(path) as file:
-        writer = None
-        for task in made:
-            table = pq.read_table(task.provenance)
-            writer = writer or pq.ParquetWriter(file, table.schema, compression="zstd")
-            writer.write_table(table)
-        if writer is not None:
-            writer.close()

@@ -7,15 +7,16 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from curate.builds import SPLITS
+from curate.builds import BENCHMARK_FILE, PLAN_FILE, SPLITS, ClassCounts, LabelLoss, PlanRecord, PolicySummary
 from curate.sets.imageset import evenly
 from curate.stage.engine import cores
-from curate.stage.files import write_npy, write_text
+from curate.stage.files import write_npy
 from curate.stage.progress import Reporter, Stopwatch
+from curate.stage.records import write_record
 
 from .benchmark import Benchmark, benchmark_of
 from .configs import CALIBRATED, BuildConfig
@@ -106,10 +107,10 @@ def prepare(plans: Planned, config: BuildConfig, draft: Path, watch: Stopwatch, 
     write_npy(images.groups if images.groups is not None else np.full(len(images), -1), work / "groups.npy")
     if benchmark is not None:
         counts = {entry.name: len(lists[entry.listing]) for entry in entries}
-        _write_json(benchmark.as_json(counts), draft / "benchmark.json")
+        write_record(benchmark.record(counts), draft / BENCHMARK_FILE)
     else:
-        (draft / "benchmark.json").unlink(missing_ok=True)  # of an attempt that ended before it was stamped
-    _write_json(_plan_json(plans, config, units, lost, notes), draft / "plan.json")
+        (draft / BENCHMARK_FILE).unlink(missing_ok=True)  # of an attempt that ended before it was stamped
+    write_record(_plan_record(plans, config, units, lost, notes), draft / PLAN_FILE)
 
 
 def _keeper(
@@ -134,39 +135,45 @@ def _keeper(
     return keeper, lost, note
 
 
-def _plan_json(
+def _plan_record(
     plans: Planned,
     config: BuildConfig,
-    units: dict[str, float],
+    units: Mapping[str, float],
     lost: pd.DataFrame | None,
     notes: Sequence[str],
-) -> dict[str, Any]:
-    """plan.json: the policy, what each class gets, the class weights, and what was measured on the way."""
-    weights = plans.plan.weights.tolist()
-    return {
-        "policy": {
-            "name": plans.policy.name,
-            "about": plans.policy.about,
-            "digest": library.digest(plans.policy),
-            "operations": {name: dict(spans) for name, spans in plans.policy.operations().items()},
-        },
-        "balance": config.balance,
-        "source": str(plans.set.source.path.resolve()),
-        "source_digest": plans.source_digest,
-        "labels": plans.labels,
-        "size": list(plans.size),
-        "fit": config.fit,
-        "classes": json.loads(plans.plan.table.to_json(orient="records")),
-        "class_weights": dict(zip(plans.set.classes, weights, strict=True)),
-        "units": units,
-        "labels_lost": None if lost is None else json.loads(lost.to_json(orient="records")),
+) -> PlanRecord:
+    """plan.json of a build."""
+    policy = plans.policy
+    return PlanRecord(
+        policy=PolicySummary(policy.name, policy.about, library.digest(policy), policy.operations()),
+        balance=config.balance,
+        source=str(plans.set.source.path.resolve()),
+        source_digest=plans.source_digest,
+        labels=plans.labels,
+        size=plans.size,
+        fit=config.fit,
+        classes=tuple(
+            ClassCounts(name, sources, used, copies, most, images, effective, _rounded(weight))
+            for name, sources, used, copies, most, images, effective, weight in plans.plan.table.itertuples(index=False)
+        ),
+        class_weights=dict(zip(plans.set.classes, plans.plan.weights.tolist(), strict=True)),
+        units=units,
+        labels_lost=None if lost is None else _label_losses(lost),
         # How the splits came about is another matter: the next build finds them made.
-        "notes": [*(note for note in plans.notes if note not in plans.divided.notes), *notes],
-    }
+        notes=(*(note for note in plans.notes if note not in plans.divided.notes), *notes),
+    )
 
 
-def _write_json(document: dict[str, Any], path: Path) -> None:
-    write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", path)
+def _label_losses(table: pd.DataFrame) -> tuple[LabelLoss, ...]:
+    return tuple(
+        LabelLoss(operation, tried, *map(_rounded, shares))
+        for operation, tried, *shares in table.itertuples(index=False)
+    )
+
+
+def _rounded(value: float) -> float:
+    """A number of a table as it is written: shorter, and exact enough to read."""
+    return round(value, 10)
 
 
 def _features(config: BuildConfig, plans: Planned, reporter: Reporter, notes: list[str]) -> Features | None:

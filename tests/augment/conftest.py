@@ -9,10 +9,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import settings
-from manifests import finish_scan
+from manifests import finish_scan, images_table
 
 import augment.benchmark
 import augment.features
@@ -91,7 +90,7 @@ def _scan_by_hand(
 ) -> Path:
     images = read(source, labels=labels)
     n = len(images)
-    rows = pd.DataFrame(
+    rows = images_table(
         {
             "row": range(n),
             "id": images.ids,

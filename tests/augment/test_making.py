@@ -16,13 +16,14 @@ from augment.making import (
     Task,
     Workshop,
     make,
-    merge_provenance,
     read_job,
     tasks,
     write_job,
 )
 from augment.operations.operation import OPERATIONS
 from augment.policies.policy import perform
+from curate.builds import CorruptedSet
+from curate.sets.provenance import merge_provenance
 from curate.sets.reading import read
 from curate.sets.shards import read_shards
 
@@ -245,9 +246,7 @@ def test_composed_tracks_are_of_that_many_families_of_their_role_as_light_travel
 
 
 def test_composed_tracks_are_of_moderate_severities(built, bench):
-    values = {
-        (s["corruption"], s["severity"]): s["values"] for s in built.benchmark["sets"] if s.get("severity") is not None
-    }
+    values = {(s.corruption, s.severity): s.values for s in built.benchmark.sets if isinstance(s, CorruptedSet)}
     seen = set()
     for ops in bench["composed-2"]["ops"]:
         for record in json.loads(ops):
@@ -354,10 +353,10 @@ def test_the_provenance_of_a_set_is_that_of_its_shards_in_order(job, monkeypatch
     assert len(parts) > 3
     for task in reversed(parts):
         make(task)
-    merge_provenance(parts, tmp_path / "rows.parquet")
+    merge_provenance([task.provenance for task in parts], tmp_path / "rows.parquet")
     merged = pd.read_parquet(tmp_path / "rows.parquet")
     assert merged["source_row"].tolist() == lists["train"].rows.tolist()
-    merge_provenance(parts, out / "train" / "rows.parquet")
+    merge_provenance([task.provenance for task in parts], out / "train" / "rows.parquet")
     assert read_shards(out / "train").ids == tuple(merged["id"])
 
 
