@@ -534,14 +534,14 @@ def plan(
     seed: Seed = _BUILD.seed,
 ) -> None:
     """Say how many images of each class a build would make, before a byte is written."""
-    from augment.planning import planned
+    from augment.planning import plan as run
 
     config = BuildConfig(
         policy, copies, balance, cap, train, val, test, balanced_test, per_class, fresh, _size(size),
         labels=_text(labels), artifacts=str(artifacts), seed=seed,
     )  # fmt: skip
-    done = planned(source, config)
-    _print_table(done.plan.table)
+    done = run(source, config)
+    _print_table(done.copy_plan.table)
     out.print()
     counts = ", ".join(f"{name} {number:,}" for name, number in done.images.items())
     out.print(f"images  {counts}; {done.size[0]}x{done.size[1]}, {done.bytes / 1e6:,.0f} MB without the benchmark")
@@ -724,7 +724,7 @@ def _print_built(done: Built, artifacts: Path) -> None:
         if done.counts["copies"].any():
             verdicts = Counter({s.corruption: s.verdict for s in sets if s.role == "test"}.values())
             told = ", ".join(f"{verdicts[name]} {name}" for name in ("disjoint", "near", "identical") if verdicts[name])
-            name = done.planned.policy.name
+            name = done.decisions.policy.name
             out.print(f"overlap    {name} against the test: {told}    augment overlap tells which", markup=False)
     lost = done.plan.labels_lost
     if lost is not None:

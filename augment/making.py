@@ -31,7 +31,7 @@ SHARD_BYTES = 16 << 20
 # In the folder of a job: a digest of all that decides what is made.
 IDENTITY = "identity"
 # (images, soft labels, rows, open_row) -> bool (n,): whether the labels are still to be seen.
-Known = Callable[[np.ndarray, np.ndarray, np.ndarray, OpenRow], np.ndarray]
+LabelCheck = Callable[[np.ndarray, np.ndarray, np.ndarray, OpenRow], np.ndarray]
 # How often an image whose label is lost is drawn again.
 ATTEMPTS = 3
 # Of composed tracks, where the least harms nobody and the most leaves nothing to see.
@@ -112,15 +112,15 @@ class Task:
         """Whether it was made before; each of its files is whole or not there."""
         return self.path.is_file() and self.provenance.is_file()
 
-    def as_made(self) -> Made:
-        """What came of it, from its files."""
+    def shard(self) -> Shard:
+        """The shard that was made before, from its files."""
         rows = Provenance(self.provenance)
-        return Made(self, _digest(self.path), int((rows.attempts > 0).sum()), int(rows.doubted.sum()))
+        return Shard(self, _digest(self.path), int((rows.attempts > 0).sum()), int(rows.doubted.sum()))
 
 
 @dataclass(frozen=True)
-class Made:
-    """What became of a task. redrawn: images drawn more than once;  doubted: those whose label was not found again."""
+class Shard:
+    """A shard that was made. redrawn: images drawn more than once;  doubted: those whose label was not found again."""
 
     task: Task
     digest: str
@@ -150,12 +150,12 @@ def read_job(work: Path) -> tuple[Job, dict[str, Listing]]:
 def tasks(job: Job, listings: Mapping[str, Listing], work: Path, out: Path) -> list[Task]:
     """Every shard of a job. Their size depends on the images alone, never on who makes them."""
     size = max(1, SHARD_BYTES // (job.size[0] * job.size[1] * 3))
-    found = []
+    shards = []
     for entry in job.entries:
         count = len(listings[entry.listing])
         for part, first in enumerate(range(0, max(1, count), size)):
-            found.append(Task(str(work), str(out), entry.name, part, first, min(first + size, count)))
-    return found
+            shards.append(Task(str(work), str(out), entry.name, part, first, min(first + size, count)))
+    return shards
 
 
 class Workshop:
@@ -166,9 +166,9 @@ class Workshop:
         job: Job,
         listings: Mapping[str, Listing],
         images: ImageSet,
-        known: Known | None = None,
+        label_check: LabelCheck | None = None,
     ) -> None:
-        self.job, self.listings, self.images, self.known = job, listings, images, known
+        self.job, self.listings, self.images, self.label_check = job, listings, images, label_check
         self.entries = {entry.name: entry for entry in job.entries}
         # The last few: a picture's copies follow each other.
         self.open = lru_cache(8)(FittedPictures(images, job.size, job.fit).__getitem__)
@@ -189,7 +189,7 @@ class Workshop:
         """Those that the sets of the benchmark are named after."""
         if not self.job.preset:
             return CORRUPTIONS
-        return {name: of.corruption() for name, of in preset(self.job.preset).items()}
+        return {name: published.corruption() for name, published in preset(self.job.preset).items()}
 
     def draw(self, entry: Entry, row: int, copy: int, attempt: int = 0) -> Record:
         """What is done to one image."""
@@ -230,8 +230,8 @@ class Workshop:
     def label(self, row: int, record: Record) -> np.ndarray:
         """float32 (K,): the soft label of an image."""
         label = np.zeros(len(self.job.classes), np.float32)
-        for of, share in shares(row, record).items():
-            label[self.images.labels[of]] += share  # every row has one: others are left out of all lists
+        for source, share in shares(row, record).items():
+            label[self.images.labels[source]] += share  # every row has one: others are left out of all lists
         return label
 
     def group(self, row: int) -> int:
@@ -249,7 +249,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def make(task: Task) -> Made:
+def make(task: Task) -> Shard:
     """Make one shard and its provenance, both whole or not there."""
     shop = _opened(task.work, (Path(task.work) / IDENTITY).read_text(encoding="utf-8"))
     entry = shop.entries[task.entry]
@@ -284,7 +284,7 @@ def make(task: Task) -> Made:
     ]
     write_provenance(origins, task.provenance)
     path = write_shard(task.path.parent, task.part, images, labels, ids, shop.job.classes)
-    return Made(task, _digest(path), int((attempts > 0).sum()), int(doubted.sum()))
+    return Shard(task, _digest(path), int((attempts > 0).sum()), int(doubted.sum()))
 
 
 def _redrawn(
@@ -297,16 +297,16 @@ def _redrawn(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(attempts (n,), doubted (n,)): images whose label the probe no longer knows are drawn again, in place."""
     attempts, doubted = np.zeros(len(rows), np.int64), np.zeros(len(rows), bool)
-    if shop.known is None or entry.name != "train":
+    if shop.label_check is None or entry.name != "train":
         return attempts, doubted
-    known = shop.known
+    keeps_label = shop.label_check
 
     def lost(among: np.ndarray) -> np.ndarray:
         """Those of some images whose label is not to be seen any more."""
         if not len(among):
             return among
         labels = np.stack([shop.label(rows[i], records[i]) for i in among.tolist()])
-        return among[~known(images[among], labels, np.asarray(rows)[among], shop.open)]
+        return among[~keeps_label(images[among], labels, np.asarray(rows)[among], shop.open)]
 
     again = lost(np.flatnonzero(copies))
     for attempt in range(1, ATTEMPTS + 1):
@@ -324,10 +324,10 @@ def _opened(work: str, identity: str) -> Workshop:
     """The job of a folder, opened once in each process; of another identity, it is another one in its place."""
     folder = Path(work)
     job, listings = read_job(folder)
-    return Workshop(job, listings, _images(job, folder), _known(job, folder) if job.check else None)
+    return Workshop(job, listings, _images(job, folder), _label_check(job, folder) if job.check else None)
 
 
-def _known(job: Job, folder: Path) -> Known:
+def _label_check(job: Job, folder: Path) -> LabelCheck:
     from .features import load_features
     from .preservation import open_keeper, still_known
 

@@ -23,7 +23,7 @@ from augment.configs import BuildConfig
 from augment.corruptions.corruption import CORRUPTIONS
 from augment.features import Features
 from augment.making import IDENTITY
-from augment.planning import Planned, planned
+from augment.planning import BuildPlan, plan
 from augment.preparing import identity, prepare
 from curate.configs import ScanConfig
 from curate.demo import DemoConfig, clean_cells
@@ -178,12 +178,12 @@ def plain(artifacts: Path) -> Callable[..., BuildConfig]:
 
 
 @pytest.fixture
-def prepared(plain: Callable[..., BuildConfig], quick: None, tmp_path: Path) -> Callable[..., tuple[Planned, Path]]:
+def prepared(plain: Callable[..., BuildConfig], quick: None, tmp_path: Path) -> Callable[..., tuple[BuildPlan, Path]]:
     """(what is planned, the folder where the job lies in work/) of such a configuration, before the first shard."""
 
-    def made(name: str = "draft", **given: object) -> tuple[Planned, Path]:
+    def made(name: str = "draft", **given: object) -> tuple[BuildPlan, Path]:
         config = plain(**given)
-        plans = planned(None, config)
+        plans = plan(None, config)
         prepare(plans, config, tmp_path / name, Stopwatch(), Silent())
         write_text(identity(plans, config), tmp_path / name / "work" / IDENTITY)
         return plans, tmp_path / name

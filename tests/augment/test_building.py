@@ -21,7 +21,7 @@ from augment import making
 from augment.building import build
 from augment.configs import BuildConfig
 from augment.corruptions.corruption import CORRUPTIONS, TEST, VALIDATION
-from augment.planning import planned
+from augment.planning import plan
 from curate.builds import SPLITS, BuildManifest, ComposedSet, CorruptedSet
 from curate.sets.reading import read
 from curate.sets.shards import read_shards
@@ -113,7 +113,7 @@ def test_the_benchmark_is_of_test_pictures_and_its_validation_part_of_val_pictur
 
 
 def test_the_classes_come_out_as_planned(built):
-    table = built.planned.plan.table
+    table = built.decisions.copy_plan.table
     rows = rows_of(built.path, "train")
     for code, images in enumerate(table["images"]):
         assert (rows["label"] == code).sum() == images
@@ -122,13 +122,13 @@ def test_the_classes_come_out_as_planned(built):
     assert len(set(built.counts["train"])) == 1  # balanced
     for name in ("val", "test"):
         assert built.counts[name].tolist() == np.bincount(rows_of(built.path, name)["label"], minlength=3).tolist()
-    assert built.images["train"] == len(rows) == built.planned.images["train"]
+    assert built.images["train"] == len(rows) == built.decisions.images["train"]
 
 
 def test_what_was_built_is_read_as_a_set(built):
     images = read(built.path)
-    assert len(images) == sum(built.planned.images.values())
-    assert images.classes == built.planned.set.classes
+    assert len(images) == sum(built.decisions.images.values())
+    assert images.classes == built.decisions.set.classes
     assert set(images.splits) == set(SPLITS)
     assert images.soft.sum(axis=1) == pytest.approx(np.ones(len(images)), abs=1e-6)
     mixed = (images.soft > 0).sum(axis=1) > 1
@@ -170,8 +170,8 @@ def test_the_manifest_is_of_the_build(built):
     assert told.config["benchmark_images"] == 5
     assert set(told.outputs) == {"plan.json", "benchmark.json"}
     assert set(told.sets) == set(built.images)
-    assert told.counts == {**built.planned.images, "redrawn": built.redrawn}
-    assert told.source == str(built.planned.set.source.path.resolve())
+    assert told.counts == {**built.decisions.images, "redrawn": built.redrawn}
+    assert told.source == str(built.decisions.set.source.path.resolve())
 
 
 def test_labels_were_checked_and_what_was_redrawn_is_counted(built):
@@ -192,7 +192,7 @@ def test_the_sources_are_only_read(scanned, artifacts, plain):
 def test_the_scanned_set_itself_can_be_built_from(scanned, plain):
     done = build(scanned / "data.npz", plain())
     assert done.plan.source == str(scanned / "data.npz")
-    assert done.planned.images["train"] > 200
+    assert done.decisions.images["train"] > 200
 
 
 # The same bytes
@@ -267,7 +267,9 @@ def test_after_a_kill_in_the_middle_only_what_is_missing_is_made_and_the_bytes_a
 
 
 def test_resuming_counts_what_was_redrawn_before(plain, artifacts, small_shards, monkeypatch):
-    monkeypatch.setattr(making, "_known", lambda job, folder: lambda images, labels, rows, open_row: rows % 2 == 0)
+    monkeypatch.setattr(
+        making, "_label_check", lambda job, folder: lambda images, labels, rows, open_row: rows % 2 == 0
+    )
     monkeypatch.setattr(augment.preparing, "_keeper", _a_keeper)
     monkeypatch.setattr(augment.preparing, "load_features", _no_features)
     whole = build(None, plain(check=True))
@@ -411,7 +413,7 @@ def test_a_full_disk_is_told_before_anything_is_made(plain, artifacts, monkeypat
 
 def test_the_benchmark_counts_as_well(plain, artifacts, quick, monkeypatch):
     config = plain(benchmark=("blood",), benchmark_images=12, copies=0, balance="none")
-    free = planned(None, config).bytes + 20 * IMAGE
+    free = plan(None, config).bytes + 20 * IMAGE
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(free, 0, free))
     with pytest.raises(OutputError, match="GB are needed"):
@@ -561,14 +563,14 @@ def test_the_policy_of_a_person_is_used(plain, tmp_path):
 
 
 def test_what_is_counted_is_what_was_planned(plain, monkeypatch):
-    plans = planned(None, plain())
+    plans = plan(None, plain())
     monkeypatch.setattr(augment.building, "_join", lambda todo, job, draft: _wrong(plans))
     with pytest.raises(OutputError, match="did not come out as planned"):
         build(None, plain())
 
 
 def _wrong(plans):
-    table = plans.plan.table
+    table = plans.copy_plan.table
     return pd.DataFrame({"class": table["class"], "train": table["images"] + 1, "copies": table["copies"]})
 
 

@@ -95,7 +95,7 @@ def test_a_task_is_done_when_both_its_files_are_there(job):
     assert not task.done
     made = make(task)
     assert task.done
-    assert task.as_made() == made
+    assert task.shard() == made
     task.provenance.unlink()
     assert not task.done
 
@@ -278,7 +278,7 @@ def judged(job, monkeypatch):
     def made(known, **given):
         of, lists, work, out = job(**{"policy": "light", "copies": 2, **given})
         write_job(replace(of, check=True), lists, work)
-        monkeypatch.setattr(making, "_known", lambda job, folder: known)
+        monkeypatch.setattr(making, "_label_check", lambda job, folder: known)
         making._opened.cache_clear()
         task = tasks(of, lists, work, out)[0]
         done = make(task)
