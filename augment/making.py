@@ -30,6 +30,8 @@ from .sizing import FittedPictures
 SHARD_BYTES = 16 << 20
 # In the folder of a job: a digest of all that decides what is made.
 IDENTITY = "identity"
+# There, too: the label probe, where labels are checked.
+PROBE = "keeper.npz"
 # (images, soft labels, rows, open_row) -> bool (n,): whether the labels are still to be seen.
 LabelCheck = Callable[[np.ndarray, np.ndarray, np.ndarray, OpenRow], np.ndarray]
 # How often an image whose label is lost is drawn again.
@@ -329,10 +331,10 @@ def _opened(work: str, identity: str) -> Workshop:
 
 def _label_check(job: Job, folder: Path) -> LabelCheck:
     from .features import load_features
-    from .preservation import open_keeper, still_known
+    from .preservation import open_label_probe, shows_label
 
     features, _ = load_features(job.backbone, job.weights, job.input_size, 1)
-    return partial(still_known, open_keeper(folder / "keeper.npz"), features)
+    return partial(shows_label, open_label_probe(folder / PROBE), features)
 
 
 def _images(job: Job, folder: Path) -> ImageSet:

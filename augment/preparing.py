@@ -22,12 +22,12 @@ from .benchmark import Benchmark, benchmark_of
 from .configs import CALIBRATED, BuildConfig
 from .features import Features, input_size, load_features
 from .listings import list_images
-from .making import Entry, Job, write_job
+from .making import PROBE, Entry, Job, write_job
 from .operations.operation import OPERATIONS
 from .planning import BuildPlan
 from .policies import library
 from .policies.policy import Context, Policy
-from .preservation import SAMPLE, TRIED, Keeper, fit, kill_rates
+from .preservation import SAMPLE, TRIED, LabelledPictures, LabelProbe, fit_label_probe, label_losses
 from .sizing import FittedPictures
 from .statistics import lab_spread, object_size, size_tells_classes
 
@@ -78,10 +78,10 @@ def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch,
     if features is not None and config.check and copies:
         reporter.say("learning what the classes look like, to check that augmented images still show them")
         with watch.stage("learning labels"):
-            keeper, lost, note = _keeper(plan, config, features, units)
+            probe, lost, note = _label_probe(plan, config, features, units)
         notes += [note] if note else []
-        if keeper is not None:
-            keeper.save(work / "keeper.npz")
+        if probe is not None:
+            probe.save(work / PROBE)
     lists = list_images(plan.rows, images.labels, plan.copy_plan, config.benchmark_images, config.seed)
     entries = [Entry(name, name) for name in SPLITS if len(lists[name])]
     entries += benchmark.entries if benchmark is not None else ()
@@ -113,26 +113,24 @@ def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch,
     write_record(_plan_record(plan, config, units, lost, notes), draft / PLAN_FILE)
 
 
-def _keeper(
+def _label_probe(
     plan: BuildPlan, config: BuildConfig, features: Features, units: Mapping[str, float]
-) -> tuple[Keeper | None, pd.DataFrame | None, str]:
+) -> tuple[LabelProbe | None, pd.DataFrame | None, str]:
     """(who judges whether labels are still seen, what each operation does to labels alone, why there is none)."""
     images, rows = plan.set, plan.copy_plan.rows
-    pictures = FittedPictures(images, plan.size, config.fit, rows)
-    groups = images.groups[rows] if images.groups is not None else None
-    labels, context = images.labels[rows], Context(units, rows)
-    keeper, note = fit(
-        pictures, labels, groups, plan.policy, features, context, seed=config.seed, rows=rows,
-        sample=features.some(SAMPLE),
-    )  # fmt: skip
-    if keeper is None:
+    training = LabelledPictures(
+        FittedPictures(images, plan.size, config.fit, rows),
+        images.labels[rows],
+        images.groups[rows] if images.groups is not None else None,
+        rows,
+    )
+    probe, note = fit_label_probe(
+        training, plan.policy, features, Context(units, rows), seed=config.seed, sample=features.some(SAMPLE)
+    )
+    if probe is None:
         return None, None, note
-    lost = kill_rates(
-        plan.policy, pictures, labels, keeper, features, context, seed=config.seed, rows=rows,
-        sample=features.some(TRIED),
-    )  # fmt: skip
-    lost["lost"] = lost["killed"] - lost["clean"]
-    return keeper, lost, note
+    lost = label_losses(training, probe, plan.policy, features, units, seed=config.seed, sample=features.some(TRIED))
+    return probe, lost, note
 
 
 def _plan_record(

@@ -270,7 +270,7 @@ def test_resuming_counts_what_was_redrawn_before(plain, artifacts, small_shards,
     monkeypatch.setattr(
         making, "_label_check", lambda job, folder: lambda images, labels, rows, open_row: rows % 2 == 0
     )
-    monkeypatch.setattr(augment.preparing, "_keeper", _a_keeper)
+    monkeypatch.setattr(augment.preparing, "_label_probe", _a_probe)
     monkeypatch.setattr(augment.preparing, "load_features", _no_features)
     whole = build(None, plain(check=True))
     assert whole.redrawn
@@ -284,13 +284,13 @@ def test_resuming_counts_what_was_redrawn_before(plain, artifacts, small_shards,
     assert (resumed.redrawn, resumed.doubted) == (whole.redrawn, whole.doubted)
 
 
-def _a_keeper(plans, config, features, units):
+def _a_probe(plans, config, features, units):
     class Kept:
         def save(self, path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"")
 
-    return Kept(), pd.DataFrame({"operation": [], "tried": [], "killed": [], "clean": [], "lost": []}), ""
+    return Kept(), pd.DataFrame({"operation": [], "tried": [], "augmented": [], "clean": [], "lost": []}), ""
 
 
 def _no_features(*given):

@@ -9,7 +9,7 @@ from augment.configs import BuildConfig
 from augment.making import read_job
 from augment.planning import plan
 from augment.preparing import identity
-from augment.preservation import open_keeper
+from augment.preservation import open_label_probe
 from augment.statistics import lab_spread
 from curate.sets.reading import read
 from curate.stage.errors import DataError
@@ -140,9 +140,9 @@ def test_whoever_judges_labels_is_kept_with_what_each_operation_does_to_them(pre
     job, _ = read_job(draft / "work")
     assert job.check
     assert (job.backbone, job.input_size) == ("quick", 32)
-    keeper = open_keeper(draft / "work" / "keeper.npz")
-    assert set(keeper.rows.tolist()) <= set(plans.copy_plan.rows.tolist())
-    assert keeper.clean > 0.8
+    probe = open_label_probe(draft / "work" / "keeper.npz")
+    assert set(probe.rows.tolist()) <= set(plans.copy_plan.rows.tolist())
+    assert probe.clean > 0.8
     lost = read_json(draft / "plan.json")["labels_lost"]
     assert {row["operation"] for row in lost} == set(plans.policy.operations())
     assert all(row["lost"] == pytest.approx(row["killed"] - row["clean"]) for row in lost)
