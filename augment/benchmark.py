@@ -113,8 +113,8 @@ def benchmark_of(
     entries = _entries(kept)
     for entry in entries:
         if entry.compose:
-            of = [verdicts[name] for name, corruption in kept.items() if corruption.role == entry.role]
-            verdicts[entry.name.partition("/")[2]] = worst(of, entry.name.partition("/")[2])
+            parts = [verdicts[name] for name, corruption in kept.items() if corruption.role == entry.role]
+            verdicts[entry.name.partition("/")[2]] = worst(parts, entry.name.partition("/")[2])
     _refuse(policy, verdicts, kept, config)
     return Benchmark(config.severities, features.name, kept, calibrated, verdicts, entries, tuple(notes))
 
@@ -123,7 +123,7 @@ def chosen_corruptions(config: BuildConfig) -> dict[str, Corruption]:
     """The corruptions that a build asks for, by name."""
     if config.severities == CALIBRATED:
         return {name: c for name, c in CORRUPTIONS.items() if set(c.sets) & set(config.benchmark)}
-    return {name: of.corruption() for name, of in preset(config.severities).items()}
+    return {name: published.corruption() for name, published in preset(config.severities).items()}
 
 
 def severities_of(
@@ -139,29 +139,29 @@ def severities_of(
         return calibrate(
             pictures, features, corruptions, seed=config.seed, units=units, sample=features.some(CALIBRATED_ON), say=say
         )
-    found = {}
-    for name, of in preset(config.severities).items():
+    severities = {}
+    for name, published in preset(config.severities).items():
         if name in corruptions:
             steps = distances_of(
-                pictures, features, corruptions[name], of.settings, seed=config.seed, units=units,
+                pictures, features, corruptions[name], published.settings, seed=config.seed, units=units,
                 sample=features.some(CALIBRATED_ON),
             )  # fmt: skip
-            found[name] = Calibrated(name, of.settings, (), steps, True, ())
-    return found
+            severities[name] = Calibrated(name, published.settings, (), steps, True, ())
+    return severities
 
 
 def _entries(corruptions: Mapping[str, Corruption]) -> tuple[Entry, ...]:
     """The sets of a benchmark: one for each corruption and severity, and the composed tracks of each role."""
-    found = []
+    entries = []
     for name, corruption in corruptions.items():
         listing = f"{corruption.role} sample"
-        found += [Entry(f"benchmark/{name}-{s}", listing, name, s, 0, corruption.role) for s in SEVERITIES]
+        entries += [Entry(f"benchmark/{name}-{s}", listing, name, s, 0, corruption.role) for s in SEVERITIES]
     for role, suffix in ((TEST, ""), (VALIDATION, "-validation")):
         families = {c.family for c in corruptions.values() if c.role == role}
         for number in COMPOSED:
             if len(families) >= number:
-                found.append(Entry(f"benchmark/composed-{number}{suffix}", f"{role} composed", "", 0, number, role))
-    return tuple(found)
+                entries.append(Entry(f"benchmark/composed-{number}{suffix}", f"{role} composed", "", 0, number, role))
+    return tuple(entries)
 
 
 def _refuse(

@@ -96,8 +96,8 @@ def build(
             write_text(digest, work / IDENTITY)
         job, lists = read_job(work)
         todo = tasks(job, lists, work, draft)
-        resumed = sum(task.done for task in todo)
-        left = sum(task.images for task in todo if not task.done)
+        resumed = sum(task.exists for task in todo)
+        left = sum(task.images for task in todo if not task.exists)
         _check_room(left * job.size[0] * job.size[1] * 3, config.artifacts)
         shards = _make_all(todo, config.workers or cores(), watch, reporter)
         with watch.stage("checking"):
@@ -141,8 +141,8 @@ def _make_all(todo: Sequence[Task], workers: int, watch: Stopwatch, reporter: Re
     """Make every shard that is not there yet, one stage of progress for each kind of set."""
     shards = []
     for title, tasks_of_kind in _kinds(todo).items():
-        left = [task for task in tasks_of_kind if not task.done]
-        finished = [task.shard() for task in tasks_of_kind if task.done]
+        left = [task for task in tasks_of_kind if not task.exists]
+        finished = [task.shard() for task in tasks_of_kind if task.exists]
         total = sum(task.images for task in tasks_of_kind)
         with watch.stage(title), reporter.stage(title, total, "images") as advance:
             images = sum(shard.task.images for shard in finished)

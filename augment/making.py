@@ -110,7 +110,7 @@ class Task:
         return Path(self.work, "rows", self.entry, f"part-{self.part:05d}.parquet")
 
     @property
-    def done(self) -> bool:
+    def exists(self) -> bool:
         """Whether it was made before; each of its files is whole or not there."""
         return self.path.is_file() and self.provenance.is_file()
 

@@ -101,8 +101,8 @@ def _find(built: Path, name: str, set: str) -> tuple[str, int, ImageOrigin]:
         path = built / place / ROWS
         if not path.is_file():
             if set:
-                known = [p.parent.relative_to(built).as_posix() for p in built.rglob(ROWS)]
-                raise UnknownName.among("set", set, known)
+                sets = [p.parent.relative_to(built).as_posix() for p in built.rglob(ROWS)]
+                raise UnknownName.among("set", set, sets)
             continue
         rows = Provenance(path)
         if name in rows.ids:

@@ -92,12 +92,12 @@ def test_a_shard_has_one_picture_at_least(job, monkeypatch):
 
 def test_a_task_is_done_when_both_its_files_are_there(job):
     task = tasks(*job())[1]
-    assert not task.done
+    assert not task.exists
     made = make(task)
-    assert task.done
+    assert task.exists
     assert task.shard() == made
     task.provenance.unlink()
-    assert not task.done
+    assert not task.exists
 
 
 def test_a_task_gives_the_same_bytes_whenever_it_is_done(job):
@@ -365,7 +365,7 @@ def test_a_shard_is_whole_or_not_there(job, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda number: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="cannot write"):
         make(task)
-    assert not task.done
+    assert not task.exists
     assert not list(task.path.parent.glob("*"))
 
 
