@@ -6,7 +6,7 @@ import shlex
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -38,14 +38,14 @@ JUDGED = ("policy", "benchmark", "backbone", "labels", "artifacts", "seed")
 @command(app, takes={"config": Takes(BuildConfig, only=PLANNED)})
 def plan(config: BuildConfig, output: Output, source: ScannedSet = None) -> None:
     """Say how many images of each class a build would make, before a byte is written."""
-    from .planning import planned
+    from .planning import plan as run
 
-    result = planned(source, config)
+    result = run(source, config)
     build_command = f"{_build_command(source, config)}{elsewhere(config.artifacts)}"
     if output.as_json:
         print_json(
             {
-                "classes": records(result.plan.table),
+                "classes": records(result.copy_plan.table),
                 "images": dict(result.images),
                 "size": list(result.size),
                 "bytes": result.bytes,
@@ -54,7 +54,7 @@ def plan(config: BuildConfig, output: Output, source: ScannedSet = None) -> None
             }
         )
         return
-    print_table(result.plan.table)
+    print_table(result.copy_plan.table)
     out.print()
     counts = ", ".join(f"{name} {number:,}" for name, number in result.images.items())
     width, height = result.size
@@ -158,28 +158,28 @@ def _print_built(done: Built, artifacts: Path, output: Output) -> None:
     print_table(done.counts[["class", "train", "copies", "val", "test"]])
     out.print()
     if done.benchmark is not None:
-        sets = done.benchmark["sets"]
-        names = {role: {s["corruption"] for s in sets if s["role"] == role} for role in ("test", "validation")}
-        images = sum(s["images"] for s in sets)
+        sets = done.benchmark.sets
+        names = {role: {s.corruption for s in sets if s.role == role} for role in ("test", "validation")}
+        images = sum(s.images for s in sets)
         out.print(
             f"benchmark  {len(sets)} sets of {images:,} images: {len(names['test'])} corruptions and composed tracks "
             f"to test on, {len(names['validation'])} to select by"
         )
         if done.counts["copies"].any():
-            verdicts = Counter({s["corruption"]: s["verdict"] for s in sets if s["role"] == "test"}.values())
+            verdicts = Counter({s.corruption: s.verdict for s in sets if s.role == "test"}.values())
             told = ", ".join(f"{verdicts[name]} {name}" for name in ("disjoint", "near", "identical") if verdicts[name])
-            name = done.planned.policy.name
+            name = done.decisions.policy.name
             out.print(f"overlap    {name} against the test: {told}    augment overlap tells which", markup=False)
-    lost = done.plan["labels_lost"]
+    lost = done.plan.labels_lost
     if lost is not None:
         copies = int(done.counts["copies"].sum())
         out.print(
             f"labels     {done.redrawn:,} of {copies:,} copies drawn again because a probe no longer knew their label, "
             f"{done.doubted:,} of them in vain"
         )
-        worst = [row for row in lost if row["lost"] >= _WORTH_TELLING][:3]
+        worst = [row for row in lost if row.lost >= _WORTH_TELLING][:3]
         if worst:
-            most = ", ".join(f"{row['operation']} {row['lost']:.1%}" for row in worst)
+            most = ", ".join(f"{row.operation} {row.lost:.1%}" for row in worst)
             out.print(f"           most by {most}", markup=False)
     seconds = done.seconds.get("training images", 0)
     made = done.images.get("train", 0)
@@ -196,13 +196,15 @@ def _print_built(done: Built, artifacts: Path, output: Output) -> None:
 _WORTH_TELLING = 0.02
 
 
-def _build_json(done: Built) -> dict[str, Any]:
+def _build_json(done: Built) -> dict[str, object]:
+    from curate.stage.records import document_of
+
     return {
         "path": str(done.path),
         "images": dict(done.images),
         "counts": records(done.counts),
-        "plan": done.plan,
-        "benchmark": done.benchmark,
+        "plan": document_of(done.plan),
+        "benchmark": document_of(done.benchmark),
         "redrawn": done.redrawn,
         "doubted": done.doubted,
         "resumed": done.resumed,
@@ -228,8 +230,8 @@ def replay(
             {
                 "id": id,
                 "set": result.set,
-                "source_id": result.row["source_id"],
-                "class": result.row["label_name"],
+                "source_id": result.row.source_id,
+                "class": result.row.label_name,
                 "record": list(result.record),
                 "picture": None if picture is None else str(picture),
                 "equal": result.equal,
@@ -245,7 +247,7 @@ def replay(
 
 
 def _print_replayed(id: str, result: Replayed, picture: Path | None) -> None:
-    out.print(f"{id} in {result.set}: from {result.row['source_id']}, class {result.row['label_name']}", markup=False)
+    out.print(f"{id} in {result.set}: from {result.row.source_id}, class {result.row.label_name}", markup=False)
     for step in result.record:
         values = ", ".join(f"{name} {brief(value)}" for name, value in step.items() if name != "op")
         out.print(f"  {step['op']:<18} {values}", markup=False)

@@ -18,8 +18,8 @@ from ..stage.files import write_npz
 from .archives import Archive, Member
 from .classes import SPLIT_NAMES, as_strings
 from .imageset import UNLABELLED, ImageSet, Picture, Source
+from .provenance import ROWS, Provenance
 
-ROWS = "rows.parquet"
 _PART = re.compile(r"part-(\d{5,})\.npz")
 _KEYS = ("images", "labels", "ids", "class_names")
 # Shards of a set that stay mapped: each holds a file open, and a process may have a thousand.
@@ -276,17 +276,11 @@ def _shard_groups(parts: Sequence[_Shard]) -> tuple[np.ndarray | None, tuple[str
 
 def _groups_of(path: Path, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """The columns `group` and `source_id` of a rows.parquet whose rows are those ids. Raises DataError."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path, columns=["id", "group", "source_id"])
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}). Build the set again.") from error
-    if table["id"].to_pylist() != list(ids):
+    rows = Provenance(path)
+    groups, sources = rows.groups, np.array(rows.source_ids, dtype=np.str_)
+    if rows.ids != list(ids):
         raise DataError(
-            f"{path} tells of other images than the shards beside it: {len(table):,} of {len(ids):,}. "
+            f"{path} tells of other images than the shards beside it: {len(rows.ids):,} of {len(ids):,}. "
             "Copy the folder again whole, or build it again."
         )
-    groups = np.array(table["group"].fill_null(-1).to_numpy(), np.int64)
-    return groups, np.array(table["source_id"].to_pylist(), dtype=np.str_)
+    return groups, sources
