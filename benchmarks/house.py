@@ -124,6 +124,19 @@ def graph(loaded: list[Module], package: str) -> dict[str, set[str]]:
     return {name: imports(module, inside) for name, module in inside.items()}
 
 
+def rooms(arrows: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """The same between the rooms of a package, which are what lies at its top: files, and folders as a whole."""
+    joined: dict[str, set[str]] = {}
+    for name, targets in arrows.items():
+        room = _room(name)
+        joined.setdefault(room, set()).update({_room(target) for target in targets} - {room})
+    return joined
+
+
+def _room(name: str) -> str:
+    return ".".join(name.split(".")[:2])
+
+
 def circles(arrows: Mapping[str, set[str]]) -> list[set[str]]:
     """Sets of modules that import each other, directly or by way of others (Tarjan's components, by reachability)."""
     reach = {name: _reachable(name, arrows) for name in arrows}
@@ -181,8 +194,11 @@ def facts(root: Path) -> dict[str, str]:
     rows = {
         "files, lines": f"{len(loaded)}, {lines:,}",
         "fullest folders": ", ".join(f"{folder} {count}" for folder, count in fullest if folder != "."),
-        "floors": ", ".join(f"{package} {floors(arrows[package])}" for package in PACKAGES),
-        "circles": ", ".join(f"{package} {len(circles(arrows[package]))}" for package in PACKAGES),
+        "rooms": ", ".join(f"{package} {len(rooms(arrows[package]))}" for package in PACKAGES),
+        "floors of rooms": ", ".join(f"{package} {floors(rooms(arrows[package]))}" for package in PACKAGES),
+        "floors of modules": ", ".join(f"{package} {floors(arrows[package])}" for package in PACKAGES),
+        "circles of rooms": ", ".join(f"{package} {len(circles(rooms(arrows[package])))}" for package in PACKAGES),
+        "circles of modules": ", ".join(f"{package} {len(circles(arrows[package]))}" for package in PACKAGES),
         "Any per 1,000 lines": f"{1000 * sum(map(anys, loaded)) / lines:.1f}",
     }
     for package in (*PACKAGES, "cli"):
