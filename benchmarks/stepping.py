@@ -110,11 +110,13 @@ def main() -> None:
 
         train(
             RunConfig(
-                ModelConfig(input_size=given.input_size), fitting, EvaluateConfig(benchmark=False),
+                model=ModelConfig(input_size=given.input_size),
+                fit=fitting,
+                evaluate=EvaluateConfig(benchmark=False),
                 artifacts=str(artifacts),
             ),
             Told(),
-        )  # fmt: skip
+        )
 
 
 if __name__ == "__main__":
