@@ -117,11 +117,13 @@ def main() -> None:
 
         train(
             RunConfig(
-                ModelConfig(input_size=arguments.input_size), fitting, EvaluateConfig(benchmark=False),
+                model=ModelConfig(input_size=arguments.input_size),
+                fit=fitting,
+                evaluate=EvaluateConfig(benchmark=False),
                 artifacts=str(artifacts),
             ),
             Printing(),
-        )  # fmt: skip
+        )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from .stage.options import (
     DECIDING,
     RUNNING,
     SEEING,
-    SPLITTING,
     artifacts_option,
     check,
     labels_option,
@@ -137,12 +136,12 @@ class SplitConfig:
     every class as many in train as in test, where that is less. Unless `fresh`, only what has no split is assigned one.
     """
 
-    train: float = option(0.7, "Share of the images.", SPLITTING)
-    val: float = option(0.15, "Share of the images.", SPLITTING)
-    test: float = option(0.15, "Share of the images.", SPLITTING)
-    balanced_test: bool = option(False, "The same number of images of every class in test.", SPLITTING, switch=True)
-    per_class: int | None = option(None, "That number; by default the largest that fits.", SPLITTING)
-    fresh: bool = option(False, "Forget the splits that the set has.", SPLITTING, switch=True)
+    train: float = option(0.7, "Share of the images.")
+    val: float = option(0.15, "Share of the images.")
+    test: float = option(0.15, "Share of the images.")
+    balanced_test: bool = option(False, "The same number of images of every class in test.", switch=True)
+    per_class: int | None = option(None, "That number; by default the largest that fits.")
+    fresh: bool = option(False, "Forget the splits that the set has.", switch=True)
     labels: str | None = labels_option()
     artifacts: str = artifacts_option()
     out: str | None = option(None, "File to write; by default splits.csv in the artifacts.", path=True)

@@ -36,18 +36,13 @@ JOINS = ("mean", "weighted", "vote", "one-vs-rest")
 JOINS = ("mean", "weighted", "vote", "one-vs-rest")
 SEARCHES = ("random", "bayesian", "hyperband")
 MODEL, FITTING, MEASURING = "The model", "Fitting", "Measuring"
+# The forms that a model is exported in (see exporting.TARGETS).
+EXPORT_TARGETS = ("onnx", "tflite", "savedmodel", "openvino")
 
 
 def known_backbones() -> Iterable[str]:
     """What may be fitted."""
     return ("cnn", *(name for name in backbone_names() if name != "builtin"))
-
-
-def target_names() -> Iterable[str]:
-    """The forms that a model is exported in."""
-    from .exporting import TARGETS  # which loads numpy
-
-    return TARGETS
 
 
 @dataclass(frozen=True)
@@ -298,9 +293,9 @@ class PredictConfig:
 
 @dataclass(frozen=True)
 class ModelExportConfig:
-    """How a model is exported: the options of `train export`. Which forms there are train/exporting.py says."""
+    """How a model is exported: the options of `train export`."""
 
-    to: str = field(metadata=metadata(Option("onnx, tflite, savedmodel or openvino.", names=target_names)))
+    to: str = field(metadata=metadata(Option("onnx, tflite, savedmodel or openvino.", names=lambda: EXPORT_TARGETS)))
     out: str | None = option(None, "Folder; by default export/ beside the model.", path=True)
     force: bool = option(False, "Replace what is there.", switch=True)
     artifacts: str = artifacts_option()

@@ -8,7 +8,7 @@ import pytest
 
 from curate.stage.errors import DataError, MissingExtra, OutputError, UnknownName, WorkerLost
 from train import exporting
-from train.configs import ModelConfig
+from train.configs import EXPORT_TARGETS, ModelConfig
 from train.exporting import TARGETS, Target, convert, export, sample
 
 CLASSES = ("basophil", "eosinophil", "large\nlymphocyte")
@@ -244,3 +244,7 @@ def test_a_process_that_is_killed_is_told(saved, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting.subprocess, "run", lambda *command, **options: killed)
     with pytest.raises(WorkerLost, match="the conversion to tflite was killed"):
         export(saved, "tflite", CLASSES, tmp_path / "out")
+
+
+def test_the_forms_that_complete_in_the_shell_are_those_that_are_written():
+    assert tuple(TARGETS) == EXPORT_TARGETS
