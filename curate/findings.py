@@ -25,7 +25,7 @@ class Check:
     """A row of the catalogue: all that is to be known of a check but how it measures.
 
     title       what its findings are called on the page;  looks_for  in one sentence
-    becomes     what becomes of them
+    outcome     what becomes of them, in words
     colour      "#rrggbb" of its marks on the page, of middling lightness: it must stand on light and on dark
     action      the gravest action that it may ask for: "drop" or "review"
     planted_by  kinds of planted faults that test it (see curate.planting);  may_see  kinds that it may tell of as well
@@ -42,7 +42,7 @@ class Check:
     name: str
     title: str
     looks_for: str
-    becomes: str
+    outcome: str
     colour: str
     action: str = REVIEW
     planted_by: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ CATALOGUE: Mapping[str, Check] = {
             name="label_conflict",
             title="Label conflicts",
             looks_for="One picture under two labels: at least one of them is wrong.",
-            becomes="the label that is clearly wrong is dropped, else review",
+            outcome="drop the label that is clearly wrong, else review",
             colour="#d6336c",
             action=DROP,
             planted_by=("conflict",),
@@ -74,7 +74,7 @@ CATALOGUE: Mapping[str, Check] = {
             name="leak",
             title="Leaks",
             looks_for="A picture of one split that comes back in another, so that test results flatter.",
-            becomes="the copy outside of test is dropped",
+            outcome="drop the copy outside of test",
             colour="#a33dc2",
             action=DROP,
             groups=COPIES,
@@ -83,7 +83,7 @@ CATALOGUE: Mapping[str, Check] = {
             name="unreadable",
             title="Unreadable",
             looks_for="Files that cannot be decoded.",
-            becomes="dropped",
+            outcome="drop",
             colour="#7d8590",
             action=DROP,
         ),
@@ -91,7 +91,7 @@ CATALOGUE: Mapping[str, Check] = {
             name="outlier_group",
             title="Foreign groups",
             looks_for="Many look-alikes that resemble no class of this set, such as one image copied into all of them.",
-            becomes="many copies are dropped, the rest is reviewed",
+            outcome="drop many copies, review the rest",
             colour="#e0402f",
             action=DROP,
             planted_by=("intruder",),
@@ -104,7 +104,7 @@ CATALOGUE: Mapping[str, Check] = {
             name="exact_duplicate",
             title="Exact duplicates",
             looks_for="Pixel-identical copies. One of each group stays.",
-            becomes="all but one are dropped",
+            outcome="drop all but one",
             colour="#2b7de0",
             action=DROP,
             planted_by=("exact",),
@@ -115,7 +115,7 @@ CATALOGUE: Mapping[str, Check] = {
             name="near_duplicate",
             title="Near duplicates",
             looks_for="One picture resaved, resized, shifted, brightened, turned or mirrored. One of each group stays.",
-            becomes="all but one are dropped",
+            outcome="drop all but one",
             colour="#16a8c4",
             action=DROP,
             planted_by=("near",),
@@ -126,7 +126,7 @@ CATALOGUE: Mapping[str, Check] = {
             name="label_error",
             title="Likely label errors",
             looks_for="A model that never saw the picture would have labelled it otherwise.",
-            becomes="review",
+            outcome="review",
             colour="#f2770b",
             planted_by=("label",),
         ),
@@ -134,7 +134,7 @@ CATALOGUE: Mapping[str, Check] = {
             name="colour_cast",
             title="Colour casts",
             looks_for="Tinted unlike the rest of their class: another scanner, stain or lamp.",
-            becomes="review",
+            outcome="review",
             colour="#12a67c",
             planted_by=("cast",),
             groups=OWN,
@@ -143,7 +143,7 @@ CATALOGUE: Mapping[str, Check] = {
             name="outlier",
             title="Outliers",
             looks_for="Single pictures that lie far from all others.",
-            becomes="review",
+            outcome="review",
             colour="#a9683a",
             may_see=("intruder",),
         ),
@@ -151,7 +151,7 @@ CATALOGUE: Mapping[str, Check] = {
             name="blurred",
             title="Blurred",
             looks_for="Far less fine detail than the other pictures of the set.",
-            becomes="review",
+            outcome="review",
             colour="#7b5cf0",
             planted_by=("blur",),
         ),
@@ -159,7 +159,7 @@ CATALOGUE: Mapping[str, Check] = {
             name="dark",
             title="Dark",
             looks_for="Far darker than the other pictures of the set.",
-            becomes="review",
+            outcome="review",
             colour="#6166a3",
             planted_by=("dark",),
         ),
@@ -167,7 +167,7 @@ CATALOGUE: Mapping[str, Check] = {
             name="light",
             title="Light",
             looks_for="Far lighter than the other pictures of the set.",
-            becomes="review",
+            outcome="review",
             colour="#d1a700",
             planted_by=("light",),
         ),
@@ -175,7 +175,7 @@ CATALOGUE: Mapping[str, Check] = {
             name="low_information",
             title="Nearly empty",
             looks_for="One flat colour, or hardly any structure.",
-            becomes="review",
+            outcome="review",
             colour="#82a012",
             planted_by=("solid",),
         ),
@@ -183,21 +183,21 @@ CATALOGUE: Mapping[str, Check] = {
             name="odd_size",
             title="Odd sizes",
             looks_for="Much larger or smaller than the other pictures.",
-            becomes="review",
+            outcome="review",
             colour="#c4769a",
         ),
         Check(
             name="odd_aspect",
             title="Odd shapes",
             looks_for="Much longer or taller than the other pictures.",
-            becomes="review",
+            outcome="review",
             colour="#94733b",
         ),
         Check(
             name="grayscale",
             title="Grey pictures",
             looks_for="Without colour in a set of coloured pictures.",
-            becomes="review",
+            outcome="review",
             colour="#868e96",
             planted_by=("grey",),
         ),
@@ -205,7 +205,7 @@ CATALOGUE: Mapping[str, Check] = {
             name="shortcut",
             title="Shortcuts",
             looks_for="Something beside the subject that gives the class away: a model may learn that instead.",
-            becomes="told of the set as a whole",
+            outcome="report, for the set as a whole",
             colour="#3a9a4d",
         ),
     )
