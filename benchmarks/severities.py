@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 import curate
-from augment.calibration import calibrate, distances_of
+from augment.calibration import Specimens, calibrate, distances_of
 from augment.corruptions.corruption import CORRUPTIONS
 from augment.corruptions.presets import PRESETS, preset
 from augment.features import Features, input_size, load_features
@@ -43,7 +43,7 @@ def report(images: ImageSet, side: int) -> None:
     """Print the calibrated severities at one size."""
     pictures, features, units = _at(images, side)
     notes: list[str] = []
-    found = calibrate(pictures[::2], features, seed=0, units=units, say=notes.append)
+    found = calibrate(Specimens(pictures[::2], features, units, 0), say=notes.append)
     levels = next(iter(found.values())).levels
     print(f"\n## {side} px: levels {_numbers(levels)} ({features.describe})\n")
     print("| corruption | settings at 1 and 5 | distances | on other pictures | rising | reached |")
@@ -51,7 +51,7 @@ def report(images: ImageSet, side: int) -> None:
     for name, of in found.items():
         varying = [key for key in of.settings[0] if of.settings[0][key] != of.settings[-1][key]]
         ends = ", ".join(f"{key} {of.settings[0][key]:.3g} .. {of.settings[-1][key]:.3g}" for key in varying)
-        other = distances_of(pictures[1::2], features, CORRUPTIONS[name], of.settings, seed=1, units=units)
+        other = distances_of(Specimens(pictures[1::2], features, units, 1), CORRUPTIONS[name], of.settings)
         print(
             f"| {name} | {ends} | {_numbers(of.distances)} | {_numbers(other)} | {_rising(other)} "
             f"| {'yes' if of.reached else 'no'} |"
@@ -66,7 +66,7 @@ def report_published(images: ImageSet, name: str, side: int) -> None:
     print(f"\n## {name} as published, {side} px ({features.describe})\n")
     print("| corruption | distances | rising |\n|---|---|---|")
     for corruption, of in preset(name).items():
-        steps = distances_of(pictures, features, of.corruption(), of.settings, seed=0, units=units)
+        steps = distances_of(Specimens(pictures, features, units, 0), of.corruption(), of.settings)
         print(f"| {corruption} | {_numbers(steps)} | {_rising(steps)} |")
 
 
