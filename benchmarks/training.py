@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from curate.builds import BUILT, ComposedSet, read_benchmark
+
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = 5  # times as many images as without copies are in the build of a policy with four
 POLICIES = ("none", "light", "moderate", "heavy")
@@ -181,8 +183,9 @@ def options(given: argparse.Namespace) -> None:
     """A finished run measured with each way of test-time augmentation and each filter; on the middle severity only."""
     artifacts = given.run.parents[1]
     external = ["--external", given.external] if given.external else []
-    listed = json.loads((artifacts / "built" / "benchmark.json").read_text())["sets"]
-    sets = [one["name"] for one in listed if one["role"] == "test" and one.get("severity", MIDDLE) == MIDDLE]
+    benchmark = read_benchmark(artifacts / BUILT)
+    tested = [images for images in benchmark.sets if images.role == "test"] if benchmark is not None else []
+    sets = [images.name for images in tested if isinstance(images, ComposedSet) or images.severity == MIDDLE]
     heading("at test time", *HEAD, *([given.external.stem] if given.external else []))
     for tta, filter in [*((view, "none") for view in VIEWS), *(("none", one) for one in FILTERS)]:
         how = ["--tta", tta, "--filter", filter, "--artifacts", artifacts, *external]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from curate.builds import BUILT, PLAN_FILE, read_plan
 from curate.sets.imageset import Unreadable
 from curate.stage.engine import chunks, cores, threaded
 from curate.stage.errors import DataError, OutputError
@@ -315,9 +316,9 @@ def classes_of(model: Path, artifacts: str | Path, count: int | None = None) -> 
         if count not in (None, len(classes)):
             raise DataError(f"{model} tells {count} classes apart, and {told} has {len(classes)}. Run it again.")
         return classes, ""
-    plan = Path(artifacts, "built", "plan.json")
-    if plan.is_file():
-        classes = tuple(json.loads(plan.read_text(encoding="utf-8"))["class_weights"])
+    built = Path(artifacts, BUILT)
+    if (built / PLAN_FILE).is_file():
+        classes = tuple(read_plan(built).class_weights)
         if count in (None, len(classes)):
             return classes, ""
     return tuple(map(str, range(count or 0))), "the model's classes have no names here, and go by their numbers"
