@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-
-import numpy as np
 
 from curate.builds import BENCHMARK, BenchmarkRecord, ComposedSet, ComposedTracks, CorruptedSet
 from curate.stage.errors import DataError
 from curate.stage.progress import Reporter
 
 from .calibration import SAMPLE as CALIBRATED_ON
-from .calibration import Calibrated, calibrate, distances_of
+from .calibration import Calibrated, Specimens, calibrate, distances_of
 from .configs import CALIBRATED, BuildConfig
 from .corruptions.corruption import CORRUPTIONS, SEVERITIES, TEST, VALIDATION, Corruption
 from .corruptions.presets import preset
-from .features import Features
 from .listings import COMPOSED_COPIES
 from .making import COMPOSED_SEVERITIES, Entry
 from .overlap import DRAWS, IDENTICAL, Verdict, overlap, worst
@@ -86,9 +83,7 @@ class Benchmark:
 
 def benchmark_of(
     policy: Policy,
-    pictures: Sequence[np.ndarray],
-    features: Features,
-    units: Mapping[str, float],
+    specimens: Specimens,
     present: Mapping[str, bool],
     config: BuildConfig,
     reporter: Reporter,
@@ -102,20 +97,21 @@ def benchmark_of(
     chosen = {n: c for n, c in chosen_corruptions(config).items() if roles[c.role]}
     notes: list[str] = []
     reporter.say(f"measuring five severities of {len(chosen)} corruptions")
-    calibrated = severities_of(chosen, pictures, features, units, config, notes.append)
+    calibrated = severities_of(chosen, specimens, config.severities, notes.append)
     kept = {name: chosen[name] for name in calibrated}
     if policy.steps():
         reporter.say(f"comparing the policy {policy.name} with them")
+    features = specimens.features
     verdicts = overlap(
-        policy, pictures, features, kept, calibrated, seed=config.seed, units=units,
-        sample=features.some(COMPARED_ON), draws=features.some(DRAWS),
-    )  # fmt: skip
+        policy, specimens, kept, calibrated, sample=features.some(COMPARED_ON), draws=features.some(DRAWS)
+    )
     entries = _entries(kept)
     for entry in entries:
         if entry.compose:
             parts = [verdicts[name] for name, corruption in kept.items() if corruption.role == entry.role]
             verdicts[entry.name.partition("/")[2]] = worst(parts, entry.name.partition("/")[2])
-    _refuse(policy, verdicts, kept, config)
+    if not config.allow_overlap:
+        _refuse(policy, verdicts, kept)
     return Benchmark(config.severities, features.name, kept, calibrated, verdicts, entries, tuple(notes))
 
 
@@ -128,26 +124,23 @@ def chosen_corruptions(config: BuildConfig) -> dict[str, Corruption]:
 
 def severities_of(
     corruptions: Mapping[str, Corruption],
-    pictures: Sequence[np.ndarray],
-    features: Features,
-    units: Mapping[str, float],
-    config: BuildConfig,
+    specimens: Specimens,
+    severities: str,
     say: Callable[[str], None],
 ) -> dict[str, Calibrated]:
-    """The five severities of each corruption: calibrated on these pictures, or as published, and measured on them."""
-    if config.severities == CALIBRATED:
-        return calibrate(
-            pictures, features, corruptions, seed=config.seed, units=units, sample=features.some(CALIBRATED_ON), say=say
-        )
-    severities = {}
-    for name, published in preset(config.severities).items():
+    """The five severities of each corruption: calibrated on these pictures, or as published, and measured on them.
+
+    severities  "calibrated", or the name of a preset
+    """
+    sample = specimens.features.some(CALIBRATED_ON)
+    if severities == CALIBRATED:
+        return calibrate(specimens, corruptions, sample=sample, say=say)
+    measured = {}
+    for name, published in preset(severities).items():
         if name in corruptions:
-            steps = distances_of(
-                pictures, features, corruptions[name], published.settings, seed=config.seed, units=units,
-                sample=features.some(CALIBRATED_ON),
-            )  # fmt: skip
-            severities[name] = Calibrated(name, published.settings, (), steps, True, ())
-    return severities
+            steps = distances_of(specimens, corruptions[name], published.settings, sample=sample)
+            measured[name] = Calibrated(name, published.settings, (), steps, True, ())
+    return measured
 
 
 def _entries(corruptions: Mapping[str, Corruption]) -> tuple[Entry, ...]:
@@ -164,12 +157,10 @@ def _entries(corruptions: Mapping[str, Corruption]) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def _refuse(
-    policy: Policy, verdicts: Mapping[str, Verdict], corruptions: Mapping[str, Corruption], config: BuildConfig
-) -> None:
+def _refuse(policy: Policy, verdicts: Mapping[str, Verdict], corruptions: Mapping[str, Corruption]) -> None:
     """Raise DataError where the training policy contains what the test measures."""
     same = [name for name, c in corruptions.items() if c.role == TEST and verdicts[name].verdict == IDENTICAL]
-    if not same or config.allow_overlap:
+    if not same:
         return
     more = f" and {len(same) - 5} more" if len(same) > 5 else ""
     raise DataError(

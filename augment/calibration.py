@@ -31,6 +31,19 @@ _NOTHING = 0.05
 Distance = Callable[[Corruption, Mapping[str, float]], float]
 
 
+@dataclass(frozen=True, eq=False)
+class Specimens:
+    """What severities and policies are measured on: pictures (uint8, all of one size), and what looks at them.
+
+    units  statistics of the set (see Parameter.unit);  seed  of which pictures, and of what is drawn on them
+    """
+
+    pictures: Sequence[Pixels]
+    features: Features
+    units: Mapping[str, float]
+    seed: int
+
+
 @dataclass(frozen=True)
 class Calibrated:
     """Five severities of one corruption.
@@ -50,22 +63,19 @@ class Calibrated:
 
 
 def calibrate(
-    pictures: Sequence[Pixels],
-    features: Features,
+    specimens: Specimens,
     corruptions: Mapping[str, Corruption] = CORRUPTIONS,
     *,
-    seed: int,
-    units: Mapping[str, float],
     sample: int = SAMPLE,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Calibrated]:
-    """Five severities of each corruption, measured on `sample` of the pictures (uint8, all of one size).
+    """Five severities of each corruption, measured on `sample` of the pictures.
 
     A corruption that does next to nothing to these pictures is left out, and `say` is told why. Raises DataError where
     there are too few different pictures to measure by.
     """
-    clean, distance = _measuring(pictures, features, seed, units, sample)
-    levels = levels_of(clean)
+    clean, distance = _measuring(specimens, sample)
+    levels, units = levels_of(clean), specimens.units
 
     def climb(corruption: Corruption) -> Calibrated | str:
         ladder = five_steps(lambda strength: distance(corruption, corruption.settings(strength, units)), levels)
@@ -76,7 +86,9 @@ def calibrate(
         return Calibrated(corruption.name, settings, strengths, steps, reached, levels)
 
     calibrated = {}
-    for name, outcome in zip(corruptions, threaded(climb, corruptions.values(), features.workers), strict=True):
+    for name, outcome in zip(
+        corruptions, threaded(climb, corruptions.values(), specimens.features.workers), strict=True
+    ):
         if isinstance(outcome, str):
             say(outcome)
         else:
@@ -85,18 +97,15 @@ def calibrate(
 
 
 def distances_of(
-    pictures: Sequence[Pixels],
-    features: Features,
+    specimens: Specimens,
     corruption: Corruption,
     settings: Sequence[Mapping[str, float]],
     *,
-    seed: int,
-    units: Mapping[str, float],
     sample: int = SAMPLE,
 ) -> tuple[float, ...]:
     """The mean distance to the clean pictures at each of some settings, such as those of a published preset."""
-    _, distance = _measuring(pictures, features, seed, units, sample)
-    return tuple(threaded(lambda values: distance(corruption, values), settings, features.workers))
+    _, distance = _measuring(specimens, sample)
+    return tuple(threaded(lambda values: distance(corruption, values), settings, specimens.features.workers))
 
 
 def generator(seed: int, row: int, name: str) -> np.random.Generator:
@@ -174,16 +183,15 @@ def _rising(curve: Mapping[float, float]) -> list[tuple[float, float]]:
     return rising
 
 
-def _measuring(
-    pictures: Sequence[Pixels], features: Features, seed: int, units: Mapping[str, float], sample: int
-) -> tuple[np.ndarray, Distance]:
+def _measuring(specimens: Specimens, sample: int) -> tuple[np.ndarray, Distance]:
     """The features of some clean pictures, and how far from these a corruption at some settings leads them."""
-    rows = some_rows(len(pictures), sample, seed)
-    images = [pictures[row] for row in rows]
+    features, seed = specimens.features, specimens.seed
+    rows = some_rows(len(specimens.pictures), sample, seed)
+    images = [specimens.pictures[row] for row in rows]
     clean = features(images)
 
     def distance(corruption: Corruption, settings: Mapping[str, float]) -> float:
-        drawn = [corruption.draw(settings, generator(seed, row, corruption.name), units) for row in rows]
+        drawn = [corruption.draw(settings, generator(seed, row, corruption.name), specimens.units) for row in rows]
         corrupted = [perform(image, [values], images.__getitem__) for image, values in zip(images, drawn, strict=True)]
         return float(distances(features(corrupted), clean).mean())
 

@@ -10,6 +10,7 @@ from curate.stage.engine import cores
 from curate.stage.progress import Reporter, Silent
 
 from .benchmark import benchmark_of
+from .calibration import Specimens
 from .configs import BuildConfig
 from .features import input_size, load_features
 from .policies import library
@@ -40,7 +41,8 @@ def judge(
         reporter.say(note)
     present = dict.fromkeys(("train", "val", "test"), True)
     allowed = replace(config, allow_overlap=True)  # that is what is asked
-    benchmark = benchmark_of(policy, sample.seen(), features, sample.units, present, allowed, reporter)
+    specimens = Specimens(sample.seen(), features, sample.units, config.seed)
+    benchmark = benchmark_of(policy, specimens, present, allowed, reporter)
     roles = {
         entry.name.partition("/")[2] if entry.compose else entry.corruption: entry.role for entry in benchmark.entries
     }

@@ -15,7 +15,7 @@ import numpy as np
 
 from curate.stage.engine import threaded
 
-from .calibration import Calibrated, generator, some_rows
+from .calibration import Calibrated, Specimens, generator, some_rows
 from .corruptions.corruption import SEVERITIES, Corruption
 from .features import Features
 from .operations.operation import OPERATIONS, Operation, Pixels, Span
@@ -100,46 +100,41 @@ class Landmarks:
 
 def overlap(
     policy: Policy,
-    pictures: Sequence[Pixels],
-    features: Features,
+    specimens: Specimens,
     corruptions: Mapping[str, Corruption],
     calibrated: Mapping[str, Calibrated],
     *,
-    seed: int,
-    units: Mapping[str, float],
     sample: int = SAMPLE,
     draws: int = DRAWS,
 ) -> dict[str, Verdict]:
-    """How a policy stands to each corruption, judged on `sample` of the pictures (uint8, all of one size).
+    """How a policy stands to each corruption, judged on `sample` of the pictures.
 
     identical  the policy draws the corruption's operation as strong as its severity 1, or stronger; or it comes as near
                to the corruption, by whatever operations, as other draws of the corruption itself
     near       it draws that operation, but weaker; or it comes half of the way to the corruption
     disjoint   neither
     """
-    marks = landmarks(pictures, features, corruptions, calibrated, seed=seed, units=units, sample=sample)
-    return compared(policy, marks, seed=seed, draws=draws)
+    marks = landmarks(specimens, corruptions, calibrated, sample=sample)
+    return compared(policy, marks, seed=specimens.seed, draws=draws)
 
 
 def landmarks(
-    pictures: Sequence[Pixels],
-    features: Features,
+    specimens: Specimens,
     corruptions: Mapping[str, Corruption],
     calibrated: Mapping[str, Calibrated],
     *,
-    seed: int,
-    units: Mapping[str, float],
     sample: int = SAMPLE,
 ) -> Landmarks:
     """Where corruptions lie, found once for any number of policies."""
-    rows = some_rows(len(pictures), sample, seed)
-    images = [pictures[row] for row in rows]
+    features, units, seed = specimens.features, specimens.units, specimens.seed
+    rows = some_rows(len(specimens.pictures), sample, seed)
+    images = [specimens.pictures[row] for row in rows]
     marks = Landmarks(images, features, units, features(images).mean(axis=0, dtype=np.float64), {})
 
     def place(corruption: Corruption) -> Place:
         settings = calibrated[corruption.name].settings
         judged = [settings[severity - 1] for severity in _JUDGED]
-        rng = generator(seed, len(pictures), corruption.name)
+        rng = generator(seed, len(specimens.pictures), corruption.name)
         points = np.array(
             [[marks.point([corruption.draw(values, rng, units)]) for _ in range(_EACH)] for values in judged]
         )

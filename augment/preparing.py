@@ -19,6 +19,7 @@ from curate.stage.progress import Reporter, Stopwatch
 from curate.stage.records import write_record
 
 from .benchmark import Benchmark, benchmark_of
+from .calibration import Specimens
 from .configs import CALIBRATED, BuildConfig
 from .features import Features, input_size, load_features
 from .listings import list_images
@@ -71,8 +72,9 @@ def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch,
     if features is not None and config.benchmark:
         present = {name: bool(len(plan.rows[name])) for name in SPLITS}
         judged = policy if copies else dataclasses.replace(policy, pipelines=((),))  # of which training sees nothing
+        specimens = Specimens(seen, features, units, config.seed)
         with watch.stage("calibrating"):
-            benchmark = benchmark_of(judged, seen, features, units, present, config, reporter)
+            benchmark = benchmark_of(judged, specimens, present, config, reporter)
         notes += benchmark.notes
     lost: pd.DataFrame | None = None
     if features is not None and config.check and copies:

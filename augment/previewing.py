@@ -16,6 +16,7 @@ from curate.stage.errors import DataError
 from curate.stage.files import replacing
 
 from .benchmark import chosen_corruptions, severities_of
+from .calibration import Specimens
 from .configs import BuildConfig, PreviewConfig
 from .corruptions.corruption import Corruption
 from .features import input_size, load_features
@@ -105,7 +106,8 @@ def preview(
         features, note = load_features(config.backbone, config.weights, size, config.workers or cores(), say)
         if note:
             say(note)
-        severities = severities_of(chosen, sample.seen(), features, sample.units, config, say)
+        specimens = Specimens(sample.seen(), features, sample.units, config.seed)
+        severities = severities_of(chosen, specimens, config.severities, say)
         settings = {name: calibrated.settings for name, calibrated in severities.items()}
         sheet = corruption_sheet(
             sample.pictures[rows[0]], chosen, settings, sample.units, row=rows[0], seed=config.seed

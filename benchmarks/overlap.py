@@ -21,7 +21,7 @@ from itertools import pairwise
 import numpy as np
 
 import curate
-from augment.calibration import Calibrated, calibrate
+from augment.calibration import Calibrated, Specimens, calibrate
 from augment.corruptions.corruption import CORRUPTIONS, TEST, VALIDATION
 from augment.features import Features, input_size, load_features
 from augment.operations.operation import OPERATIONS
@@ -55,8 +55,9 @@ def main() -> None:
     if note:
         print(note, file=sys.stderr)
     units = {**lab_spread(pictures), "side": float(side)}
-    calibrated = calibrate(pictures, features, seed=0, units=units)
-    marks = landmarks(pictures, features, {n: CORRUPTIONS[n] for n in calibrated}, calibrated, seed=0, units=units)
+    specimens = Specimens(pictures, features, units, 0)
+    calibrated = calibrate(specimens)
+    marks = landmarks(specimens, {n: CORRUPTIONS[n] for n in calibrated}, calibrated)
     print(f"{images.source.path.name}, {side} px, {features.describe}")
     verdicts = {name: compared(library.policy(name), marks, seed=0) for name in library.names()}
     summary(verdicts)

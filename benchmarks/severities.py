@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 import curate
-from augment.calibration import calibrate, distances_of
+from augment.calibration import Specimens, calibrate, distances_of
 from augment.corruptions.corruption import CORRUPTIONS
 from augment.corruptions.presets import PRESETS, preset
 from augment.features import Features, input_size, load_features
@@ -43,7 +43,7 @@ def report(images: ImageSet, side: int) -> None:
     """Print the calibrated severities at one size."""
     pictures, features, units = _pictures_at(images, side)
     notes: list[str] = []
-    calibrated = calibrate(pictures[::2], features, seed=0, units=units, say=notes.append)
+    calibrated = calibrate(Specimens(pictures[::2], features, units, 0), say=notes.append)
     levels = next(iter(calibrated.values())).levels
     print(f"\n## {side} px: levels {_decimals(levels)} ({features.describe})\n")
     print("| corruption | settings at 1 and 5 | distances | on other pictures | rising | reached |")
@@ -52,7 +52,7 @@ def report(images: ImageSet, side: int) -> None:
         mildest, strongest = corruption.settings[0], corruption.settings[-1]
         varying = [key for key in mildest if mildest[key] != strongest[key]]
         ends = ", ".join(f"{key} {mildest[key]:.3g} .. {strongest[key]:.3g}" for key in varying)
-        distances = distances_of(pictures[1::2], features, CORRUPTIONS[name], corruption.settings, seed=1, units=units)
+        distances = distances_of(Specimens(pictures[1::2], features, units, 1), CORRUPTIONS[name], corruption.settings)
         print(
             f"| {name} | {ends} | {_decimals(corruption.distances)} | {_decimals(distances)} "
             f"| {_rising_cell(distances)} | {'yes' if corruption.reached else 'no'} |"
@@ -67,7 +67,7 @@ def report_published(images: ImageSet, name: str, side: int) -> None:
     print(f"\n## {name} as published, {side} px ({features.describe})\n")
     print("| corruption | distances | rising |\n|---|---|---|")
     for corruption, severities in preset(name).items():
-        steps = distances_of(pictures, features, severities.corruption(), severities.settings, seed=0, units=units)
+        steps = distances_of(Specimens(pictures, features, units, 0), severities.corruption(), severities.settings)
         print(f"| {corruption} | {_decimals(steps)} | {_rising_cell(steps)} |")
 
 

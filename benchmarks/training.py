@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from curate.builds import BUILT, ComposedSet, read_benchmark
 from curate.stage.drafts import draft_path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -183,8 +184,9 @@ def options(arguments: argparse.Namespace) -> None:
     """A finished run measured with each way of test-time augmentation and each filter; on the middle severity only."""
     artifacts = arguments.run.parents[1]
     external = ["--external", arguments.external] if arguments.external else []
-    listed = json.loads((artifacts / "built" / "benchmark.json").read_text())["sets"]
-    sets = [entry["name"] for entry in listed if entry["role"] == "test" and entry.get("severity", MIDDLE) == MIDDLE]
+    benchmark = read_benchmark(artifacts / BUILT)
+    tested = [images for images in benchmark.sets if images.role == "test"] if benchmark is not None else []
+    sets = [images.name for images in tested if isinstance(images, ComposedSet) or images.severity == MIDDLE]
     heading("at test time", *HEAD, *([arguments.external.stem] if arguments.external else []))
     for tta, filter in [*((view, "none") for view in VIEWS), *(("none", name) for name in FILTERS)]:
         flags = ["--tta", tta, "--filter", filter, "--artifacts", artifacts, *external]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from curate.builds import BUILT, PLAN_FILE, read_plan
 from curate.sets.imageset import Unreadable
 from curate.stage.engine import chunks, cores, threaded
 from curate.stage.errors import DataError, OutputError
@@ -314,9 +314,9 @@ def classes_of(model: Path, artifacts: str | Path, count: int | None = None) -> 
             file = model.parent / METRICS
             raise DataError(f"{model} tells {count} classes apart, and {file} has {len(run.classes)}. Run it again.")
         return run.classes, ""
-    plan = Path(artifacts, "built", "plan.json")
-    if plan.is_file():
-        classes = tuple(json.loads(plan.read_text(encoding="utf-8"))["class_weights"])
+    built = Path(artifacts, BUILT)
+    if (built / PLAN_FILE).is_file():
+        classes = tuple(read_plan(built).class_weights)
         if count in (None, len(classes)):
             return classes, ""
     return tuple(map(str, range(count or 0))), "the model's classes have no names here, and go by their numbers"

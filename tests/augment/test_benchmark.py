@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from augment.benchmark import COMPOSED, benchmark_of, chosen_corruptions, severities_of
+from augment.calibration import Specimens
 from augment.configs import SETS, BuildConfig
 from augment.corruptions.corruption import CORRUPTIONS, SEVERITIES, TEST, VALIDATION
 from augment.corruptions.presets import PRESETS, preset
@@ -32,7 +33,7 @@ def features():
 
 def found(pictures, features, present=ALL, of="light", **given):
     config = BuildConfig(benchmark=given.pop("benchmark", ("blood",)), **given)
-    return benchmark_of(policy(of), pictures, features, UNITS, present, config, Silent())
+    return benchmark_of(policy(of), Specimens(pictures, features, UNITS, config.seed), present, config, Silent())
 
 
 # Which corruptions
@@ -59,7 +60,7 @@ def test_the_corruptions_of_a_preset_are_those_that_were_published(name):
 def test_published_severities_are_as_published_and_their_distances_are_measured(pictures, quick, features):
     config = BuildConfig(severities="cifar-c")
     chosen = {name: c for name, c in chosen_corruptions(config).items() if name in ("contrast", "gaussian_noise")}
-    of = severities_of(chosen, pictures, features, UNITS, config, print)
+    of = severities_of(chosen, Specimens(pictures, features, UNITS, config.seed), config.severities, print)
     assert [values["factor"] for values in of["contrast"].settings] == [0.75, 0.5, 0.4, 0.3, 0.15]
     assert list(of) == ["gaussian_noise", "contrast"]
     for calibrated in of.values():

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from augment.calibration import Calibrated, calibrate, distances_of, five_steps, generator, levels_of, some_rows
+from augment.calibration import (
+    Calibrated,
+    Specimens,
+    calibrate,
+    distances_of,
+    five_steps,
+    generator,
+    levels_of,
+    some_rows,
+)
 from augment.corruptions.corruption import CORRUPTIONS, Corruption
 from augment.features import Features, distances, load_features
 from augment.operations.operation import OPERATIONS
@@ -37,7 +46,7 @@ def plain() -> Features:
 
 @pytest.fixture(scope="module")
 def found(cells, plain, units) -> dict[str, Calibrated]:
-    return calibrate(cells, plain, {n: CORRUPTIONS[n] for n in FEW}, seed=0, units=units, sample=SAMPLE)
+    return calibrate(Specimens(cells, plain, units, 0), {n: CORRUPTIONS[n] for n in FEW}, sample=SAMPLE)
 
 
 # Five steps of a curve
@@ -133,7 +142,7 @@ def test_every_severity_is_farther_from_the_clean_pictures_than_the_one_before(f
 
 def test_the_distances_are_those_of_the_settings(found, cells, plain, units):
     for name, of in found.items():
-        again = distances_of(cells, plain, CORRUPTIONS[name], of.settings, seed=0, units=units, sample=SAMPLE)
+        again = distances_of(Specimens(cells, plain, units, 0), CORRUPTIONS[name], of.settings, sample=SAMPLE)
         assert again == of.distances
 
 
@@ -141,14 +150,14 @@ def test_they_rise_on_other_pictures_with_other_noise_too(found, cells, plain, u
     rows = some_rows(len(cells), SAMPLE, 0)
     others = np.delete(cells, rows, axis=0)
     for name, of in found.items():
-        steps = distances_of(others, plain, CORRUPTIONS[name], of.settings, seed=5, units=units, sample=30)
+        steps = distances_of(Specimens(others, plain, units, 5), CORRUPTIONS[name], of.settings, sample=30)
         assert (np.diff(steps) > 0).all(), name
 
 
 def test_settings_that_go_back_are_shown_to_go_back(found, cells, plain, units):
     settings = found["contrast"].settings
     mixed = [settings[i] for i in (0, 3, 1, 4, 4)]
-    steps = distances_of(cells, plain, CORRUPTIONS["contrast"], mixed, seed=0, units=units, sample=SAMPLE)
+    steps = distances_of(Specimens(cells, plain, units, 0), CORRUPTIONS["contrast"], mixed, sample=SAMPLE)
     assert np.sign(np.diff(steps)).tolist() == [1, -1, 1, 0]
 
 
@@ -162,13 +171,13 @@ def test_all_of_it_can_be_kept_as_json(found):
 
 def test_the_number_of_threads_and_the_other_corruptions_change_nothing(found, cells, plain, units):
     some = {n: CORRUPTIONS[n] for n in ("contrast", "motion_blur", "gaussian_noise")}
-    again = calibrate(cells, replace(plain, workers=3), some, seed=0, units=units, sample=SAMPLE)
+    again = calibrate(Specimens(cells, replace(plain, workers=3), units, 0), some, sample=SAMPLE)
     assert again == {name: found[name] for name in some}
 
 
 def test_another_seed_takes_other_pictures(found, cells, plain, units):
     some = {"contrast": CORRUPTIONS["contrast"]}
-    again = calibrate(cells, plain, some, seed=1, units=units, sample=SAMPLE)
+    again = calibrate(Specimens(cells, plain, units, 1), some, sample=SAMPLE)
     assert again["contrast"].levels != found["contrast"].levels
 
 
@@ -177,7 +186,7 @@ def test_a_corruption_that_does_nothing_to_these_pictures_is_left_out_with_a_not
     colourful = Corruption("colourful", OPERATIONS["colourfulness"], "test", ("common",), {"factor": (1.1, 4)})
     some = {"colourful": colourful, "contrast": CORRUPTIONS["contrast"]}
     said = []
-    found = calibrate(grey, plain, some, seed=0, units=units, sample=SAMPLE, say=said.append)
+    found = calibrate(Specimens(grey, plain, units, 0), some, sample=SAMPLE, say=said.append)
     assert list(found) == ["contrast"]
     assert said == ["colourful does next to nothing to these pictures, and is left out"]
 

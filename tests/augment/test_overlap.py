@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from augment.calibration import Calibrated, calibrate
+from augment.calibration import Calibrated, Specimens, calibrate
 from augment.corruptions.corruption import CORRUPTIONS, Corruption
 from augment.features import Features, load_features
 from augment.operations.operation import OPERATIONS, Operation
@@ -45,12 +45,12 @@ def corruptions() -> dict[str, Corruption]:
 
 @pytest.fixture(scope="module")
 def calibrated(cells, plain, corruptions, units) -> dict[str, Calibrated]:
-    return calibrate(cells, plain, corruptions, seed=0, units=units, sample=12)
+    return calibrate(Specimens(cells, plain, units, 0), corruptions, sample=12)
 
 
 @pytest.fixture(scope="module")
 def marks(cells, plain, corruptions, calibrated, units) -> Landmarks:
-    return landmarks(cells, plain, corruptions, calibrated, seed=0, units=units, sample=4)
+    return landmarks(Specimens(cells, plain, units, 0), corruptions, calibrated, sample=4)
 
 
 def use(operation: str, p: float = 1.0, **spans: tuple[float, float]) -> Use:
@@ -142,7 +142,7 @@ def test_the_nearer_a_policy_comes_the_smaller_the_ratio(marks, calibrated):
 def test_published_settings_have_no_path_and_are_judged_by_their_values(cells, plain, units, calibrated):
     noise = Corruption("noise", OPERATIONS["gaussian_noise"], "test", ("common",), strength={})
     known = {"noise": replace(calibrated["gaussian_noise"], name="noise")}
-    held = landmarks(cells, plain, {"noise": noise}, known, seed=0, units=units, sample=4)
+    held = landmarks(Specimens(cells, plain, units, 0), {"noise": noise}, known, sample=4)
     assert judged(held, use("gaussian_noise", sd=(0, 0.001)))["noise"].verdict == NEAR
     assert judged(held, use("gaussian_noise", sd=(0, 0.3)))["noise"].verdict == IDENTICAL
 
@@ -162,8 +162,8 @@ def test_a_policy_that_does_nothing_is_as_far_as_the_clean_pictures(marks):
 def test_what_is_drawn_at_random_directions_is_not_near_to_everything(cells, plain, units):
     # The mean over all directions of a shift of colour is next to the clean pictures; single draws are not.
     some = {"stain_shift": CORRUPTIONS["stain_shift"]}
-    known = calibrate(cells, plain, some, seed=0, units=units, sample=8)
-    held = landmarks(cells, plain, some, known, seed=0, units=units, sample=4)
+    known = calibrate(Specimens(cells, plain, units, 0), some, sample=8)
+    held = landmarks(Specimens(cells, plain, units, 0), some, known, sample=4)
     assert judged(held, TURNS)["stain_shift"].verdict == DISJOINT
 
 
@@ -171,7 +171,7 @@ def test_threads_change_nothing_and_one_call_does_all(cells, plain, corruptions,
     policy = Policy("p", ((TURNS, use("gaussian_blur", sigma=(0, 0.05))),))
     some = {name: corruptions[name] for name in ("contrast", "gaussian_blur")}
     found, again = (
-        overlap(policy, cells, of, some, calibrated, seed=3, units=units, sample=3, draws=4)
+        overlap(policy, Specimens(cells, of, units, 3), some, calibrated, sample=3, draws=4)
         for of in (plain, replace(plain, workers=3))
     )
     assert found == again
