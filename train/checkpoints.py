@@ -1,4 +1,4 @@
-"""Where a fit has come to, in one file: after a kill it goes on as if nothing had been."""
+"""The state of a fit in one file, from which it resumes exactly after a kill."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from curate.stage.errors import DataError
 from curate.stage.files import write_npz
 
 FILE = "checkpoint.npz"
-# The model as it was best, beside it, where a fit has come to no good.
+# The best model so far, saved beside it when a fit diverges.
 LAST_GOOD = "last-good.keras"
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What a fit knows at the end of an epoch.
+    """The state of a fit at the end of an epoch.
 
     stage, epoch  that are done
     model         arrays of all variables of the model, in its order, the seeds of its dropout too
@@ -77,9 +77,9 @@ class Checkpoint:
         return State(facts.pop("stage"), facts.pop("epoch"), parts["model"], parts["optimizer"], parts["best"], facts)
 
 
-def check_key(begun: str, key: str, folder: Path) -> None:
+def check_key(stored_key: str, key: str, folder: Path) -> None:
     """Raise DataError where what a folder holds is of another fit."""
-    if begun != key:
+    if stored_key != key:
         raise DataError(
             f"{folder} was begun with other options or on another built set. "
             "Give the same ones, or leave out --resume to begin anew."

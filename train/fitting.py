@@ -1,6 +1,6 @@
 """Fitting a model: first its head on frozen features, then stages in which more of the backbone is trained.
 
-What is kept is the epoch that did best on what it is watched on, by the moving average of its weights.
+Kept is the epoch with the best validation score, by the moving average of its weights.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
 _HEAD_EPOCHS, _HEAD_RATE, _HEAD_BATCH = 60, 1e-3, 256
 # Images that are held in memory at once for their features.
 _AT_ONCE = 1024
-# What one epoch came to: a row of history.csv, by its columns.
+# A row of history.csv, by its columns.
 Epoch = dict[str, float]
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What is fitted to what.
+    """A model, the images that it is fitted to, and how.
 
     train    the images;  rows  of it that are used;  weights  float64 (K,), of the classes
     watched  what the epoch is chosen by
@@ -81,10 +81,10 @@ class Stage:
 
 @dataclass
 class Progress:
-    """What a fit has found so far; it grows epoch by epoch.
+    """The history of a fit, which grows epoch by epoch.
 
     history  one row per epoch, the probe first
-    best     its row in there;  weights  of that epoch
+    best     index of the best row;  weights  of the model at that epoch
     """
 
     history: list[Epoch] = field(default_factory=list)
@@ -92,7 +92,7 @@ class Progress:
     weights: list[np.ndarray] = field(default_factory=list)
 
     def add(self, row: Epoch, weights: list[np.ndarray]) -> bool:
-        """Whether this epoch is better than all before, of which it then takes the place."""
+        """Add an epoch; whether it is better than all before, and thus the new best."""
         better = self.best < 0 or row["score"] > self.history[self.best]["score"]
         self.history.append(row | {"better": better})
         if better:
@@ -110,27 +110,31 @@ def fit(job: Job) -> Progress:
     if reached is None:
         progress = Progress()
         if job.config.fit.probe:
-            _probe(job, progress)
+            _fit_head_first(job, progress)
     else:
         progress = _resumed(job.model, reached)
         job.reporter.say(f"going on after stage {reached.stage}, epoch {reached.epoch}")
     for number, (unfreeze, epochs, rate) in enumerate(job.config.fit.stages, 1):
         stage = Stage(number, unfreeze, epochs, rate)
         if epochs and (reached is None or reached.stage <= number):
-            _stage(job, stage, reached if reached is not None and reached.stage == number else None, progress)
+            _fit_stage(job, stage, reached if reached is not None and reached.stage == number else None, progress)
     return progress
 
 
-def _probe(job: Job, progress: Progress) -> None:
+def _fit_head_first(job: Job, progress: Progress) -> None:
     """The head alone, as the first row of the history."""
     started = time.perf_counter()
     fit_head(job)
-    row: Epoch = {"stage": 0, "epoch": 0, "loss": math.nan, "learning_rate": 0.0} | _watched(job) | _since(started)
+    row: Epoch = (
+        {"stage": 0, "epoch": 0, "loss": math.nan, "learning_rate": 0.0}
+        | _watched_scores(job)
+        | _seconds_since(started)
+    )
     progress.add(row, job.model.get_weights())
-    job.reporter.say(_line("probe", row))
+    job.reporter.say(_epoch_line("probe", row))
 
 
-def _stage(job: Job, stage: Stage, reached: State | None, progress: Progress) -> None:
+def _fit_stage(job: Job, stage: Stage, reached: State | None, progress: Progress) -> None:
     """One stage, each epoch of which is scored and written down; at the end the model has the best weights."""
     from .batches import Batches
     from .losses import loss_of
@@ -147,23 +151,23 @@ def _stage(job: Job, stage: Stage, reached: State | None, progress: Progress) ->
     if reached is not None:
         for variable, array in zip(optimizer.variables, reached.optimizer, strict=True):
             variable.assign(array)
-    last = reached.epoch if reached is not None else 0
-    plateau, waited = _plateau_after(progress.history[len(progress.history) - last :])
-    for epoch in range(last + 1, stage.epochs + 1):
+    epochs_done = reached.epoch if reached is not None else 0
+    plateau, waited = _plateau_after(progress.history[len(progress.history) - epochs_done :])
+    for epoch in range(epochs_done + 1, stage.epochs + 1):
         if fitting.patience and waited >= fitting.patience:
             job.reporter.say(f"no better epoch in {waited}: stage {stage.number} ends")
             break
         started = time.perf_counter()
         rate = float(optimizer.learning_rate)
         batches.begin(stage.number, epoch)
-        with _memory(job, batches):
-            loss, now = _epoch(job, batches, stage, epoch, progress)
+        with _explaining_memory(job, batches):
+            loss, weights = _fit_epoch(job, batches, stage, epoch, progress)
         row: Epoch = {"stage": stage.number, "epoch": epoch, "loss": loss, "learning_rate": rate}
-        row |= _watched(job) | _since(started)
+        row |= _watched_scores(job) | _seconds_since(started)
         waited = 0 if progress.add(row, model.get_weights()) else waited + 1
-        model.set_weights(now)
+        model.set_weights(weights)
         suffix = f" of stage {stage.number}" if len(fitting.stages) > 1 else ""
-        job.reporter.say(_line(f"epoch {epoch}/{stage.epochs}{suffix}", row))
+        job.reporter.say(_epoch_line(f"epoch {epoch}/{stage.epochs}{suffix}", row))
         multiplier = plateau.after(row["score"])
         if fitting.schedule == "plateau":
             optimizer.learning_rate = stage.rate * multiplier
@@ -172,7 +176,7 @@ def _stage(job: Job, stage: Stage, reached: State | None, progress: Progress) ->
 
 
 def _plateau_after(rows: list[Epoch]) -> tuple[Plateau, int]:
-    """What a stage had come to after those epochs: its plateau, and how many since one was better than all before."""
+    """State of a stage after those epochs: its plateau, and the number of epochs since the best one."""
     plateau, waited = Plateau(), 0
     for row in rows:
         plateau.after(row["score"])
@@ -180,7 +184,9 @@ def _plateau_after(rows: list[Epoch]) -> tuple[Plateau, int]:
     return plateau, waited
 
 
-def _epoch(job: Job, batches: Batches, stage: Stage, epoch: int, progress: Progress) -> tuple[float, list[np.ndarray]]:
+def _fit_epoch(
+    job: Job, batches: Batches, stage: Stage, epoch: int, progress: Progress
+) -> tuple[float, list[np.ndarray]]:
     """The mean loss of one epoch, and the weights at its end; the model has their moving average then, if there is one.
 
     Raises Diverged, after the last good weights have been saved.
@@ -188,36 +194,36 @@ def _epoch(job: Job, batches: Batches, stage: Stage, epoch: int, progress: Progr
     import keras
 
     size = job.config.fit.batch
-    failed: list[int] = []
-    now: list[list[np.ndarray]] = []
+    bad_steps: list[int] = []
+    end_weights: list[list[np.ndarray]] = []
     with job.reporter.stage(f"epoch {epoch}/{stage.epochs}", len(batches) * size, "images") as advance:
 
         def after(step: int, logs: dict[str, float] | None = None) -> None:
             advance((step + 1) * size)
             if not math.isfinite((logs or {}).get("loss", 0.0)):
-                failed.append(step + 1)
+                bad_steps.append(step + 1)
                 job.model.stop_training = True
 
         # At the end of a fit Keras puts the moving average in the place of the weights.
         listener = keras.callbacks.LambdaCallback(
-            on_train_batch_end=after, on_epoch_end=lambda epoch, logs: now.append(job.model.get_weights())
+            on_train_batch_end=after, on_epoch_end=lambda epoch, logs: end_weights.append(job.model.get_weights())
         )
         with job.devices.scope():  # JAX shares a batch out only there
             # Counted over all stages, for TensorBoard draws by that.
-            before = sum(row["stage"] > 0 for row in progress.history)
-            fitted = job.model.fit(
-                batches, initial_epoch=before, epochs=before + 1, verbose=0, shuffle=False,
+            epochs_done = sum(row["stage"] > 0 for row in progress.history)
+            log = job.model.fit(
+                batches, initial_epoch=epochs_done, epochs=epochs_done + 1, verbose=0, shuffle=False,
                 callbacks=[listener, *job.callbacks],
             )  # fmt: skip
         # The average and the optimizer's own are one array on JAX, which the next step would free.
         job.model.set_weights(job.model.get_weights())
-    if failed:
-        where = f"stage {stage.number}, epoch {epoch}, step {failed[0]} of {len(batches)}"
+    if bad_steps:
+        position = f"stage {stage.number}, epoch {epoch}, step {bad_steps[0]} of {len(batches)}"
         raise Diverged(
-            f"the loss is no number any more at {where}. "
+            f"the loss is no number any more at {position}. "
             f"Lower --learning-rate, which is {stage.rate:g}.{_last_good(job, progress)}"
         )
-    return float(fitted.history["loss"][0]), now[0]
+    return float(log.history["loss"][0]), end_weights[0]
 
 
 def _last_good(job: Job, progress: Progress) -> str:
@@ -236,24 +242,27 @@ def fit_head(job: Job) -> None:
     """Fit the head alone, on features that are computed once: a linear one to the optimum, others by steps."""
     started = time.perf_counter()
     features_of = frozen_features(job.classifier, job.config.workers)
-    table = features(job.train, job.rows, features_of, job.reporter)
+    train_features = features(job.train, job.rows, features_of, job.reporter)
     seconds = time.perf_counter() - started
-    seen = features_of(job.watched.images)
+    watched_features = features_of(job.watched.images)
     targets = job.train.targets(job.rows)
     weights = targets @ job.weights
     head = head_of(job.model)
 
-    def rated(logits: np.ndarray) -> float:
+    def score_of(logits: np.ndarray) -> float:
         return score(job.watched.scores(_softmax(logits)), job.config.fit.select)
 
+    def score_of_head() -> float:
+        return score_of(np.asarray(head.predict(watched_features, verbose=0)))
+
     if job.config.model.dense:
-        _fit_deep(head, table, targets, weights, lambda: rated(np.asarray(head.predict(seen, verbose=0))), job.config)
+        _fit_deep(head, train_features, targets, weights, score_of_head, job.config)
     else:
-        probe = fit_probe(table, targets, weights, lambda probe: rated(probe(seen)))
+        probe = fit_probe(train_features, targets, weights, lambda probe: score_of(probe(watched_features)))
         head.get_layer("logits").set_weights([probe.kernel, probe.bias])
     job.reporter.say(
-        f"probe on {len(table):,} images: {time.perf_counter() - started:.1f} s, "
-        f"{seconds:.1f} of them for their features ({len(table) / seconds:,.0f} a second)"
+        f"probe on {len(train_features):,} images: {time.perf_counter() - started:.1f} s, "
+        f"{seconds:.1f} of them for their features ({len(train_features) / seconds:,.0f} a second)"
     )
 
 
@@ -274,7 +283,7 @@ def _fit_deep(
     features: np.ndarray,
     targets: np.ndarray,
     weights: np.ndarray,
-    rated: Callable[[], float],
+    score_of_head: Callable[[], float],
     config: RunConfig,
 ) -> None:
     """Fit a head of several layers to features, and keep the best of the weights that are tried in between."""
@@ -285,13 +294,13 @@ def _fit_deep(
     best, kept = -math.inf, head.get_weights()
     for _ in range(_HEAD_EPOCHS // 5):
         head.fit(features, targets, sample_weight=weights, batch_size=_HEAD_BATCH, epochs=5, verbose=0)
-        reached = rated()
-        if reached > best:
-            best, kept = reached, head.get_weights()
+        value = score_of_head()
+        if value > best:
+            best, kept = value, head.get_weights()
     head.set_weights(kept)
 
 
-def _watched(job: Job) -> Epoch:
+def _watched_scores(job: Job) -> Epoch:
     """The scores of a model on what it is watched on, and the one that counts."""
     images, size = job.watched.images, job.config.fit.batch
     starts = range(0, len(images), size)
@@ -314,7 +323,7 @@ def _state(model: keras.Model, optimizer: keras.Optimizer, progress: Progress, s
 
 
 def _resumed(model: keras.Model, state: State) -> Progress:
-    """What the fit had found, its variables put into the model."""
+    """The progress of an interrupted fit; its variables are put into the model."""
     for variable, array in zip(model.variables, state.model, strict=True):
         variable.assign(array)
     history, best = cast(list[Epoch], state.facts["history"]), cast(int, state.facts["best"])
@@ -322,8 +331,8 @@ def _resumed(model: keras.Model, state: State) -> Progress:
 
 
 @contextmanager
-def _memory(job: Job, batches: Batches) -> Iterator[None]:
-    """What a backend says when memory runs out, as a DataError that names the batch size that fits."""
+def _explaining_memory(job: Job, batches: Batches) -> Iterator[None]:
+    """Turns a backend's out-of-memory error into a DataError that names the batch size that fits."""
     try:
         yield
     except Exception as error:
@@ -331,7 +340,7 @@ def _memory(job: Job, batches: Batches) -> Iterator[None]:
             raise
         together = 3 if job.config.fit.jsd else 1  # an image with two copies of it
         size = job.config.fit.batch // together // 2 * together
-        while size and not _fits(job.model, batches, size):
+        while size and not _batch_fits(job.model, batches, size):
             size = size // together // 2 * together
         advice = (
             f"{size} images fit: --batch {size}" if size else "not even one image fits: take a smaller --input-size"
@@ -348,7 +357,7 @@ def _is_memory(error: BaseException) -> bool:
     )
 
 
-def _fits(model: keras.Model, batches: Batches, size: int) -> bool:
+def _batch_fits(model: keras.Model, batches: Batches, size: int) -> bool:
     images, targets, weights = batches[0]
     try:
         model.train_on_batch(images[:size], targets[:size], weights[:size])
@@ -359,16 +368,16 @@ def _fits(model: keras.Model, batches: Batches, size: int) -> bool:
     return True
 
 
-def _line(what: str, row: Epoch) -> str:
-    """What one epoch came to, for the person who waits."""
+def _epoch_line(title: str, row: Epoch) -> str:
+    """One line of progress: loss, scores and seconds of an epoch."""
     loss = "" if math.isnan(row["loss"]) else f"loss {row['loss']:.3f}  "
     parts = "  ".join(
         f"{name} {row[f'val_{name}']:.3f}" for name in ("clean", "corruptions", "composed") if f"val_{name}" in row
     )
-    return f"  {what:<14}  {loss}val: {parts}  ({row.get('seconds', 0):.0f} s)"
+    return f"  {title:<14}  {loss}val: {parts}  ({row.get('seconds', 0):.0f} s)"
 
 
-def _since(started: float) -> dict[str, float]:
+def _seconds_since(started: float) -> dict[str, float]:
     return {"seconds": round(time.perf_counter() - started, 1)}
 
 
