@@ -1017,7 +1017,7 @@ def _print_measured(metrics: Metrics) -> None:
     """The figures that a person looks for: accuracy on each kind of image, with its interval."""
     import pandas as pd
 
-    from train.predicting import looks
+    from train.predicting import views_in_words
 
     rows: list[dict[str, object]] = []
 
@@ -1046,8 +1046,8 @@ def _print_measured(metrics: Metrics) -> None:
     for name, measures in metrics.external_measures.items():
         add(name, measures.accuracy, measures.interval)
     _print_table(pd.DataFrame(rows))
-    if looks(metrics):
-        out.print(f"  {looks(metrics)}; --tta none looks once", style="dim", markup=False)
+    if views_in_words(metrics):
+        out.print(f"  {views_in_words(metrics)}; --tta none looks once", style="dim", markup=False)
     against = metrics.benchmark.baseline if metrics.benchmark else None
     if against:
         errors = ", ".join(

@@ -81,8 +81,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no type
     def _elements(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """int64 (n,): in which of eight orientations each image is shown; see `turned`."""
         height, width = self.train.size
-        of = {"none": 1, "flip": 2, "dihedral": 8 if height == width else 4}[self.config.flips]
-        return rng.integers(of, size=n)
+        orientations = {"none": 1, "flip": 2, "dihedral": 8 if height == width else 4}[self.config.flips]
+        return rng.integers(orientations, size=n)
 
     def _mixed(self, batch: Batch, rng: np.random.Generator) -> Batch:
         config = self.config
@@ -124,9 +124,9 @@ class _Copies:
     def beside(self, sources: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """int64 (3n,): n rows of sources, a copy of each, and another copy of each."""
         starts, counts = self._starts[sources], self._counts[sources]
-        one = rng.integers(counts)
-        other = (one + rng.integers(1, counts)) % counts
-        return np.concatenate([sources, self._rows[starts + one], self._rows[starts + other]])
+        first = rng.integers(counts)
+        second = (first + rng.integers(1, counts)) % counts
+        return np.concatenate([sources, self._rows[starts + first], self._rows[starts + second]])
 
 
 def folds(train: LabelledSet, count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -61,7 +61,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What the process that converts tells: the largest difference, (H, W) of a picture, and the shape of its output."""
+    """What the process that converts prints: the largest difference, (H, W) of a picture, the shape of the output."""
 
     worst: float
     size: tuple[int, int]
@@ -160,16 +160,16 @@ def _in_a_process(model: Path, to: str, folder: Path) -> Conversion:
         "CUDA_VISIBLE_DEVICES": "-1",  # whose memory may be in use
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode == 0:
-        return record_of(Conversion, json.loads(done.stdout.splitlines()[-1]), "the conversion", "Try again.")
-    if done.returncode in (2, 3):
-        raise (DataError if done.returncode == 2 else OutputError)(done.stderr.strip().splitlines()[-1])
-    if done.returncode < 0:
+    finished = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if finished.returncode == 0:
+        return record_of(Conversion, json.loads(finished.stdout.splitlines()[-1]), "the conversion", "Try again.")
+    if finished.returncode in (2, 3):
+        raise (DataError if finished.returncode == 2 else OutputError)(finished.stderr.strip().splitlines()[-1])
+    if finished.returncode < 0:
         raise WorkerLost(
             f"the conversion to {to} was killed, most likely for want of memory. Free some, and try again."
         )
-    raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+    raise RuntimeError(f"{' '.join(command)} failed:\n{finished.stderr}")
 
 
 # In that process
@@ -195,8 +195,8 @@ def convert(model: keras.Model, target: Target, folder: Path) -> float:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(f"the converter does not take this model: {reason}. Another target may do.") from error
     # In batches of several sizes, as a form may hold to the one that it was made with.
-    made = np.concatenate([run(pictures[rows]) for rows in (slice(0, 1), slice(1, 6), slice(6, None))])
-    worst = float(np.abs(made - asked).max()) if made.shape == asked.shape else float("nan")
+    converted = np.concatenate([run(pictures[rows]) for rows in (slice(0, 1), slice(1, 6), slice(6, None))])
+    worst = float(np.abs(converted - asked).max()) if converted.shape == asked.shape else float("nan")
     if not worst <= TOLERANCE:
         raise DataError(
             f"what came out computes something else: probabilities are off by {worst:.2g}, and {TOLERANCE:g} is put up "

@@ -359,13 +359,13 @@ def _fits(model: keras.Model, batches: Batches, size: int) -> bool:
     return True
 
 
-def _line(what: str, row: Epoch) -> str:
+def _line(name: str, row: Epoch) -> str:
     """What one epoch came to, for the person who waits."""
     loss = "" if math.isnan(row["loss"]) else f"loss {row['loss']:.3f}  "
     parts = "  ".join(
-        f"{name} {row[f'val_{name}']:.3f}" for name in ("clean", "corruptions", "composed") if f"val_{name}" in row
+        f"{part} {row[f'val_{part}']:.3f}" for part in ("clean", "corruptions", "composed") if f"val_{part}" in row
     )
-    return f"  {what:<14}  {loss}val: {parts}  ({row.get('seconds', 0):.0f} s)"
+    return f"  {name:<14}  {loss}val: {parts}  ({row.get('seconds', 0):.0f} s)"
 
 
 def _since(started: float) -> dict[str, float]:

@@ -126,8 +126,8 @@ class CBAM(SqueezeExcitation):
     def call(self, maps: keras.KerasTensor) -> keras.KerasTensor:
         both = self.weigh(ops.mean(maps, axis=(1, 2))) + self.weigh(ops.max(maps, axis=(1, 2)))
         maps = maps * ops.sigmoid(both)[:, None, None, :]
-        told = [ops.mean(maps, axis=-1, keepdims=True), ops.max(maps, axis=-1, keepdims=True)]
-        return maps * self.places(ops.concatenate(told, axis=-1))
+        levels = [ops.mean(maps, axis=-1, keepdims=True), ops.max(maps, axis=-1, keepdims=True)]
+        return maps * self.places(ops.concatenate(levels, axis=-1))
 
     def get_config(self) -> dict[str, object]:
         return {**super().get_config(), "kernel": self.kernel}

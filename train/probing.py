@@ -62,9 +62,9 @@ def fit_probe(
             start = _minimised(scaled, np.asarray(targets, np.float32), weights, strength, start)
         kernel = start[:-1] / spread[:, None]
         probe = Probe(kernel.astype(np.float32), (start[-1] - mean @ kernel).astype(np.float32), strength)
-        found = score(probe)
-        if best is None or found > best[0]:
-            best = found, probe
+        reached = score(probe)
+        if best is None or reached > best[0]:
+            best = reached, probe
     assert best is not None
     return best[1]
 
@@ -86,5 +86,5 @@ def _minimised(
         slope = np.vstack([features.T @ error + strength * both[:-1], error.sum(axis=0, keepdims=True)])
         return value, slope.ravel().astype(np.float64)
 
-    found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": _MOST_STEPS, "gtol": 1e-5})
-    return found.x.reshape(start.shape)
+    minimum = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": _MOST_STEPS, "gtol": 1e-5})
+    return minimum.x.reshape(start.shape)

@@ -11,26 +11,26 @@ import numpy as np
 _BAND = 16
 
 
-def matrix(given: int, wanted: int) -> np.ndarray:
-    """float32 (wanted, given): row i holds what each of the `given` pixels of a line counts in pixel i of the new one.
+def matrix(length: int, wanted: int) -> np.ndarray:
+    """float32 (wanted, length): row i holds what each of the pixels of a line counts in pixel i of the new one.
 
     A triangle about the pixel's centre, as wide as a pixel of the coarser of both lines: interpolation where the line
     grows, an average where it shrinks.
     """
-    scale = given / wanted
+    scale = length / wanted
     centres = (np.arange(wanted) + 0.5) * scale - 0.5
-    distance = np.abs(np.clip(centres, 0, given - 1)[:, None] - np.arange(given)) / max(scale, 1.0)
+    distance = np.abs(np.clip(centres, 0, length - 1)[:, None] - np.arange(length)) / max(scale, 1.0)
     weights = np.maximum(0.0, 1.0 - distance)
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 @lru_cache
-def bands(given: int, wanted: int, channels: int = 1) -> tuple[tuple[int, int, np.ndarray], ...]:
+def bands(length: int, wanted: int, channels: int = 1) -> tuple[tuple[int, int, np.ndarray], ...]:
     """`matrix` in bands of rows, each (start, stop, weights) with only the columns `start` to `stop` that are not zero.
 
     channels  values of a pixel that lie side by side, each of which is resized for itself
     """
-    whole = matrix(given, wanted)
+    whole = matrix(length, wanted)
     cut = []
     for row in range(0, wanted, _BAND):
         band = whole[row : row + _BAND]
