@@ -176,7 +176,7 @@ def _print_measured(metrics: Metrics) -> None:
     """The figures that a person looks for: accuracy on each kind of image, with its interval."""
     import pandas as pd
 
-    from .predicting import looks
+    from .predicting import views_in_words
 
     rows: list[dict[str, object]] = []
 
@@ -205,8 +205,8 @@ def _print_measured(metrics: Metrics) -> None:
     for name, measures in metrics.external_measures.items():
         add(name, measures.accuracy, measures.interval)
     print_table(pd.DataFrame(rows))
-    if looks(metrics):
-        out.print(f"  {looks(metrics)}; --tta none looks once", style="dim", markup=False)
+    if views_in_words(metrics):
+        out.print(f"  {views_in_words(metrics)}; --tta none looks once", style="dim", markup=False)
     against = metrics.benchmark.baseline if metrics.benchmark else None
     if against:
         errors = ", ".join(

@@ -11,8 +11,8 @@ import numpy as np
 
 from curate.stage.errors import DataError
 
-from .answers import Answers, Track, answers_of, tracks_of
 from .intervals import holm, mcnemar, paired
+from .predictions import Predictions, Track, predictions_of, tracks_of
 from .robustness import benchmark_tracks, severity_weights, shares
 from .runs import Run, read_run
 
@@ -51,15 +51,15 @@ def compare(
     if len(runs) < 2:
         raise DataError(f"{len(runs)} run is given; needed are two at least.")
     finished = [read_run(run, artifacts) for run in runs]
-    answers = dict(zip(names_of(finished), map(run_answers, finished), strict=True))
-    first = next(iter(answers))
+    predictions = dict(zip(names_of(finished), map(run_predictions, finished), strict=True))
+    first = next(iter(predictions))
     rows, tests, notes = [], [], []
-    for measure in dict.fromkeys(name for of_run in answers.values() for name in measures_of(of_run)):
-        measured = {name: of_run for name, of_run in answers.items() if measure in measures_of(of_run)}
-        missing = [name for name in answers if name not in measured]
+    for measure in dict.fromkeys(name for of_run in predictions.values() for name in measures_of(of_run)):
+        measured = {name: of_run for name, of_run in predictions.items() if measure in measures_of(of_run)}
+        missing = [name for name in predictions if name not in measured]
         if missing:
             notes.append(f"{measure} was not measured for {', '.join(missing)}")
-        same = alike({name: of_run.of(measures_of(of_run)[measure]) for name, of_run in measured.items()})
+        same = alike({name: of_run.on(measures_of(of_run)[measure]) for name, of_run in measured.items()})
         for name, of_run in same.items():
             mean = shares(of_run, resamples, seed).over(of_run.tracks)
             low, high = mean.interval
@@ -70,34 +70,34 @@ def compare(
     return Compared(pd.DataFrame(rows), pd.DataFrame(tests, columns=columns), tuple(notes))
 
 
-def run_answers(run: Run) -> Answers:
+def run_predictions(run: Run) -> Predictions:
     """The predictions of a run. Raises DataError where they are not whole."""
-    return answers_of(run.predictions(), tracks_of(run.metrics))
+    return predictions_of(run.predictions(), tracks_of(run.metrics))
 
 
-def measures_of(answers: Answers) -> dict[str, tuple[Track, ...]]:
+def measures_of(predictions: Predictions) -> dict[str, tuple[Track, ...]]:
     """The sets that each measure of a comparison is made of; none of those to select by."""
-    shifted = benchmark_tracks(answers, "test")
+    shifted = benchmark_tracks(predictions, "test")
     measures = {
-        CLEAN: answers.named("test"),
+        CLEAN: predictions.clean_tracks("test"),
         CORRUPTED: tuple(track for track in shifted if not track.composed),
         **{track.corruption: (track,) for track in shifted if track.composed},
-        **{track.name: (track,) for track in answers.named("external")},
+        **{track.name: (track,) for track in predictions.clean_tracks("external")},
     }
     return {name: tracks for name, tracks in measures.items() if tracks}
 
 
-def alike(answers: Mapping[str, Answers]) -> dict[str, Answers]:
-    """The answers of several runs, row by row of the same images, with the groups of the first run.
+def alike(predictions: Mapping[str, Predictions]) -> dict[str, Predictions]:
+    """The predictions of several runs, row by row of the same images, with the groups of the first run.
 
     Raises DataError where they are of different images, or of the same with other labels.
     """
-    first_name, first = next(iter(answers.items()))
-    return {name: _in_order(first, of_run, f"{first_name} and {name}") for name, of_run in answers.items()}
+    first_name, first = next(iter(predictions.items()))
+    return {name: _in_order(first, of_run, f"{first_name} and {name}") for name, of_run in predictions.items()}
 
 
-def _in_order(first: Answers, other: Answers, who: str) -> Answers:
-    """The other answers in the order of the first."""
+def _in_order(first: Predictions, other: Predictions, who: str) -> Predictions:
+    """The other predictions in the order of the first."""
     place = {track.name: number for number, track in enumerate(first.tracks)}
     odd = sorted(set(place) ^ {track.name for track in other.tracks})
     if odd:
@@ -135,17 +135,17 @@ def names_of(runs: Sequence[Run]) -> list[str]:
     return folders
 
 
-def _tests(measure: str, answers: Mapping[str, Answers], resamples: int, seed: int) -> list[dict[str, object]]:
+def _tests(measure: str, predictions: Mapping[str, Predictions], resamples: int, seed: int) -> list[dict[str, object]]:
     """The other runs against the first."""
-    (first, base), *others = answers.items()
+    (first, base), *rivals = predictions.items()
     images = np.bincount(base.sets, minlength=len(base.tracks))
     weights = (severity_weights(base.tracks) / images)[base.sets]
     differences = {
-        name: paired(base.right, of_run.right, weights, base.groups, resamples, seed) for name, of_run in others
+        name: paired(base.right, of_run.right, weights, base.groups, resamples, seed) for name, of_run in rivals
     }
     adjusted = holm([difference.p for difference in differences.values()])
     rows: list[dict[str, object]] = []
-    for (name, of_run), p_adjusted in zip(others, adjusted, strict=True):
+    for (name, of_run), p_adjusted in zip(rivals, adjusted, strict=True):
         difference = differences[name]
         low, high = difference.interval
         exact = mcnemar(base.right, of_run.right)[2] if len(base.tracks) == 1 else np.nan

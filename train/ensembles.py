@@ -14,12 +14,12 @@ from curate.stage.files import drafting, write_parquet
 from curate.stage.manifest import file_digest, outputs_of, versions_in_use, write_manifest
 from curate.stage.progress import Reporter, Silent, Stopwatch
 
-from .answers import Answers
-from .comparing import alike, names_of, run_answers
+from .comparing import alike, names_of, run_predictions
 from .configs import EnsembleConfig
 from .evaluation import metrics_of, selection_scores
 from .measures import class_aucs
 from .metrics import METRICS, EnsembleFacts, EnsembleMetrics, Metrics, write_metrics
+from .predictions import Predictions
 from .robustness import benchmark_tracks
 from .runs import PREDICTIONS, EnsembleManifest, Run, read_run, run_path
 from .selecting import score
@@ -57,12 +57,12 @@ def ensemble(
         names = names_of(members)
         target = _target(members, config)
         classes = _classes(members)
-        answers, notes = _common([run_answers(run) for run in members], names)
-    reporter.say(f"joining {', '.join(names)} on {len(answers[0]):,} images")
+        predictions, notes = _common([run_predictions(run) for run in members], names)
+    reporter.say(f"joining {', '.join(names)} on {len(predictions[0]):,} images")
     with watch.stage("measuring"):
-        stacked = np.stack([member.probabilities for member in answers])
-        weights = _WEIGHTS[config.how](answers)
-        joined = replace(answers[0], probabilities=_joined(stacked, weights, config.how))
+        stacked = np.stack([member.probabilities for member in predictions])
+        weights = _WEIGHTS[config.how](predictions)
+        joined = replace(predictions[0], probabilities=_joined(stacked, weights, config.how))
         measures = metrics_of(joined, classes, config.resamples, config.seed)
         flagged, _ = found_by_scan(Path(config.artifacts), members[0].manifest.scan_digest)
         if measures.clean:
@@ -103,13 +103,13 @@ def _classes(members: Sequence[Run]) -> tuple[str, ...]:
     return first.metrics.classes
 
 
-def _common(answers: Sequence[Answers], names: Sequence[str]) -> tuple[list[Answers], tuple[str, ...]]:
-    """The answers on the sets that all runs have, row by row the same, and a note on those left out."""
-    sets = [{track.name for track in member.tracks} for member in answers]
+def _common(predictions: Sequence[Predictions], names: Sequence[str]) -> tuple[list[Predictions], tuple[str, ...]]:
+    """The predictions on the sets that all runs have, row by row the same, and a note on those left out."""
+    sets = [{track.name for track in member.tracks} for member in predictions]
     shared, every = set.intersection(*sets), set.union(*sets)
     if not shared:
         raise DataError(f"{', '.join(names)} were measured on no set in common. Measure them on one build.")
-    kept = [member.of([track for track in member.tracks if track.name in shared]) for member in answers]
+    kept = [member.on([track for track in member.tracks if track.name in shared]) for member in predictions]
     left = sorted(every - shared)
     notes = (f"left out, as not all runs were measured on them: {', '.join(left)}",) if left else ()
     return list(alike(dict(zip(map(str, range(len(kept))), kept, strict=True))).values()), notes
@@ -125,39 +125,41 @@ def _joined(stacked: np.ndarray, weights: np.ndarray, how: str) -> np.ndarray:
     return (mean / mean.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def _alike_weights(answers: Sequence[Answers]) -> np.ndarray:
-    return np.full(len(answers), 1 / len(answers))
+def _alike_weights(predictions: Sequence[Predictions]) -> np.ndarray:
+    return np.full(len(predictions), 1 / len(predictions))
 
 
-def by_validation(answers: Sequence[Answers]) -> np.ndarray:
+def by_validation(predictions: Sequence[Predictions]) -> np.ndarray:
     """float64 (M,), adding up to 1: log(s (K - 1) / (1 - s)) of the selection score s (Zhu et al. 2009): 0 for chance.
 
     Raises DataError where there is nothing to select by.
     """
-    scores = list(map(selection_scores, answers))
+    scores = list(map(selection_scores, predictions))
     if not scores[0]:
         raise DataError("there are no predictions of val to weigh the runs by. Take mean or vote.")
     right = np.clip([score(parts, "corruptions") for parts in scores], 1e-6, 1 - 1e-6)
-    classes = answers[0].probabilities.shape[1]
+    classes = predictions[0].probabilities.shape[1]
     raw = np.maximum(np.log(right * (classes - 1) / (1 - right)), 0)
-    return raw / raw.sum() if raw.any() else _alike_weights(answers)
+    return raw / raw.sum() if raw.any() else _alike_weights(predictions)
 
 
-def best_of_class(answers: Sequence[Answers]) -> np.ndarray:
+def best_of_class(predictions: Sequence[Predictions]) -> np.ndarray:
     """float64 (M, K) of 0 and 1: which run tells each class best from the rest, by the area under the curve on val and
     the validation part of the benchmark; of equals the first.
 
     Raises DataError where a class is not there.
     """
-    parts = [member.of([*member.named("val"), *benchmark_tracks(member, "validation")]) for member in answers]
+    parts = [
+        member.on([*member.clean_tracks("val"), *benchmark_tracks(member, "validation")]) for member in predictions
+    ]
     areas = [class_aucs(part.labels, part.probabilities) if len(part) else None for part in parts]
     if any(area is None for area in areas):
         raise DataError("there are no predictions of val of every class to choose runs by. Take mean or vote.")
     best = np.argmax(np.array(areas), axis=0)
-    return (best == np.arange(len(answers))[:, None]).astype(np.float64)
+    return (best == np.arange(len(predictions))[:, None]).astype(np.float64)
 
 
-_WEIGHTS: Mapping[str, Callable[[Sequence[Answers]], np.ndarray]] = {
+_WEIGHTS: Mapping[str, Callable[[Sequence[Predictions]], np.ndarray]] = {
     "mean": _alike_weights,
     "weighted": by_validation,
     "vote": _alike_weights,
@@ -166,7 +168,7 @@ _WEIGHTS: Mapping[str, Callable[[Sequence[Answers]], np.ndarray]] = {
 
 
 def _write_ensemble(
-    ensembled: Ensembled, joined: Answers, members: Sequence[Run], config: EnsembleConfig, watch: Stopwatch
+    ensembled: Ensembled, joined: Predictions, members: Sequence[Run], config: EnsembleConfig, watch: Stopwatch
 ) -> None:
     digests = {
         name: file_digest(run.path / "manifest.json") for name, run in zip(names_of(members), members, strict=True)

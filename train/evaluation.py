@@ -15,7 +15,6 @@ from curate.stage.engine import chunks, cores
 from curate.stage.errors import DataError
 from curate.stage.progress import Reporter, Silent, Stopwatch
 
-from .answers import Answers, Track, facts_of, track_of
 from .configs import EvaluateConfig
 from .inputs import RunInputs
 from .intervals import intervals
@@ -33,6 +32,7 @@ from .metrics import (
     Unlabelled,
 )
 from .predicting import BATCH, SAMPLE, Predictor, as_measured, classes_of, load_predictor
+from .predictions import Predictions, Track, facts_of, track_of
 from .robustness import benchmark_tracks, mean_accuracy, relative_errors, under_shift
 from .runs import Run, find_model, read_run
 from .selecting import score
@@ -61,35 +61,38 @@ class Evaluation:
     seconds: dict[str, float]
 
 
-def metrics_of(answers: Answers, classes: Sequence[str], resamples: int, seed: int) -> Metrics:
-    """The metrics of a model's answers: clean, val, benchmark, external, calibration and selection.
+def metrics_of(predictions: Predictions, classes: Sequence[str], resamples: int, seed: int) -> Metrics:
+    """The metrics of a model's predictions: clean, val, benchmark, external, calibration and selection.
 
     Only sets of role test are in `clean` and `benchmark`. Those to select by are in `selection`, whose `score` is the
     mean of its `scores`.
     """
 
     def measured_on(role: str) -> dict[str, SetMeasures | Unlabelled]:
-        return {track.name: _measures(answers, track, classes, resamples, seed) for track in answers.named(role)}
+        return {
+            track.name: _measures(predictions, track, classes, resamples, seed)
+            for track in predictions.clean_tracks(role)
+        }
 
     train, val, test = (_labelled(measured_on(role).values()) for role in _SPLITS)
     return Metrics(
         classes=tuple(classes),
-        sets=facts_of(answers.tracks),
+        sets=facts_of(predictions.tracks),
         train=train,
         val=val,
         clean=test,
-        benchmark=under_shift(answers, "test", classes, resamples, seed),
+        benchmark=under_shift(predictions, "test", classes, resamples, seed),
         external=measured_on(EXTERNAL),
-        calibration=_calibration(answers),
-        selection=_selection(answers, under_shift(answers, "validation", classes, resamples, seed)),
+        calibration=_calibration(predictions),
+        selection=_selection(predictions, under_shift(predictions, "validation", classes, resamples, seed)),
     )
 
 
 def _measures(
-    answers: Answers, track: Track, classes: Sequence[str], resamples: int, seed: int
+    predictions: Predictions, track: Track, classes: Sequence[str], resamples: int, seed: int
 ) -> SetMeasures | Unlabelled:
     """All measures of one set, with their intervals."""
-    images = answers.of([track])
+    images = predictions.on([track])
     if not len(images):
         return Unlabelled()
     ends = intervals(images.labels, images.predicted, images.groups, len(classes), resamples, seed)
@@ -101,32 +104,36 @@ def _labelled(sets: Iterable[SetMeasures | Unlabelled]) -> SetMeasures | None:
     return next((measures for measures in sets if isinstance(measures, SetMeasures)), None)
 
 
-def _selection(answers: Answers, shifted: Benchmark | None) -> Selection:
-    scores = selection_scores(answers)
+def _selection(predictions: Predictions, shifted: Benchmark | None) -> Selection:
+    scores = selection_scores(predictions)
     measures = {field.name: getattr(shifted, field.name, None) for field in fields(ShiftMeasures)}
     return Selection(score=score(scores, "corruptions") if scores else None, scores=scores, **measures)
 
 
-def _calibration(answers: Answers) -> Calibration | None:
+def _calibration(predictions: Predictions) -> Calibration | None:
     """The temperature that fits val best, and what it does to the calibration error of the sets; None without val.
 
     Of the benchmark all images of single corruptions are taken together.
     """
-    val = answers.of(answers.named("val"))
+    val = predictions.on(predictions.clean_tracks("val"))
     if not len(val):
         return None
     factor = temperature(val.labels, val.probabilities)
     parts = {
         "val": val,
-        "clean": answers.of(answers.named("test")),
-        "benchmark": answers.of([track for track in benchmark_tracks(answers, "test") if not track.composed]),
-        **{track.corruption: answers.of([track]) for track in benchmark_tracks(answers, "test") if track.composed},
-        **{track.name: answers.of([track]) for track in answers.named("external")},
+        "clean": predictions.on(predictions.clean_tracks("test")),
+        "benchmark": predictions.on([track for track in benchmark_tracks(predictions, "test") if not track.composed]),
+        **{
+            track.corruption: predictions.on([track])
+            for track in benchmark_tracks(predictions, "test")
+            if track.composed
+        },
+        **{track.name: predictions.on([track]) for track in predictions.clean_tracks("external")},
     }
     return Calibration(factor, {name: _set_calibration(part, factor) for name, part in parts.items() if len(part)})
 
 
-def _set_calibration(images: Answers, factor: float) -> SetCalibration:
+def _set_calibration(images: Predictions, factor: float) -> SetCalibration:
     return SetCalibration(
         calibration_error(images.labels, images.probabilities),
         calibration_error(images.labels, tempered(images.probabilities, factor)),
@@ -134,19 +141,21 @@ def _set_calibration(images: Answers, factor: float) -> SetCalibration:
     )
 
 
-def selection_scores(answers: Answers) -> dict[str, float]:
+def selection_scores(predictions: Predictions) -> dict[str, float]:
     """How well a model does on what may be selected by: accuracy on val, and the means over its corruptions, each
     severity alike, and over its composed tracks; as far as they are there."""
-    tracks = benchmark_tracks(answers, "validation")
+    tracks = benchmark_tracks(predictions, "validation")
     parts = {
-        "clean": answers.named("val"),
+        "clean": predictions.clean_tracks("val"),
         "corruptions": [track for track in tracks if not track.composed],
         "composed": [track for track in tracks if track.composed],
     }
-    return {name: mean_accuracy(answers.of(chosen)) for name, chosen in parts.items() if len(answers.of(chosen))}
+    return {
+        name: mean_accuracy(predictions.on(chosen)) for name, chosen in parts.items() if len(predictions.on(chosen))
+    }
 
 
-def answered(predictor: Predictor, sets: Sequence[LabelledSet], reporter: Reporter = Silent()) -> Answers:
+def predict_sets(predictor: Predictor, sets: Sequence[LabelledSet], reporter: Reporter = Silent()) -> Predictions:
     """What a model says of all images of some sets. Raises DataError where that is no number."""
     total = sum(map(len, sets))
     pieces = [(images, rows) for images in sets for rows in chunks(len(images), BATCH)]
@@ -163,7 +172,7 @@ def answered(predictor: Predictor, sets: Sequence[LabelledSet], reporter: Report
             f"the model gives no numbers for {lost:,} of {total:,} images: its weights have diverged. Fit it again at "
             "a lower learning rate."
         )
-    return Answers(
+    return Predictions(
         tuple(map(track_of, sets)),
         np.repeat(np.arange(len(sets)), list(map(len, sets))),
         np.concatenate([np.array(images.ids, dtype=object) for images in sets]),
@@ -240,8 +249,8 @@ def evaluate(
         scan_digest = built.manifest.scan_digest
         chosen = [getattr(built, name) for name in _SPLITS if name in asked]
         chosen += built.benchmark if BENCHMARK in asked and config.benchmark else ()
-    known = {BENCHMARK, *(images.name for images in chosen)}
-    chosen += [read_set(name, classes, artifacts, size) for name in dict.fromkeys(asked) if name not in known]
+    chosen_names = {BENCHMARK, *(images.name for images in chosen)}
+    chosen += [read_set(name, classes, artifacts, size) for name in dict.fromkeys(asked) if name not in chosen_names]
     if not chosen:
         raise DataError(f"{', '.join(asked)} holds no set to measure on. Build one: augment build --benchmark common.")
     sample = chosen[0].batch(range(min(SAMPLE, len(chosen[0]))))
@@ -268,17 +277,19 @@ def _evaluated(
     watch = Stopwatch()
     notes = [predictor.note, *(f"{images.name}: {note}" for images in subject.external for note in images.notes)]
     with watch.stage("predicting"):
-        answers = answered(predictor, _named_apart([*subject.sets, *subject.external]), reporter)
+        predictions = predict_sets(predictor, _named_apart([*subject.sets, *subject.external]), reporter)
     with watch.stage("measuring"):
-        metrics = metrics_of(answers, predictor.classes, config.resamples, seed)
+        metrics = metrics_of(predictions, predictor.classes, config.resamples, seed)
         flagged, note = found_by_scan(subject.artifacts, subject.scan_digest)
         if metrics.clean:
-            metrics = replace(metrics, slices=sliced(answers, flagged, predictor.classes, config.resamples, seed))
+            metrics = replace(metrics, slices=sliced(predictions, flagged, predictor.classes, config.resamples, seed))
             notes.append(note)
         if subject.baseline is not None:
             metrics = replace(metrics, benchmark=_with_baseline(metrics.benchmark, subject.baseline))
     facts = PredictionFacts(predictor.engine, config.tta or "none", config.filter or "none")
-    return Evaluation(replace(metrics, prediction=facts), answers.table(), tuple(filter(None, notes)), watch.seconds)
+    return Evaluation(
+        replace(metrics, prediction=facts), predictions.table(), tuple(filter(None, notes)), watch.seconds
+    )
 
 
 def _named_apart(sets: Sequence[LabelledSet]) -> list[LabelledSet]:

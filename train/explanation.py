@@ -15,12 +15,12 @@ from curate.stage.errors import DataError
 from curate.stage.files import replacing
 from curate.stage.progress import Reporter, Silent
 
-from .answers import Track, answers_of, track_of
 from .autodiff import gradient_of
 from .filters import FILTERS
 from .inputs import RunInputs
 from .loading import load_model
 from .panels import Case, Explained, Panel, Picture
+from .predictions import Track, predictions_of, track_of
 from .robustness import by_corruption
 from .runs import GRADCAM, HARDEST, read_run
 from .sets import LabelledSet, read_built, read_set
@@ -161,7 +161,7 @@ def _judged(predictions: pd.DataFrame, tracks: Sequence[Track]) -> pd.DataFrame:
     """Of each labelled row of those sets: set, id, source, label, predicted, confidence, own, right."""
     import pandas as pd
 
-    labelled = answers_of(predictions[predictions["set"].isin([track.name for track in tracks])], tracks).of(tracks)
+    labelled = predictions_of(predictions[predictions["set"].isin([track.name for track in tracks])], tracks).on(tracks)
     names = np.array([track.name for track in tracks], dtype=object)
     columns = {
         "set": names[labelled.sets],

@@ -372,7 +372,7 @@ def _epoch_line(title: str, row: Epoch) -> str:
     """One line of progress: loss, scores and seconds of an epoch."""
     loss = "" if math.isnan(row["loss"]) else f"loss {row['loss']:.3f}  "
     parts = "  ".join(
-        f"{name} {row[f'val_{name}']:.3f}" for name in ("clean", "corruptions", "composed") if f"val_{name}" in row
+        f"{part} {row[f'val_{part}']:.3f}" for part in ("clean", "corruptions", "composed") if f"val_{part}" in row
     )
     return f"  {title:<14}  {loss}val: {parts}  ({row.get('seconds', 0):.0f} s)"
 

@@ -141,8 +141,8 @@ def intervals(
     share = float(right.mean())
     of_accuracy = share_interval(share, accuracy(counts), len(resampling.units))
     # Where all are right, nothing is known of the other measures that is not known of the accuracy.
-    others = {name: of_accuracy if share == 1 else interval(measure(counts)) for name, measure in MEASURES.items()}
-    return {"accuracy": of_accuracy, **others}
+    of_measures = {name: of_accuracy if share == 1 else interval(measure(counts)) for name, measure in MEASURES.items()}
+    return {"accuracy": of_accuracy, **of_measures}
 
 
 @dataclass(frozen=True)
@@ -162,8 +162,9 @@ def paired(
 ) -> Difference:
     """The second model against the first: what each has right, bool (n,), and what each image counts, float64 (n,).
 
-    p is by exchanging the two models' answers in groups chosen by lot (Fisher's randomisation): of single images that
-    is McNemar's exact test. A bootstrap would find five images against none surprising at 0.02, where that says 0.06.
+    p is by exchanging the two models' predictions in groups chosen by lot (Fisher's randomisation): of single images
+    that is McNemar's exact test. A bootstrap would find five images against none surprising at 0.02, where that says
+    0.06.
     """
     gained = weights * (second.astype(np.float64) - first)
     zero = np.zeros(len(groups), np.int64)

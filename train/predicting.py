@@ -116,7 +116,7 @@ VIEWS: dict[str, tuple[View, ...]] = {
 }
 
 
-def looks(metrics: Metrics) -> str:
+def views_in_words(metrics: Metrics) -> str:
     """A few words on the views of each picture that the probabilities are a mean of; "" of a single one."""
     how = metrics.prediction.tta if metrics.prediction else "none"
     words = {"flips": "mirrored either way", "dihedral": "turned and mirrored", "scales": "nearer and farther"}

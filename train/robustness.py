@@ -10,7 +10,6 @@ import numpy as np
 
 from curate.stage.errors import DataError
 
-from .answers import Answers, Track
 from .intervals import bootstrap, interval, share_interval
 from .metrics import (
     Accuracy,
@@ -23,6 +22,7 @@ from .metrics import (
     VerdictMeasures,
     WorstClass,
 )
+from .predictions import Predictions, Track
 
 VERDICTS = ("disjoint", "near", "identical")
 
@@ -71,44 +71,46 @@ def severity_weights(tracks: Sequence[Track]) -> np.ndarray:
     return np.array([1 / (len(corruptions) * len(corruptions[track.corruption])) for track in tracks])
 
 
-def mean_accuracy(answers: Answers) -> float:
-    """The mean accuracy over the sets of some answers: of clean ones that of the one set."""
-    return float(_values(answers) @ severity_weights(answers.tracks))
+def mean_accuracy(predictions: Predictions) -> float:
+    """The mean accuracy over the sets of some predictions: of clean ones that of the one set."""
+    return float(_values(predictions) @ severity_weights(predictions.tracks))
 
 
-def _values(answers: Answers) -> np.ndarray:
+def _values(predictions: Predictions) -> np.ndarray:
     """float64 (S,): the accuracy on each set."""
-    images = np.bincount(answers.sets, minlength=len(answers.tracks))
-    return np.bincount(answers.sets, answers.right, minlength=len(answers.tracks)) / images
+    images = np.bincount(predictions.sets, minlength=len(predictions.tracks))
+    return np.bincount(predictions.sets, predictions.right, minlength=len(predictions.tracks)) / images
 
 
-def shares(answers: Answers, resamples: int, seed: int) -> Shares:
-    """The accuracies on the sets of some answers. One draw of the sources serves all sets."""
-    resampling = bootstrap(answers.groups, resamples, seed)
-    draws = resampling.shares(answers.groups, answers.sets, answers.right, len(answers.tracks))
-    return Shares(answers.tracks, _values(answers), draws, len(resampling.units))
+def shares(predictions: Predictions, resamples: int, seed: int) -> Shares:
+    """The accuracies on the sets of some predictions. One draw of the sources serves all sets."""
+    resampling = bootstrap(predictions.groups, resamples, seed)
+    draws = resampling.shares(predictions.groups, predictions.sets, predictions.right, len(predictions.tracks))
+    return Shares(predictions.tracks, _values(predictions), draws, len(resampling.units))
 
 
-def benchmark_tracks(answers: Answers, role: str) -> tuple[Track, ...]:
+def benchmark_tracks(predictions: Predictions, role: str) -> tuple[Track, ...]:
     """The corrupted sets of a role that hold labelled images: test to measure on, validation to select by."""
-    labelled = np.bincount(answers.sets[answers.labels >= 0], minlength=len(answers.tracks))
+    labelled = np.bincount(predictions.sets[predictions.labels >= 0], minlength=len(predictions.tracks))
     return tuple(
         track
-        for track, images in zip(answers.tracks, labelled, strict=True)
+        for track, images in zip(predictions.tracks, labelled, strict=True)
         if track.corruption and track.role == role and images
     )
 
 
-def under_shift(answers: Answers, role: str, classes: Sequence[str], resamples: int, seed: int) -> Benchmark | None:
+def under_shift(
+    predictions: Predictions, role: str, classes: Sequence[str], resamples: int, seed: int
+) -> Benchmark | None:
     """The measures of the corrupted sets of a role, "test" or "validation"; None where there are none.
 
     Means are over single corruptions, of each over its severities; intervals of them, as the same sources are drawn for
     all sets at once. The gap is to the clean pictures of the same sources.
     """
-    tracks = benchmark_tracks(answers, role)
+    tracks = benchmark_tracks(predictions, role)
     if not tracks:
         return None
-    shifted = answers.of(tracks)
+    shifted = predictions.on(tracks)
     accuracies = shares(shifted, resamples, seed)
     composed = {track.corruption: _composed(accuracies, track) for track in tracks if track.composed}
     benchmark = Benchmark(images=len(shifted), sources=accuracies.units, composed=composed)
@@ -116,8 +118,8 @@ def under_shift(answers: Answers, role: str, classes: Sequence[str], resamples: 
     if not single:
         return benchmark
     value, draws = accuracies.mean(single)
-    gap = _gap(answers, role, value, draws, resamples, seed)
-    recall = _recall(answers.of(single), classes)
+    gap = _gap(predictions, role, value, draws, resamples, seed)
+    recall = _recall(predictions.on(single), classes)
     worst = min(recall, key=recall.__getitem__)
     verdicts = {name: _verdict(steps) for name, steps in by_corruption(single).items()}
     means = {
@@ -184,11 +186,11 @@ class _Gap(NamedTuple):
     interval: Interval | None = None
 
 
-def _gap(answers: Answers, role: str, value: float, draws: np.ndarray, resamples: int, seed: int) -> _Gap:
+def _gap(predictions: Predictions, role: str, value: float, draws: np.ndarray, resamples: int, seed: int) -> _Gap:
     """The clean accuracy on the very sources of the benchmark, and what is lost of it."""
-    clean = answers.named({"test": "test", "validation": "val"}[role])
-    used = np.unique(answers.of(benchmark_tracks(answers, role)).groups)
-    same = answers.of(clean, np.isin(answers.groups, used))
+    clean = predictions.clean_tracks({"test": "test", "validation": "val"}[role])
+    used = np.unique(predictions.on(benchmark_tracks(predictions, role)).groups)
+    same = predictions.on(clean, np.isin(predictions.groups, used))
     if not len(same):
         return _Gap()
     before = shares(same, resamples, seed)
@@ -198,7 +200,7 @@ def _gap(answers: Answers, role: str, value: float, draws: np.ndarray, resamples
     return _Gap(accuracy, accuracy - value, interval(before.draws[:, 0] - draws) if comparable else None)
 
 
-def _recall(shifted: Answers, classes: Sequence[str]) -> dict[str, float]:
+def _recall(shifted: Predictions, classes: Sequence[str]) -> dict[str, float]:
     """The recall of each class that is there."""
     support = np.bincount(shifted.labels, minlength=len(classes))
     hits = np.bincount(shifted.labels, shifted.right, minlength=len(classes))
@@ -232,9 +234,9 @@ def relative_errors(own: ShiftMeasures, baseline: ShiftMeasures | None, name: st
     relative: dict[str, float | None] = {}
     for corruption, measures in mine.items():
         errors = 1 - np.array(list(measures.severities.values()))
-        others = 1 - np.array([theirs[corruption].severities[severity] for severity in measures.severities])
-        ce[corruption] = _divided(errors.sum(), others.sum())
-        relative[corruption] = _divided((errors - clean).sum(), (others - clean_theirs).sum())
+        baseline_errors = 1 - np.array([theirs[corruption].severities[severity] for severity in measures.severities])
+        ce[corruption] = _divided(errors.sum(), baseline_errors.sum())
+        relative[corruption] = _divided((errors - clean).sum(), (baseline_errors - clean_theirs).sum())
     return RelativeErrors(name, ce, _mean(ce.values()), relative, _mean(relative.values()))
 
 

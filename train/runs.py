@@ -117,21 +117,21 @@ def run_names(artifacts: str | Path) -> list[str]:
     return sorted(path.parent.name for path in Path(artifacts, RUNS).glob("*/manifest.json"))
 
 
-def find_run(given: str | Path, artifacts: str | Path) -> Path:
-    """The folder of a run: `given` itself where it is one, or the run of that name. Raises DataError."""
-    path = Path(given)
+def find_run(run: str | Path, artifacts: str | Path) -> Path:
+    """The folder of a run: `run` itself where it is one, or the run of that name. Raises DataError."""
+    path = Path(run)
     if (path / METRICS).is_file():
         return path
-    if path.name == str(given) and (Path(artifacts, RUNS, path) / METRICS).is_file():
+    if path.name == str(run) and (Path(artifacts, RUNS, path) / METRICS).is_file():
         return Path(artifacts, RUNS, path)
-    known = run_names(artifacts)
-    there = f"There are: {', '.join(known)}." if known else "There are none yet: run `train baseline` first."
-    raise DataError(f"no run {str(given)!r} in {Path(artifacts, RUNS)}, nor a run's folder of that path. {there}")
+    names = run_names(artifacts)
+    choice = f"There are: {', '.join(names)}." if names else "There are none yet: run `train baseline` first."
+    raise DataError(f"no run {str(run)!r} in {Path(artifacts, RUNS)}, nor a run's folder of that path. {choice}")
 
 
-def read_run(given: str | Path, artifacts: str | Path) -> Run:
+def read_run(run: str | Path, artifacts: str | Path) -> Run:
     """A finished run, by its name or folder. Raises DataError."""
-    path = find_run(given, artifacts)
+    path = find_run(run, artifacts)
     if _is_ensemble(path):
         return Run(path, read_manifest(EnsembleManifest, path), read_metrics(EnsembleMetrics, path))
     return Run(path, read_manifest(RunManifest, path), read_metrics(RunMetrics, path))
@@ -143,14 +143,14 @@ def _is_ensemble(path: Path) -> bool:
     return file.is_file() and "members" in read_document(file, "Run it again.")
 
 
-def find_model(given: str | Path, artifacts: str | Path) -> Path:
-    """The .keras file of a model: `given` itself where it is one, or that of a run. Raises DataError."""
-    path = Path(given)
+def find_model(model: str | Path, artifacts: str | Path) -> Path:
+    """The .keras file of a model: `model` itself where it is one, or that of a run. Raises DataError."""
+    path = Path(model)
     if path.suffix == ".keras":
         if not path.is_file():
             raise DataError(f"no model {path}.")
         return path
-    return _model_of(find_run(given, artifacts))
+    return _model_of(find_run(model, artifacts))
 
 
 def _model_of(run: Path) -> Path:

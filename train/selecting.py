@@ -10,7 +10,7 @@ import numpy as np
 
 from curate.sets.imageset import evenly
 
-from .answers import track_of
+from .predictions import track_of
 
 if TYPE_CHECKING:
     from .sets import LabelledSet
@@ -36,15 +36,15 @@ class Watched:
     def scores(self, probabilities: np.ndarray) -> dict[str, float]:
         """Accuracy of each part that is there, and the `loss` on clean images, of probabilities (n, K)."""
         right = probabilities.argmax(axis=1) == self.labels
-        found = {}
-        for number, name in enumerate(PARTS):
-            sets = np.unique(self.sets[self.part == number])
+        accuracies = {}
+        for part, name in enumerate(PARTS):
+            sets = np.unique(self.sets[self.part == part])
             if len(sets):
-                found[name] = float(np.mean([right[self.sets == one].mean() for one in sets]))
+                accuracies[name] = float(np.mean([right[self.sets == number].mean() for number in sets]))
         clean = self.part == 0
         of_label = probabilities[clean, self.labels[clean]]
-        found["loss"] = -float(np.log(np.maximum(of_label, 1e-7)).mean())
-        return found
+        accuracies["loss"] = -float(np.log(np.maximum(of_label, 1e-7)).mean())
+        return accuracies
 
 
 def score(scores: dict[str, float], by: str) -> float:
@@ -61,18 +61,18 @@ def watch(val: LabelledSet, benchmark: Sequence[LabelledSet], by: str, at_most: 
 
     A third of them each for val, its corruptions and their combinations, spread evenly over the rows.
     """
-    shifted = [one for one in benchmark if one.role == "validation"] if by == "corruptions" else []
-    singles, composed = ([one for one in shifted if track_of(one).composed is many] for many in (False, True))
+    shifted = [images for images in benchmark if images.role == "validation"] if by == "corruptions" else []
+    singles, composed = ([images for images in shifted if track_of(images).composed is many] for many in (False, True))
     of_part = [[val], singles, composed]
     share = at_most // sum(bool(sets) for sets in of_part)
     chosen = [
-        (number, one, evenly(len(one), max(1, share // len(sets))))
+        (number, images, evenly(len(images), max(1, share // len(sets))))
         for number, sets in enumerate(of_part)
-        for one in sets
+        for images in sets
     ]
     return Watched(
-        np.concatenate([one.batch(rows) for _, one, rows in chosen]),
-        np.concatenate([one.labels[rows] for _, one, rows in chosen]),
+        np.concatenate([images.batch(rows) for _, images, rows in chosen]),
+        np.concatenate([images.labels[rows] for _, images, rows in chosen]),
         np.concatenate([np.full(len(rows), part) for part, _, rows in chosen]),
         np.concatenate([np.full(len(rows), number) for number, (_, _, rows) in enumerate(chosen)]),
     )

@@ -9,9 +9,9 @@ import numpy as np
 
 from curate.stage.manifest import file_digest
 
-from .answers import Answers
 from .intervals import bootstrap, permuted_p, share_interval
 from .metrics import Contrast, Interval, Slice
+from .predictions import Predictions
 from .robustness import benchmark_tracks, severity_weights
 
 # Of fewer images nothing can be said.
@@ -40,7 +40,7 @@ def found_by_scan(artifacts: Path, scan_digest: str | None) -> tuple[dict[str, s
 
 
 def sliced(
-    answers: Answers, flagged: Mapping[str, set[str]], classes: Sequence[str], resamples: int, seed: int
+    predictions: Predictions, flagged: Mapping[str, set[str]], classes: Sequence[str], resamples: int, seed: int
 ) -> tuple[Slice, ...]:
     """The slices of five images or more, that which loses most first.
 
@@ -50,9 +50,9 @@ def sliced(
     these. Each p is by permutation, and not corrected for there being several slices. That a slice is of one class may
     be all there is to it.
     """
-    clean = answers.named("test")
-    single = [track for track in benchmark_tracks(answers, "test") if not track.composed]
-    test, shifted = answers.of(clean), answers.of(single)
+    clean = predictions.clean_tracks("test")
+    single = [track for track in benchmark_tracks(predictions, "test") if not track.composed]
+    test, shifted = predictions.on(clean), predictions.on(single)
     slices = []
     for name, ids in flagged.items():
         inside = np.isin(test.sources, list(ids))
@@ -75,21 +75,22 @@ def sliced(
     return tuple(sorted(slices, key=lambda part: (part.benchmark or part.clean).difference))
 
 
-def _against_rest(answers: Answers, inside: np.ndarray, resamples: int, seed: int) -> Contrast:
+def _against_rest(predictions: Predictions, inside: np.ndarray, resamples: int, seed: int) -> Contrast:
     """Mean accuracies of the images inside and of the others; each set counts as in a mean over corruptions."""
-    weights = severity_weights(answers.tracks)[answers.sets]
+    weights = severity_weights(predictions.tracks)[predictions.sets]
     shares: list[float] = []
     ends: list[Interval] = []
     for part in (inside, ~inside):
-        shares.append(float(np.average(answers.right[part], weights=weights[part])))
-        drawn = bootstrap(answers.groups[part], resamples, seed)
+        shares.append(float(np.average(predictions.right[part], weights=weights[part])))
+        drawn = bootstrap(predictions.groups[part], resamples, seed)
         column = np.zeros(part.sum(), np.int64)
         hits, sizes = (
-            drawn.totals(answers.groups[part], column, 1, values[part]) for values in (weights * answers.right, weights)
+            drawn.totals(predictions.groups[part], column, 1, values[part])
+            for values in (weights * predictions.right, weights)
         )
         ends.append(share_interval(shares[-1], hits / sizes, len(drawn.units)))
-    _, unit = np.unique(2 * answers.groups + inside, return_inverse=True)
-    size, hits = np.bincount(unit, weights), np.bincount(unit, weights * answers.right)
+    _, unit = np.unique(2 * predictions.groups + inside, return_inverse=True)
+    size, hits = np.bincount(unit, weights), np.bincount(unit, weights * predictions.right)
     return Contrast(
         accuracy=shares[0],
         interval=ends[0],

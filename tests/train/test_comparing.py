@@ -10,10 +10,10 @@ from metrics import run_metrics
 
 from curate.stage.errors import DataError
 from curate.stage.files import write_parquet
-from train.answers import Answers, Track
 from train.comparing import alike, compare, measures_of
 from train.evaluation import metrics_of
 from train.metrics import write_metrics
+from train.predictions import Predictions, Track
 
 CLASSES = ("ant", "bee")
 TRACKS = (
@@ -26,20 +26,20 @@ TRACKS = (
 )
 
 
-def answers(share: float, tracks: tuple[Track, ...] = TRACKS, count: int = 100, seed: int = 0) -> Answers:
-    """Answers of which that share is right: of a lower share those that are right of a higher one too."""
+def answers(share: float, tracks: tuple[Track, ...] = TRACKS, count: int = 100, seed: int = 0) -> Predictions:
+    """Predictions of which that share is right: of a lower share those that are right of a higher one too."""
     ids = np.tile([f"cell {row}" for row in range(count)], len(tracks)).astype(object)
     groups, labels = (np.tile(values, len(tracks)) for values in (np.arange(count), np.arange(count) % 2))
     hit = np.random.default_rng(seed).random(len(ids)) < share
     probabilities = np.where(np.where(hit, labels, 1 - labels)[:, None] == np.arange(2), 0.8, 0.2).astype(np.float32)
-    return Answers(tracks, np.repeat(np.arange(len(tracks)), count), ids, ids, groups, labels, probabilities)
+    return Predictions(tracks, np.repeat(np.arange(len(tracks)), count), ids, ids, groups, labels, probabilities)
 
 
 @pytest.fixture
-def run_of(tmp_path: Path) -> Callable[[str, Answers], Path]:
+def run_of(tmp_path: Path) -> Callable[[str, Predictions], Path]:
     """Write the run of some answers."""
 
-    def write(name: str, of_run: Answers) -> Path:
+    def write(name: str, of_run: Predictions) -> Path:
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True)
         write_metrics(run_metrics(metrics_of(of_run, CLASSES, 20, 0)), folder)
@@ -90,7 +90,7 @@ def test_the_order_of_the_rows_and_of_the_sets_does_not_matter():
     first = answers(0.7)
     order = np.random.default_rng(0).permutation(len(first))
     columns = ("ids", "sources", "groups", "labels", "probabilities")
-    turned = Answers(
+    turned = Predictions(
         TRACKS[::-1], (len(TRACKS) - 1 - first.sets)[order], *(getattr(first, name)[order] for name in columns)
     )
     back = alike({"first": first, "turned": turned})["turned"]

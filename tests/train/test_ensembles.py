@@ -12,10 +12,10 @@ from metrics import run_metrics
 from curate.stage.errors import DataError, OutputError, UnknownName
 from curate.stage.files import write_parquet
 from curate.stage.manifest import file_digest, read_manifest
-from train.answers import Answers, Track
 from train.ensembles import EnsembleConfig, best_of_class, by_validation, ensemble
 from train.evaluation import metrics_of
 from train.metrics import write_metrics
+from train.predictions import Predictions, Track
 from train.runs import EnsembleManifest, read_run
 
 CLASSES = ("ant", "bee", "cat")
@@ -28,8 +28,8 @@ TRACKS = (
 COUNT = 60
 
 
-def answers(share: float, seed: int, tracks: tuple[Track, ...] = TRACKS) -> Answers:
-    """Answers of which about that share is right, with chance of its own."""
+def answers(share: float, seed: int, tracks: tuple[Track, ...] = TRACKS) -> Predictions:
+    """Predictions of which about that share is right, with chance of its own."""
     ids = np.tile([f"cell {row}" for row in range(COUNT)], len(tracks)).astype(object)
     groups, labels = (np.tile(values, len(tracks)) for values in (np.arange(COUNT), np.arange(COUNT) % len(CLASSES)))
     rng = np.random.default_rng(seed)
@@ -37,10 +37,10 @@ def answers(share: float, seed: int, tracks: tuple[Track, ...] = TRACKS) -> Answ
     hit = rng.random(len(ids)) < share
     probabilities[hit] = (probabilities + np.eye(len(CLASSES))[labels])[hit] / 2
     sets = np.repeat(np.arange(len(tracks)), COUNT)
-    return Answers(tracks, sets, ids, ids, groups, labels, probabilities.astype(np.float32))
+    return Predictions(tracks, sets, ids, ids, groups, labels, probabilities.astype(np.float32))
 
 
-def only(of_run: Answers, role: str, probabilities: np.ndarray) -> Answers:
+def only(of_run: Predictions, role: str, probabilities: np.ndarray) -> Predictions:
     """The answers with those of the sets of a role replaced."""
     chosen = np.isin(of_run.sets, [i for i, track in enumerate(of_run.tracks) if track.role == role])
     return replace(of_run, probabilities=np.where(chosen[:, None], probabilities, of_run.probabilities))
@@ -50,7 +50,7 @@ def only(of_run: Answers, role: str, probabilities: np.ndarray) -> Answers:
 def run_of(tmp_path: Path) -> Callable[..., None]:
     """Write the run of some answers."""
 
-    def write(name: str, of_run: Answers, classes: tuple[str, ...] = CLASSES) -> None:
+    def write(name: str, of_run: Predictions, classes: tuple[str, ...] = CLASSES) -> None:
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True)
         write_metrics(run_metrics(metrics_of(of_run, classes, 20, 0)), folder)
@@ -61,7 +61,7 @@ def run_of(tmp_path: Path) -> Callable[..., None]:
 
 
 @pytest.fixture
-def three(run_of) -> list[Answers]:
+def three(run_of) -> list[Predictions]:
     """The answers of three runs called one, two and three, each better than the last."""
     made = [answers(share, seed) for seed, share in enumerate((0.4, 0.6, 0.8))]
     for name, of_run in zip(("one", "two", "three"), made, strict=True):

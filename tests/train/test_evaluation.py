@@ -13,13 +13,13 @@ from metrics import run_metrics
 from curate.stage.errors import DataError, UnknownName
 from curate.stage.progress import Advance
 from curate.stage.records import record_of, record_text
-from train.answers import answers_of, tracks_of
 from train.configs import EvaluateConfig, ModelConfig
-from train.evaluation import Evaluation, answered, evaluate, measured, metrics_of, selection_scores
+from train.evaluation import Evaluation, evaluate, measured, metrics_of, predict_sets, selection_scores
 from train.inputs import inputs_of
 from train.measures import measures
 from train.metrics import Metrics, PredictionFacts, Selection, SetMeasures, write_metrics
 from train.predicting import VIEWS, Predictor
+from train.predictions import predictions_of, tracks_of
 from train.sets import BuiltSets, read_built
 
 # Keras' own way of reading a variable of TensorFlow, under NumPy 2.
@@ -120,7 +120,7 @@ def test_the_measures_are_those_of_the_predictions(found, sets):
 
 def test_metrics_are_made_of_predictions_and_what_the_sets_are_of_alone(found, sets):
     told = record_of(Metrics, json.loads(record_text(found.metrics)), "metrics", "")
-    again = metrics_of(answers_of(found.predictions, tracks_of(told)), sets.classes, QUICK.resamples, 0)
+    again = metrics_of(predictions_of(found.predictions, tracks_of(told)), sets.classes, QUICK.resamples, 0)
     assert replace(found.metrics, slices=None, prediction=None) == again
 
 
@@ -138,7 +138,7 @@ def test_sets_to_select_by_are_told_of_in_selection_only(found):
 
 
 def test_the_score_to_select_by_does_not_look_at_the_test(found):
-    answers = answers_of(found.predictions, tracks_of(found.metrics))
+    answers = predictions_of(found.predictions, tracks_of(found.metrics))
     test = np.isin(answers.sets, [i for i, track in enumerate(answers.tracks) if track.role == "test"])
     spoilt = replace(answers, probabilities=np.where(test[:, None], 1 / 3, answers.probabilities).astype(np.float32))
     assert selection_scores(spoilt) == selection_scores(answers)
@@ -222,14 +222,14 @@ def test_errors_are_told_relative_to_those_of_a_run(predictor, found, sets, own_
 
 def test_predicting_is_reported_image_by_image(predictor, sets):
     told = Told()
-    answered(predictor, [sets.val, sets.test], told)
+    predict_sets(predictor, [sets.val, sets.test], told)
     assert told.stages == [("predicting", 42, "images")]
     assert told.done[-1] == 42
     assert told.done == sorted(told.done)
 
 
 def test_the_number_of_threads_changes_nothing(predictor, sets):
-    one, three = (answered(replace(predictor, workers=workers), [sets.val, sets.test]) for workers in (1, 3))
+    one, three = (predict_sets(replace(predictor, workers=workers), [sets.val, sets.test]) for workers in (1, 3))
     assert np.array_equal(one.probabilities, three.probabilities)
 
 
@@ -238,7 +238,7 @@ def test_a_model_that_gives_no_numbers_is_refused(predictor, sets):
         return np.full((len(images), 3), np.nan, np.float32)
 
     with pytest.raises(DataError, match="no numbers for 24 of 24 images"):
-        answered(replace(predictor, forward=forward), [sets.test])
+        predict_sets(replace(predictor, forward=forward), [sets.test])
 
 
 @pytest.fixture(scope="module")

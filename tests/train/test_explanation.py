@@ -20,7 +20,6 @@ from metrics import run_metrics
 
 from curate.stage.errors import DataError
 from curate.stage.progress import Silent
-from train.answers import Answers, Track, facts_of
 from train.configs import EvaluateConfig, ModelConfig, RunConfig
 from train.explanation import (
     SHIFTED_SHOWN,
@@ -38,6 +37,7 @@ from train.inputs import RunInputs
 from train.metrics import write_metrics
 from train.models import build_model
 from train.panels import Case, Explained
+from train.predictions import Predictions, Track, facts_of
 from train.runs import write_predictions
 from train.sets import read_built, read_set
 
@@ -332,7 +332,7 @@ def fitted(built: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, 
     model = build_model(ModelConfig(("cnn",), "random", 32), sets.test.size, 3).model
     seen = [sets.test, *(one for one in sets.benchmark if one.role == "test")]
     rng = np.random.default_rng(3)
-    answers = Answers(
+    answers = Predictions(
         tuple(Track(one.name, one.role, one.corruption, one.severity, one.family, one.verdict) for one in seen),
         np.concatenate([np.full(len(one), i) for i, one in enumerate(seen)]),
         np.concatenate([np.array(one.ids, object) for one in seen]),

@@ -87,7 +87,7 @@ def test_a_surely_wrong_answer_still_has_a_gradient():
     dense.set_weights([start])
     model.compile(keras.optimizers.SGD(1.0), loss_of(HARD), jit_compile=False)
     model.fit(np.float32([[1]]), np.float32([[0, 1]]), verbose=0)
-    # The gradient of cross-entropy is what was answered less what is true: 1 and -1.
+    # The gradient of cross-entropy is what was predict_sets less what is true: 1 and -1.
     assert dense.get_weights()[0] == pytest.approx(np.float32([[19, -19]]), rel=1e-4)
 
 

@@ -22,8 +22,8 @@ from train.predicting import (
     as_measured,
     classes_of,
     load_predictor,
-    looks,
     predict,
+    views_in_words,
     views_of,
     zoomed,
 )
@@ -108,7 +108,7 @@ def test_a_model_looks_as_its_run_was_measured_unless_it_is_told_otherwise(tmp_p
 
 @pytest.mark.parametrize("name", TEST_TIME)
 def test_it_is_said_how_often_each_picture_is_looked_at(name):
-    said = looks(metrics_with(prediction=PredictionFacts("keras", name, "none")))
+    said = views_in_words(metrics_with(prediction=PredictionFacts("keras", name, "none")))
     assert said.startswith(f"the mean of {len(VIEWS[name])} looks") if name != "none" else said == ""
 
 

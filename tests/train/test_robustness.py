@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from curate.stage.errors import DataError
-from train.answers import Answers, Track
 from train.metrics import Benchmark, WorstClass
+from train.predictions import Predictions, Track
 from train.robustness import mean_accuracy, relative_errors, shares, under_shift
 
 CLASSES = ("ant", "bee")
@@ -14,8 +14,8 @@ COMPOSED = Track("composed-2", "test", "composed-2", 0, "", "near")
 TO_SELECT = Track("spatter-1", "validation", "spatter", 1, "weather", "disjoint")
 
 
-def answers(right: dict[Track, list[int]]) -> Answers:
-    """Answers of which it is given what is right; the images of each set are made of sources 0, 1, 2 ... in turn."""
+def answers(right: dict[Track, list[int]]) -> Predictions:
+    """Predictions of which it is given what is right; the images of each set are of sources 0, 1, 2 ... in turn."""
     tracks = tuple(right)
     sources = np.concatenate([np.arange(len(values)) for values in right.values()])
     labels = sources % 2
@@ -23,7 +23,7 @@ def answers(right: dict[Track, list[int]]) -> Answers:
     probabilities = np.where((np.where(hit, labels, 1 - labels)[:, None] == np.arange(2)), 0.9, 0.1)
     sets = np.repeat(np.arange(len(tracks)), [len(values) for values in right.values()])
     ids = sources.astype(str).astype(object)
-    return Answers(tracks, sets, ids, ids, sources, labels, probabilities.astype(np.float32))
+    return Predictions(tracks, sets, ids, ids, sources, labels, probabilities.astype(np.float32))
 
 
 # Accuracies: clean 1, fog 0.75 and 0.25, noise 0.5, both at once 0.25.
@@ -120,8 +120,8 @@ def test_the_mean_of_sets_of_the_same_sources_is_no_surer_than_the_sources_are()
 def test_a_mean_without_draws_is_the_same():
     of = answers(SOME)
     single = [track for track in of.tracks if track.corruption and not track.composed]
-    assert mean_accuracy(of.of(single)) == told(SOME).mean_accuracy
-    assert mean_accuracy(of.of([CLEAN])) == 1
+    assert mean_accuracy(of.on(single)) == told(SOME).mean_accuracy
+    assert mean_accuracy(of.on([CLEAN])) == 1
 
 
 def test_errors_are_divided_by_those_of_the_baseline_as_hendrycks_and_dietterich_have_it():

@@ -7,7 +7,7 @@ import pytest
 from curate.builds import BuildManifest
 from curate.stage.files import write_parquet
 from curate.stage.manifest import file_digest, read_manifest
-from train.answers import Answers, Track
+from train.predictions import Predictions, Track
 from train.slices import IN_GROUP, found_by_scan, sliced
 
 CLASSES = ("ant", "bee")
@@ -21,14 +21,14 @@ TRACKS = (
 )
 
 
-def answers(right: dict[str, np.ndarray], count: int = 40) -> Answers:
-    """Answers on sets made of the same sources; of each set it is given which are right, else all."""
+def answers(right: dict[str, np.ndarray], count: int = 40) -> Predictions:
+    """Predictions on sets made of the same sources; of each set it is given which are right, else all."""
     sources = np.tile(np.arange(count), len(TRACKS))
     labels = sources % 2
     hit = np.concatenate([right.get(track.name, np.ones(count, bool)) for track in TRACKS])
     probabilities = np.eye(2, dtype=np.float32)[np.where(hit, labels, 1 - labels)]
     ids = np.array([f"cell {source}" for source in sources], dtype=object)
-    return Answers(TRACKS, np.repeat(np.arange(len(TRACKS)), count), ids, ids, sources, labels, probabilities)
+    return Predictions(TRACKS, np.repeat(np.arange(len(TRACKS)), count), ids, ids, sources, labels, probabilities)
 
 
 def cells(rows: range) -> set[str]:

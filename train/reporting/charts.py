@@ -65,10 +65,10 @@ def line_chart(
         parts.append(f'<polyline class="line s{line.style}" points="{path}"/>')
         if len(places) <= 30:
             parts += [f'<circle class="dot s{line.style}" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>' for x, y in places]
-    said = f"{title}. " + "; ".join(
+    description = f"{title}. " + "; ".join(
         f"{line.name} from {_short(line.points[0][1])} to {_short(line.points[-1][1])}" for line in drawn
     )
-    return _figure(title, said, parts, _legend((line.name, line.style) for line in drawn))
+    return _figure(title, description, parts, _legend((line.name, line.style) for line in drawn))
 
 
 def reliability_chart(title: str, confidence: Sequence[float], right: Sequence[float], images: Sequence[int]) -> Markup:
@@ -93,11 +93,11 @@ def reliability_chart(title: str, confidence: Sequence[float], right: Sequence[f
             f'r="{2.5 + 7 * math.sqrt(count / most):.1f}"><title>{count:,} images: confidence {x:.2f}, right {y:.2f}'
             "</title></circle>"
         )
-    said = f"{title}. " + "; ".join(
+    description = f"{title}. " + "; ".join(
         f"{count:,} images with confidence {x:.2f} are right in {y:.2f}"
         for x, y, count in zip(confidence, right, images, strict=True)
     )
-    return _figure(title, said, parts, Markup(""))
+    return _figure(title, description, parts, Markup(""))
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,8 @@ def ticks(low: float, high: float, about: int) -> list[float]:
     return [round(number * step, 12) for number in range(first, last + 1)]
 
 
-def _share(value: float, of: tuple[float, float]) -> float:
-    low, high = of
+def _share(value: float, bounds: tuple[float, float]) -> float:
+    low, high = bounds
     return 0.5 if high <= low else (value - low) / (high - low)
 
 
@@ -172,8 +172,9 @@ def _legend(names: Iterable[tuple[str, int]]) -> Markup:
     return Markup(f'<p class="keys">{keys}</p>')
 
 
-def _figure(title: str, said: str, parts: Sequence[str], legend: Markup) -> Markup:
+def _figure(title: str, description: str, parts: Sequence[str], legend: Markup) -> Markup:
     return Markup(
         f'<figure class="chart"><figcaption>{escape(title)}</figcaption>{legend}'
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(said)}">{"".join(parts)}</svg></figure>'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(description)}">{"".join(parts)}</svg>'
+        "</figure>"
     )

@@ -21,7 +21,7 @@ from curate.reporting.base import Report, asset, render, settings_of
 from ..configs import EnsembleConfig, RunConfig
 from ..metrics import Benchmark, Calibration, Contrast, Interval, Metrics, RunMetrics, SetMeasures, Slice
 from ..panels import Explained, Panel
-from ..predicting import looks
+from ..predicting import views_in_words
 from . import scales
 from .charts import Line, line_chart, reliability_chart, ticks
 from .sheets import beside, caption_of
@@ -86,7 +86,7 @@ def page(run: RunReport) -> str:
         "verdict": _verdict(metrics),
         "tracks": _tracks(metrics),
         "remarks": _remarks(metrics),
-        "looks": looks(metrics),
+        "views": views_in_words(metrics),
         "curves": _curves(run),
         "epochs": _epochs(run.history),
         "clean": _set("clean test images", metrics.clean) if metrics.clean else None,

@@ -36,34 +36,34 @@ def colours(scale: str, page: str) -> tuple[tuple[str, str], ...]:
     """(ground, ink) of each level of "bad" or "good", on a "light" or a "dark" page."""
     first, tint, last = (_lab(colour) for colour in _ANCHORS[scale, page])
     tint[0] = (first[0] + last[0]) / 2
-    made = []
+    levels = []
     for t in np.linspace(0, 1, LEVELS):
         ground = _hex((1 - t) ** 2 * first + 2 * t * (1 - t) * tint + t**2 * last)
         inks = _INKS[page]
-        made.append((ground, next((ink for ink in inks if contrast(ground, ink) >= CONTRAST), inks[-1])))
-    return tuple(made)
+        levels.append((ground, next((ink for ink in inks if contrast(ground, ink) >= CONTRAST), inks[-1])))
+    return tuple(levels)
 
 
 def rules() -> str:
     """CSS: the classes bad-0 .. and good-0 .., light, and dark on a screen that is."""
 
-    def of(page: str) -> str:
+    def rules_of(page: str) -> str:
         return "\n".join(
             f".{scale}-{level} {{ background: {ground}; color: {ink}; }}"
             for scale in ("bad", "good")
             for level, (ground, ink) in enumerate(colours(scale, page))
         )
 
-    return f"{of('light')}\n@media screen and (prefers-color-scheme: dark) {{\n{of('dark')}\n}}\n"
+    return f"{rules_of('light')}\n@media screen and (prefers-color-scheme: dark) {{\n{rules_of('dark')}\n}}\n"
 
 
-def contrast(one: str, other: str) -> float:
+def contrast(first: str, second: str) -> float:
     """How much two colours stand out from each other, 1 .. 21 (WCAG 2.2).
 
     >>> round(contrast("#ffffff", "#000000"), 6), round(contrast("#777777", "#ffffff"), 2)
     (21.0, 4.48)
     """
-    high, low = sorted((_luminance(one), _luminance(other)), reverse=True)
+    high, low = sorted((_luminance(first), _luminance(second)), reverse=True)
     return (high + 0.05) / (low + 0.05)
 
 

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from metrics import run_metrics
 
-from train.answers import Answers, Track
 from train.configs import RunConfig
 from train.evaluation import metrics_of
 from train.explanation import hardest, panels
 from train.panels import Explained, Picture
+from train.predictions import Predictions, Track
 from train.reporting import RunReport
 from train.slices import sliced
 
@@ -36,7 +36,7 @@ def _tracks() -> list[tuple[Track, float]]:
     return [*sets, (Track("gamma-5", "validation", "gamma", 5, "light", "near"), 0.7)]
 
 
-def _answers() -> Answers:
+def _answers() -> Predictions:
     rng = np.random.default_rng(0)
     tracks = _tracks()
     labels = np.arange(SOURCES) % len(CLASSES)
@@ -47,7 +47,7 @@ def _answers() -> Answers:
         probabilities.append(0.6 * np.eye(len(CLASSES))[said] + 0.4 * spread)
     count = len(tracks)
     ids = np.array([f"<i>{i:02}</i>" for i in range(SOURCES)], object)
-    return Answers(
+    return Predictions(
         tuple(track for track, _ in tracks),
         np.repeat(np.arange(count), SOURCES),
         np.tile(ids, count),

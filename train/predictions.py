@@ -1,4 +1,4 @@
-"""What a model said of the images of several sets, as predictions.parquet has it."""
+"""What a model predicts of the images of several sets, as predictions.parquet has it."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def facts_of(tracks: Iterable[Track]) -> dict[str, SetFacts]:
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """What a model said of n images.
+class Predictions:
+    """What a model predicts of n images.
 
     sets           int64 (n,), into `tracks`
     ids, sources   strings (n,): of the image, and of the one that it was made of
@@ -94,18 +94,18 @@ class Answers:
         """bool (n,)."""
         return self.predicted == self.labels
 
-    def of(self, chosen: Sequence[Track], among: np.ndarray | bool = True) -> Answers:
+    def on(self, chosen: Sequence[Track], among: np.ndarray | bool = True) -> Predictions:
         """Those on some sets, of these those that `among` (bool (n,)) names. Rows without a label are left out."""
         number = np.full(len(self.tracks), -1)
         number[[self.tracks.index(track) for track in chosen]] = range(len(chosen))
         rows = np.flatnonzero((number[self.sets] >= 0) & (self.labels >= 0) & among)
-        return Answers(
+        return Predictions(
             tuple(chosen),
             number[self.sets[rows]],
             *(getattr(self, name)[rows] for name in ("ids", "sources", "groups", "labels", "probabilities")),
         )
 
-    def named(self, role: str) -> tuple[Track, ...]:
+    def clean_tracks(self, role: str) -> tuple[Track, ...]:
         """The clean sets of a role."""
         return tuple(track for track in self.tracks if track.role == role and not track.corruption)
 
@@ -118,8 +118,8 @@ class Answers:
         return pd.DataFrame(columns | {f"p{i}": column for i, column in enumerate(self.probabilities.T)})
 
 
-def answers_of(table: pd.DataFrame, tracks: Sequence[Track]) -> Answers:
-    """The answers that a predictions.parquet holds. Raises DataError where it tells of other sets or lacks columns."""
+def predictions_of(table: pd.DataFrame, tracks: Sequence[Track]) -> Predictions:
+    """Those that a predictions.parquet holds. Raises DataError where it tells of other sets or lacks columns."""
     missing = [name for name in (*COLUMNS, "p0") if name not in table]
     if missing:
         raise DataError(f"the predictions have columns {list(table)} but not {missing}. Run it again.")
@@ -128,7 +128,7 @@ def answers_of(table: pd.DataFrame, tracks: Sequence[Track]) -> Answers:
     if strangers:
         raise DataError(f"metrics.json does not tell of the sets {strangers[:3]} of the predictions. Run it again.")
     classes = sum(name[:1] == "p" and name[1:].isdigit() for name in map(str, table))
-    return Answers(
+    return Predictions(
         tuple(tracks),
         table["set"].map(number).to_numpy(np.int64),
         table["id"].to_numpy(object),
