@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help install demo test check docs format browser bench clean
+.PHONY: help install demo test slow check docs format browser bench clean
 
 help:       ## what can be made
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -19,8 +19,11 @@ install: $(VENV)/.installed   ## the virtual environment with everything in it
 demo: install                 ## the main job on a drawn set with known faults, in demo/
 	$(BIN)/curate demo demo
 
-test: install                 ## all tests but those that need a browser
-	$(BIN)/python -m pytest -m "not browser"
+test: install                 ## the tests that are neither slow nor need a browser, on all cores
+	$(BIN)/python -m pytest -n logical --dist worksteal -m "not slow and not browser"
+
+slow: install                 ## the slow tests
+	$(BIN)/python -m pytest -n logical --dist worksteal -m "slow and not browser"
 
 browser: install              ## the tests that open the report in a browser
 	$(BIN)/python -m pytest -m browser

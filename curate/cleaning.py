@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from .configs import ApplyConfig
 from .decisions import ACTIONS, Decision, History, append_decisions, decisions_path, now, read_history
-from .findings import DROP, KEEP, REVIEW, SEVERITY
+from .findings import DROP, KEEP, REVIEW
 from .measuring.hashing import changed_pictures
 from .scans import Scanned, open_scan
 from .sets.imageset import ImageSet
@@ -21,28 +22,6 @@ from .stage.errors import DataError, UnknownName
 
 
 @dataclass(frozen=True)
-class ApplyConfig:
-    """How to rebuild the clean set. Every option of `curate apply` is a field of this.
-
-    strict  leave out what awaits review; None does as the scan did
-    drop    checks whose every finding is dropped;  review  checks of which none is
-    labels  the CSV of labels that the scan was given, where that has moved
-    """
-
-    strict: bool | None = None
-    drop: tuple[str, ...] = ()
-    review: tuple[str, ...] = ()
-    labels: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in (*self.drop, *self.review):
-            if name not in SEVERITY:
-                raise UnknownName.among("check", name, SEVERITY)
-        both = set(self.drop) & set(self.review)
-        if both:
-            raise DataError(f"{', '.join(sorted(both))} is given to both --drop and --review; choose one.")
-
-
 @dataclass(frozen=True)
 class Decisions:
     """What `decide` wrote: the decisions just made, and all that are in force, by id."""

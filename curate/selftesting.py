@@ -6,14 +6,14 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .configs import ScanConfig
+from .configs import FEWEST, SelftestConfig
 from .findings import CATALOGUE, DROP, REVIEW, SEVERITY, THRESHOLD
 from .measuring.properties import LONGEST_SIDE, bounded
 from .planting import COLOURS, KINDS, STRENGTHS, Cast, PlantConfig, Planted, plant
@@ -29,7 +29,6 @@ from .stage.files import replacing, write_text
 from .stage.progress import Advance, Reporter, Silent
 
 # With fewer, one planted fault is a percent or more of the set, and the checks have no set to compare it with.
-FEWEST = 60
 FORMAT = 1
 # How images of several sizes come to one: none of them is cut, and no fault is planted in what was made up beside them.
 WHOLE = Fit("pad", growing="linear", border="edge", nearest=True)
@@ -45,37 +44,6 @@ SEES: Mapping[str, tuple[str, ...]] = {
 _COPIES = ("exact", "near", "conflict")
 _OF_LABELS, _OF_COLOURS = ("conflict", "label"), ("cast", "grey")
 _GRID = np.round(np.arange(0.05, 0.995, 0.01), 2)
-
-
-@dataclass(frozen=True)
-class SelftestConfig:
-    """How to test. Every option of `curate selftest` is a field of this or of `scan`.
-
-    scan       how the planted copy is scanned; of it `map`, `artifacts` and `strict` are not used
-    images     how many images are taken, evenly from each class
-    precision  that the proposed thresholds should reach on the planted copy
-    repeats    how often faults are planted anew, in the same images; the counts are pooled
-    faults     what is planted; None plants some of each kind, casts of as many colours as the set has room for
-    artifacts  where `selftest.json` is written; None writes nothing
-    """
-
-    scan: ScanConfig = field(default_factory=ScanConfig)
-    images: int = 2000
-    precision: float = 0.95
-    repeats: int = 1
-    seed: int = 0
-    faults: PlantConfig | None = None
-    artifacts: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.images < FEWEST:
-            raise DataError(f"images is {self.images}; a self-test needs {FEWEST} at least.")
-        if not 0 < self.precision <= 1:
-            raise DataError(f"precision is {self.precision}; it must be above 0 and at most 1, such as 0.95.")
-        if self.repeats < 1:
-            raise DataError(f"repeats is {self.repeats}; it must be 1 or more.")
-        if self.seed < 0:
-            raise DataError(f"seed is {self.seed}; it must be 0 or more.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,7 +45,7 @@ OPTIONS = {
     for name, command in commands.items()
 }
 # Of other programs that the documents name.
-OTHERS = {"--constraint", "--runs"}
+OTHERS = {"--constraint", "--runs", "--version", "--install-completion"}
 
 
 @dataclass(frozen=True)

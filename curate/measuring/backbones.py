@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,15 @@ def application(name: str) -> tuple[Any, Any, dict[str, float]]:
     if width and "alpha" not in signature(constructors[family]).parameters:
         raise DataError(f"{name}: {family} comes in one width only. Write {family}.")
     return constructors[family], module, {"alpha": float(width)} if width else {}
+
+
+def application_names() -> tuple[str, ...]:
+    """Names of Keras' applications, () where it is not installed. Keras is not imported, which takes seconds."""
+    spec = find_spec("keras")
+    folders = (spec.submodule_search_locations if spec else None) or []
+    texts = [file.read_text("utf-8") for folder in folders for file in Path(folder).glob("applications/__init__.py")]
+    names = {name for text in texts for name in re.findall(r"\bas ([A-Z]\w+)", text)}
+    return tuple(sorted(names))
 
 
 def _is_number(text: str) -> bool:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from manifests import finish_scan
+from manifests import finish_scan, images_table
 from PIL import Image
 
 from curate import cleaning
@@ -46,7 +46,7 @@ def scanned(source: Path, artifacts: Path, said=SAID, **options: object) -> Path
     verdict = ["keep"] * len(images)
     for row, _, action in sorted(said, key=lambda s: s[2], reverse=True):
         verdict[row] = action
-    table = pd.DataFrame(
+    table = images_table(
         {
             "row": range(len(images)),
             "id": images.ids,

@@ -166,6 +166,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
         backbone("MobileNet-0.25", 32, path)
 
 
+@pytest.mark.slow
 def test_the_backbone_of_a_run_is_taken_out_of_its_model(tmp_path):
     path = str(tmp_path / "model.keras")
     config = ModelConfig(backbone=(CNN, "MobileNet-0.25"), weights="random", input_size=32)

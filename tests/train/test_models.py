@@ -306,6 +306,7 @@ def test_precision_is_that_of_the_model_alone(monkeypatch):
 # Files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [{}, {"attention": "cbam", "dense": (8,), "head_norm": True, "l2": 0.1}, {"policy": "mixed_bfloat16"}],

@@ -29,6 +29,7 @@ def moons():
     return points.astype(np.float32), np.eye(2, dtype=np.float32)[label]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_learns(name, moons):
     rate = {"lion": 3e-3}.get(name, 0.03)

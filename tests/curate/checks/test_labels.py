@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from curate.checks.labels import label_error
-from curate.measuring.probe import fit_probe, folds_of, probe_labels
+from curate.measuring.probe import folds_of, probe_labels
 from curate.selftesting import average_precision
 
 FLIPPED = [4, 31, 58, 77, 90, 111, 128, 150]
@@ -34,6 +34,9 @@ def flipped(clean):
     labels = clean.images.labels.copy()
     labels[FLIPPED] = (labels[FLIPPED] + 1 + np.arange(len(FLIPPED)) % 3) % 4
     return believed(clean, labels)
+
+
+# Label errors
 
 
 def test_flipped_labels_rank_above_all_others(flipped):
@@ -117,15 +120,3 @@ def test_every_image_a_class_of_its_own_is_no_wrong_label(clean):
     evidence = believed(replace(clean, images=images), np.arange(160))
     assert evidence.probe is None
     assert flagged(label_error(evidence)) == []
-
-
-def test_large_classes_are_judged_by_confident_learning_as_well(rng):
-    # Two clouds of 100, near enough that the probe is not sure of the border; ten labels are flipped.
-    features = rng.normal(0, 1, (200, 4)).astype(np.float32)
-    truth = np.repeat([0, 1], 100)
-    features[:, 0] += 5 * truth
-    labels = truth.copy()
-    labels[::20] = 1 - labels[::20]
-    probe = fit_probe(features, labels, np.arange(200), folds_of(labels, np.arange(200), 0))
-    ranked = np.argsort(-probe.doubt)[:10]
-    assert len(set(ranked.tolist()) & set(range(0, 200, 20))) >= 9

@@ -3,9 +3,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.measuring.probe import FOLDS, calibrated, fit_probe, folds_of, recognised
+from curate.measuring.probe import (
+    FOLDS,
+    calibrated,
+    discriminant,
+    fit_probe,
+    folds_of,
+    probe_labels,
+    recognised,
+    temperature,
+    tempered,
+)
+from curate.sets.imageset import UNLABELLED
 
 # Folds
+
 
 LABELS = st.lists(st.integers(-1, 4), min_size=0, max_size=120)
 
@@ -137,6 +149,67 @@ def test_the_probe_is_as_sure_of_clean_cells_as_it_is_right(clean):
     right = clean.probe.classes[clean.probe.probabilities.argmax(axis=1)] == clean.images.labels
     assert right.mean() > 0.9
     assert clean.probe.probabilities.max(axis=1).mean() == pytest.approx(right.mean(), abs=0.05)
+
+
+def test_large_classes_are_judged_by_confident_learning_as_well(rng):
+    # Two clouds of 100, near enough that the probe is not sure of the border; ten labels are flipped.
+    features = rng.normal(0, 1, (200, 4)).astype(np.float32)
+    truth = np.repeat([0, 1], 100)
+    features[:, 0] += 5 * truth
+    labels = truth.copy()
+    labels[::20] = 1 - labels[::20]
+    probe = fit_probe(features, labels, np.arange(200), folds_of(labels, np.arange(200), 0))
+    ranked = np.argsort(-probe.doubt)[:10]
+    assert len(set(ranked.tolist()) & set(range(0, 200, 20))) >= 9
+
+
+def probe_of(evidence, labels):
+    """The probe on the pictures of some evidence under other labels."""
+    usable = (labels != UNLABELLED) & (evidence.position >= 0) & ~evidence.foreign
+    return probe_labels(evidence.features, labels, evidence.fold, usable, evidence.representatives)
+
+
+# What is measured with it
+
+
+def test_a_factor_of_one_gives_the_probabilities_back_and_of_none_knows_nothing():
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
+    np.testing.assert_allclose(tempered(np.log(probabilities), 1), probabilities)
+    np.testing.assert_allclose(tempered(np.log(probabilities) + np.array([[3], [-400]]), 1), probabilities)
+    np.testing.assert_allclose(tempered(np.log(probabilities), 0), np.full((2, 3), 1 / 3))
+    assert (tempered(np.log(probabilities), 5).max(axis=1) > probabilities.max(axis=1)).all()
+
+
+@pytest.mark.parametrize("factor", [0.25, 1, 2])
+def test_the_temperature_undoes_what_made_probabilities_too_sure(rng, factor):
+    truth = rng.dirichlet([1, 1, 1], 4000)
+    own = (rng.random((4000, 1)) > truth.cumsum(axis=1)).sum(axis=1)
+    logs = np.log(np.clip(truth, 1e-12, 1)) / factor
+    assert temperature(logs, own) == pytest.approx(factor, rel=0.1)
+
+
+@pytest.mark.parametrize(("n", "axes"), [(20, 8), (100, 25), (2000, 64)])
+def test_few_rows_bear_few_dimensions(rng, n, axes):
+    labels = np.arange(n) % 3
+    features = rng.normal(0, 1, (n, 64)) + labels[:, None]
+    model = discriminant(features, labels)
+    assert model.n_features_in_ == axes
+    assert model.shrinkage == (0.1 if n >= 1000 else 0.3)
+
+
+def test_a_class_that_looks_as_before_is_recognised_and_one_that_is_mislabelled_is_not(clean):
+    rows = np.flatnonzero(clean.images.labels == 2)[:15]
+    labels = clean.images.labels.copy()
+    assert recognised(clean.probe, clean.features, labels, rows)
+    labels[rows] = 3
+    assert not recognised(probe_of(clean, labels), clean.features, labels, rows)
+
+
+def test_without_a_probe_everything_is_recognised(clean):
+    labels = clean.images.labels
+    assert recognised(None, clean.features, labels, np.arange(10))
+    assert recognised(clean.probe, clean.features, labels, np.arange(0))
+    assert probe_of(clean, np.full(160, UNLABELLED)) is None
 
 
 # Whether what is under another light is known still

@@ -1,0 +1,118 @@
+import base64
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import pytest
+
+from curate.reporting import thumbnails as module
+from curate.reporting.thumbnails import TINY, UNREADABLE, Thumbnails, thumbnails
+from curate.sets.imageset import Picture, Unreadable
+
+
+class Album:
+    """Pictures held in a list; None cannot be read."""
+
+    def __init__(self, pictures: Sequence[np.ndarray | None]) -> None:
+        self.pictures = pictures
+        self.opened: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, row: int) -> Picture:
+        self.opened.append(row)
+        pixels = self.pictures[row]
+        if pixels is None:
+            raise Unreadable(f"row {row} is no picture.")
+        return Picture(pixels, pixels)
+
+
+def drawn(count: int, height: int = 40, width: int = 60) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (count, 4, 6, 3), dtype=np.uint8)
+    return [cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC) for picture in coarse]
+
+
+def decoded(packed: Thumbnails, row: int) -> np.ndarray:
+    """The thumbnail of a row, RGB."""
+    number = packed.of[row]
+    text = packed.beginnings[packed.kind[number]].text + packed.rests[number]
+    coded = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
+    return cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1]
+
+
+def test_each_picture_comes_back_no_larger_than_asked_for():
+    pictures = [*drawn(3), *drawn(2, 200, 100), *drawn(1, 20, 30)]
+    packed = thumbnails(Album(pictures), dict.fromkeys(range(6), 50), {}, 10**9)
+    for row, picture in enumerate(pictures):
+        height, width = picture.shape[:2]
+        scale = min(1, 50 / max(height, width))
+        size = round(width * scale), round(height * scale)
+        found = decoded(packed, row)
+        beginning = packed.beginnings[packed.kind[packed.of[row]]]
+        assert found.shape[1::-1] == size == (beginning.width, beginning.height)
+        expected = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        assert np.abs(found.astype(int) - expected).mean() < 8
+
+
+def test_what_is_tiny_is_kept_crisp():
+    checks = np.zeros((TINY, TINY, 3), np.uint8)
+    checks[::2, ::2] = checks[1::2, 1::2] = (255, 0, 0)
+    packed = thumbnails(Album([checks]), {0: TINY}, {}, 10**9)
+    assert np.abs(decoded(packed, 0).astype(int) - checks).mean() < 12
+
+
+def test_grey_pictures_are_stored_as_such():
+    grey = drawn(1)[0][..., :1].repeat(3, axis=2)
+    colours = drawn(1)[0]
+    packed = thumbnails(Album([grey, colours]), {0: 60, 1: 60}, {}, 10**9)
+    assert len(packed.beginnings) == 2
+    found = decoded(packed, 0)
+    assert (found == found[..., :1]).all()
+    assert np.abs(found.astype(int) - grey).mean() < 8
+
+
+def test_the_beginning_that_pictures_of_one_size_share_is_stored_once():
+    pictures = drawn(8)
+    packed = thumbnails(Album(pictures), dict.fromkeys(range(8), 60), {}, 10**9)
+    (beginning,) = packed.beginnings
+    assert len(beginning.text) > 100
+    assert len({rest[0] for rest in packed.rests}) > 1
+    alone = thumbnails(Album(pictures[:1]), {0: 60}, {}, 10**9)
+    assert np.array_equal(decoded(alone, 0), decoded(packed, 0))
+
+
+def test_rows_of_one_digest_share_the_thumbnail_of_the_first_and_only_that_is_opened():
+    album = Album(drawn(4))
+    same = {0: "a", 1: "b", 2: "a", 3: ""}
+    packed = thumbnails(album, dict.fromkeys([2, 0, 1, 3], 60), same, 10**9)
+    assert packed.of[0] == packed.of[2]
+    assert len(packed.rests) == 3
+    assert sorted(album.opened) == [1, 2, 3]
+
+
+def test_what_cannot_be_read_is_marked_and_the_others_are_there():
+    album = Album([drawn(1)[0], None, drawn(2)[1]])
+    packed = thumbnails(album, dict.fromkeys(range(3), 60), {}, 10**9)
+    assert packed.of == {0: 0, 1: UNREADABLE, 2: 1}
+
+
+def test_what_comes_after_the_budget_gets_none(monkeypatch):
+    monkeypatch.setattr(module, "BATCH", 2)
+    album = Album(drawn(10))
+    packed = thumbnails(album, dict.fromkeys([9, 8, 7, 6, 5, 4], 60), {}, 1)
+    assert set(packed.of) == {9, 8}
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_batches_change_nothing(monkeypatch, batch):
+    album = Album(drawn(7))
+    expected = thumbnails(album, dict.fromkeys(range(7), 30), {}, 10**9)
+    monkeypatch.setattr(module, "BATCH", batch)
+    assert thumbnails(album, dict.fromkeys(range(7), 30), {}, 10**9) == expected
+
+
+def test_of_no_rows_there_are_none():
+    packed = thumbnails(Album([]), {}, {}, 10**9)
+    assert (packed.beginnings, packed.rests, packed.of) == ((), (), {})

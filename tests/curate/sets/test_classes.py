@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from curate.sets.reading import read
+
+LABELS = np.array([0, 1, 2, 0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "classes", "codes"),
+    [
+        ([0, 1, 2, 0, 1, 2], None, ("0", "1", "2"), [0, 1, 2, 0, 1, 2]),
+        ([[0], [1], [2], [0], [1], [2]], None, ("0", "1", "2"), [0, 1, 2, 0, 1, 2]),
+        ([3, 10, 9, 3, 10, -1], None, ("3", "9", "10"), [0, 2, 1, 0, 2, -1]),
+        ([1.0, 0.0, np.nan, 1.0, 0.0, -1.0], None, ("0", "1"), [1, 0, -1, 1, 0, -1]),
+        ([True, False, True, False, True, True], None, ("False", "True"), [1, 0, 1, 0, 1, 1]),
+        (["b", "a", "", "b", "a", "c"], None, ("a", "b", "c"), [1, 0, -1, 1, 0, 2]),
+        ([b"b", b"a", b"", b"b", b"a", b"c"], None, ("a", "b", "c"), [1, 0, -1, 1, 0, 2]),
+        (["10", "9", "10", "9", "9", "9"], None, ("9", "10"), [1, 0, 1, 0, 0, 0]),
+        (np.eye(3)[[0, 2, 1, 0, 1, 2]], None, ("0", "1", "2"), [0, 2, 1, 0, 1, 2]),
+        (np.eye(3, dtype=bool)[[0, 2, 1, 0, 1, 2]], ["a", "b", "c"], ("a", "b", "c"), [0, 2, 1, 0, 1, 2]),
+        ([0, 1, 2, 0, 1, 2], ["z", "y", "x", "w"], ("z", "y", "x", "w"), [0, 1, 2, 0, 1, 2]),
+        ([0, -1, 2, 0, 1, 2], [b"z", b"y", b"x"], ("z", "y", "x"), [0, -1, 2, 0, 1, 2]),
+        (["x", "z", "y", "", "x", "x"], ["z", "y", "x"], ("z", "y", "x"), [2, 0, 1, -1, 2, 2]),
+        (["2", "0", "1", "", "2", "2"], ["z", "y", "x"], ("z", "y", "x"), [2, 0, 1, -1, 2, 2]),
+        ([7, 3, 5, 3, 5, 7], [3, 5, 7], ("3", "5", "7"), [2, 0, 1, 0, 1, 2]),
+        (np.array([0, 1, 2, 0, 1, 2], np.uint64), None, ("0", "1", "2"), [0, 1, 2, 0, 1, 2]),
+    ],
+)
+def test_labels_are_read_however_they_are_written(tmp_path, pets, labels, names, classes, codes, saved):
+    arrays = {"images": pets, "labels": labels} | ({} if names is None else {"class_names": names})
+    images = read(saved(tmp_path, **arrays))
+    assert images.classes == classes
+    assert images.labels.tolist() == codes
+    assert images.labels.dtype == np.int64
+
+
+def test_one_hot_probabilities_and_missing_labels_are_told(tmp_path, pets, saved):
+    soft = np.array([[0.7, 0.3]] * 6, np.float32)
+    assert "likeliest" in read(saved(tmp_path, images=pets, labels=soft)).source.notes[0]
+    assert read(saved(tmp_path, images=pets, labels=np.eye(6))).source.notes == ("labels are one-hot",)
+    assert read(saved(tmp_path, images=pets, labels=LABELS - 1)).source.notes == (
+        "labels of -1 are read as no label: 2 of 6",
+    )
