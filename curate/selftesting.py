@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ import pandas as pd
 from .configs import FEWEST, SelftestConfig
 from .findings import CATALOGUE, DROP, REVIEW, SEVERITY, THRESHOLD
 from .measuring.properties import LONGEST_SIDE, bounded
-from .planting import COLOURS, KINDS, STRENGTHS, Cast, PlantConfig, Planted, plant
+from .planting import COLOURS, KINDS, STRENGTHS, Cast, Entry, PlantConfig, Planted, plant
 from .scanning import scan
 from .scans import Scan
 from .sets.arrays import ArrayPictures
@@ -341,7 +340,7 @@ class Tally:
 
 
 def tally(
-    planted: Sequence[Mapping[str, Any]],
+    planted: Sequence[Entry],
     table: pd.DataFrame,
     findings: pd.DataFrame,
     thresholds: Mapping[str, float],
@@ -421,7 +420,7 @@ def _heeded(score: np.ndarray, flagged: np.ndarray, threshold: float) -> np.ndar
     return np.where(flagged, np.maximum(score, threshold), np.minimum(score, np.nextafter(threshold, 0)))
 
 
-def _how(entry: Mapping[str, Any]) -> str:
+def _how(entry: Entry) -> str:
     """In which way a fault was planted, "" where there is one only."""
     if entry["kind"] == "cast":
         return f"{entry['strength']} {entry['colour']}"
@@ -603,7 +602,7 @@ def _document(result: Selftest, config: SelftestConfig) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
     """The rows of a table as JSON has them: null for NaN, four decimals."""
     return [
         {

@@ -16,6 +16,7 @@ from curate.gathering import gather
 from curate.measuring.embedding import builtin
 from curate.measuring.evidence import Evidence, measure
 from curate.measuring.properties import PROPERTIES, properties
+from curate.planting import Cast, PlantConfig, Planted, plant
 from curate.sets.arrays import ArrayPictures
 from curate.sets.imageset import UNLABELLED, ImageSet, Source
 from curate.stage.engine import small_algebra
@@ -24,6 +25,10 @@ from curate.stage.engine import small_algebra
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
+FAULTS = PlantConfig(
+    intruder=(0.08,), exact=0.02, near=0.05, conflict=0.03, label=0.03,
+    blur=0.02, dark=0.02, light=0.02, grey=0.02, solid=0.02, casts=(Cast("blue", "strong", 0.03),),
+)  # fmt: skip
 CLASSES = ("lobed", "round", "kidney", "granular")
 
 
@@ -99,6 +104,12 @@ def cells() -> tuple[np.ndarray, np.ndarray]:
 def clean(cells: tuple[np.ndarray, np.ndarray]) -> Evidence:
     """What is known of the clean cells."""
     return _evidence_of(*cells)
+
+
+@pytest.fixture(scope="session")
+def planted(cells: tuple[np.ndarray, np.ndarray]) -> Planted:
+    """The cells with every kind of fault among them, and the truth."""
+    return plant(cells[0][:120], cells[1][:120], FAULTS)
 
 
 @pytest.fixture

@@ -3,31 +3,26 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from albums import album
 from PIL import Image
 
 import curate.scanning
-from curate.checks import CHECKS
 from curate.configs import ScanConfig
-from curate.findings import SEVERITY, Judgement
+from curate.findings import SEVERITY
 from curate.measuring.storage import cache_folder
-from curate.planting import Cast, PlantConfig, plant, strange_pictures
+from curate.planting import PlantConfig, plant, strange_pictures
 from curate.scanning import scan
 from curate.scans import Scan, ScanManifest
-from curate.sets.imageset import ImageSet, Picture, Source, Unreadable
 from curate.sets.reading import read
 from curate.stage.errors import DataError, OutputError, UnknownName
 from curate.stage.manifest import file_digest, read_manifest
 
-FAULTS = PlantConfig(
-    intruder=(0.08,), exact=0.02, near=0.05, conflict=0.03, label=0.03,
-    blur=0.02, dark=0.02, light=0.02, grey=0.02, solid=0.02, casts=(Cast("blue", "strong", 0.03),),
-)  # fmt: skip
 FIRST_COLUMNS = ["row", "id", "label", "label_name", "split", "digest", "group", "verdict", "x", "y"]
 TABLES = ("images.parquet", "findings.parquet", "pairs.parquet", "embeddings.npy")
 QUICK = ScanConfig(artifacts=None, backbone="builtin", map="none")
@@ -48,34 +43,6 @@ def quick(source, **options) -> Scan:
 
 def rows_of(found: Scan, check: str) -> list[int]:
     return sorted(found.findings.loc[found.findings["check"] == check, "row"].tolist())
-
-
-class Album:
-    """Pictures held in a list; None cannot be read."""
-
-    def __init__(self, pictures):
-        self.pictures = pictures
-
-    def __len__(self):
-        return len(self.pictures)
-
-    def __getitem__(self, row):
-        if self.pictures[row] is None:
-            raise Unreadable("is empty (0 bytes)")
-        return Picture(self.pictures[row], self.pictures[row], "PNG")
-
-
-def album(pictures, labels=None, splits=None, classes=("a", "b", "c", "d")) -> ImageSet:
-    n = len(pictures)
-    labels = np.full(n, -1) if labels is None else np.asarray(labels)
-    ids = tuple(f"{row}.png" for row in range(n))
-    return ImageSet(Album(pictures), labels, ids, classes, Source("files", Path("album"), Path("album")), splits)
-
-
-@pytest.fixture(scope="module")
-def planted(cells):
-    """The cells with every kind of fault among them, and the truth."""
-    return plant(cells[0][:120], cells[1][:120], FAULTS)
 
 
 @pytest.fixture(scope="module")
@@ -109,107 +76,6 @@ def small(tmp_path, cells) -> Path:
 
 def planted_rows(planted, *kinds: str) -> list[int]:
     return [entry["row"] for entry in planted.truth["planted"] if entry["kind"] in kinds]
-
-
-# The contract of every check, on sets of every kind
-
-
-def kinds_of_evidence(planted, cells) -> dict[str, ImageSet]:
-    images, labels = cells
-    n = len(planted.images)
-    torn = [None if row % 40 == 7 else picture for row, picture in enumerate(planted.images)]
-    splits = tuple(("train", "train", "val", "test")[row % 4] for row in range(n))
-    return {
-        "every fault": album(torn, planted.labels, splits),
-        "no labels": album(list(planted.images[:60])),
-        "one class": album(list(images[:40]), np.zeros(40, int)),
-        "four pictures": album(list(images[:4]), labels[:4]),
-        "one picture": album(list(images[:1]), labels[:1]),
-        "all the same": album([images[0]] * 30, np.arange(30) % 4, splits[:30]),
-        "nothing readable": album([None] * 12, np.arange(12) % 4, splits[:12]),
-        "grey": album([np.repeat(image[..., :1], 3, axis=2) for image in images[:40]], labels[:40]),
-        "solid": album([np.full((8, 8, 3), (v, 255 - v, 90), np.uint8) for v in range(40)], np.arange(40) % 4),
-    }
-
-
-KINDS = (
-    "every fault", "no labels", "one class", "four pictures", "one picture", "all the same", "nothing readable",
-    "grey", "solid",
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def evidence_for(planted, cells, evidence_of):
-    """The evidence of each of KINDS, made when it is first asked for."""
-    sets, made = kinds_of_evidence(planted, cells), {}
-
-    def evidence(kind: str):
-        if kind not in made:
-            made[kind] = evidence_of(sets[kind])
-        return made[kind]
-
-    return evidence
-
-
-def arrays_in(thing, seen: set[int] | None = None) -> list[np.ndarray]:
-    """Every array that an evidence holds, however deep."""
-    seen = set() if seen is None else seen
-    if isinstance(thing, np.ndarray):
-        return [thing]
-    if isinstance(thing, str | int | float | Path) or thing is None or id(thing) in seen:
-        return []
-    seen.add(id(thing))
-    if isinstance(thing, dict):
-        return [array for value in thing.values() for array in arrays_in(value, seen)]
-    if isinstance(thing, list | tuple):
-        return [array for value in thing for array in arrays_in(value, seen)]
-    return [array for value in vars(thing).values() for array in arrays_in(value, seen)]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", CHECKS)
-def test_every_check_keeps_its_contract_on_every_kind_of_set(evidence_for, name, kind):
-    evidence = evidence_for(kind)
-    n = len(evidence)
-    before = [array.copy() for array in arrays_in(evidence)]
-    assert len(before) > 20
-    judgement = CHECKS[name](evidence)
-    for array, copy in zip(arrays_in(evidence), before, strict=True):
-        np.testing.assert_array_equal(array, copy)
-
-    assert isinstance(judgement, Judgement)
-    assert judgement.score.dtype == np.float32
-    assert judgement.score.shape == (n,)
-    assert np.isfinite(judgement.score).all()
-    assert ((judgement.score >= 0) & (judgement.score <= 1)).all()
-    # A threshold may be set as low as one likes, so that every row with a score needs its sentence.
-    for row in np.flatnonzero(judgement.score).tolist():
-        sentence = judgement.because(row)
-        assert sentence.strip() == sentence != ""
-        assert "\n" not in sentence
-        assert "nan" not in sentence.lower().split()
-    if judgement.group is not None:
-        assert judgement.group.shape == (n,)
-        assert judgement.group.dtype.kind == "i"
-        assert judgement.group.min() >= -1
-    if judgement.certain is not None:
-        assert judgement.certain.shape == (n,)
-        assert judgement.certain.dtype == bool
-    for story in judgement.stories:
-        assert story.check == name
-        assert story.weight > 0
-        assert story.sentence
-        assert (judgement.score[list(story.rows)] >= 0.5).all()
-        assert json.loads(json.dumps(asdict(story)))["rows"] == list(story.rows)
-    if judgement.note:
-        assert not judgement.score.any()
-    if name != "unreadable":
-        assert not judgement.score[list(evidence.measured.unreadable)].any()
-
-    again = CHECKS[name](evidence)
-    np.testing.assert_array_equal(judgement.score, again.score)
-    assert judgement.stories == again.stories
-    assert judgement.note == again.note
 
 
 # What is found of what was planted
