@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from .building import Built, build
     from .configs import BuildConfig
     from .judging import judge
-    from .planning import Planned, planned
+    from .planning import BuildPlan, plan
     from .previewing import preview
     from .replaying import Replayed, replay
 
 _HOMES = {
     "BuildConfig": "configs",
+    "BuildPlan": "planning",
     "Built": "building",
-    "Planned": "planning",
     "Replayed": "replaying",
     "build": "building",
     "judge": "judging",
-    "planned": "planning",
+    "plan": "planning",
     "preview": "previewing",
     "replay": "replaying",
 }
 
-__all__ = ["BuildConfig", "Built", "Planned", "Replayed", "build", "judge", "planned", "preview", "replay"]
+__all__ = ["BuildConfig", "BuildPlan", "Built", "Replayed", "build", "judge", "plan", "preview", "replay"]
 
 
 def __getattr__(name: str) -> Any:

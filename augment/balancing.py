@@ -1,4 +1,4 @@
-"""plan(labels, ...) -> Plan: how many copies of each picture the training set gets, decided before any is made."""
+"""plan_copies(labels, ...) -> CopyPlan: how many copies of each picture are trained on, decided before any is made."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BETA = 0.999
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class CopyPlan:
     """What the training set will hold.
 
     rows     int64 (M,): rows of the set that are used, ascending
@@ -43,14 +43,14 @@ class Plan:
         return int(len(self.rows) + self.copies.sum())
 
 
-def plan(
+def plan_copies(
     labels: np.ndarray,
     rows: np.ndarray,
     classes: Sequence[str],
     config: BuildConfig,
     copies: int,
     different: int | None = None,
-) -> Plan:
+) -> CopyPlan:
     """How many copies of each picture are made.
 
     labels     int64 (N,): a class from 0 for each picture of the set;  rows  int64: those of them to train on
@@ -68,22 +68,23 @@ def plan(
             f"class {classes[code]} has a single picture to train on, and copies of one picture teach that picture. "
             "Get more of its images, or leave the class out."
         )
-    used, target = _targets(sources, copies, config)
+    used, target = _targets(sources, copies, config.balance, config.count)
     cap = config.cap if different is None else min(config.cap, different)
-    kept, dealt, notes = [], [], []
+    kept_by_class, copies_by_class, notes = [], [], []
     for code in np.flatnonzero(sources).tolist():
         rng = np.random.default_rng([config.seed, code])
-        of = rng.permutation(rows[labels[rows] == code])[: used[code]]
-        wanted = max(0, target[code] - len(of))
-        given = min(wanted, cap * len(of))
-        each = np.full(len(of), given // len(of))
-        each[: given % len(of)] += 1
-        kept.append(of)
-        dealt.append(each)
-    order = np.argsort(np.concatenate(kept), kind="stable")
-    kept_rows, made = np.concatenate(kept)[order], np.concatenate(dealt)[order].astype(np.int64)
+        kept = rng.permutation(rows[labels[rows] == code])[: used[code]]
+        wanted = max(0, target[code] - len(kept))
+        total = min(wanted, cap * len(kept))
+        copies_each = np.full(len(kept), total // len(kept))
+        copies_each[: total % len(kept)] += 1
+        kept_by_class.append(kept)
+        copies_by_class.append(copies_each)
+    order = np.argsort(np.concatenate(kept_by_class), kind="stable")
+    kept_rows = np.concatenate(kept_by_class)[order]
+    kept_copies = np.concatenate(copies_by_class)[order].astype(np.int64)
     totals = np.bincount(labels[kept_rows], minlength=len(classes)) + np.bincount(
-        labels[kept_rows], made, minlength=len(classes)
+        labels[kept_rows], kept_copies, minlength=len(classes)
     ).astype(np.int64)
     short = [classes[c] for c in np.flatnonzero(totals < target).tolist()]
     if short:
@@ -91,8 +92,8 @@ def plan(
         get = "gets" if len(short) == 1 else "get"
         notes.append(f"{_listed(short)} {get} fewer images than were asked for: a picture {most}")
     weights = class_weights(totals)
-    table = _table(classes, labels, kept_rows, made, sources, totals, weights)
-    return Plan(kept_rows, made, weights, table, tuple(notes))
+    table = _table(classes, labels[kept_rows], kept_copies, sources, totals, weights)
+    return CopyPlan(kept_rows, kept_copies, weights, table, tuple(notes))
 
 
 def class_weights(counts: np.ndarray) -> np.ndarray:
@@ -114,15 +115,15 @@ def effective_number(counts: np.ndarray) -> np.ndarray:
     return np.asarray((1 - BETA ** np.asarray(counts, float)) / (1 - BETA))
 
 
-def _targets(sources: np.ndarray, copies: int, config: BuildConfig) -> tuple[np.ndarray, np.ndarray]:
+def _targets(sources: np.ndarray, copies: int, way: str, count: int | None) -> tuple[np.ndarray, np.ndarray]:
     """(int64 (K,) pictures used of each class, int64 (K,) images it is to have)."""
     present = sources > 0
-    if config.count is not None:
-        return np.minimum(sources, config.count), np.where(present, config.count, 0)
-    if config.balance == "undersample":
+    if count is not None:
+        return np.minimum(sources, count), np.where(present, count, 0)
+    if way == "undersample":
         used = np.where(present, sources[present].min(), 0)
         return used, used * (1 + copies)
-    if config.balance == "oversample":
+    if way == "oversample":
         return sources, np.where(present, sources.max() * (1 + copies), 0)
     return sources, sources * (1 + copies)
 
@@ -130,7 +131,6 @@ def _targets(sources: np.ndarray, copies: int, config: BuildConfig) -> tuple[np.
 def _table(
     classes: Sequence[str],
     labels: np.ndarray,
-    rows: np.ndarray,
     copies: np.ndarray,
     sources: np.ndarray,
     totals: np.ndarray,
@@ -138,10 +138,9 @@ def _table(
 ) -> pd.DataFrame:
     import pandas as pd
 
-    of = labels[rows]
-    used = np.bincount(of, minlength=len(classes))
+    used = np.bincount(labels, minlength=len(classes))
     most = np.zeros(len(classes), np.int64)
-    np.maximum.at(most, of, copies)
+    np.maximum.at(most, labels, copies)
     return pd.DataFrame(
         {
             "class": list(classes),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from curate.builds import BENCHMARK, BenchmarkRecord, ComposedSet, ComposedTracks, CorruptedSet
 from curate.stage.errors import DataError
 from curate.stage.progress import Reporter
 
@@ -23,7 +23,6 @@ from .overlap import DRAWS, IDENTICAL, Verdict, overlap, worst
 from .overlap import SAMPLE as COMPARED_ON
 from .policies.policy import Policy
 
-FORMAT = 1
 COMPOSED = (2, 3)
 
 
@@ -44,32 +43,45 @@ class Benchmark:
     entries: tuple[Entry, ...]
     notes: tuple[str, ...]
 
-    def as_json(self, images: Mapping[str, int]) -> dict[str, Any]:
-        """benchmark.json: every set with its corruption, severity, values, distance and verdict."""
-        return {
-            "format": FORMAT,
-            "severities": self.severities,
-            "distance": f"mean cosine distance of {self.features} features from the clean picture",
-            "composed": {"severities": list(COMPOSED_SEVERITIES), "copies": COMPOSED_COPIES},
-            "sets": [self._described(entry, images[entry.name]) for entry in self.entries],
-        }
+    def record(self, images: Mapping[str, int]) -> BenchmarkRecord:
+        """benchmark.json: every set with its corruption, severity, values, distance and verdict.
 
-    def _described(self, entry: Entry, images: int) -> dict[str, Any]:
-        verdict = self.verdicts[entry.corruption or entry.name.partition("/")[2]]
-        told: dict[str, Any] = {"name": entry.name.partition("/")[2], "role": entry.role}
-        if entry.corruption:
-            corruption, known = self.corruptions[entry.corruption], self.calibrated[entry.corruption]
-            told |= {
-                "corruption": entry.corruption,
-                "severity": entry.severity,
-                "family": corruption.family,
-                "sets": list(corruption.sets),
-                "values": dict(known.settings[entry.severity - 1]),
-                "distance": known.distances[entry.severity - 1],
-            }
-        else:
-            told |= {"corruption": entry.name.partition("/")[2], "composed": entry.compose}
-        return told | {"verdict": verdict.verdict, "because": verdict.because, "images": images}
+        images  set -> how many images it has
+        """
+        return BenchmarkRecord(
+            severities=self.severities,
+            distance=f"mean cosine distance of {self.features} features from the clean picture",
+            composed=ComposedTracks(COMPOSED_SEVERITIES, COMPOSED_COPIES),
+            sets=tuple(self._set_record(entry, images[entry.name]) for entry in self.entries),
+        )
+
+    def _set_record(self, entry: Entry, images: int) -> CorruptedSet | ComposedSet:
+        name = entry.name.removeprefix(f"{BENCHMARK}/")
+        verdict = self.verdicts[entry.corruption or name]
+        if not entry.corruption:
+            return ComposedSet(
+                name=name,
+                role=entry.role,
+                corruption=name,
+                composed=entry.compose,
+                verdict=verdict.verdict,
+                because=verdict.because,
+                images=images,
+            )
+        corruption, severities = self.corruptions[entry.corruption], self.calibrated[entry.corruption]
+        return CorruptedSet(
+            name=name,
+            role=entry.role,
+            corruption=entry.corruption,
+            severity=entry.severity,
+            family=corruption.family,
+            sets=corruption.sets,
+            values=severities.settings[entry.severity - 1],
+            distance=severities.distances[entry.severity - 1],
+            verdict=verdict.verdict,
+            because=verdict.because,
+            images=images,
+        )
 
 
 def benchmark_of(
@@ -101,8 +113,8 @@ def benchmark_of(
     entries = _entries(kept)
     for entry in entries:
         if entry.compose:
-            of = [verdicts[name] for name, corruption in kept.items() if corruption.role == entry.role]
-            verdicts[entry.name.partition("/")[2]] = worst(of, entry.name.partition("/")[2])
+            parts = [verdicts[name] for name, corruption in kept.items() if corruption.role == entry.role]
+            verdicts[entry.name.partition("/")[2]] = worst(parts, entry.name.partition("/")[2])
     _refuse(policy, verdicts, kept, config)
     return Benchmark(config.severities, features.name, kept, calibrated, verdicts, entries, tuple(notes))
 
@@ -111,7 +123,7 @@ def chosen_corruptions(config: BuildConfig) -> dict[str, Corruption]:
     """The corruptions that a build asks for, by name."""
     if config.severities == CALIBRATED:
         return {name: c for name, c in CORRUPTIONS.items() if set(c.sets) & set(config.benchmark)}
-    return {name: of.corruption() for name, of in preset(config.severities).items()}
+    return {name: published.corruption() for name, published in preset(config.severities).items()}
 
 
 def severities_of(
@@ -127,29 +139,29 @@ def severities_of(
         return calibrate(
             pictures, features, corruptions, seed=config.seed, units=units, sample=features.some(CALIBRATED_ON), say=say
         )
-    found = {}
-    for name, of in preset(config.severities).items():
+    severities = {}
+    for name, published in preset(config.severities).items():
         if name in corruptions:
             steps = distances_of(
-                pictures, features, corruptions[name], of.settings, seed=config.seed, units=units,
+                pictures, features, corruptions[name], published.settings, seed=config.seed, units=units,
                 sample=features.some(CALIBRATED_ON),
             )  # fmt: skip
-            found[name] = Calibrated(name, of.settings, (), steps, True, ())
-    return found
+            severities[name] = Calibrated(name, published.settings, (), steps, True, ())
+    return severities
 
 
 def _entries(corruptions: Mapping[str, Corruption]) -> tuple[Entry, ...]:
     """The sets of a benchmark: one for each corruption and severity, and the composed tracks of each role."""
-    found = []
+    entries = []
     for name, corruption in corruptions.items():
         listing = f"{corruption.role} sample"
-        found += [Entry(f"benchmark/{name}-{s}", listing, name, s, 0, corruption.role) for s in SEVERITIES]
+        entries += [Entry(f"benchmark/{name}-{s}", listing, name, s, 0, corruption.role) for s in SEVERITIES]
     for role, suffix in ((TEST, ""), (VALIDATION, "-validation")):
         families = {c.family for c in corruptions.values() if c.role == role}
         for number in COMPOSED:
             if len(families) >= number:
-                found.append(Entry(f"benchmark/composed-{number}{suffix}", f"{role} composed", "", 0, number, role))
-    return tuple(found)
+                entries.append(Entry(f"benchmark/composed-{number}{suffix}", f"{role} composed", "", 0, number, role))
+    return tuple(entries)
 
 
 def _refuse(

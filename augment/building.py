@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from curate.builds import BUILT, SPLITS, BuildManifest
+from curate.builds import (
+    BENCHMARK_FILE,
+    BUILT,
+    PLAN_FILE,
+    SPLITS,
+    BenchmarkRecord,
+    BuildManifest,
+    PlanRecord,
+    read_benchmark,
+    read_plan,
+)
+from curate.sets.provenance import ROWS, Provenance, merge_provenance
 from curate.splitting import write_splits
 from curate.stage.drafts import draft_of
 from curate.stage.engine import cores, in_processes
@@ -21,8 +31,8 @@ from curate.stage.manifest import file_digest, outputs_of, versions_in_use, writ
 from curate.stage.progress import Reporter, Silent, Stopwatch
 
 from .configs import BuildConfig
-from .making import IDENTITY, Job, Made, Task, make, merge_provenance, read_job, tasks
-from .planning import Planned, planned
+from .making import IDENTITY, Job, Shard, Task, make, read_job, tasks
+from .planning import BuildPlan, plan
 from .preparing import identity, prepare
 
 if TYPE_CHECKING:
@@ -34,7 +44,7 @@ class Built:
     """What a build has made.
 
     path       artifacts/built
-    planned    what was decided before
+    decisions  what was decided before
     counts     as written and read back, one row per class: class, train, of which copies, val, test
     images     set -> how many images
     benchmark  benchmark.json, None without one;  plan  plan.json
@@ -44,11 +54,11 @@ class Built:
     """
 
     path: Path
-    planned: Planned
+    decisions: BuildPlan
     counts: pd.DataFrame
     images: Mapping[str, int]
-    benchmark: Mapping[str, Any] | None
-    plan: Mapping[str, Any]
+    benchmark: BenchmarkRecord | None
+    plan: PlanRecord
     redrawn: int
     doubted: int
     resumed: int
@@ -57,7 +67,7 @@ class Built:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know."""
-        return (*self.planned.divided.notes, *self.plan["notes"])
+        return (*self.decisions.divided.notes, *self.plan.notes)
 
 
 def build(
@@ -76,37 +86,35 @@ def build(
     """
     watch = Stopwatch()
     with watch.stage("planning"):
-        plans = planned(source, config)
-        digest = identity(plans, config)
+        decisions = plan(source, config)
+        digest = identity(decisions, config)
     with draft_of(Path(config.artifacts, BUILT), config.resume) as draft:
         work = draft / "work"
-        if not _begun(work, digest, config, reporter):
-            _check_room(plans.bytes, config)  # before anything is measured; the benchmark comes on top
-            prepare(plans, config, draft, watch, reporter)
+        if not (config.resume and _begun(work, digest, reporter)):
+            _check_room(decisions.bytes, config.artifacts)  # before anything is measured; the benchmark comes on top
+            prepare(decisions, config, draft, watch, reporter)
             write_text(digest, work / IDENTITY)
         job, lists = read_job(work)
         todo = tasks(job, lists, work, draft)
-        resumed = sum(task.done for task in todo)
-        left = sum(task.images for task in todo if not task.done)
-        _check_room(left * job.size[0] * job.size[1] * 3, config)
-        made = _make_all(todo, config, watch, reporter)
+        resumed = sum(task.exists for task in todo)
+        left = sum(task.images for task in todo if not task.exists)
+        _check_room(left * job.size[0] * job.size[1] * 3, config.artifacts)
+        shards = _make_all(todo, config.workers or cores(), watch, reporter)
         with watch.stage("checking"):
             counts = _join(todo, job, draft)
-            told = _told(draft)
-            _check_counts(counts, plans, draft)
-            write_splits(plans.divided, config.split)
-            _write_manifest(draft, plans, config, digest, made, watch)
+            documents = read_benchmark(draft), read_plan(draft)
+            _check_counts(counts, decisions, draft)
+            write_splits(decisions.divided, config.split)
+            _write_manifest(draft, decisions, config, digest, shards, watch)
             shutil.rmtree(work)
     images = {entry.name: len(lists[entry.listing]) for entry in job.entries}
-    redrawn, doubted = (sum(getattr(one, name) for one in made) for name in ("redrawn", "doubted"))
+    redrawn, doubted = (sum(getattr(shard, name) for shard in shards) for name in ("redrawn", "doubted"))
     path = Path(config.artifacts, BUILT)
-    return Built(path, plans, counts, images, *told, redrawn, doubted, resumed, dict(watch.seconds))
+    return Built(path, decisions, counts, images, *documents, redrawn, doubted, resumed, dict(watch.seconds))
 
 
-def _begun(work: Path, digest: str, config: BuildConfig, reporter: Reporter) -> bool:
+def _begun(work: Path, digest: str, reporter: Reporter) -> bool:
     """Whether the folder holds an interrupted build of the same. Raises DataError where it is of another."""
-    if not config.resume:
-        return False
     stamp = work / IDENTITY
     if not stamp.is_file():
         reporter.say("nothing to resume: building from the start")
@@ -119,31 +127,32 @@ def _begun(work: Path, digest: str, config: BuildConfig, reporter: Reporter) -> 
     return True
 
 
-def _check_room(needed: int, config: BuildConfig) -> None:
+def _check_room(needed: int, artifacts: str) -> None:
     """Raise OutputError where the disk has no room for so many bytes."""
-    free = shutil.disk_usage(config.artifacts).free
+    free = shutil.disk_usage(artifacts).free
     if needed > free:
         raise OutputError(
-            f"{needed / 1e9:.1f} GB are needed in {config.artifacts} and {free / 1e9:.1f} GB are free. Free some "
+            f"{needed / 1e9:.1f} GB are needed in {artifacts} and {free / 1e9:.1f} GB are free. Free some "
             "space, write elsewhere (--artifacts DIR), or ask for less (--copies, --size, --benchmark-images)."
         )
 
 
-def _make_all(todo: Sequence[Task], config: BuildConfig, watch: Stopwatch, reporter: Reporter) -> list[Made]:
+def _make_all(todo: Sequence[Task], workers: int, watch: Stopwatch, reporter: Reporter) -> list[Shard]:
     """Make every shard that is not there yet, one stage of progress for each kind of set."""
-    workers = config.workers or cores()
-    made = []
-    for title, of in _kinds(todo).items():
-        left = [task for task in of if not task.done]
-        made += [task.as_made() for task in of if task.done]
-        with watch.stage(title), reporter.stage(title, sum(task.images for task in of), "images") as advance:
-            done = sum(task.images for task in of if task.done)
-            advance(done)
+    shards = []
+    for title, tasks_of_kind in _kinds(todo).items():
+        left = [task for task in tasks_of_kind if not task.exists]
+        finished = [task.shard() for task in tasks_of_kind if task.exists]
+        total = sum(task.images for task in tasks_of_kind)
+        with watch.stage(title), reporter.stage(title, total, "images") as advance:
+            images = sum(shard.task.images for shard in finished)
+            advance(images)
+            shards += finished
             try:
-                for one in in_processes(make, left, min(workers, len(left))):
-                    made.append(one)
-                    done += one.task.images
-                    advance(done)
+                for shard in in_processes(make, left, min(workers, len(left))):
+                    shards.append(shard)
+                    images += shard.task.images
+                    advance(images)
             except WorkerLost as error:
                 raise WorkerLost(
                     f"{error} What was finished is kept: go on with --resume, or with fewer --workers."
@@ -151,7 +160,7 @@ def _make_all(todo: Sequence[Task], config: BuildConfig, watch: Stopwatch, repor
             except KeyboardInterrupt:
                 reporter.say("interrupted; what was finished is kept: go on with --resume")
                 raise
-    return made
+    return shards
 
 
 def _kinds(todo: Sequence[Task]) -> dict[str, list[Task]]:
@@ -169,17 +178,17 @@ def _join(todo: Sequence[Task], job: Job, draft: Path) -> pd.DataFrame:
     by_entry: dict[str, list[Task]] = {}
     for task in todo:
         by_entry.setdefault(task.entry, []).append(task)
-    for name, of in by_entry.items():
-        merge_provenance(of, draft / name / "rows.parquet")
-    columns: dict[str, list[Any]] = {"class": list(job.classes)}
+    for name, entry_tasks in by_entry.items():
+        merge_provenance([task.provenance for task in entry_tasks], draft / name / ROWS)
+    columns: dict[str, list[str] | list[int]] = {"class": list(job.classes)}
     side_of: dict[str | int, str] = {}
     for split in SPLITS:
-        path = draft / split / "rows.parquet"
+        path = draft / split / ROWS
         labels, copies = np.zeros(0, np.int64), np.zeros(0, np.int64)
         if path.is_file():
-            rows = pd.read_parquet(path, columns=["source_id", "group", "label", "copy"])
-            labels, copies = rows["label"].to_numpy(), rows["copy"].to_numpy()
-            units = [*rows["source_id"].unique(), *rows.loc[rows["group"] >= 0, "group"].unique().tolist()]
+            rows = Provenance(path)
+            labels, copies = rows.labels, rows.copies
+            units = dict.fromkeys([*rows.source_ids, *rows.groups[rows.groups >= 0].tolist()])
             crossing = [unit for unit in units if side_of.setdefault(unit, split) != split]
             if crossing:
                 raise OutputError(f"{crossing[0]} came out in {side_of[crossing[0]]} and in {split}; build again.")
@@ -189,28 +198,21 @@ def _join(todo: Sequence[Task], job: Job, draft: Path) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _check_counts(counts: pd.DataFrame, plans: Planned, draft: Path) -> None:
+def _check_counts(counts: pd.DataFrame, decisions: BuildPlan, draft: Path) -> None:
     """Raise OutputError where the classes did not come out as planned."""
-    table = plans.plan.table
+    table = decisions.copy_plan.table
     if counts["train"].tolist() != table["images"].tolist() or counts["copies"].tolist() != table["copies"].tolist():
         raise OutputError(f"the training set in {draft} did not come out as planned. Build again without --resume.")
 
 
-def _told(draft: Path) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """(benchmark.json, plan.json) of a build."""
-    path = draft / "benchmark.json"
-    benchmark = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    return benchmark, json.loads((draft / "plan.json").read_text(encoding="utf-8"))
-
-
 def _write_manifest(
-    draft: Path, plans: Planned, config: BuildConfig, digest: str, made: Sequence[Made], watch: Stopwatch
+    draft: Path, decisions: BuildPlan, config: BuildConfig, digest: str, shards: Sequence[Shard], watch: Stopwatch
 ) -> None:
-    images = plans.set
-    of_sets: dict[str, dict[str, str]] = {}
-    for one in sorted(made, key=lambda one: (one.task.entry, one.task.part)):
-        of_sets.setdefault(one.task.entry, {})[one.task.path.name] = one.digest
-    outputs = {name: draft / name for name in ("plan.json", "benchmark.json") if (draft / name).is_file()}
+    images = decisions.set
+    digests: dict[str, dict[str, str]] = {}
+    for shard in sorted(shards, key=lambda shard: (shard.task.entry, shard.task.part)):
+        digests.setdefault(shard.task.entry, {})[shard.task.path.name] = shard.digest
+    outputs = {name: draft / name for name in (PLAN_FILE, BENCHMARK_FILE) if (draft / name).is_file()}
     write_manifest(
         BuildManifest(
             source=str(images.source.path.resolve()),
@@ -218,11 +220,11 @@ def _write_manifest(
             config=asdict(config),
             seed=config.seed,
             outputs=outputs_of(outputs),
-            counts={**plans.images, "redrawn": sum(one.redrawn for one in made)},
+            counts={**decisions.images, "redrawn": sum(shard.redrawn for shard in shards)},
             timings=dict(watch.seconds),
             versions=versions_in_use(),
             scan_digest=file_digest(Path(config.artifacts, "scan", "manifest.json")),
-            sets=of_sets,
+            sets=digests,
         ),
         draft,
     )

@@ -68,19 +68,19 @@ def calibrate(
     levels = levels_of(clean)
 
     def climb(corruption: Corruption) -> Calibrated | str:
-        found = five_steps(lambda strength: distance(corruption, corruption.settings(strength, units)), levels)
-        if isinstance(found, str):
-            return f"{corruption.name} {found}, and is left out"
-        strengths, steps, reached = found
+        ladder = five_steps(lambda strength: distance(corruption, corruption.settings(strength, units)), levels)
+        if isinstance(ladder, str):
+            return f"{corruption.name} {ladder}, and is left out"
+        strengths, steps, reached = ladder
         settings = tuple(corruption.settings(strength, units) for strength in strengths)
         return Calibrated(corruption.name, settings, strengths, steps, reached, levels)
 
     calibrated = {}
-    for name, found in zip(corruptions, threaded(climb, corruptions.values(), features.workers), strict=True):
-        if isinstance(found, str):
-            say(found)
+    for name, outcome in zip(corruptions, threaded(climb, corruptions.values(), features.workers), strict=True):
+        if isinstance(outcome, str):
+            say(outcome)
         else:
-            calibrated[name] = found
+            calibrated[name] = outcome
     return calibrated
 
 
@@ -96,7 +96,7 @@ def distances_of(
 ) -> tuple[float, ...]:
     """The mean distance to the clean pictures at each of some settings, such as those of a published preset."""
     _, distance = _measuring(pictures, features, seed, units, sample)
-    return tuple(threaded(lambda of: distance(corruption, of), settings, features.workers))
+    return tuple(threaded(lambda values: distance(corruption, values), settings, features.workers))
 
 
 def generator(seed: int, row: int, name: str) -> np.random.Generator:
@@ -111,8 +111,8 @@ def some_rows(n: int, sample: int, seed: int) -> list[int]:
 
 def levels_of(clean: np.ndarray) -> tuple[float, ...]:
     """The five distances of a set: QUANTILES of those between the features (n, D) of its pictures. Raises DataError."""
-    one, other = np.triu_indices(len(clean), 1)
-    apart = distances(clean[one], clean[other])
+    first, second = np.triu_indices(len(clean), 1)
+    apart = distances(clean[first], clean[second])
     apart = apart[apart > _EQUAL]
     levels = np.quantile(apart, QUANTILES) if len(apart) else np.zeros(len(QUANTILES))
     if (np.diff(levels) <= 0).any():
@@ -184,7 +184,7 @@ def _measuring(
 
     def distance(corruption: Corruption, settings: Mapping[str, float]) -> float:
         drawn = [corruption.draw(settings, generator(seed, row, corruption.name), units) for row in rows]
-        made = [perform(image, [values], images.__getitem__) for image, values in zip(images, drawn, strict=True)]
-        return float(distances(features(made), clean).mean())
+        corrupted = [perform(image, [values], images.__getitem__) for image, values in zip(images, drawn, strict=True)]
+        return float(distances(features(corrupted), clean).mean())
 
     return clean, distance

@@ -1,11 +1,23 @@
-"""The options of each command, as frozen dataclasses: defaults live here and nowhere else."""
+"""The options of augment's commands, as frozen dataclasses: defaults and what they mean live here and nowhere else."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from curate.configs import SplitConfig
+from curate.configs import SplitConfig, backbone_option, weights_option
 from curate.stage.errors import DataError, UnknownName
+from curate.stage.options import (
+    RUNNING,
+    SEEING,
+    SPLITTING,
+    artifacts_option,
+    check,
+    labels_option,
+    option,
+    seed_option,
+    workers_option,
+)
 
 # Sets of corruptions: the 19 of ImageNet-C, those of MedMNIST-C's blood cells, those of a microscope.
 SETS = ("common", "blood", "microscopy")
@@ -13,82 +25,87 @@ BALANCES = ("oversample", "undersample", "weights", "none")
 CALIBRATED = "calibrated"
 PRESET_NAMES = ("imagenet-c", "tiny-imagenet-c", "cifar-c", "medmnist-c-blood")
 FITS = ("crop", "pad", "stretch")
+BENCHMARK = "The benchmark of shifted domains"
+
+
+def policy_names() -> Iterable[str]:
+    """The built-in policies."""
+    from .policies.library import names  # which loads numpy
+
+    return names()
 
 
 @dataclass(frozen=True)
 class BuildConfig:
-    """How to build. Every option of `augment build` is a field of this; `augment plan` takes the first of them.
+    """How to build: the options of `augment build`; `augment plan` takes the first of them.
 
-    policy   a built-in policy, a .toml file, or file.py:function
-    copies   augmented copies of each picture of the largest class; None takes the policy's own number
-    balance  "oversample": copies of the other classes until each has as many images as the largest
-             "undersample": fewer pictures of the other classes, as many as the smallest has
-             "weights": no balancing; the class weights that are written down are for the trainer to use
-             "none": no balancing;  or a number of images of every class
-    cap      most copies of one picture; a class that would need more stays smaller
-
-    train, val, test, balanced_test, per_class, fresh   as of `curate split`, for sets that have no splits yet
-
-    size     (width, height) of all images; None keeps the set's, or takes the median where they differ
-    fit      how other sizes are brought to it: "crop" the middle, "pad" with the border's mirror image, "stretch"
-
-    benchmark         sets of corruptions: "common" (the 19 of ImageNet-C), "blood", "microscopy"; empty for none
-    severities        "calibrated" to this set, or a preset of published parameters such as "cifar-c"
-    benchmark_images  most images of each benchmark set
-    allow_overlap     build although the policy contains a corruption of the test
-
-    check    whether augmented images whose label a probe no longer knows are drawn again
+    balance     "oversample": copies of the other classes until each has as many images as the largest
+                "undersample": fewer pictures of the other classes, as many as the smallest has
+                "weights": no balancing; the class weights that are written down are for the trainer to use
+                "none": no balancing;  or a number of images of every class
+    cap         a class that would need more stays smaller
+    train ... fresh   as of `curate split`, for sets that have no splits yet
+    size        (width, height); None keeps the set's, or takes the median where they differ
+    fit         "crop" the middle, "pad" with the border's mirror image, "stretch"
+    benchmark   sets of corruptions: "common" (the 19 of ImageNet-C), "blood", "microscopy"; empty for none
     backbone, weights, input_size   what the probe and the distances see with, as of a scan; input_size None takes the
-             side of the images, from 96 to 160
-
-    labels     a CSV of labels for a flat folder, as of a scan
-    artifacts  where `scan/` and the clean set are, and `built/` is written
-    resume     go on where an interrupted build of the same options stopped
-    workers    processes; 0 means one per core
+                side of the images, from 96 to 160
     """
 
-    policy: str = "heavy"
-    copies: int | None = None
-    balance: str = "oversample"
-    cap: int = 16
-    train: float = SplitConfig.train
-    val: float = SplitConfig.val
-    test: float = SplitConfig.test
-    balanced_test: bool = False
-    per_class: int | None = None
-    fresh: bool = False
-    size: tuple[int, int] | None = None
-    fit: str = "crop"
-    benchmark: tuple[str, ...] = SETS
-    severities: str = CALIBRATED
-    benchmark_images: int = 500
-    allow_overlap: bool = False
-    check: bool = True
-    backbone: str = "auto"
-    weights: str | None = None
-    input_size: int | None = None
-    labels: str | None = None
-    artifacts: str = "artifacts"
-    resume: bool = False
-    workers: int = 0
-    seed: int = 0
+    policy: str = option(
+        "heavy", "A built-in policy, a .toml file, or file.py:function.", names=policy_names, suffixes=(".toml", ".py")
+    )
+    copies: int | None = option(
+        None, "Copies of each picture of the largest class; by default the policy's.", at_least=0
+    )
+    balance: str = option(
+        "oversample", f"{', '.join(BALANCES)}, or a number of images of every class.", names=lambda: BALANCES
+    )
+    cap: int = option(16, "Most copies of one picture.", at_least=0)
+    train: float = option(SplitConfig.train, "Share of the images.", SPLITTING)
+    val: float = option(SplitConfig.val, "Share of the images.", SPLITTING)
+    test: float = option(SplitConfig.test, "Share of the images.", SPLITTING)
+    balanced_test: bool = option(False, "The same number of images of every class in test.", SPLITTING, switch=True)
+    per_class: int | None = option(None, "That number; by default the largest that fits.", SPLITTING)
+    fresh: bool = option(False, "Forget the splits that the set has.", SPLITTING, switch=True)
+    size: tuple[int, int] | None = option(None, "WIDTHxHEIGHT of all images; by default the set's own.")
+    fit: str = option("crop", f"How other sizes are brought to it: {', '.join(FITS)}.", among=FITS)
+    benchmark: tuple[str, ...] = option(
+        SETS,
+        f"Sets of corruptions: {', '.join(SETS)}, or none.",
+        BENCHMARK,
+        among=SETS,
+        noun="set of corruptions",
+        nothing="none",
+    )
+    severities: str = option(
+        CALIBRATED,
+        f"Calibrated to the set, or a preset: {', '.join(PRESET_NAMES)}.",
+        BENCHMARK,
+        among=(CALIBRATED, *PRESET_NAMES),
+    )
+    benchmark_images: int = option(500, "Most images of each benchmark set.", BENCHMARK, at_least=1)
+    allow_overlap: bool = option(
+        False, "Build although the policy contains a corruption of the test.", BENCHMARK, switch=True
+    )
+    check: bool = option(True, "Draw images again whose label a probe no longer knows.")
+    backbone: str = backbone_option()
+    weights: str | None = weights_option()
+    input_size: int | None = option(
+        None, "Pixels a side that pictures are resized to for embedding; by default from 96 to 160.", SEEING
+    )
+    labels: str | None = labels_option()
+    artifacts: str = artifacts_option()
+    resume: bool = option(False, "Go on where an interrupted build stopped.", RUNNING, switch=True)
+    workers: int = workers_option("Processes")
+    seed: int = seed_option()
 
     def __post_init__(self) -> None:
         if self.balance not in BALANCES and not (self.balance.isdecimal() and int(self.balance)):
             raise UnknownName(
                 f"no balance named {self.balance!r}. Known: {', '.join(BALANCES)}, or a number of images of every class"
             )
-        for name, least in (("copies", 0), ("cap", 0), ("benchmark_images", 1), ("workers", 0), ("seed", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise DataError(f"{name} is {value}; needed is a whole number from {least}.")
-        for name in self.benchmark:
-            if name not in SETS:
-                raise UnknownName.among("set of corruptions", name, SETS)
-        if self.severities not in (CALIBRATED, *PRESET_NAMES):
-            raise UnknownName.among("severities", self.severities, (CALIBRATED, *PRESET_NAMES))
-        if self.fit not in FITS:
-            raise UnknownName.among("fit", self.fit, FITS)
+        check(self)
         if self.size is not None and min(self.size) < 8:
             raise DataError(f"size is {self.size[0]}x{self.size[1]}; needed are 8 pixels a side at least.")
         self.split  # noqa: B018  it refuses what cannot be split by
@@ -102,6 +119,38 @@ class BuildConfig:
     def split(self) -> SplitConfig:
         """How a set without splits is split."""
         return SplitConfig(
-            self.train, self.val, self.test, self.balanced_test, self.per_class, self.fresh, self.labels,
-            self.artifacts, None, self.seed,
-        )  # fmt: skip
+            train=self.train,
+            val=self.val,
+            test=self.test,
+            balanced_test=self.balanced_test,
+            per_class=self.per_class,
+            fresh=self.fresh,
+            labels=self.labels,
+            artifacts=self.artifacts,
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True)
+class PreviewConfig:
+    """What a contact sheet shows: options of `augment preview`."""
+
+    policies: bool = option(False, "Every policy, on one picture.", switch=True)
+    corruptions: bool = option(False, "Every corruption at five severities, on one picture.", switch=True)
+    copies: int = option(7, "Copies of each picture to show.", at_least=1)
+    images: int = option(8, "Pictures to show.", at_least=1)
+    out: str = option("preview.png", "PNG to write.", path=True)
+
+    def __post_init__(self) -> None:
+        if self.policies and self.corruptions:
+            raise DataError("--policies and --corruptions are two sheets; ask for one at a time.")
+        check(self)
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """Which image is made again, and where it is shown: the options of `augment replay`."""
+
+    set: str = option("", "That it is of, such as benchmark/fog-3.")
+    artifacts: str = artifacts_option()
+    out: str | None = option(None, "PNG of the source beside what became of it.", path=True)

@@ -40,10 +40,10 @@ class Features:
 
     def __call__(self, images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """float32 (n, dimensions) of length 1, of n uint8 (H, W, 3) pictures of any size."""
-        found = np.zeros((len(images), self.dimensions), np.float32)
+        vectors = np.zeros((len(images), self.dimensions), np.float32)
         for rows in chunks(len(images), _AT_ONCE):
-            found[rows.start : rows.stop] = self.embed(np.stack([square(images[row], self.size) for row in rows]))
-        return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+            vectors[rows.start : rows.stop] = self.embed(np.stack([square(images[row], self.size) for row in rows]))
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def load_features(
@@ -53,8 +53,10 @@ def load_features(
 
     Backbones are found, and replaced by the built-in descriptor, as for a scan: see `load_embedder`.
     """
-    of, note = load_embedder(backbone, weights, size, workers, say)
-    return Features(of.name, of.describe, of.digest, of.size, of.dimensions, of.embed, workers), note
+    embedder, note = load_embedder(backbone, weights, size, workers, say)
+    return Features(
+        embedder.name, embedder.describe, embedder.digest, embedder.size, embedder.dimensions, embedder.embed, workers
+    ), note
 
 
 def input_size(side: int) -> int:
@@ -62,6 +64,6 @@ def input_size(side: int) -> int:
     return int(np.clip(-(-side // 32) * 32, SMALLEST, LARGEST))
 
 
-def distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """float64 (n,): cosine distance, 0..2, between the features (n, D) of n pictures and those of n others."""
-    return np.asarray(1 - np.einsum("nd,nd->n", one, other, dtype=np.float64))
+    return np.asarray(1 - np.einsum("nd,nd->n", first, second, dtype=np.float64))

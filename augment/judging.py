@@ -31,16 +31,18 @@ def judge(
     import pandas as pd
 
     policy = library.policy(config.policy)
-    of = trial(source, config)
-    if of.drawn:
+    sample = trial(source, config)
+    if sample.drawn:
         reporter.say("no set is given and none was scanned here: judged on drawn cells")
-    size = config.input_size or input_size(min(of.pictures.size))
+    size = config.input_size or input_size(min(sample.pictures.size))
     features, note = load_features(config.backbone, config.weights, size, config.workers or cores(), reporter.say)
     if note:
         reporter.say(note)
     present = dict.fromkeys(("train", "val", "test"), True)
     allowed = replace(config, allow_overlap=True)  # that is what is asked
-    found = benchmark_of(policy, of.seen(), features, of.units, present, allowed, reporter)
-    roles = {entry.name.partition("/")[2] if entry.compose else entry.corruption: entry.role for entry in found.entries}
-    rows = [(name, roles[name], v.verdict, v.ratio, v.because) for name, v in found.verdicts.items()]
+    benchmark = benchmark_of(policy, sample.seen(), features, sample.units, present, allowed, reporter)
+    roles = {
+        entry.name.partition("/")[2] if entry.compose else entry.corruption: entry.role for entry in benchmark.entries
+    }
+    rows = [(name, roles[name], v.verdict, v.ratio, v.because) for name, v in benchmark.verdicts.items()]
     return pd.DataFrame(rows, columns=["corruption", "role", "verdict", "ratio", "because"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .balancing import Plan
+from .balancing import CopyPlan
 from .corruptions.corruption import TEST, VALIDATION
 
 # Copies of each picture in a composed track: other corruptions each time, so that chance weighs less.
@@ -26,13 +26,13 @@ class Listing:
         return len(self.rows)
 
     @classmethod
-    def of(cls, rows: np.ndarray, copies: range = range(1)) -> Listing:
+    def each(cls, rows: np.ndarray, copies: range = range(1)) -> Listing:
         """Every row with each of these copies, a row's copies side by side."""
         return cls(np.repeat(rows, len(copies)), np.tile(np.arange(copies.start, copies.stop), len(rows)))
 
 
-def listings(
-    rows: Mapping[str, np.ndarray], labels: np.ndarray, plan: Plan, most: int, seed: int
+def list_images(
+    rows: Mapping[str, np.ndarray], labels: np.ndarray, plan: CopyPlan, most: int, seed: int
 ) -> dict[str, Listing]:
     """The lists that sets are made of: the splits, and samples of val and test for the benchmark.
 
@@ -42,15 +42,15 @@ def listings(
     once.
     """
     order = np.random.default_rng([seed, _SHUFFLE]).permutation(len(plan.rows))
-    each = plan.copies[order] + 1
-    starts = np.repeat(np.cumsum(each) - each, each)
-    found = {"train": Listing(np.repeat(plan.rows[order], each), np.arange(each.sum()) - starts)}
+    images = plan.copies[order] + 1
+    starts = np.repeat(np.cumsum(images) - images, images)
+    listings = {"train": Listing(np.repeat(plan.rows[order], images), np.arange(images.sum()) - starts)}
     for split, role in (("val", VALIDATION), ("test", TEST)):
-        found[split] = Listing.of(rows[split])
+        listings[split] = Listing.each(rows[split])
         sample = stratified(rows[split], labels, most, seed)
-        found[f"{role} sample"] = Listing.of(sample)
-        found[f"{role} composed"] = Listing.of(sample, range(1, 1 + COMPOSED_COPIES))
-    return found
+        listings[f"{role} sample"] = Listing.each(sample)
+        listings[f"{role} composed"] = Listing.each(sample, range(1, 1 + COMPOSED_COPIES))
+    return listings
 
 
 def stratified(rows: np.ndarray, labels: np.ndarray, most: int, seed: int) -> np.ndarray:

@@ -6,17 +6,18 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from curate.sets.imageset import ImageSet
+from curate.sets.provenance import ImageOrigin, Provenance, write_provenance
 from curate.sets.reading import read
 from curate.sets.shards import shard_path, write_shard
-from curate.stage.files import replacing, write_text
+from curate.stage.files import replacing
+from curate.stage.records import read_record, write_record
 
 from .corruptions.corruption import CORRUPTIONS, Corruption
 from .corruptions.presets import preset
@@ -29,8 +30,10 @@ from .sizing import FittedPictures
 SHARD_BYTES = 16 << 20
 # In the folder of a job: a digest of all that decides what is made.
 IDENTITY = "identity"
+# There, too: the label probe, where labels are checked.
+PROBE = "keeper.npz"
 # (images, soft labels, rows, open_row) -> bool (n,): whether the labels are still to be seen.
-Known = Callable[[np.ndarray, np.ndarray, np.ndarray, OpenRow], np.ndarray]
+LabelCheck = Callable[[np.ndarray, np.ndarray, np.ndarray, OpenRow], np.ndarray]
 # How often an image whose label is lost is drawn again.
 ATTEMPTS = 3
 # Of composed tracks, where the least harms nobody and the most leaves nothing to see.
@@ -74,7 +77,7 @@ class Job:
     soft: bool
     units: Mapping[str, float]
     preset: str
-    severities: Mapping[str, Sequence[Mapping[str, float]]]
+    severities: Mapping[str, Sequence[Mapping[str, int | float]]]
     entries: tuple[Entry, ...]
     check: bool
     backbone: str
@@ -107,22 +110,19 @@ class Task:
         return Path(self.work, "rows", self.entry, f"part-{self.part:05d}.parquet")
 
     @property
-    def done(self) -> bool:
+    def exists(self) -> bool:
         """Whether it was made before; each of its files is whole or not there."""
         return self.path.is_file() and self.provenance.is_file()
 
-    def as_made(self) -> Made:
-        """What came of it, from its files."""
-        import pyarrow.parquet as pq
-
-        table = pq.read_table(self.provenance, columns=["attempt", "doubted"])
-        redrawn, doubted = ((table[name].to_numpy() > 0).sum() for name in ("attempt", "doubted"))
-        return Made(self, _digest(self.path), int(redrawn), int(doubted))
+    def shard(self) -> Shard:
+        """The shard that was made before, from its files."""
+        rows = Provenance(self.provenance)
+        return Shard(self, _digest(self.path), int((rows.attempts > 0).sum()), int(rows.doubted.sum()))
 
 
 @dataclass(frozen=True)
-class Made:
-    """What became of a task. redrawn: images drawn more than once;  doubted: those whose label was not found again."""
+class Shard:
+    """A shard that was made. redrawn: images drawn more than once;  doubted: those whose label was not found again."""
 
     task: Task
     digest: str
@@ -132,34 +132,32 @@ class Made:
 
 def write_job(job: Job, listings: Mapping[str, Listing], work: Path) -> None:
     """Put a job on disk, for workers and for a build that is resumed."""
-    write_text(json.dumps(asdict(job), ensure_ascii=False, indent=1), work / "job.json")
-    arrays: dict[str, Any] = {}
+    write_record(job, work / "job.json")
+    arrays: dict[str, np.ndarray] = {}
     for name, listing in listings.items():
         arrays |= {f"{name}.rows": listing.rows, f"{name}.copies": listing.copies}
     with replacing(work / "listings.npz") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # no list is called allow_pickle
 
 
 def read_job(work: Path) -> tuple[Job, dict[str, Listing]]:
     """The job of a folder, and its lists."""
-    given = json.loads((work / "job.json").read_text(encoding="utf-8"))
-    given["entries"] = tuple(Entry(**entry) for entry in given["entries"])
-    given["classes"], given["size"] = tuple(given["classes"]), tuple(given["size"])
+    job = read_record(Job, work / "job.json", "Build again without --resume.")
     with np.load(work / "listings.npz") as file:
         names = [name.removesuffix(".rows") for name in file if name.endswith(".rows")]
         listings = {name: Listing(file[f"{name}.rows"], file[f"{name}.copies"]) for name in names}
-    return Job(**given), listings
+    return job, listings
 
 
 def tasks(job: Job, listings: Mapping[str, Listing], work: Path, out: Path) -> list[Task]:
     """Every shard of a job. Their size depends on the images alone, never on who makes them."""
     size = max(1, SHARD_BYTES // (job.size[0] * job.size[1] * 3))
-    found = []
+    shards = []
     for entry in job.entries:
         count = len(listings[entry.listing])
         for part, first in enumerate(range(0, max(1, count), size)):
-            found.append(Task(str(work), str(out), entry.name, part, first, min(first + size, count)))
-    return found
+            shards.append(Task(str(work), str(out), entry.name, part, first, min(first + size, count)))
+    return shards
 
 
 class Workshop:
@@ -170,9 +168,9 @@ class Workshop:
         job: Job,
         listings: Mapping[str, Listing],
         images: ImageSet,
-        known: Known | None = None,
+        label_check: LabelCheck | None = None,
     ) -> None:
-        self.job, self.listings, self.images, self.known = job, listings, images, known
+        self.job, self.listings, self.images, self.label_check = job, listings, images, label_check
         self.entries = {entry.name: entry for entry in job.entries}
         # The last few: a picture's copies follow each other.
         self.open = lru_cache(8)(FittedPictures(images, job.size, job.fit).__getitem__)
@@ -193,7 +191,7 @@ class Workshop:
         """Those that the sets of the benchmark are named after."""
         if not self.job.preset:
             return CORRUPTIONS
-        return {name: of.corruption() for name, of in preset(self.job.preset).items()}
+        return {name: published.corruption() for name, published in preset(self.job.preset).items()}
 
     def draw(self, entry: Entry, row: int, copy: int, attempt: int = 0) -> Record:
         """What is done to one image."""
@@ -234,9 +232,13 @@ class Workshop:
     def label(self, row: int, record: Record) -> np.ndarray:
         """float32 (K,): the soft label of an image."""
         label = np.zeros(len(self.job.classes), np.float32)
-        for of, share in shares(row, record).items():
-            label[self.images.labels[of]] += share  # every row has one: others are left out of all lists
+        for source, share in shares(row, record).items():
+            label[self.images.labels[source]] += share  # every row has one: others are left out of all lists
         return label
+
+    def group(self, row: int) -> int:
+        """The group of a row's picture, -1 for none."""
+        return -1 if self.images.groups is None else int(self.images.groups[row])
 
     def name(self, entry: Entry, row: int, copy: int) -> str:
         """The id of an image: that of its source, and the number of the copy."""
@@ -249,7 +251,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def make(task: Task) -> Made:
+def make(task: Task) -> Shard:
     """Make one shard and its provenance, both whole or not there."""
     shop = _opened(task.work, (Path(task.work) / IDENTITY).read_text(encoding="utf-8"))
     entry = shop.entries[task.entry]
@@ -266,9 +268,25 @@ def make(task: Task) -> Made:
     if shop.job.soft and entry.name == "train":
         labels = np.stack([shop.label(row, record) for row, record in zip(rows, records, strict=True)])
     ids = [shop.name(entry, row, copy) for row, copy in zip(rows, copies, strict=True)]
-    _write_provenance(shop, task, ids, rows, copies, records, attempts, doubted)
+    origins = [
+        ImageOrigin(
+            id=ids[i],
+            source_id=shop.images.ids[row],
+            source_row=row,
+            group=shop.group(row),
+            copy=copies[i],
+            label=int(shop.images.labels[row]),
+            label_name=shop.images.label_name(row),
+            ops=json.dumps(records[i], separators=(",", ":")),
+            seed=shop.job.seed,
+            attempt=int(attempts[i]),
+            doubted=bool(doubted[i]),
+        )
+        for i, row in enumerate(rows)
+    ]
+    write_provenance(origins, task.provenance)
     path = write_shard(task.path.parent, task.part, images, labels, ids, shop.job.classes)
-    return Made(task, _digest(path), int((attempts > 0).sum()), int(doubted.sum()))
+    return Shard(task, _digest(path), int((attempts > 0).sum()), int(doubted.sum()))
 
 
 def _redrawn(
@@ -281,16 +299,16 @@ def _redrawn(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(attempts (n,), doubted (n,)): images whose label the probe no longer knows are drawn again, in place."""
     attempts, doubted = np.zeros(len(rows), np.int64), np.zeros(len(rows), bool)
-    if shop.known is None or entry.name != "train":
+    if shop.label_check is None or entry.name != "train":
         return attempts, doubted
-    known = shop.known
+    keeps_label = shop.label_check
 
     def lost(among: np.ndarray) -> np.ndarray:
         """Those of some images whose label is not to be seen any more."""
         if not len(among):
             return among
         labels = np.stack([shop.label(rows[i], records[i]) for i in among.tolist()])
-        return among[~known(images[among], labels, np.asarray(rows)[among], shop.open)]
+        return among[~keeps_label(images[among], labels, np.asarray(rows)[among], shop.open)]
 
     again = lost(np.flatnonzero(copies))
     for attempt in range(1, ATTEMPTS + 1):
@@ -303,70 +321,22 @@ def _redrawn(
     return attempts, doubted
 
 
-def _write_provenance(
-    shop: Workshop,
-    task: Task,
-    ids: Sequence[str],
-    rows: Sequence[int],
-    copies: Sequence[int],
-    records: Sequence[Record],
-    attempts: np.ndarray,
-    doubted: np.ndarray,
-) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    images = shop.images
-    groups = images.groups if images.groups is not None else np.full(len(images), -1)
-    table = pa.table(
-        {
-            "id": pa.array(ids, pa.string()),
-            "source_id": pa.array([images.ids[row] for row in rows], pa.string()),
-            "source_row": pa.array(rows, pa.int64()),
-            "group": pa.array(groups[list(rows)], pa.int64()),
-            "copy": pa.array(copies, pa.int64()),
-            "label": pa.array(images.labels[list(rows)], pa.int64()),
-            "label_name": pa.array([images.label_name(row) for row in rows], pa.string()),
-            "ops": pa.array([json.dumps(record, separators=(",", ":")) for record in records], pa.string()),
-            "seed": pa.array([shop.job.seed] * len(rows), pa.int64()),
-            "attempt": pa.array(attempts, pa.int64()),
-            "doubted": pa.array(doubted, pa.bool_()),
-        }
-    )
-    with replacing(task.provenance) as file:
-        pq.write_table(table, file, compression="zstd")
-
-
 @lru_cache(1)
 def _opened(work: str, identity: str) -> Workshop:
     """The job of a folder, opened once in each process; of another identity, it is another one in its place."""
     folder = Path(work)
     job, listings = read_job(folder)
-    return Workshop(job, listings, _images(job, folder), _known(job, folder) if job.check else None)
+    return Workshop(job, listings, _images(job, folder), _label_check(job, folder) if job.check else None)
 
 
-def _known(job: Job, folder: Path) -> Known:
+def _label_check(job: Job, folder: Path) -> LabelCheck:
     from .features import load_features
-    from .preservation import open_keeper, still_known
+    from .preservation import open_label_probe, shows_label
 
     features, _ = load_features(job.backbone, job.weights, job.input_size, 1)
-    return partial(still_known, open_keeper(folder / "keeper.npz"), features)
+    return partial(shows_label, open_label_probe(folder / PROBE), features)
 
 
 def _images(job: Job, folder: Path) -> ImageSet:
     """The set of a job, with the groups that its splits were made by."""
     return replace(read(job.source, labels=job.labels), groups=np.load(folder / "groups.npy"))
-
-
-def merge_provenance(made: Sequence[Task], path: Path) -> None:
-    """rows.parquet of one set: the provenance of its shards, in order; one at a time in memory."""
-    import pyarrow.parquet as pq
-
-    with replacing(path) as file:
-        writer = None
-        for task in made:
-            table = pq.read_table(task.provenance)
-            writer = writer or pq.ParquetWriter(file, table.schema, compression="zstd")
-            writer.write_table(table)
-        if writer is not None:
-            writer.close()

@@ -72,10 +72,10 @@ class Place:
     away: np.ndarray
     own: float = 0.0
 
-    def nearest(self, others: np.ndarray) -> tuple[float, float]:
+    def nearest(self, points: np.ndarray) -> tuple[float, float]:
         """(ratio, distance): how near the nearest of some points (n, D) are to the draws at that severity which they
         come nearest to."""
-        apart = np.sort(np.linalg.norm(self.points[:, :, None] - others, axis=3), axis=2)[:, :, :_NEAREST]
+        apart = np.sort(np.linalg.norm(self.points[:, :, None] - points, axis=3), axis=2)[:, :, :_NEAREST]
         apart = np.minimum(apart.mean(axis=2), self.away)  # no farther than what is left as it is
         ratios = (apart / self.away).mean(axis=1)
         best = int(ratios.argmin())
@@ -94,8 +94,8 @@ class Landmarks:
 
     def point(self, record: Record) -> np.ndarray:
         """float64 (D,): the mean feature after one transform, the same values for all pictures."""
-        made = [perform(image, record, self.images.__getitem__) for image in self.images]
-        return np.asarray(self.features(made).mean(axis=0, dtype=np.float64))
+        images = [perform(image, record, self.images.__getitem__) for image in self.images]
+        return np.asarray(self.features(images).mean(axis=0, dtype=np.float64))
 
 
 def overlap(
@@ -134,19 +134,21 @@ def landmarks(
     """Where corruptions lie, found once for any number of policies."""
     rows = some_rows(len(pictures), sample, seed)
     images = [pictures[row] for row in rows]
-    here = Landmarks(images, features, units, features(images).mean(axis=0, dtype=np.float64), {})
+    marks = Landmarks(images, features, units, features(images).mean(axis=0, dtype=np.float64), {})
 
     def place(corruption: Corruption) -> Place:
         settings = calibrated[corruption.name].settings
         judged = [settings[severity - 1] for severity in _JUDGED]
         rng = generator(seed, len(pictures), corruption.name)
-        points = np.array([[here.point([corruption.draw(of, rng, units)]) for _ in range(_EACH)] for of in judged])
-        others = [corruption.draw(of, rng, units) for of in _between(judged) for _ in range(_EACH)]
-        found = Place(corruption, settings, points, np.linalg.norm(points - here.clean, axis=2))
-        return replace(found, own=found.nearest(np.array([here.point([other]) for other in others]))[0])
+        points = np.array(
+            [[marks.point([corruption.draw(values, rng, units)]) for _ in range(_EACH)] for values in judged]
+        )
+        between = [corruption.draw(values, rng, units) for values in _between(judged) for _ in range(_EACH)]
+        landmark = Place(corruption, settings, points, np.linalg.norm(points - marks.clean, axis=2))
+        return replace(landmark, own=landmark.nearest(np.array([marks.point([draw]) for draw in between]))[0])
 
     places = dict(zip(corruptions, threaded(place, corruptions.values(), features.workers), strict=True))
-    return replace(here, places=places)
+    return replace(marks, places=places)
 
 
 def compared(policy: Policy, marks: Landmarks, *, seed: int, draws: int = DRAWS) -> dict[str, Verdict]:
@@ -160,8 +162,8 @@ def compared(policy: Policy, marks: Landmarks, *, seed: int, draws: int = DRAWS)
 
 def worst(verdicts: Sequence[Verdict], name: str) -> Verdict:
     """The verdict of a composed track that is made of several corruptions: that of the one nearest to the policy."""
-    of = min(verdicts, key=lambda verdict: (VERDICTS.index(verdict.verdict), verdict.ratio))
-    return replace(of, corruption=name, because=f"{of.corruption}: {of.because}")
+    nearest = min(verdicts, key=lambda verdict: (VERDICTS.index(verdict.verdict), verdict.ratio))
+    return replace(nearest, corruption=name, because=f"{nearest.corruption}: {nearest.because}")
 
 
 def _records(policy: Policy, rng: np.random.Generator, context: Context, draws: int) -> list[Record]:
@@ -181,7 +183,7 @@ def _judged(
     ratio, distance = place.nearest(points)
     way = f"the nearest draws of the policy go {max(0.0, 1 - ratio):.0%} of the way to it"
     reached = _reached(operation, held[name], place.settings, units) if name in held else 0
-    family = any(OPERATIONS[of].family == operation.family for of in held)
+    family = any(OPERATIONS[used].family == operation.family for used in held)
 
     if reached:
         verdict, because = IDENTICAL, f"the policy draws {name} as strong as its severity {reached}"
@@ -201,23 +203,23 @@ def _reached(
 
     Strength is how far from neutral the values are that make the difference between severities.
     """
-    varying = [name for name in settings[0] if len({of[name] for of in settings}) > 1]
+    varying = [name for name in settings[0] if len({values[name] for values in settings}) > 1]
 
-    def reaches(of: Mapping[str, float]) -> bool:
+    def reaches(values: Mapping[str, float]) -> bool:
         for name in varying:
             parameter = operation.parameters[name]
-            value = of[name] / (units.get(parameter.unit, 1.0) if parameter.unit else 1.0)
+            value = values[name] / (units.get(parameter.unit, 1.0) if parameter.unit else 1.0)
             low, high = spans.get(name, (parameter.neutral, parameter.neutral))
             if not (low <= value if value < parameter.neutral else high >= value):
                 return False
         return True
 
-    return max((severity for severity, of in zip(SEVERITIES, settings, strict=True) if reaches(of)), default=0)
+    return max((severity for severity, values in zip(SEVERITIES, settings, strict=True) if reaches(values)), default=0)
 
 
 def _between(settings: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
     """What lies in the middle between each severity and the next."""
     return [
-        {name: type(value)((value + other[name]) / 2) for name, value in one.items()}
-        for one, other in pairwise(settings)
+        {name: type(value)((value + stronger[name]) / 2) for name, value in milder.items()}
+        for milder, stronger in pairwise(settings)
     ]

@@ -1,4 +1,4 @@
-"""planned(source, config) -> Planned: what a build would make, before a byte of it is written."""
+"""plan(source, config) -> BuildPlan: what a build would make, before a byte of it is written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from curate.splitting import Divided, clean_set, divided
 from curate.stage.errors import DataError
 from curate.stage.manifest import file_digest
 
-from .balancing import Plan, plan
+from .balancing import CopyPlan, plan_copies
 from .configs import BuildConfig
 from .policies import library
 from .policies.policy import Policy
@@ -24,10 +24,11 @@ from .sizing import common_size
 
 
 @dataclass(frozen=True, eq=False)
-class Planned:
+class BuildPlan:
     """What a build would make.
 
     divided  the set with its splits and groups;  rows  split -> rows of the set, those without a label left out
+    copy_plan  copies of each picture of the training set
     size    (width, height) of all images;  images  split -> how many images
     labels  the CSV of labels that the set was read with, if one was
     """
@@ -35,7 +36,7 @@ class Planned:
     divided: Divided
     rows: Mapping[str, np.ndarray]
     policy: Policy
-    plan: Plan
+    copy_plan: CopyPlan
     size: tuple[int, int]
     images: Mapping[str, int]
     labels: str | None
@@ -58,7 +59,7 @@ class Planned:
         return sum(self.images.values()) * self.size[0] * self.size[1] * 3
 
 
-def planned(source: str | Path | None = None, config: BuildConfig = BuildConfig()) -> Planned:
+def plan(source: str | Path | None = None, config: BuildConfig = BuildConfig()) -> BuildPlan:
     """What `build` would make of a set: its splits, and how many copies of each picture.
 
     source  the set that was scanned, or its clean set; None takes artifacts/clean.npz or clean.csv
@@ -66,35 +67,36 @@ def planned(source: str | Path | None = None, config: BuildConfig = BuildConfig(
     """
     policy = library.policy(config.policy)
     place = Path(source) if source is not None else clean_set(Path(config.artifacts))
-    done = divided(place, config.split, made=_splits_before(config))
-    images = done.images
+    division = divided(place, config.split, made=_splits_before(config))
+    images = division.images
     if not images.labelled:
         raise DataError(f"{place} has no labels, and nothing can be balanced without. Give --labels FILE.csv.")
-    notes = list(done.notes)
-    part, known = np.array(images.splits), images.labels != UNLABELLED
-    if not known.all():
-        notes.append(f"{(~known).sum():,} images have no label and are left out")
-    rows = {name: np.flatnonzero((part == name) & known) for name in SPLITS}
-    others = sorted(set(part[known].tolist()) - {*SPLITS})
-    if others:
-        notes.append(f"{int((~np.isin(part, SPLITS) & known).sum()):,} images of {', '.join(others)} are left out")
+    notes = list(division.notes)
+    split_of, labelled = np.array(images.splits), images.labels != UNLABELLED
+    if not labelled.all():
+        notes.append(f"{(~labelled).sum():,} images have no label and are left out")
+    rows = {name: np.flatnonzero((split_of == name) & labelled) for name in SPLITS}
+    unused = sorted(set(split_of[labelled].tolist()) - {*SPLITS})
+    if unused:
+        count = int((~np.isin(split_of, SPLITS) & labelled).sum())
+        notes.append(f"{count:,} images of {', '.join(unused)} are left out")
     copies = policy.copies if config.copies is None else config.copies
     if policy.different is not None and copies > policy.different:
         notes.append(f"{policy.name} makes {policy.different} different copies of a picture, so there are no more")
         copies = policy.different
-    dealt = plan(images.labels, rows["train"], images.classes, config, copies, policy.different)
-    _check_ids(images.ids, dealt, place)
+    copy_plan = plan_copies(images.labels, rows["train"], images.classes, config, copies, policy.different)
+    _check_ids(images.ids, copy_plan, place)
     if images.soft is not None:
         notes.append("the set has shares of classes for labels; of each image the likeliest class is taken")
     size, note = (config.size, "") if config.size else common_size(images)
-    counts = {"train": dealt.images, "val": len(rows["val"]), "test": len(rows["test"])}
-    told = (*notes, *dealt.notes, *([note] if note else []))
-    return Planned(done, rows, policy, dealt, size, counts, _labels_of(place, config), told)
+    counts = {"train": copy_plan.images, "val": len(rows["val"]), "test": len(rows["test"])}
+    notes += [*copy_plan.notes, *([note] if note else [])]
+    return BuildPlan(division, rows, policy, copy_plan, size, counts, _labels_file(place, config), tuple(notes))
 
 
-def _check_ids(ids: Sequence[str], dealt: Plan, place: Path) -> None:
+def _check_ids(ids: Sequence[str], plan: CopyPlan, place: Path) -> None:
     """Raise DataError where a copy would have the id of another image, as in a set that was augmented before."""
-    copies = dict(zip((ids[row] for row in dealt.rows.tolist()), dealt.copies.tolist(), strict=True))
+    copies = dict(zip((ids[row] for row in plan.rows.tolist()), plan.copies.tolist(), strict=True))
     for name in ids:
         source, _, number = name.rpartition("+")
         if number.isdecimal() and 0 < int(number) <= copies.get(source, 0):
@@ -111,7 +113,7 @@ def _splits_before(config: BuildConfig) -> Path | None:
     return path if config.split == default and path.is_file() else None
 
 
-def _labels_of(place: Path, config: BuildConfig) -> str | None:
+def _labels_file(place: Path, config: BuildConfig) -> str | None:
     """The CSV of labels that belongs to a set: the one that is given, or that its scan was given."""
     scanned = open_scan(Path(config.artifacts, "scan")).manifest
     itself = Path(scanned.source) == place.resolve()

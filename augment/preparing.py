@@ -7,26 +7,27 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from curate.builds import SPLITS
+from curate.builds import BENCHMARK_FILE, PLAN_FILE, SPLITS, ClassCounts, LabelLoss, PlanRecord, PolicySummary
 from curate.sets.imageset import evenly
 from curate.stage.engine import cores
-from curate.stage.files import write_npy, write_text
+from curate.stage.files import write_npy
 from curate.stage.progress import Reporter, Stopwatch
+from curate.stage.records import write_record
 
 from .benchmark import Benchmark, benchmark_of
 from .configs import CALIBRATED, BuildConfig
 from .features import Features, input_size, load_features
-from .listings import listings
-from .making import Entry, Job, write_job
+from .listings import list_images
+from .making import PROBE, Entry, Job, write_job
 from .operations.operation import OPERATIONS
-from .planning import Planned
+from .planning import BuildPlan
 from .policies import library
 from .policies.policy import Context, Policy
-from .preservation import SAMPLE, TRIED, Keeper, fit, kill_rates
+from .preservation import SAMPLE, TRIED, LabelledPictures, LabelProbe, fit_label_probe, label_losses
 from .sizing import FittedPictures
 from .statistics import lab_spread, object_size, size_tells_classes
 
@@ -40,35 +41,35 @@ _SAMPLE_BYTES = 256 << 20
 _TELLING = 0.14
 
 
-def identity(plans: Planned, config: BuildConfig) -> str:
+def identity(plan: BuildPlan, config: BuildConfig) -> str:
     """A digest of all that decides what is built: an interrupted build goes on only where it is the same."""
-    images = plans.set
-    given = dataclasses.asdict(config) | {"resume": None, "workers": None, "artifacts": None}
+    images = plan.set
+    options = dataclasses.asdict(config) | {"resume": None, "workers": None, "artifacts": None}
     h = hashlib.blake2b(digest_size=16)
-    for part in (given, images.ids, images.splits, images.classes, library.digest(plans.policy)):
+    for part in (options, images.ids, images.splits, images.classes, library.digest(plan.policy)):
         h.update(json.dumps(part, sort_keys=True).encode())
-    h.update(plans.source_digest.encode())
+    h.update(plan.source_digest.encode())
     h.update(np.ascontiguousarray(images.labels).data)
     return h.hexdigest()
 
 
-def prepare(plans: Planned, config: BuildConfig, draft: Path, watch: Stopwatch, reporter: Reporter) -> None:
+def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch, reporter: Reporter) -> None:
     """Measure what drawing needs to know, judge the policy, and put the job into draft/work.
 
     Beside it: plan.json and benchmark.json, which become part of what is built. Raises DataError where the policy
     contains what the benchmark tests.
     """
-    images, policy, work = plans.set, plans.policy, draft / "work"
-    each = plans.size[0] * plans.size[1] * 3
-    rows = plans.plan.rows[evenly(len(plans.plan.rows), max(_FEWEST, min(_SAMPLE, _SAMPLE_BYTES // each)))]
-    seen = list(FittedPictures(images, plans.size, config.fit, rows))
-    units = {**lab_spread(seen), "side": float(min(plans.size))}
-    copies = bool(plans.plan.copies.any())
-    notes = _sizes_matter(policy, seen, images.labels[rows]) if copies else []
-    features = _features(config, plans, reporter, notes)
+    images, policy, work = plan.set, plan.policy, draft / "work"
+    each = plan.size[0] * plan.size[1] * 3
+    rows = plan.copy_plan.rows[evenly(len(plan.copy_plan.rows), max(_FEWEST, min(_SAMPLE, _SAMPLE_BYTES // each)))]
+    seen = list(FittedPictures(images, plan.size, config.fit, rows))
+    units = {**lab_spread(seen), "side": float(min(plan.size))}
+    copies = bool(plan.copy_plan.copies.any())
+    notes = _size_warnings(policy, seen, images.labels[rows]) if copies else []
+    features = _features(config, plan, reporter, notes)
     benchmark: Benchmark | None = None
     if features is not None and config.benchmark:
-        present = {name: bool(len(plans.rows[name])) for name in SPLITS}
+        present = {name: bool(len(plan.rows[name])) for name in SPLITS}
         judged = policy if copies else dataclasses.replace(policy, pipelines=((),))  # of which training sees nothing
         with watch.stage("calibrating"):
             benchmark = benchmark_of(judged, seen, features, units, present, config, reporter)
@@ -77,20 +78,20 @@ def prepare(plans: Planned, config: BuildConfig, draft: Path, watch: Stopwatch, 
     if features is not None and config.check and copies:
         reporter.say("learning what the classes look like, to check that augmented images still show them")
         with watch.stage("learning labels"):
-            keeper, lost, note = _keeper(plans, config, features, units)
+            probe, lost, note = _label_probe(plan, config, features, units)
         notes += [note] if note else []
-        if keeper is not None:
-            keeper.save(work / "keeper.npz")
-    lists = listings(plans.rows, images.labels, plans.plan, config.benchmark_images, config.seed)
+        if probe is not None:
+            probe.save(work / PROBE)
+    lists = list_images(plan.rows, images.labels, plan.copy_plan, config.benchmark_images, config.seed)
     entries = [Entry(name, name) for name in SPLITS if len(lists[name])]
     entries += benchmark.entries if benchmark is not None else ()
     job = Job(
         source=str(images.source.path.resolve()),
-        labels=plans.labels,
+        labels=plan.labels,
         classes=images.classes,
-        size=plans.size,
+        size=plan.size,
         fit=config.fit,
-        policy=_absolute(policy, config),
+        policy=_absolute(policy, config.policy),
         soft=policy.mixes,
         units=units,
         preset="" if config.severities == CALIBRATED else config.severities,
@@ -106,96 +107,102 @@ def prepare(plans: Planned, config: BuildConfig, draft: Path, watch: Stopwatch, 
     write_npy(images.groups if images.groups is not None else np.full(len(images), -1), work / "groups.npy")
     if benchmark is not None:
         counts = {entry.name: len(lists[entry.listing]) for entry in entries}
-        _write_json(benchmark.as_json(counts), draft / "benchmark.json")
+        write_record(benchmark.record(counts), draft / BENCHMARK_FILE)
     else:
-        (draft / "benchmark.json").unlink(missing_ok=True)  # of an attempt that ended before it was stamped
-    _write_json(_plan_json(plans, config, units, lost, notes), draft / "plan.json")
+        (draft / BENCHMARK_FILE).unlink(missing_ok=True)  # of an attempt that ended before it was stamped
+    write_record(_plan_record(plan, config, units, lost, notes), draft / PLAN_FILE)
 
 
-def _keeper(
-    plans: Planned, config: BuildConfig, features: Features, units: Mapping[str, float]
-) -> tuple[Keeper | None, pd.DataFrame | None, str]:
+def _label_probe(
+    plan: BuildPlan, config: BuildConfig, features: Features, units: Mapping[str, float]
+) -> tuple[LabelProbe | None, pd.DataFrame | None, str]:
     """(who judges whether labels are still seen, what each operation does to labels alone, why there is none)."""
-    images, rows = plans.set, plans.plan.rows
-    pictures = FittedPictures(images, plans.size, config.fit, rows)
-    groups = images.groups[rows] if images.groups is not None else None
-    labels, context = images.labels[rows], Context(units, rows)
-    keeper, note = fit(
-        pictures, labels, groups, plans.policy, features, context, seed=config.seed, rows=rows,
-        sample=features.some(SAMPLE),
-    )  # fmt: skip
-    if keeper is None:
+    images, rows = plan.set, plan.copy_plan.rows
+    training = LabelledPictures(
+        FittedPictures(images, plan.size, config.fit, rows),
+        images.labels[rows],
+        images.groups[rows] if images.groups is not None else None,
+        rows,
+    )
+    probe, note = fit_label_probe(
+        training, plan.policy, features, Context(units, rows), seed=config.seed, sample=features.some(SAMPLE)
+    )
+    if probe is None:
         return None, None, note
-    lost = kill_rates(
-        plans.policy, pictures, labels, keeper, features, context, seed=config.seed, rows=rows,
-        sample=features.some(TRIED),
-    )  # fmt: skip
-    lost["lost"] = lost["killed"] - lost["clean"]
-    return keeper, lost, note
+    lost = label_losses(training, probe, plan.policy, features, units, seed=config.seed, sample=features.some(TRIED))
+    return probe, lost, note
 
 
-def _plan_json(
-    plans: Planned,
+def _plan_record(
+    plan: BuildPlan,
     config: BuildConfig,
-    units: dict[str, float],
+    units: Mapping[str, float],
     lost: pd.DataFrame | None,
     notes: Sequence[str],
-) -> dict[str, Any]:
-    """plan.json: the policy, what each class gets, the class weights, and what was measured on the way."""
-    weights = plans.plan.weights.tolist()
-    return {
-        "policy": {
-            "name": plans.policy.name,
-            "about": plans.policy.about,
-            "digest": library.digest(plans.policy),
-            "operations": {name: dict(spans) for name, spans in plans.policy.operations().items()},
-        },
-        "balance": config.balance,
-        "source": str(plans.set.source.path.resolve()),
-        "source_digest": plans.source_digest,
-        "labels": plans.labels,
-        "size": list(plans.size),
-        "fit": config.fit,
-        "classes": json.loads(plans.plan.table.to_json(orient="records")),
-        "class_weights": dict(zip(plans.set.classes, weights, strict=True)),
-        "units": units,
-        "labels_lost": None if lost is None else json.loads(lost.to_json(orient="records")),
+) -> PlanRecord:
+    """plan.json of a build."""
+    policy = plan.policy
+    return PlanRecord(
+        policy=PolicySummary(policy.name, policy.about, library.digest(policy), policy.operations()),
+        balance=config.balance,
+        source=str(plan.set.source.path.resolve()),
+        source_digest=plan.source_digest,
+        labels=plan.labels,
+        size=plan.size,
+        fit=config.fit,
+        classes=_class_counts(plan.copy_plan.table),
+        class_weights=dict(zip(plan.set.classes, plan.copy_plan.weights.tolist(), strict=True)),
+        units=units,
+        labels_lost=None if lost is None else _label_losses(lost),
         # How the splits came about is another matter: the next build finds them made.
-        "notes": [*(note for note in plans.notes if note not in plans.divided.notes), *notes],
-    }
+        notes=(*(note for note in plan.notes if note not in plan.divided.notes), *notes),
+    )
 
 
-def _write_json(document: dict[str, Any], path: Path) -> None:
-    write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", path)
+def _class_counts(table: pd.DataFrame) -> tuple[ClassCounts, ...]:
+    counts = (ClassCounts(*row) for row in table.itertuples(index=False))
+    return tuple(dataclasses.replace(row, weight=_rounded(row.weight)) for row in counts)
 
 
-def _features(config: BuildConfig, plans: Planned, reporter: Reporter, notes: list[str]) -> Features | None:
+def _label_losses(table: pd.DataFrame) -> tuple[LabelLoss, ...]:
+    return tuple(
+        LabelLoss(operation, tried, *map(_rounded, shares))
+        for operation, tried, *shares in table.itertuples(index=False)
+    )
+
+
+def _rounded(value: float) -> float:
+    """A number of a table as it is written: shorter, and exact enough to read."""
+    return round(value, 10)
+
+
+def _features(config: BuildConfig, plan: BuildPlan, reporter: Reporter, notes: list[str]) -> Features | None:
     """What looks at the pictures, where anything is to be looked at."""
     if not config.benchmark and not config.check:
         return None
-    size = config.input_size or input_size(min(plans.size))
+    size = config.input_size or input_size(min(plan.size))
     features, note = load_features(config.backbone, config.weights, size, config.workers or cores(), reporter.say)
     notes += [note] if note else []
     return features
 
 
-def _sizes_matter(policy: Policy, pictures: Sequence[np.ndarray], labels: np.ndarray) -> list[str]:
+def _size_warnings(policy: Policy, pictures: Sequence[np.ndarray], labels: np.ndarray) -> list[str]:
     """A warning where the policy changes the size of things and the size of things tells the classes apart."""
     resizing = [name for name in policy.operations() if OPERATIONS[name].resizes]
     if not resizing:
         return []
-    told = size_tells_classes(np.array([object_size(picture) for picture in pictures]), labels)
-    if told < _TELLING:
+    share = size_tells_classes(np.array([object_size(picture) for picture in pictures]), labels)
+    if share < _TELLING:
         return []
     return [
-        f"the size of things tells the classes apart ({told:.0%} of its variation lies between them), and "
+        f"the size of things tells the classes apart ({share:.0%} of its variation lies between them), and "
         f"{policy.name} changes it by {', '.join(resizing)}: keep the spans of that small, or leave it out"
     ]
 
 
-def _absolute(policy: Policy, config: BuildConfig) -> str:
+def _absolute(policy: Policy, name_or_path: str) -> str:
     """How workers find the policy, wherever they run."""
     if policy.path is None:
-        return config.policy
-    _, colon, name = config.policy.partition(".py:")
+        return name_or_path
+    _, colon, name = name_or_path.partition(".py:")
     return f"{policy.path.resolve()}{':' + name if colon else ''}"

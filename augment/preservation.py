@@ -7,7 +7,7 @@ against an image only where it is sure of another class, or knows nothing at all
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,8 +45,26 @@ _UNCHECKED = "the labels of augmented images are not checked"
 
 
 @dataclass(frozen=True, eq=False)
-class Keeper:
-    """Linear probes, each for the rows whose group it has not seen.
+class LabelledPictures:
+    """n training pictures (uint8, of one size).
+
+    labels  int64 (n,), -1 none;  groups  int64 (n,): pictures that belong together, -1 none; or None
+    rows    int64 (n,): which rows of the set they are; None for 0 to n - 1
+    """
+
+    pictures: Sequence[Pixels]
+    labels: np.ndarray
+    groups: np.ndarray | None = None
+    rows: np.ndarray | None = None
+
+    def rows_of(self, numbers: np.ndarray) -> np.ndarray:
+        """int64: the rows of the set that some of these pictures are."""
+        return numbers if self.rows is None else self.rows[numbers]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelProbe:
+    """Whether labels are still to be seen: linear probes, each for the rows whose group it has not seen.
 
     weights   float32 (F + 1, D, K), bias  float32 (F + 1, K): of the log probabilities of K classes; the last is the
               mean of the others, for rows that no probe has seen
@@ -80,9 +98,9 @@ class Keeper:
         True where it cannot be told: a class that was not learnt.
         """
         held = self._held(np.asarray(labels))
-        given = self.probabilities(features, rows)
-        own = np.where(held, given, 0).sum(axis=1)
-        other = np.where(held, 0, given).max(axis=1)
+        probabilities = self.probabilities(features, rows)
+        own = np.where(held, probabilities, 0).sum(axis=1)
+        other = np.where(held, 0, probabilities).max(axis=1)
         best = np.maximum(own, other)
         replaced = other > _TIMES * own
         nothing = best * (len(self.classes) - 1) < _ODDS * (1 - best)
@@ -106,32 +124,28 @@ class Keeper:
         return np.asarray((labels > 0).sum(axis=1) == self._held(labels).sum(axis=1))
 
 
-def open_keeper(path: Path) -> Keeper:
-    """The keeper that was saved."""
+def open_label_probe(path: Path) -> LabelProbe:
+    """The label probe that was saved."""
     with np.load(path) as file:
         arrays = {name: file[name] for name in ("weights", "bias", "classes", "rows", "fold")}
-        return Keeper(**arrays, clean=float(file["clean"]), augmented=float(file["augmented"]))
+        return LabelProbe(**arrays, clean=float(file["clean"]), augmented=float(file["augmented"]))
 
 
-def fit(
-    pictures: Sequence[Pixels],
-    labels: np.ndarray,
-    groups: np.ndarray | None,
+def fit_label_probe(
+    training: LabelledPictures,
     policy: Policy,
     features: Features,
     context: Context,
     *,
     seed: int,
-    rows: np.ndarray | None = None,
     sample: int = SAMPLE,
-) -> tuple[Keeper | None, str]:
-    """A keeper for what a policy makes of training pictures, or None and why there is none.
+) -> tuple[LabelProbe | None, str]:
+    """A label probe for what a policy makes of training pictures, or None and why there is none.
 
-    pictures  n training pictures (uint8, of one size), of which at most `sample` are learnt from
-    labels    int64 (n,), -1 none;  groups  int64 (n,): pictures that belong together, -1 none; or None
-    rows      int64 (n,): which rows of the set they are; None takes 0 to n - 1
+    sample  most pictures that are learnt from
     """
-    fold = folds_of(labels, whole_groups(np.full(len(labels), -1), groups), seed)
+    pictures, labels = training.pictures, training.labels
+    fold = folds_of(labels, whole_groups(np.full(len(labels), -1), training.groups), seed)
     chosen = _learnable(labels, fold, sample, seed)
     classes = np.unique(labels[chosen])
     if len(classes) < 2:
@@ -139,91 +153,91 @@ def fit(
 
     def versions(i: int) -> list[Pixels]:
         """A clean picture and some that the policy makes of it, unmixed."""
-        made = [pictures[i]]
+        images = [pictures[i]]
         for copy in range(_COPIES):
             # Pipelines take turns over copies and pictures, so that all are seen.
             record = policy.draw(generator(seed, i, f"copy {copy}"), 1 + i * _COPIES + copy, context)
-            made.append(perform(pictures[i], [drawn for drawn in record if drawn["op"] not in KINDS], _nobody))
-        return made
+            images.append(perform(pictures[i], [drawn for drawn in record if drawn["op"] not in KINDS], _nobody))
+        return images
 
-    found = _features_of(features, versions, chosen)
-    each, own = (np.repeat(of, 1 + _COPIES) for of in (chosen, np.searchsorted(classes, labels[chosen])))
-    with small_algebra(len(found)):
-        weights, bias = _probes(found, own, fold[each])
-    keeper = Keeper(weights, bias, classes, np.arange(len(labels)), fold, 0.0, 0.0)
-    given = keeper.probabilities(found, each)
-    right = (given.argmax(axis=1) == own).reshape(-1, 1 + _COPIES)
+    vectors = _features_of(features, versions, chosen)
+    source, own = (np.repeat(values, 1 + _COPIES) for values in (chosen, np.searchsorted(classes, labels[chosen])))
+    with small_algebra(len(vectors)):
+        weights, bias = _probes(vectors, own, fold[source])
+    probe = LabelProbe(weights, bias, classes, np.arange(len(labels)), fold, 0.0, 0.0)
+    probabilities = probe.probabilities(vectors, source)
+    right = (probabilities.argmax(axis=1) == own).reshape(-1, 1 + _COPIES)
     clean, augmented = float(right[:, 0].mean()), float(right[:, 1:].mean())
     if clean < max(_RIGHT, (1 + 1 / len(classes)) / 2):
         return None, f"{_UNCHECKED}: a probe finds the labels of only {clean:.0%} of clean pictures"
-    factor = temperature(np.log(np.clip(given, 1e-12, 1)), own)
-    of_set = chosen if rows is None else rows[chosen]
-    order = np.argsort(of_set)
+    factor = temperature(np.log(np.clip(probabilities, 1e-12, 1)), own)
+    rows = training.rows_of(chosen)
+    order = np.argsort(rows)
     return replace(
-        keeper, weights=weights * factor, bias=bias * factor, rows=of_set[order], fold=fold[chosen][order],
+        probe, weights=weights * factor, bias=bias * factor, rows=rows[order], fold=fold[chosen][order],
         clean=clean, augmented=augmented,
     ), ""  # fmt: skip
 
 
-def still_known(
-    keeper: Keeper, features: Features, images: np.ndarray, labels: np.ndarray, rows: np.ndarray, open_row: OpenRow
+def shows_label(
+    probe: LabelProbe, features: Features, images: np.ndarray, labels: np.ndarray, rows: np.ndarray, open_row: OpenRow
 ) -> np.ndarray:
     """bool (n,): False where the label of an image is lost, although the clean picture that it is made of shows it.
 
     images  n pictures;  labels  soft (n, classes of the set);  rows  int64 (n,) of the set;  open_row  gives these
     """
-    known = keeper.knows(features(images), labels, rows)
-    lost = np.flatnonzero(~known)
+    shown = probe.knows(features(images), labels, rows)
+    lost = np.flatnonzero(~shown)
     if len(lost):
-        known[lost] = ~keeper.knows(features([open_row(row) for row in rows[lost].tolist()]), labels[lost], rows[lost])
-    return known
+        shown[lost] = ~probe.knows(features([open_row(row) for row in rows[lost].tolist()]), labels[lost], rows[lost])
+    return shown
 
 
-def kill_rates(
+def label_losses(
+    training: LabelledPictures,
+    probe: LabelProbe,
     policy: Policy,
-    pictures: Sequence[Pixels],
-    labels: np.ndarray,
-    keeper: Keeper,
     features: Features,
-    context: Context,
+    units: Mapping[str, float],
     *,
     seed: int,
-    rows: np.ndarray | None = None,
     sample: int = TRIED,
 ) -> pd.DataFrame:
     """What each operation of a policy does to labels when it is used alone and within its spans, the worst first.
 
-    Columns: operation; tried, the images; killed, the share of them whose label is no longer known; clean, that share
-    of the same pictures before. The operation is to blame for the difference.
+    Columns: operation; tried, the images; augmented, the share of them whose label is no longer known; clean, that
+    share of the same pictures before; lost, the difference, which the operation is to blame for.
 
-    pictures, labels, rows   as they were given to `fit`
+    training  what the probe was fitted to;  sample  most pictures that are tried
     """
     import pandas as pd
 
-    among = Context(context.units, np.flatnonzero(np.isin(labels, keeper.classes)))
+    pictures, labels = training.pictures, training.labels
+    among = Context(units, np.flatnonzero(np.isin(labels, probe.classes)))
     chosen = np.sort(np.random.default_rng([seed, len(labels)]).permutation(among.partners)[:sample])
-    of_set = chosen if rows is None else rows[chosen]
+    rows = training.rows_of(chosen)
 
-    def lost(step: Step | None, name: str = "") -> float:
+    def unknown(step: Step | None, name: str = "") -> float:
         """The share whose label is not known after a step."""
         records: dict[int, Record] = {
             i: step.draw(generator(seed, i, name), among, ()) if step is not None else [] for i in chosen.tolist()
         }
-        made = _features_of(features, lambda i: [perform(pictures[i], records[i], pictures.__getitem__)], chosen)
+        vectors = _features_of(features, lambda i: [perform(pictures[i], records[i], pictures.__getitem__)], chosen)
         soft = np.stack([_soft_label(i, record, labels) for i, record in records.items()])
-        return 1 - float(keeper.knows(made, soft, of_set).mean())
+        return 1 - float(probe.knows(vectors, soft, rows).mean())
 
-    clean = lost(None)
-    rates = [(name, len(chosen), lost(step, name), clean) for name, step in _alone(policy).items()]
-    table = pd.DataFrame(rates, columns=["operation", "tried", "killed", "clean"])
-    return table.sort_values("killed", ascending=False, kind="stable", ignore_index=True)
+    clean = unknown(None)
+    rates = [(name, len(chosen), unknown(step, name), clean) for name, step in _alone(policy).items()]
+    table = pd.DataFrame(rates, columns=["operation", "tried", "augmented", "clean"])
+    table["lost"] = table["augmented"] - table["clean"]
+    return table.sort_values("augmented", ascending=False, kind="stable", ignore_index=True)
 
 
 def _soft_label(row: int, record: Record, labels: np.ndarray) -> np.ndarray:
     """float32 (classes,): how much of each class is in what a record makes of a row."""
     soft = np.zeros(int(labels.max()) + 1, np.float32)
-    for of, share in shares(row, record).items():
-        soft[labels[of]] += share
+    for source, share in shares(row, record).items():
+        soft[labels[source]] += share
     return soft
 
 
@@ -249,30 +263,30 @@ def _flat(steps: Iterable[Step]) -> Iterator[Step]:
 def _learnable(labels: np.ndarray, fold: np.ndarray, sample: int, seed: int) -> np.ndarray:
     """int64, ascending: some `sample` pictures, as many of each class, of classes that every fold can be told of."""
     shuffled = np.random.default_rng([seed, len(labels)]).permutation(len(labels))
-    known = np.unique(labels[labels >= 0])
-    quota = max(_FEWEST, sample // max(1, len(known)))
-    chosen = [shuffled[labels[shuffled] == label][:quota] for label in known]
-    enough = [some for some in chosen if len(some) >= _FEWEST and len(np.unique(fold[some])) > 1]
+    classes = np.unique(labels[labels >= 0])
+    quota = max(_FEWEST, sample // max(1, len(classes)))
+    chosen = [shuffled[labels[shuffled] == label][:quota] for label in classes]
+    enough = [rows for rows in chosen if len(rows) >= _FEWEST and len(np.unique(fold[rows])) > 1]
     return np.sort(np.concatenate([np.zeros(0, np.int64), *enough]))
 
 
 def _features_of(features: Features, make: Callable[[int], list[Pixels]], rows: np.ndarray) -> np.ndarray:
     """float32 (n * m, D): of the m pictures that are made for each of n rows."""
 
-    def look(some: range) -> np.ndarray:
-        return features([picture for i in some for picture in make(int(rows[i]))])
+    def look(numbers: range) -> np.ndarray:
+        return features([picture for i in numbers for picture in make(int(rows[i]))])
 
-    found = list(threaded(look, chunks(len(rows), _AT_ONCE), features.workers))
-    return np.concatenate(found) if found else np.zeros((0, features.dimensions), np.float32)
+    vectors = list(threaded(look, chunks(len(rows), _AT_ONCE), features.workers))
+    return np.concatenate(vectors) if vectors else np.zeros((0, features.dimensions), np.float32)
 
 
-def _probes(found: np.ndarray, own: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _probes(vectors: np.ndarray, own: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(weights (F + 1, D, K), bias (F + 1, K)): a probe for each fold, learnt from the others, and their mean.
 
-    found  float32 (n, D);  own  int64 (n,): columns from 0 to K - 1
+    vectors  float32 (n, D);  own  int64 (n,): columns from 0 to K - 1
     """
-    centre, axes = principal_axes(found)
-    columns = (found - centre) @ axes
+    centre, axes = principal_axes(vectors)
+    columns = (vectors - centre) @ axes
     probes = []
     for i in range(int(fold.max()) + 1):
         model = discriminant(columns[fold != i], own[fold != i])
@@ -281,8 +295,8 @@ def _probes(found: np.ndarray, own: np.ndarray, fold: np.ndarray) -> tuple[np.nd
             weights, bias = np.concatenate([0 * weights, weights]), np.array([0.0, bias[0]])
         weights = axes[:, : weights.shape[1]] @ weights.T
         probes.append((weights, bias - centre @ weights))
-    probes.append(tuple(np.mean(of, axis=0) for of in zip(*probes, strict=True)))
-    return tuple(np.array(of, np.float32) for of in zip(*probes, strict=True))  # type: ignore[return-value]  # of two
+    probes.append(tuple(np.mean(values, axis=0) for values in zip(*probes, strict=True)))
+    return tuple(np.array(values, np.float32) for values in zip(*probes, strict=True))  # type: ignore[return-value]  # of two
 
 
 def _nobody(row: int) -> Pixels:

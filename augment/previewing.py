@@ -16,7 +16,7 @@ from curate.stage.errors import DataError
 from curate.stage.files import replacing
 
 from .benchmark import chosen_corruptions, severities_of
-from .configs import BuildConfig
+from .configs import BuildConfig, PreviewConfig
 from .corruptions.corruption import Corruption
 from .features import input_size, load_features
 from .policies import library
@@ -66,8 +66,8 @@ class Sheet:
 
     def write(self, path: Path) -> None:
         """Write the sheet as PNG. Raises OutputError."""
-        done, data = cv2.imencode(".png", cv2.cvtColor(self.drawn(), cv2.COLOR_RGB2BGR))
-        if not done:
+        encoded, data = cv2.imencode(".png", cv2.cvtColor(self.drawn(), cv2.COLOR_RGB2BGR))
+        if not encoded:
             raise RuntimeError("OpenCV could not encode a PNG")
         with replacing(path) as file:
             file.write(data.tobytes())
@@ -79,8 +79,8 @@ def preview(
     path: str | Path,
     *,
     show: str = POLICY,
-    copies: int = 7,
-    images: int = 8,
+    copies: int = PreviewConfig.copies,
+    images: int = PreviewConfig.images,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Write a contact sheet as PNG.
@@ -93,53 +93,55 @@ def preview(
         if value < 1:
             raise DataError(f"{name} is {value}; needed is a whole number from 1.")
     policy = library.policy(config.policy)
-    of = trial(source, config)
-    if of.drawn:
+    sample = trial(source, config)
+    if sample.drawn:
         say("no set is given and none was scanned here: shown on drawn cells")
-    rows = chosen_rows(of.images, images)
+    rows = chosen_rows(sample.images, images)
     if not rows:
-        raise DataError(f"{of.images.source.path} holds no picture that can be shown.")
+        raise DataError(f"{sample.images.source.path} holds no picture that can be shown.")
     if show == CORRUPTIONS:
         chosen = chosen_corruptions(config)
-        size = config.input_size or input_size(min(of.pictures.size))
+        size = config.input_size or input_size(min(sample.pictures.size))
         features, note = load_features(config.backbone, config.weights, size, config.workers or cores(), say)
         if note:
             say(note)
-        found = severities_of(chosen, of.seen(), features, of.units, config, say)
-        settings = {name: calibrated.settings for name, calibrated in found.items()}
-        sheet = corruption_sheet(of.pictures[rows[0]], chosen, settings, of.units, row=rows[0], seed=config.seed)
+        severities = severities_of(chosen, sample.seen(), features, sample.units, config, say)
+        settings = {name: calibrated.settings for name, calibrated in severities.items()}
+        sheet = corruption_sheet(
+            sample.pictures[rows[0]], chosen, settings, sample.units, row=rows[0], seed=config.seed
+        )
     elif show == POLICIES:
-        sheet = policies_sheet(of, rows[0], copies=copies, seed=config.seed)
+        sheet = policies_sheet(sample, rows[0], copies=copies, seed=config.seed)
     else:
-        sheet = policy_sheet(of, rows, policy, copies=copies, seed=config.seed)
+        sheet = policy_sheet(sample, rows, policy, copies=copies, seed=config.seed)
     sheet.write(Path(path))
     return Path(path)
 
 
-def policy_sheet(of: Trial, rows: Sequence[int], policy: Policy, *, copies: int = 7, seed: int = 0) -> Sheet:
+def policy_sheet(sample: Trial, rows: Sequence[int], policy: Policy, *, copies: int = 7, seed: int = 0) -> Sheet:
     """Some pictures, each with its first copies, as a build of the same seed would draw them."""
-    context = Context(of.units, np.asarray(rows, np.int64))
+    context = Context(sample.units, np.asarray(rows, np.int64))
 
-    def made(row: int, copy: int) -> np.ndarray:
+    def copy_of(row: int, copy: int) -> np.ndarray:
         record = policy.draw(np.random.default_rng([seed, row, copy]), copy, context)
-        return perform(of.pictures[row], record, of.pictures.__getitem__)
+        return perform(sample.pictures[row], record, sample.pictures.__getitem__)
 
-    pictures = [[of.pictures[row], *(made(row, copy) for copy in range(1, copies + 1))] for row in rows]
-    return Sheet([of.images.label_name(row) for row in rows], ["source", *map(str, range(1, copies + 1))], pictures)
+    pictures = [[sample.pictures[row], *(copy_of(row, copy) for copy in range(1, copies + 1))] for row in rows]
+    return Sheet([sample.images.label_name(row) for row in rows], ["source", *map(str, range(1, copies + 1))], pictures)
 
 
-def policies_sheet(of: Trial, row: int, *, copies: int = 7, seed: int = 0) -> Sheet:
+def policies_sheet(sample: Trial, row: int, *, copies: int = 7, seed: int = 0) -> Sheet:
     """One picture, and its first copies by every built-in policy; others of the set are mixed in where it says so."""
-    context = Context(of.units, of.rows)
+    context = Context(sample.units, sample.rows)
 
-    def made(policy: Policy, copy: int) -> np.ndarray:
+    def copy_of(policy: Policy, copy: int) -> np.ndarray:
         record = policy.draw(np.random.default_rng([seed, row, copy]), copy, context)
-        return perform(of.pictures[row], record, of.pictures.__getitem__)
+        return perform(sample.pictures[row], record, sample.pictures.__getitem__)
 
     pictures = []
     for name in library.names():
         policy = library.policy(name)
-        pictures.append([of.pictures[row], *(made(policy, copy) for copy in range(1, copies + 1))])
+        pictures.append([sample.pictures[row], *(copy_of(policy, copy) for copy in range(1, copies + 1))])
     return Sheet(library.names(), ["source", *map(str, range(1, copies + 1))], pictures)
 
 
@@ -155,11 +157,11 @@ def corruption_sheet(
     """One picture (uint8 (H, W, 3)) under every corruption at its five severities."""
     pictures = []
     for name in severities:
-        made = [picture]
+        images = [picture]
         for settings in severities[name]:
             rng = np.random.default_rng([seed, row, 0, zlib.crc32(name.encode())])
-            made.append(perform(picture, [corruptions[name].draw(settings, rng, units)], lambda of: picture))
-        pictures.append(made)
+            images.append(perform(picture, [corruptions[name].draw(settings, rng, units)], lambda row: picture))
+        pictures.append(images)
     return Sheet(list(severities), ["clean", *(f"severity {s}" for s in range(1, 6))], pictures)
 
 
@@ -168,14 +170,14 @@ def chosen_rows(images: ImageSet, most: int = 8) -> list[int]:
     by_class = [np.flatnonzero(images.labels == code) for code in range(len(images.classes))] or []
     if not images.labelled:
         by_class = [np.flatnonzero(images.labels == UNLABELLED)]
-    found: list[int] = []
+    rows: list[int] = []
     for turn in range(1, 1 + most):
-        for of in by_class:
-            if len(of) and len(found) < most:
-                row = int(of[len(of) * turn // (most + 1)])
-                if row not in found and _readable(images, row):
-                    found.append(row)
-    return sorted(found, key=lambda row: (images.labels[row], row))
+        for members in by_class:
+            if len(members) and len(rows) < most:
+                row = int(members[len(members) * turn // (most + 1)])
+                if row not in rows and _readable(images, row):
+                    rows.append(row)
+    return sorted(rows, key=lambda row: (images.labels[row], row))
 
 
 def _readable(images: ImageSet, row: int) -> bool:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from curate.builds import BUILT, SPLITS, BuildManifest
+from curate.builds import BUILT, PLAN_FILE, SPLITS, BuildManifest, read_plan
 from curate.sets.fitting import Fit, fit_to_size
+from curate.sets.provenance import ROWS, ImageOrigin, Provenance
 from curate.sets.reading import read
 from curate.sets.shards import read_shards
 from curate.stage.errors import DataError, UnknownName
@@ -28,13 +28,13 @@ from .previewing import Sheet
 class Replayed:
     """One image, made again.
 
-    set     it is of;  row  its provenance (see rows.parquet);  record  what was done to the source
+    set     it is of;  row  its row of rows.parquet;  record  what was done to the source
     source  uint8 (H, W, 3): the picture it was made from;  image  what the record makes of it
     stored  uint8 (H, W, 3): the image as it was built
     """
 
     set: str
-    row: Mapping[str, Any]
+    row: ImageOrigin
     record: Record
     source: np.ndarray
     image: np.ndarray
@@ -60,57 +60,54 @@ def replay(name: str, artifacts: str | Path = "artifacts", set: str = "") -> Rep
     if not (built / "manifest.json").is_file():
         raise DataError(f"{built} holds no built set. Type `augment build` first, or give --artifacts DIR.")
     read_manifest(BuildManifest, built)
-    with _readable(built / "plan.json") as path:
-        plan = json.loads(path.read_text(encoding="utf-8"))
-    found, number, row = _find(built, name, set)
-    images = read(plan["source"], labels=plan["labels"])
+    with _readable(built / PLAN_FILE):
+        plan = read_plan(built)
+    place, number, origin = _find(built, name, set)
+    images = read(plan.source, labels=plan.labels)
 
     @lru_cache(8)
-    def open_row(at: int) -> np.ndarray:
-        if at >= len(images):
-            raise DataError(f"{plan['source']} has changed since: it has no row {at} any more. Build again.")
-        return fit_to_size(images.images[at].pixels, tuple(plan["size"]), Fit(plan["fit"]))
+    def open_row(row: int) -> np.ndarray:
+        if row >= len(images):
+            raise DataError(f"{plan.source} has changed since: it has no row {row} any more. Build again.")
+        return fit_to_size(images.images[row].pixels, plan.size, Fit(plan.fit))
 
-    at = int(row["source_row"])
-    if images.ids[at : at + 1] != (row["source_id"],):
+    row = origin.source_row
+    if images.ids[row : row + 1] != (origin.source_id,):
         raise DataError(
-            f"{plan['source']} has changed since: its row {at} is not {row['source_id']} any more. Build again."
+            f"{plan.source} has changed since: its row {row} is not {origin.source_id} any more. Build again."
         )
-    record = json.loads(row["ops"])
-    stored = read_shards(built / found).images[number].pixels
-    done = Replayed(found, row, record, open_row(at), perform(open_row(at), record, open_row), stored)
-    if not done.equal and plan["source_digest"] and file_digest(Path(plan["source"])) != plan["source_digest"]:
-        raise DataError(f"{plan['source']} has changed since: {name} does not come out of it any more. Build again.")
-    return done
+    record = json.loads(origin.ops)
+    stored = read_shards(built / place).images[number].pixels
+    replayed = Replayed(place, origin, record, open_row(row), perform(open_row(row), record, open_row), stored)
+    if not replayed.equal and plan.source_digest and file_digest(Path(plan.source)) != plan.source_digest:
+        raise DataError(f"{plan.source} has changed since: {name} does not come out of it any more. Build again.")
+    return replayed
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[Path]:
-    """Raise DataError where a file of a built set is missing or broken."""
+def _readable(path: Path) -> Iterator[None]:
+    """Raise DataError with what to do where a document of a built set is missing or broken."""
     try:
-        yield path
-    except (OSError, ValueError) as error:  # of JSON and of Parquet as well
-        raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}). Build the set again.") from error
+        yield
+    except DataError as error:
+        raise DataError(f"{path} cannot be read ({error}). Build the set again.") from error
 
 
-def _find(built: Path, name: str, set: str) -> tuple[str, int, dict[str, Any]]:
-    """(set, place in it, provenance) of an image. Raises UnknownName."""
-    import pandas as pd
-
-    sets = [set] if set else list(SPLITS)
+def _find(built: Path, name: str, set: str) -> tuple[str, int, ImageOrigin]:
+    """(set, place in it, where it comes from) of an image. Raises UnknownName."""
+    places = [set] if set else list(SPLITS)
     near: list[str] = []
-    for one in sets:
-        path = built / one / "rows.parquet"
+    for place in places:
+        path = built / place / ROWS
         if not path.is_file():
             if set:
-                known = [p.parent.relative_to(built).as_posix() for p in built.rglob("rows.parquet")]
-                raise UnknownName.among("set", set, known)
+                sets = [p.parent.relative_to(built).as_posix() for p in built.rglob(ROWS)]
+                raise UnknownName.among("set", set, sets)
             continue
-        with _readable(path):
-            rows = pd.read_parquet(path)
-        at = np.flatnonzero(rows["id"] == name)
-        if len(at):
-            return one, int(at[0]), {str(k): v for k, v in rows.iloc[int(at[0])].items()}
-        near += difflib.get_close_matches(name, rows["id"].tolist(), n=3)
+        rows = Provenance(path)
+        if name in rows.ids:
+            number = rows.ids.index(name)
+            return place, number, rows.origin(number)
+        near += difflib.get_close_matches(name, rows.ids, n=3)
     hint = f" There are {', '.join(near[:3])}." if near else ""
-    raise UnknownName(f"no image has the id {name!r} in {', '.join(sets)} of {built}.{hint} --set names another set.")
+    raise UnknownName(f"no image has the id {name!r} in {', '.join(places)} of {built}.{hint} --set names another set.")

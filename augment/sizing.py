@@ -39,14 +39,14 @@ def _sizes(images: ImageSet) -> list[tuple[int, int]]:
         height, width = pictures[0].pixels.shape[:2]
         return [(width, height)]
     rows = evenly(len(images), _LOOKED_AT).tolist()
-    found = []
+    sizes = []
     for row in rows:
         try:
             height, width = pictures[row].pixels.shape[:2]
         except Unreadable:  # a scan tells of it, and the build when it comes to that picture
             continue
-        found.append((width, height))
-    return found or [(LARGEST, LARGEST)]
+        sizes.append((width, height))
+    return sizes or [(LARGEST, LARGEST)]
 
 
 @dataclass(frozen=True, eq=False)

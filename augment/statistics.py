@@ -50,11 +50,11 @@ def size_tells_classes(sizes: np.ndarray | Sequence[float], labels: np.ndarray |
 
     0 where there is nothing to tell: fewer than two classes, or all sizes equal. Labels below 0 do not count.
     """
-    of = np.asarray(labels)
-    known = of >= 0
-    logs, of = np.log(np.maximum(np.asarray(sizes, np.float64)[known], 1e-6)), of[known]
+    codes = np.asarray(labels)
+    labelled = codes >= 0
+    logs, codes = np.log(np.maximum(np.asarray(sizes, np.float64)[labelled], 1e-6)), codes[labelled]
     total = ((logs - logs.mean()) ** 2).sum() if len(logs) else 0.0
     if total <= 1e-12:
         return 0.0
-    groups = [logs[of == label] for label in np.unique(of)]
+    groups = [logs[codes == label] for label in np.unique(codes)]
     return float(sum(len(group) * (group.mean() - logs.mean()) ** 2 for group in groups) / total)

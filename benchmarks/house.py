@@ -80,8 +80,8 @@ def names_of_values(module: Module) -> Iterator[str]:
 def _bound(function: Function) -> Iterator[str]:
     """Names that a function binds, those of inner functions left out."""
     of_call = function.args
-    named = (*of_call.posonlyargs, *of_call.args, *of_call.kwonlyargs, of_call.vararg, of_call.kwarg)
-    yield from (argument.arg for argument in named if argument is not None)
+    arguments = (*of_call.posonlyargs, *of_call.args, *of_call.kwonlyargs, of_call.vararg, of_call.kwarg)
+    yield from (argument.arg for argument in arguments if argument is not None)
     ahead: list[ast.AST] = list(function.body)
     while ahead:
         node = ahead.pop()
@@ -102,7 +102,7 @@ def anys(module: Module) -> int:
 # Imports
 
 
-def imports(module: Module, known: Mapping[str, Module]) -> set[str]:
+def imports(module: Module, catalogue: Mapping[str, Module]) -> set[str]:
     """The modules of the same checkout that a module imports, wherever in it, for types too."""
     package = module.name if module.path.name == "__init__.py" else module.name.rpartition(".")[0]
     targets: set[str] = set()
@@ -111,10 +111,10 @@ def imports(module: Module, known: Mapping[str, Module]) -> set[str]:
             above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
             inner = {f"{base}.{alias.name}" for alias in node.names}
-            targets |= inner & known.keys() or {base} & known.keys()
-            targets |= {base} & known.keys() if not inner <= known.keys() else set()
+            targets |= inner & catalogue.keys() or {base} & catalogue.keys()
+            targets |= {base} & catalogue.keys() if not inner <= catalogue.keys() else set()
         elif isinstance(node, ast.Import):
-            targets |= {alias.name for alias in node.names} & known.keys()
+            targets |= {alias.name for alias in node.names} & catalogue.keys()
     return targets - {module.name}
 
 
@@ -124,12 +124,25 @@ def graph(loaded: list[Module], package: str) -> dict[str, set[str]]:
     return {name: imports(module, inside) for name, module in inside.items()}
 
 
+def rooms(arrows: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """The same between the rooms of a package, which are what lies at its top: files, and folders as a whole."""
+    joined: dict[str, set[str]] = {}
+    for name, targets in arrows.items():
+        room = _room(name)
+        joined.setdefault(room, set()).update({_room(target) for target in targets} - {room})
+    return joined
+
+
+def _room(name: str) -> str:
+    return ".".join(name.split(".")[:2])
+
+
 def circles(arrows: Mapping[str, set[str]]) -> list[set[str]]:
     """Sets of modules that import each other, directly or by way of others (Tarjan's components, by reachability)."""
     reach = {name: _reachable(name, arrows) for name in arrows}
     groups: list[set[str]] = []
     for name in arrows:
-        group = {name, *(other for other in reach[name] if name in reach[other])}
+        group = {name, *(target for target in reach[name] if name in reach[target])}
         if len(group) > 1 and group not in groups:
             groups.append(group)
     return groups
@@ -168,8 +181,8 @@ def floors(arrows: Mapping[str, set[str]]) -> int:
 def facts(root: Path) -> dict[str, str]:
     """What is counted of a checkout, in words."""
     loaded = modules(root)
-    found = [function for module in loaded for function in functions(module)]
-    lengths = sorted(map(length, found))
+    definitions = [function for module in loaded for function in functions(module)]
+    lengths = sorted(map(length, definitions))
     lines = sum(module.lines for module in loaded)
     values = [name for module in loaded for name in names_of_values(module)]
     folders: dict[str, int] = {}
@@ -181,8 +194,11 @@ def facts(root: Path) -> dict[str, str]:
     rows = {
         "files, lines": f"{len(loaded)}, {lines:,}",
         "fullest folders": ", ".join(f"{folder} {count}" for folder, count in fullest if folder != "."),
-        "floors": ", ".join(f"{package} {floors(arrows[package])}" for package in PACKAGES),
-        "circles": ", ".join(f"{package} {len(circles(arrows[package]))}" for package in PACKAGES),
+        "rooms": ", ".join(f"{package} {len(rooms(arrows[package]))}" for package in PACKAGES),
+        "floors of rooms": ", ".join(f"{package} {floors(rooms(arrows[package]))}" for package in PACKAGES),
+        "floors of modules": ", ".join(f"{package} {floors(arrows[package])}" for package in PACKAGES),
+        "circles of rooms": ", ".join(f"{package} {len(circles(rooms(arrows[package])))}" for package in PACKAGES),
+        "circles of modules": ", ".join(f"{package} {len(circles(arrows[package]))}" for package in PACKAGES),
         "Any per 1,000 lines": f"{1000 * sum(map(anys, loaded)) / lines:.1f}",
     }
     for package in (*PACKAGES, "cli"):
@@ -190,12 +206,12 @@ def facts(root: Path) -> dict[str, str]:
         rows[f"  {package}"] = f"{1000 * sum(map(anys, of_package)) / sum(m.lines for m in of_package):.1f}"
     rows |= {
         "pronoun names": f"{sum(name in PRONOUNS for name in values) / len(values):.1%}",
-        "functions": f"{len(found):,}",
+        "functions": f"{len(definitions):,}",
         "lines of a function, median / p90 / longest": (
             f"{statistics.median_low(lengths)} / {lengths[int(0.9 * len(lengths))]} / {lengths[-1]}"
         ),
         f"functions with more than {PARAMETERS} parameters": str(
-            sum(len(parameters(function)) > PARAMETERS for function in found)
+            sum(len(parameters(function)) > PARAMETERS for function in definitions)
         ),
         "README, bytes": f"{(root / 'README.md').stat().st_size:,}",
     }
@@ -204,14 +220,14 @@ def facts(root: Path) -> dict[str, str]:
 
 def seconds(roots: list[Path], command: Callable[[Path], list[str]], runs: int) -> list[float]:
     """Median seconds of a command in each checkout, taken in turns."""
-    taken: list[list[float]] = [[] for _ in roots]
+    runs_of: list[list[float]] = [[] for _ in roots]
     for _ in range(runs):
         for number, root in enumerate(roots):
             start = time.perf_counter()
             environment = os.environ | {"PYTHONPATH": str(root)}
             subprocess.run(command(root), cwd=root, env=environment, stdout=subprocess.DEVNULL, check=True)
-            taken[number].append(time.perf_counter() - start)
-    return [statistics.median(values) for values in taken]
+            runs_of[number].append(time.perf_counter() - start)
+    return [statistics.median(values) for values in runs_of]
 
 
 def _help(name: str) -> Callable[[Path], list[str]]:

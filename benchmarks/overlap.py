@@ -69,25 +69,25 @@ def summary(verdicts: Mapping[str, Mapping[str, Verdict]]) -> None:
     """Print how each policy stands to the test corruptions as a whole, and to the composed tracks."""
     print("\n| policy | disjoint | near | identical | the identical ones | composed, test | composed, validation |")
     print("|---|---:|---:|---:|---|---|---|")
-    for policy, of in verdicts.items():
-        by_role = {role: [of[n] for n in of if CORRUPTIONS[n].role == role] for role in (TEST, VALIDATION)}
+    for policy, tracks in verdicts.items():
+        by_role = {role: [tracks[n] for n in tracks if CORRUPTIONS[n].role == role] for role in (TEST, VALIDATION)}
         counts = [sum(v.verdict == verdict for v in by_role[TEST]) for verdict in (DISJOINT, NEAR, IDENTICAL)]
         same = [v.corruption for v in by_role[TEST] if v.verdict == IDENTICAL]
-        named = ", ".join(f"`{name}`" for name in same) if len(same) <= 3 else f"{len(same)} of {len(by_role[TEST])}"
+        names = ", ".join(f"`{name}`" for name in same) if len(same) <= 3 else f"{len(same)} of {len(by_role[TEST])}"
         composed = [worst(by_role[role], "composed").verdict for role in (TEST, VALIDATION)]
-        print(f"| {policy} | {' | '.join(map(str, counts))} | {named} | {' | '.join(composed)} |")
+        print(f"| {policy} | {' | '.join(map(str, counts))} | {names} | {' | '.join(composed)} |")
 
 
 def report(verdicts: Mapping[str, Mapping[str, Verdict]]) -> None:
     """Print the table, a line for each track."""
     print(f"\n| track | {' | '.join(verdicts)} |\n|---|{'---|' * len(verdicts)}")
-    some = next(iter(verdicts.values()))
-    for name in some:
-        print(f"| {name} | {' | '.join(_cell(of[name]) for of in verdicts.values())} |")
+    first = next(iter(verdicts.values()))
+    for name in first:
+        print(f"| {name} | {' | '.join(_verdict_cell(tracks[name]) for tracks in verdicts.values())} |")
     for role in (TEST, VALIDATION):
-        among = [name for name in some if CORRUPTIONS[name].role == role]
-        worsts = [worst([of[name] for name in among], "composed") for of in verdicts.values()]
-        print(f"| composed ({role}) | {' | '.join(_cell(of) for of in worsts)} |")
+        members = [name for name in first if CORRUPTIONS[name].role == role]
+        worsts = [worst([tracks[name] for name in members], "composed") for tracks in verdicts.values()]
+        print(f"| composed ({role}) | {' | '.join(_verdict_cell(verdict) for verdict in worsts)} |")
 
 
 def report_transfer(
@@ -103,7 +103,7 @@ def report_transfer(
     order = np.random.default_rng(0).permutation(len(rows))
     tried, learnt = order[:TRIED], order[TRIED:]
     labels = images.labels[rows]
-    see = partial(_features, features, pictures)
+    see = partial(_features_after, features, pictures)
 
     def after(name: str, severities: Sequence[int]) -> Callable[[int], Record]:
         def draw(i: int) -> Record:
@@ -116,58 +116,59 @@ def report_transfer(
     clean = see(learnt, lambda i: [])
     test = {name: see(tried, after(name, (3, 4, 5))) for name in names}
 
-    def right(more: Sequence[np.ndarray]) -> np.ndarray:
+    def right(extra: Sequence[np.ndarray]) -> np.ndarray:
         """The share of right answers on each corruption of a probe that learns from clean and from more pictures."""
-        centre, axes = principal_axes(np.concatenate([clean, *more]))
-        model = discriminant((np.concatenate([clean, *more]) - centre) @ axes, np.tile(labels[learnt], 1 + len(more)))
-        seen = axes[:, : model.n_features_in_]
-        return np.array([(model.predict((test[name] - centre) @ seen) == labels[tried]).mean() for name in names])
+        centre, axes = principal_axes(np.concatenate([clean, *extra]))
+        model = discriminant((np.concatenate([clean, *extra]) - centre) @ axes, np.tile(labels[learnt], 1 + len(extra)))
+        subspace = axes[:, : model.n_features_in_]
+        return np.array([(model.predict((test[name] - centre) @ subspace) == labels[tried]).mean() for name in names])
 
     base = right([])
-    found = np.array([right([see(learnt, after(name, (2, 3, 4, 5)))]) for name in names])
-    gain = found.diagonal() - base
-    ratios = np.array([_ratios(_only(calibrated[name], marks), marks, names) for name in names])
-    alone = (found - base) / np.where(gain >= LEAST, gain, np.nan)
-    np.fill_diagonal(alone, np.nan)
+    accuracies = np.array([right([see(learnt, after(name, (2, 3, 4, 5)))]) for name in names])
+    gain = accuracies.diagonal() - base
+    ratios = np.array([_ratios(_single_corruption_policy(calibrated[name], marks), marks, names) for name in names])
+    single = (accuracies - base) / np.where(gain >= LEAST, gain, np.nan)
+    np.fill_diagonal(single, np.nan)
     family = np.array([CORRUPTIONS[name].family for name in names])
-    _print_bins("one corruption to another", ratios, alone, family[:, None] == family)
+    _print_bins("one corruption to another", ratios, single, family[:, None] == family)
 
-    of_policies, shared = [], []
+    of_policies, family_masks = [], []
     for name in verdicts:
         policy, context = library.policy(name), Context(marks.units, np.arange(len(pictures)))
         copies = [see(learnt, partial(_unmixed, policy, context, copy)) for copy in (1, 2)]
         of_policies.append((right(copies) - base) / np.where(gain >= LEAST, gain, np.nan))
-        shared.append(np.isin(family, [OPERATIONS[of].family for of in policy.operations()]))
-    known = np.array([[np.nan if of[n].operation else of[n].ratio for n in names] for of in verdicts.values()])
-    _print_bins("a policy to a corruption whose operation it has not", known, np.array(of_policies), np.array(shared))
+        family_masks.append(np.isin(family, [OPERATIONS[operation].family for operation in policy.operations()]))
+    foreign = [[np.nan if tracks[n].operation else tracks[n].ratio for n in names] for tracks in verdicts.values()]
+    title = "a policy to a corruption whose operation it has not"
+    _print_bins(title, np.array(foreign), np.array(of_policies), np.array(family_masks))
 
 
-def _only(of: Calibrated, marks: Landmarks) -> Policy:
+def _single_corruption_policy(calibrated: Calibrated, marks: Landmarks) -> Policy:
     """A policy of one corruption's operation, drawn from its severities 2 to 5."""
-    corruption, spans = CORRUPTIONS[of.name], {}
+    corruption, spans = CORRUPTIONS[calibrated.name], {}
     for key, parameter in corruption.operation.parameters.items():
         scale = marks.units.get(parameter.unit, 1.0) if parameter.unit else 1.0
-        values = [settings[key] / scale for settings in of.settings[1:] if key in settings]
+        values = [settings[key] / scale for settings in calibrated.settings[1:] if key in settings]
         spans[key] = (min(values), max(values)) if values else corruption.free[key]
-    return Policy(of.name, ((Use(corruption.operation, spans),),))
+    return Policy(calibrated.name, ((Use(corruption.operation, spans),),))
 
 
 def _ratios(policy: Policy, marks: Landmarks, names: Sequence[str]) -> list[float]:
-    found = compared(policy, marks, seed=0, draws=8)
-    return [found[name].ratio for name in names]
+    tracks = compared(policy, marks, seed=0, draws=8)
+    return [tracks[name].ratio for name in names]
 
 
 def _unmixed(policy: Policy, context: Context, copy: int, i: int) -> Record:
     record = policy.draw(np.random.default_rng([i, copy]), copy, context)
-    return [drawn for drawn in record if drawn["op"] not in KINDS]
+    return [entry for entry in record if entry["op"] not in KINDS]
 
 
-def _features(
+def _features_after(
     features: Features, pictures: Sequence[np.ndarray], rows: np.ndarray, draw: Callable[[int], Record]
 ) -> np.ndarray:
-    def look(some: range) -> np.ndarray:
+    def look(piece: range) -> np.ndarray:
         return features(
-            [perform(pictures[i], draw(i), pictures.__getitem__) for i in rows[some.start : some.stop].tolist()]
+            [perform(pictures[i], draw(i), pictures.__getitem__) for i in rows[piece.start : piece.stop].tolist()]
         )
 
     return np.concatenate(list(threaded(look, chunks(len(rows), 64), features.workers)))
@@ -180,13 +181,13 @@ def _print_bins(title: str, ratios: np.ndarray, transfer: np.ndarray, family: np
     )
     for low, high in pairwise(BINS):
         for same in (False, True):
-            found = transfer[(ratios >= low) & (ratios < high) & (family == same) & ~np.isnan(transfer)]
-            if len(found):
-                quartiles = " | ".join(f"{value:.2f}" for value in np.quantile(found, (0.25, 0.5, 0.75)))
-                print(f"| {low:.1f} .. {high:.1f} | {'yes' if same else 'no'} | {len(found)} | {quartiles} |")
+            cell = transfer[(ratios >= low) & (ratios < high) & (family == same) & ~np.isnan(transfer)]
+            if len(cell):
+                quartiles = " | ".join(f"{value:.2f}" for value in np.quantile(cell, (0.25, 0.5, 0.75)))
+                print(f"| {low:.1f} .. {high:.1f} | {'yes' if same else 'no'} | {len(cell)} | {quartiles} |")
 
 
-def _cell(verdict: Verdict) -> str:
+def _verdict_cell(verdict: Verdict) -> str:
     return f"{'' if verdict.verdict == DISJOINT else verdict.verdict} {verdict.ratio:.2f}".strip()
 
 

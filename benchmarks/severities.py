@@ -1,4 +1,4 @@
-"""How far each severity of each corruption is from the clean pictures, at four sizes: what docs/numbers.md tells of.
+"""How far each severity of each corruption is from the clean pictures, at four sizes: the figures of docs/numbers.md.
 
     python benchmarks/severities.py data.npz
 
@@ -41,20 +41,21 @@ def main() -> None:
 
 def report(images: ImageSet, side: int) -> None:
     """Print the calibrated severities at one size."""
-    pictures, features, units = _at(images, side)
+    pictures, features, units = _pictures_at(images, side)
     notes: list[str] = []
-    found = calibrate(pictures[::2], features, seed=0, units=units, say=notes.append)
-    levels = next(iter(found.values())).levels
-    print(f"\n## {side} px: levels {_numbers(levels)} ({features.describe})\n")
+    calibrated = calibrate(pictures[::2], features, seed=0, units=units, say=notes.append)
+    levels = next(iter(calibrated.values())).levels
+    print(f"\n## {side} px: levels {_decimals(levels)} ({features.describe})\n")
     print("| corruption | settings at 1 and 5 | distances | on other pictures | rising | reached |")
     print("|---|---|---|---|---|---|")
-    for name, of in found.items():
-        varying = [key for key in of.settings[0] if of.settings[0][key] != of.settings[-1][key]]
-        ends = ", ".join(f"{key} {of.settings[0][key]:.3g} .. {of.settings[-1][key]:.3g}" for key in varying)
-        other = distances_of(pictures[1::2], features, CORRUPTIONS[name], of.settings, seed=1, units=units)
+    for name, corruption in calibrated.items():
+        mildest, strongest = corruption.settings[0], corruption.settings[-1]
+        varying = [key for key in mildest if mildest[key] != strongest[key]]
+        ends = ", ".join(f"{key} {mildest[key]:.3g} .. {strongest[key]:.3g}" for key in varying)
+        distances = distances_of(pictures[1::2], features, CORRUPTIONS[name], corruption.settings, seed=1, units=units)
         print(
-            f"| {name} | {ends} | {_numbers(of.distances)} | {_numbers(other)} | {_rising(other)} "
-            f"| {'yes' if of.reached else 'no'} |"
+            f"| {name} | {ends} | {_decimals(corruption.distances)} | {_decimals(distances)} "
+            f"| {_rising_cell(distances)} | {'yes' if corruption.reached else 'no'} |"
         )
     for note in notes:
         print(f"\n{note}")
@@ -62,15 +63,15 @@ def report(images: ImageSet, side: int) -> None:
 
 def report_published(images: ImageSet, name: str, side: int) -> None:
     """Print the distances of a published preset at the size that it was made for."""
-    pictures, features, units = _at(images, side)
+    pictures, features, units = _pictures_at(images, side)
     print(f"\n## {name} as published, {side} px ({features.describe})\n")
     print("| corruption | distances | rising |\n|---|---|---|")
-    for corruption, of in preset(name).items():
-        steps = distances_of(pictures, features, of.corruption(), of.settings, seed=0, units=units)
-        print(f"| {corruption} | {_numbers(steps)} | {_rising(steps)} |")
+    for corruption, severities in preset(name).items():
+        steps = distances_of(pictures, features, severities.corruption(), severities.settings, seed=0, units=units)
+        print(f"| {corruption} | {_decimals(steps)} | {_rising_cell(steps)} |")
 
 
-def _at(images: ImageSet, side: int) -> tuple[list[np.ndarray], Features, dict[str, float]]:
+def _pictures_at(images: ImageSet, side: int) -> tuple[list[np.ndarray], Features, dict[str, float]]:
     """Some pictures, spread over the set, as squares of `side` pixels; the features and the statistics of these."""
     rows = evenly(len(images), PICTURES).tolist()
     pictures = [_square(images.images[row].pixels, side) for row in rows]
@@ -87,11 +88,11 @@ def _square(pixels: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
 
 
-def _numbers(values: Sequence[float]) -> str:
+def _decimals(values: Sequence[float]) -> str:
     return " ".join(f"{value:.3f}" for value in values)
 
 
-def _rising(values: Sequence[float]) -> str:
+def _rising_cell(values: Sequence[float]) -> str:
     return "yes" if (np.diff(values) > 0).all() else "**no**"
 
 

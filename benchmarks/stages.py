@@ -38,10 +38,13 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("--map", default="umap")
     parser.add_argument("--runs", type=int, default=5)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        runs = [one_run(given.source.resolve(), ["--map", given.map], Path(folder)) for _ in range(given.runs + 1)][1:]
-    print(f"{given.source.name}, map {given.map}, {given.runs} runs, {os.cpu_count()} cores\n")
+        runs = [
+            one_run(arguments.source.resolve(), ["--map", arguments.map], Path(folder))
+            for _ in range(arguments.runs + 1)
+        ][1:]
+    print(f"{arguments.source.name}, map {arguments.map}, {arguments.runs} runs, {os.cpu_count()} cores\n")
     print("| stage | seconds |\n|---|---:|")
     for stage in runs[0][0]:
         print(f"| {stage} | {statistics.median(seconds[stage] for seconds, _ in runs):.2f} |")

@@ -2,7 +2,7 @@
 
     python benchmarks/stepping.py data.npz --images 10000
 
-The built set needs that many training images. Steps of both kinds take turns; told are medians of rounds.
+The built set needs that many training images. Steps of both kinds take turns; printed are medians of rounds.
 """
 
 from __future__ import annotations
@@ -13,11 +13,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+    from curate.stage.progress import Advance
+    from train.batches import Batch
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = 20
@@ -26,18 +33,18 @@ STEPS = 20
 def built(source: Path, artifacts: Path, images: int) -> None:
     """A scan and a build with at least that many training images."""
     scan = ["curate", "scan", str(source.resolve()), "--map", "none", "--artifacts", str(artifacts)]
-    with np.load(source) as given:
-        classes = len(np.unique(given["labels"]))
-    each = str(-(-images // classes))
+    with np.load(source) as arrays:
+        classes = len(np.unique(arrays["labels"]))
+    per_class = str(-(-images // classes))
     build = [
-        "augment", "build", "--balance", each, "--cap", "1000", "--no-check", "--benchmark", "none", "--artifacts",
+        "augment", "build", "--balance", per_class, "--cap", "1000", "--no-check", "--benchmark", "none", "--artifacts",
         str(artifacts),
     ]  # fmt: skip
     for command in (scan, build):
         subprocess.run([sys.executable, "cli.py", *command], check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
 
 
-def seconds(model: Any, batches: Any) -> float:
+def seconds(model: keras.Model, batches: keras.utils.PyDataset) -> float:
     """Seconds of one step in a fit over those batches."""
     began = time.perf_counter()
     model.fit(batches, epochs=1, verbose=0, shuffle=False)
@@ -51,7 +58,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--input-size", type=int, default=160)
     parser.add_argument("--rounds", type=int, default=12)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     import keras
 
     from train.batches import Batches
@@ -66,10 +73,10 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         artifacts = Path(folder)
-        built(given.source, artifacts, given.images)
+        built(arguments.source, artifacts, arguments.images)
         sets, fitting = read_built(artifacts), replace(load_recipe("baseline").config.fit, epochs=(0,))
         keras.utils.set_random_seed(0)
-        classifier = build_model(ModelConfig(input_size=given.input_size), sets.train.size, len(sets.classes))
+        classifier = build_model(ModelConfig(input_size=arguments.input_size), sets.train.size, len(sets.classes))
         real = Batches(sets.train, fitting, sets.class_weights, 0, np.arange(STEPS * fitting.batch))
 
         class Again(keras.utils.PyDataset):  # type: ignore[misc]
@@ -78,7 +85,7 @@ def main() -> None:
             def __len__(self) -> int:
                 return STEPS
 
-            def __getitem__(self, step: int) -> Any:
+            def __getitem__(self, step: int) -> Batch:
                 return self.batch
 
         set_trainable(classifier.model, fitting.unfreeze[0], fitting.batch_norm)
@@ -86,35 +93,37 @@ def main() -> None:
         synthetic = Again()
         seconds(classifier.model, synthetic)  # compiles
         rounds = []
-        for number in range(given.rounds):  # in turns, for the machine is not always equally fast
+        for number in range(arguments.rounds):  # in turns, for the machine is not always equally fast
             order = (synthetic, real) if number % 2 else (real, synthetic)
-            found = {id(batches): seconds(classifier.model, batches) for batches in order}
-            rounds.append((found[id(synthetic)], found[id(real)]))
-        one, other = (statistics.median(of) for of in zip(*rounds, strict=True))
+            times = {id(batches): seconds(classifier.model, batches) for batches in order}
+            rounds.append((times[id(synthetic)], times[id(real)]))
+        synthetic_seconds, real_seconds = (statistics.median(column) for column in zip(*rounds, strict=True))
         ratio = statistics.median(real / synthetic for synthetic, real in rounds)
         print("| a step of 64 images | ms |\n|---|---|")
-        print(f"| on one batch again and again | {1000 * one:.0f} |")
-        print(f"| on batches of the trainer | {1000 * other:.0f} |")
-        print(f"| ratio, median of {given.rounds} rounds | {ratio:.3f} |\n", flush=True)
+        print(f"| on one batch again and again | {1000 * synthetic_seconds:.0f} |")
+        print(f"| on batches of the trainer | {1000 * real_seconds:.0f} |")
+        print(f"| ratio, median of {arguments.rounds} rounds | {ratio:.3f} |\n", flush=True)
 
-        class Told:
-            """Prints what is said."""
+        class Printing:
+            """A reporter that prints lines and draws no progress."""
 
             def say(self, line: str) -> None:
                 print(line.strip(), flush=True)
 
-            def stage(self, name: str, total: int, unit: str) -> Any:
+            def stage(self, name: str, total: int, unit: str) -> AbstractContextManager[Advance]:
                 from curate.stage.progress import Silent
 
                 return Silent().stage(name, total, unit)
 
         train(
             RunConfig(
-                ModelConfig(input_size=given.input_size), fitting, EvaluateConfig(benchmark=False),
+                model=ModelConfig(input_size=arguments.input_size),
+                fit=fitting,
+                evaluate=EvaluateConfig(benchmark=False),
                 artifacts=str(artifacts),
             ),
-            Told(),
-        )  # fmt: skip
+            Printing(),
+        )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python benchmarks/throughput.py data.npz --images 10000 100000
 
-Each build runs in a process of its own, three times; told is the median, of the images a second between the first
+Each build runs in a process of its own, three times; printed is the median, of the images a second between the first
 task and the last, and of the memory of all its processes at their fullest (proportional set size: pages that are
 shared count once).
 """
@@ -39,10 +39,10 @@ def children(pid: int) -> list[int]:
     """The processes that one has started, and those that these have."""
     try:
         tasks = [task / "children" for task in Path(f"/proc/{pid}/task").iterdir()]
-        own = [int(child) for task in tasks for child in task.read_text().split()]
+        direct = [int(child) for task in tasks for child in task.read_text().split()]
     except OSError:  # it has ended
         return []
-    return [*own, *(other for child in own for other in children(child))]
+    return [*direct, *(descendant for child in direct for descendant in children(child))]
 
 
 def built(artifacts: Path, images: int, classes: int, options: list[str]) -> tuple[float, float, float]:
@@ -57,11 +57,11 @@ def built(artifacts: Path, images: int, classes: int, options: list[str]) -> tup
         while process.poll() is None:
             peak = max(peak, memory(process.pid))
             time.sleep(0.5)  # each look costs the processes some time
-        out = process.stdout.read() if process.stdout else ""
+        output = process.stdout.read() if process.stdout else ""
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    told = json.loads(out)
-    rate = told["images"]["train"] / told["seconds"]["training images"]
+    report = json.loads(output)
+    rate = report["images"]["train"] / report["seconds"]["training images"]
     return rate, time.perf_counter() - began, peak / 1e6
 
 
@@ -73,23 +73,23 @@ def main() -> None:
     parser.add_argument("--policy", default="heavy")
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--runs", type=int, default=3)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         artifacts = Path(folder)
-        scan = [sys.executable, "cli.py", "curate", "scan", str(given.source.resolve()), "--map", "none"]
+        scan = [sys.executable, "cli.py", "curate", "scan", str(arguments.source.resolve()), "--map", "none"]
         subprocess.run([*scan, "--artifacts", folder], check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
         with np.load(artifacts / "clean.npz") as clean:
             classes = len(np.unique(clean["labels"]))
-        print(f"policy {given.policy}, medians of {given.runs}\n")
+        print(f"policy {arguments.policy}, medians of {arguments.runs}\n")
         print("| training images | labels checked | images/s | whole build, s | memory, MB |")
         print("|---|---|---|---|---|")
-        options = ["--policy", given.policy, "--workers", str(given.workers), "--benchmark", "none"]
-        for images in given.images:
+        options = ["--policy", arguments.policy, "--workers", str(arguments.workers), "--benchmark", "none"]
+        for images in arguments.images:
             for check in ("--no-check", "--check"):
-                runs = [built(artifacts, images, classes, [*options, check]) for _ in range(given.runs)]
-                rate, seconds, peak = (statistics.median(of) for of in zip(*runs, strict=True))
-                told = "yes" if check == "--check" else "no"
-                print(f"| {images:,} | {told} | {rate:,.0f} | {seconds:.1f} | {peak:,.0f} |", flush=True)
+                runs = [built(artifacts, images, classes, [*options, check]) for _ in range(arguments.runs)]
+                rate, seconds, peak = (statistics.median(column) for column in zip(*runs, strict=True))
+                checked = "yes" if check == "--check" else "no"
+                print(f"| {images:,} | {checked} | {rate:,.0f} | {seconds:.1f} | {peak:,.0f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What models come to: by the policy of their data, by the recipe, with and without cleaning.
+"""Accuracy of models: by the policy of their data, by the recipe, with and without cleaning.
 
     python benchmarks/training.py policies data.npz --external other.npz
     python benchmarks/training.py recipes data.npz --backbone MobileNetV2-0.35
@@ -36,12 +36,12 @@ HEAD = ("clean", "27 corruptions", "composed of 2", "composed of 3")
 
 def command(*words: object) -> str:
     """What one of our commands prints; its progress goes to the terminal."""
-    told = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "cli.py", *map(str, words)], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
     )
-    if told.returncode:
-        raise SystemExit(f"{' '.join(map(str, words))} ended with {told.returncode}")
-    return told.stdout
+    if process.returncode:
+        raise SystemExit(f"{' '.join(map(str, words))} ended with {process.returncode}")
+    return process.stdout
 
 
 def scanned(source: Path, artifacts: Path) -> None:
@@ -51,8 +51,8 @@ def scanned(source: Path, artifacts: Path) -> None:
 
 def built(source: Path | None, artifacts: Path, *options: object) -> None:
     if not (artifacts / "built" / "manifest.json").exists():
-        given = [] if source is None else [source]
-        command("augment", "build", *given, "--artifacts", artifacts, *options)
+        sources = [] if source is None else [source]
+        command("augment", "build", *sources, "--artifacts", artifacts, *options)
 
 
 def trained(recipe: str, artifacts: Path, name: str, *options: object) -> tuple[dict[str, Any], float]:
@@ -70,7 +70,7 @@ def trained(recipe: str, artifacts: Path, name: str, *options: object) -> tuple[
 def cells(metrics: dict[str, Any], external: str = "") -> list[str]:
     """Accuracy and interval of each of HEAD, and of the set from elsewhere."""
     shifted = metrics["benchmark"]
-    told = [
+    scores = [
         (metrics["clean"]["accuracy"], metrics["clean"]["interval"]),
         (shifted["mean_accuracy"], shifted["interval"]),
         *(
@@ -79,8 +79,8 @@ def cells(metrics: dict[str, Any], external: str = "") -> list[str]:
         ),
     ]
     if external:
-        told.append((metrics["external"][external]["accuracy"], metrics["external"][external]["interval"]))
-    return [f"{value:.3f} ({low:.3f}..{high:.3f})" for value, (low, high) in told]
+        scores.append((metrics["external"][external]["accuracy"], metrics["external"][external]["interval"]))
+    return [f"{value:.3f} ({low:.3f}..{high:.3f})" for value, (low, high) in scores]
 
 
 def row(*values: object) -> None:
@@ -92,29 +92,29 @@ def heading(*names: str) -> None:
     row(*("---" for _ in names))
 
 
-def policies(given: argparse.Namespace) -> None:
+def policies(arguments: argparse.Namespace) -> None:
     """The same recipe on data of each policy; `none` has no copies, and is fitted once more for as many steps.
 
     With --only any policy is taken, also one of what the benchmark is made of: only images from elsewhere judge that.
     """
     from train.recipe import load_recipe
 
-    scanned(given.source, given.work / "scan")
-    external = ["--external", given.external] if given.external else []
+    scanned(arguments.source, arguments.work / "scan")
+    external = ["--external", arguments.external] if arguments.external else []
     (epochs,) = load_recipe("baseline").config.fit.epochs
-    heading("policy", "images", "epochs", *HEAD, *([given.external.stem] if given.external else []), "minutes")
-    for policy in given.only or POLICIES:
-        artifacts = given.work / policy
-        how = ["--copies", 0, "--balance", "weights"] if policy == "none" else ["--policy", policy, "--allow-overlap"]
-        shared(given.work / "scan", artifacts)
-        built(None, artifacts, *how)
+    heading("policy", "images", "epochs", *HEAD, *([arguments.external.stem] if arguments.external else []), "minutes")
+    for policy in arguments.only or POLICIES:
+        artifacts = arguments.work / policy
+        flags = ["--copies", 0, "--balance", "weights"] if policy == "none" else ["--policy", policy, "--allow-overlap"]
+        shared(arguments.work / "scan", artifacts)
+        built(None, artifacts, *flags)
         images = json.loads((artifacts / "built" / "manifest.json").read_text())["counts"]["train"]
         for times in (1, STEPS) if policy == "none" else (1,):
             name = "baseline" if times == 1 else "baseline-longer"
-            options = ["--epochs", epochs * times, *external, *given.options]
+            options = ["--epochs", epochs * times, *external, *arguments.options]
             metrics, seconds = trained("baseline", artifacts, name, *options)
-            told = cells(metrics, given.external.name if given.external else "")
-            row(policy, f"{images:,}", epochs * times, *told, f"{seconds / 60:.1f}")
+            scores = cells(metrics, arguments.external.name if arguments.external else "")
+            row(policy, f"{images:,}", epochs * times, *scores, f"{seconds / 60:.1f}")
 
 
 def shared(scan: Path, artifacts: Path) -> None:
@@ -125,37 +125,37 @@ def shared(scan: Path, artifacts: Path) -> None:
             (artifacts / name).symlink_to((scan / name).resolve())
 
 
-def recipes(given: argparse.Namespace) -> None:
+def recipes(arguments: argparse.Namespace) -> None:
     """Each recipe on the data that it asks for, with one backbone in the place of all."""
     from train.recipe import load_recipe
 
-    scanned(given.source, given.work / "scan")
+    scanned(arguments.source, arguments.work / "scan")
     heading("recipe", "images", *HEAD, "minutes")
-    for name in given.only or RECIPES:
+    for name in arguments.only or RECIPES:
         recipe = load_recipe(name)
-        artifacts = given.work / f"recipe-{name}"
-        shared(given.work / "scan", artifacts)
+        artifacts = arguments.work / f"recipe-{name}"
+        shared(arguments.work / "scan", artifacts)
         built(None, artifacts, *recipe.build_command.split()[2:])
-        backbone = ["--backbone", given.backbone] if given.backbone else []
-        metrics, seconds = trained(name, artifacts, name, *backbone, *given.options)
+        backbone = ["--backbone", arguments.backbone] if arguments.backbone else []
+        metrics, seconds = trained(name, artifacts, name, *backbone, *arguments.options)
         images = json.loads((artifacts / "built" / "manifest.json").read_text())["counts"]["train"]
         row(name, f"{images:,}", *cells(metrics), f"{seconds / 60:.1f}")
 
 
-def cleaning(given: argparse.Namespace) -> None:
+def cleaning(arguments: argparse.Namespace) -> None:
     """The same recipe on a dirty set as it is, and cleaned; tested on the rows that the truth knows to be clean."""
-    truth = json.loads(given.truth.read_text())
-    dirty, test = split_by_truth(given.source, truth, given.work)
+    truth = json.loads(arguments.truth.read_text())
+    dirty, test = split_by_truth(arguments.source, truth, arguments.work)
     heading("train on", "images", "clean test images", "minutes")
     for name, source in (("raw", dirty), ("cleaned", None)):
-        artifacts = given.work / name
+        artifacts = arguments.work / name
         scanned(dirty, artifacts)
         built(source, artifacts, "--benchmark", "none")
-        metrics, seconds = trained("baseline", artifacts, "baseline", "--external", test, *given.options)
-        told = metrics["external"][test.name]
+        metrics, seconds = trained("baseline", artifacts, "baseline", "--external", test, *arguments.options)
+        scores = metrics["external"][test.name]
         images = json.loads((artifacts / "built" / "manifest.json").read_text())["counts"]["train"]
-        low, high = told["interval"]
-        row(name, f"{images:,}", f"{told['accuracy']:.3f} ({low:.3f}..{high:.3f})", f"{seconds / 60:.1f}")
+        low, high = scores["interval"]
+        row(name, f"{images:,}", f"{scores['accuracy']:.3f} ({low:.3f}..{high:.3f})", f"{seconds / 60:.1f}")
 
 
 def split_by_truth(source: Path, truth: dict[str, Any], work: Path) -> tuple[Path, Path]:
@@ -163,37 +163,37 @@ def split_by_truth(source: Path, truth: dict[str, Any], work: Path) -> tuple[Pat
 
     No row whose copy was planted is among them.
     """
-    with np.load(source) as given:
-        arrays = {name: given[name] for name in given.files}
+    with np.load(source) as archive:
+        arrays = {name: archive[name] for name in archive.files}
     planted = {int(row["row"]) for row in truth["planted"]}
     copied = {row["of"] for row in truth["planted"] if isinstance(row.get("of"), int)}
     free = [row for row in range(len(arrays["labels"])) if row not in planted | copied]
-    held = np.sort(np.random.default_rng(0).permutation(free)[: len(free) // 5])
-    kept = np.setdiff1d(np.arange(len(arrays["labels"])), held)
+    test_rows = np.sort(np.random.default_rng(0).permutation(free)[: len(free) // 5])
+    kept = np.setdiff1d(np.arange(len(arrays["labels"])), test_rows)
     work.mkdir(parents=True, exist_ok=True)
     paths = work / "dirty.npz", work / "held-out.npz"
-    for path, rows in zip(paths, (kept, held), strict=True):
+    for path, rows in zip(paths, (kept, test_rows), strict=True):
         if not path.exists():
             n = len(arrays["labels"])
             np.savez(path, **{name: array[rows] if len(array) == n else array for name, array in arrays.items()})
     return paths
 
 
-def options(given: argparse.Namespace) -> None:
+def options(arguments: argparse.Namespace) -> None:
     """A finished run measured with each way of test-time augmentation and each filter; on the middle severity only."""
-    artifacts = given.run.parents[1]
-    external = ["--external", given.external] if given.external else []
+    artifacts = arguments.run.parents[1]
+    external = ["--external", arguments.external] if arguments.external else []
     listed = json.loads((artifacts / "built" / "benchmark.json").read_text())["sets"]
-    sets = [one["name"] for one in listed if one["role"] == "test" and one.get("severity", MIDDLE) == MIDDLE]
-    heading("at test time", *HEAD, *([given.external.stem] if given.external else []))
-    for tta, filter in [*((view, "none") for view in VIEWS), *(("none", one) for one in FILTERS)]:
-        how = ["--tta", tta, "--filter", filter, "--artifacts", artifacts, *external]
-        told = json.loads(command("train", "evaluate", given.run, "test", *sets, *how, "--json"))
-        name = next((one for one in (tta, filter) if one != "none"), "nothing")
-        row(name, *cells(told, given.external.name if given.external else ""))
+    sets = [entry["name"] for entry in listed if entry["role"] == "test" and entry.get("severity", MIDDLE) == MIDDLE]
+    heading("at test time", *HEAD, *([arguments.external.stem] if arguments.external else []))
+    for tta, filter in [*((view, "none") for view in VIEWS), *(("none", name) for name in FILTERS)]:
+        flags = ["--tta", tta, "--filter", filter, "--artifacts", artifacts, *external]
+        metrics = json.loads(command("train", "evaluate", arguments.run, "test", *sets, *flags, "--json"))
+        name = next((value for value in (tta, filter) if value != "none"), "nothing")
+        row(name, *cells(metrics, arguments.external.name if arguments.external else ""))
 
 
-def elsewhere(given: argparse.Namespace) -> None:
+def elsewhere(arguments: argparse.Namespace) -> None:
     """What keeps a model from images from elsewhere: how large things are in them, or their colours, made like ours."""
     from curate.stage.engine import cores
     from train.configs import EvaluateConfig
@@ -201,28 +201,30 @@ def elsewhere(given: argparse.Namespace) -> None:
     from train.predicting import SAMPLE, as_measured, load_predictor, zoomed
     from train.sets import read_built, read_set
 
-    artifacts = given.run.parents[1]
+    artifacts = arguments.run.parents[1]
     built = read_built(artifacts)
-    own = built.train.batch(np.flatnonzero(built.train.copies == 0))
-    other = read_set(given.external, built.classes, artifacts, built.test.size)
-    pictures = other.batch(np.arange(len(other)))
-    model = given.run / "model.keras"
-    predictor = load_predictor(model, own[:SAMPLE], built.classes, as_measured(model, EvaluateConfig()), cores())
+    originals = built.train.batch(np.flatnonzero(built.train.copies == 0))
+    foreign = read_set(arguments.external, built.classes, artifacts, built.test.size)
+    pictures = foreign.batch(np.arange(len(foreign)))
+    model = arguments.run / "model.keras"
+    predictor = load_predictor(model, originals[:SAMPLE], built.classes, as_measured(model, EvaluateConfig()), cores())
     heading("images from elsewhere", "accuracy", "mean recall", *built.classes)
     for colours in (False, True):
-        ours = coloured_as(pictures, own) if colours else pictures
+        inputs = coloured_as(pictures, originals) if colours else pictures
         for zoom in (1, 0.9, 0.8, 0.7):
-            said = predictor(zoomed(ours, zoom)).argmax(axis=1)
-            right = said == other.labels
-            (low, high) = intervals(other.labels, said, other.groups, len(built.classes), 1000, 0)["accuracy"]
-            recalls = [right[other.labels == label].mean() for label in range(len(built.classes))]
+            predictions = predictor(zoomed(inputs, zoom)).argmax(axis=1)
+            correct = predictions == foreign.labels
+            (low, high) = intervals(foreign.labels, predictions, foreign.groups, len(built.classes), 1000, 0)[
+                "accuracy"
+            ]
+            recalls = [correct[foreign.labels == label].mean() for label in range(len(built.classes))]
             size = f"{zoom:.0%} as large" if zoom != 1 else ""
             name = ", ".join(filter(None, ("our colours" if colours else "", size))) or "as they are"
-            told = [f"{value:.3f}" for value in (np.mean(recalls), *recalls)]
-            row(name, f"{right.mean():.3f} ({low:.3f}..{high:.3f})", *told)
+            values = [f"{value:.3f}" for value in (np.mean(recalls), *recalls)]
+            row(name, f"{correct.mean():.3f} ({low:.3f}..{high:.3f})", *values)
 
 
-def coloured_as(pictures: np.ndarray, own: np.ndarray) -> np.ndarray:
+def coloured_as(pictures: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """uint8 (n, H, W, 3): each channel of Lab with the mean and spread that it has in other pictures.
 
     Reinhard et al., Color Transfer between Images, 2001; here between sets, each taken as one picture.
@@ -232,9 +234,10 @@ def coloured_as(pictures: np.ndarray, own: np.ndarray) -> np.ndarray:
     def in_lab(images: np.ndarray) -> np.ndarray:
         return np.stack([cv2.cvtColor(image, cv2.COLOR_RGB2LAB) for image in images]).astype(np.float32)
 
-    theirs, ours, over = in_lab(pictures), in_lab(own), (0, 1, 2)
-    scaled = (theirs - theirs.mean(over)) / theirs.std(over) * ours.std(over) + ours.mean(over)
-    return np.stack([cv2.cvtColor(one, cv2.COLOR_LAB2RGB) for one in np.clip(scaled, 0, 255).astype(np.uint8)])
+    picture_lab, reference_lab, over = in_lab(pictures), in_lab(reference), (0, 1, 2)
+    normal = (picture_lab - picture_lab.mean(over)) / picture_lab.std(over)
+    scaled = normal * reference_lab.std(over) + reference_lab.mean(over)
+    return np.stack([cv2.cvtColor(picture, cv2.COLOR_LAB2RGB) for picture in np.clip(scaled, 0, 255).astype(np.uint8)])
 
 
 def main() -> None:
@@ -255,8 +258,8 @@ def main() -> None:
     parser.add_argument("--backbone")
     parser.add_argument("--only", nargs="+", help="Some of the rows.")
     parser.add_argument("--work", type=lambda text: Path(text).resolve(), default=Path("training-benchmark").resolve())
-    given, given.options = parser.parse_known_args()
-    tables[given.table](given)
+    arguments, arguments.options = parser.parse_known_args()
+    tables[arguments.table](arguments)
 
 
 if __name__ == "__main__":

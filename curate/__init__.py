@@ -13,29 +13,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .cleaning import ApplyConfig, apply, decide, undo
+    from .cleaning import apply, decide, undo
     from .comparing import diff
-    from .configs import ScanConfig, SplitConfig
+    from .configs import ApplyConfig, ScanConfig, SelftestConfig, SplitConfig
     from .scanning import scan
     from .scans import Scan
-    from .selftesting import SelftestConfig, selftest
-    from .sets.exporting import ExportConfig, export
+    from .selftesting import selftest
+    from .sets.exporting import export
+    from .sets.formats import ExportConfig
     from .sets.imageset import ImageSet, Picture, Unreadable
     from .sets.reading import read
     from .splitting import split
     from .stage.errors import DataError, MissingExtra, OutputError, ToolkitError, UnknownName
 
 _HOMES = {
-    "ApplyConfig": "cleaning",
+    "ApplyConfig": "configs",
     "DataError": "stage.errors",
-    "ExportConfig": "sets.exporting",
+    "ExportConfig": "sets.formats",
     "ImageSet": "sets.imageset",
     "MissingExtra": "stage.errors",
     "OutputError": "stage.errors",
     "Picture": "sets.imageset",
     "Scan": "scans",
     "ScanConfig": "configs",
-    "SelftestConfig": "selftesting",
+    "SelftestConfig": "configs",
     "SplitConfig": "configs",
     "ToolkitError": "stage.errors",
     "UnknownName": "stage.errors",

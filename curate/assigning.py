@@ -28,7 +28,7 @@ def assign(
 
     labels  int64 (N,), -1 none;  units  int64 (N,): numbers from 0 of what must stay whole (see whole_groups)
     fixed   int64 (N,): splits that stay as they are, -1 for images to be assigned; further numbers are other splits
-    classes names of the classes, for what is told
+    classes names of the classes, for errors and notes
 
     Every class is shared out by largest remainders (Hamilton), its largest groups first, each to the split that lacks
     most; so a class of many groups is, but for rounding, no further from its share than its largest group is large,
@@ -37,24 +37,23 @@ def assign(
     empty, or the test set cannot be balanced.
     """
     labels, units = np.asarray(labels, np.int64), np.asarray(units, np.int64)
-    given = np.full(len(labels), UNASSIGNED) if fixed is None else np.asarray(fixed, np.int64)
+    fixed_splits = np.full(len(labels), UNASSIGNED) if fixed is None else np.asarray(fixed, np.int64)
     names = classes if classes is not None else [str(c) for c in range(labels.max(initial=-1) + 1)]
-    whole = _followed(units, given)
-    plan = _Plan(labels, units, whole, tuple(names), config.seed)
+    plan = _Plan(labels, units, _followed(units, fixed_splits), tuple(names), config.seed)
     shares = np.array([config.train, config.val, config.test], dtype=float)
     if config.balanced_test:
         return _balanced(plan, shares, config)
-    assigned = _allot(plan, shares)
+    assigned = _assign_by_shares(plan, shares)
     return assigned, None, _filled(plan, assigned, shares)
 
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """What is to be split: N rows of units; `whole` has the split of those that are decided, -1 for the rest."""
+    """What is to be split: N rows of units; `fixed` has the split of those that are decided, -1 for the rest."""
 
     labels: np.ndarray
     units: np.ndarray
-    whole: np.ndarray
+    fixed: np.ndarray
     names: tuple[str, ...]
     seed: int
 
@@ -91,47 +90,47 @@ def _pools(plan: _Plan, rows: np.ndarray) -> _Pools:
     np.minimum.at(low, plan.units[rows], plan.labels[rows])
     np.maximum.at(high, plan.units[rows], plan.labels[rows])
 
-    def ordered(of: np.ndarray, code: int) -> np.ndarray:
-        shuffled = plan.rng(code).permutation(of)
+    def ordered(numbers: np.ndarray, code: int) -> np.ndarray:
+        shuffled = plan.rng(code).permutation(numbers)
         return np.asarray(shuffled[np.argsort(-sizes[shuffled], kind="stable")])
 
-    alone = np.flatnonzero((sizes > 0) & (low == high))
-    by_class = alone[np.argsort(low[alone], kind="stable")]
+    single_units = np.flatnonzero((sizes > 0) & (low == high))
+    by_class = single_units[np.argsort(low[single_units], kind="stable")]
     codes, starts = np.unique(low[by_class], return_index=True)
     pieces = np.split(by_class, starts[1:]) if len(codes) else []
-    single = {code: ordered(of, code) for code, of in zip(codes.tolist(), pieces, strict=True)}
+    single = {code: ordered(piece, code) for code, piece in zip(codes.tolist(), pieces, strict=True)}
     return _Pools(single, ordered(np.flatnonzero((sizes > 0) & (low < high)), -2), sizes)
 
 
-def _allot(plan: _Plan, shares: np.ndarray) -> np.ndarray:
+def _assign_by_shares(plan: _Plan, shares: np.ndarray) -> np.ndarray:
     """(N,): every row's split, what is not decided shared out among the splits whose share is above 0."""
-    free = np.flatnonzero(plan.whole == UNASSIGNED)
+    free = np.flatnonzero(plan.fixed == UNASSIGNED)
     if not len(free):
-        return plan.whole.copy()
+        return plan.fixed.copy()
     pools = _pools(plan, free)
-    wanted = [s for s in range(3) if shares[s] > 0]
-    counted = np.flatnonzero(plan.whole < 3)  # further splits have no share
-    known, at = np.unique(plan.labels[counted], return_inverse=True)
-    codes = known.tolist()
-    table = np.bincount(at * 4 + plan.whole[counted] + 1, minlength=4 * len(codes)).reshape(-1, 4)
+    targets = [s for s in range(3) if shares[s] > 0]
+    rows = np.flatnonzero(plan.fixed < 3)  # further splits have no share
+    present, at = np.unique(plan.labels[rows], return_inverse=True)
+    codes = present.tolist()
+    table = np.bincount(at * 4 + plan.fixed[rows] + 1, minlength=4 * len(codes)).reshape(-1, 4)
     lacking, have = table[:, 0], table[:, 1:]
     due = _due(have, lacking, shares)
     required = {}
     for i, code in enumerate(codes):
-        enough = len(pools.single.get(code, ())) >= len(wanted)
+        enough = len(pools.single.get(code, ())) >= len(targets)
         # What is in no training set cannot be learned, what is in no test set is not known to be.
-        needed = [] if code == UNLABELLED else [s for s in wanted if enough or s == TRAIN]
-        required[code] = [s for s in needed if not have[i, s]]
+        splits = [] if code == UNLABELLED else [s for s in targets if enough or s == TRAIN]
+        required[code] = [s for s in splits if not have[i, s]]
         for s in required[code]:
             if not due[i, s] and due[i].max() > 1:
                 due[i, due[i].argmax()] -= 1
                 due[i, s] = 1
     of_unit = np.full(len(pools.sizes), UNASSIGNED)
-    _place_mixed(plan, pools, free, codes, due, wanted, of_unit)
+    _place_mixed(pools.mixed, _contents(plan, pools.mixed, codes), due, targets, of_unit)
     for i, code in enumerate(codes):
         if code in pools.single:
-            _place_single(pools.single[code], pools.sizes, due[i].tolist(), wanted, required[code], of_unit)
-    assigned = plan.whole.copy()
+            _place_single(pools.single[code], pools.sizes, due[i].tolist(), targets, required[code], of_unit)
+    assigned = plan.fixed.copy()
     assigned[free] = of_unit[plan.units[free]]
     return assigned
 
@@ -155,31 +154,32 @@ def _due(have: np.ndarray, lacking: np.ndarray, shares: np.ndarray) -> np.ndarra
     return due
 
 
-def _place_mixed(
-    plan: _Plan,
-    pools: _Pools,
-    free: np.ndarray,
-    codes: Sequence[int],
-    due: np.ndarray,
-    wanted: Sequence[int],
-    of_unit: np.ndarray,
-) -> None:
-    """Assign units of several classes: among the splits with room for one, where it overfills its classes least."""
-    if not len(pools.mixed):
-        return
+def _contents(plan: _Plan, units: np.ndarray, codes: Sequence[int]) -> dict[int, Counter[int]]:
+    """Of each of those units: how many images of each class it has, by the class's place in `codes`."""
     index = {code: i for i, code in enumerate(codes)}
-    rows = free[np.isin(plan.units[free], pools.mixed)]
+    rows = np.flatnonzero(np.isin(plan.units, units) & (plan.fixed == UNASSIGNED))
     contents: dict[int, Counter[int]] = {}
     for unit, code in zip(plan.units[rows].tolist(), plan.labels[rows].tolist(), strict=True):
         contents.setdefault(unit, Counter())[index[code]] += 1
+    return contents
+
+
+def _place_mixed(
+    units: np.ndarray,
+    contents: dict[int, Counter[int]],
+    due: np.ndarray,
+    targets: Sequence[int],
+    of_unit: np.ndarray,
+) -> None:
+    """Assign units of several classes: among the splits with room for one, where it overfills its classes least."""
     room = due.sum(axis=0)
-    for unit in pools.mixed.tolist():
-        of, counts = np.array(list(contents[unit])), np.array(list(contents[unit].values()))
-        fits = [s for s in wanted if room[s] >= counts.sum()] or [max(wanted, key=lambda s: (room[s], -s))]
-        over = {s: int(np.maximum(counts - due[of, s], 0).sum()) for s in fits}
-        best = min(fits, key=lambda s: (over[s], -int(due[of, s].sum()), s))
+    for unit in units.tolist():
+        classes, counts = np.array(list(contents[unit])), np.array(list(contents[unit].values()))
+        fits = [s for s in targets if room[s] >= counts.sum()] or [max(targets, key=lambda s: (room[s], -s))]
+        over = {s: int(np.maximum(counts - due[classes, s], 0).sum()) for s in fits}
+        best = min(fits, key=lambda s: (over[s], -int(due[classes, s].sum()), s))
         of_unit[unit] = best
-        due[of, best] -= counts
+        due[classes, best] -= counts
         room[best] -= counts.sum()
 
 
@@ -187,7 +187,7 @@ def _place_single(
     pool: np.ndarray,
     sizes: np.ndarray,
     due: list[int],
-    wanted: Sequence[int],
+    targets: Sequence[int],
     required: Sequence[int],
     of_unit: np.ndarray,
 ) -> None:
@@ -196,28 +196,28 @@ def _place_single(
     required  splits that are to get one; the last units are kept for them
     """
     missing = list(required)
-    several = int((sizes[pool] > 1).sum())
+    larger = int((sizes[pool] > 1).sum())
 
     def best(left: int) -> int:
-        among = missing if missing and len(missing) >= left else wanted
-        return max(among, key=lambda s: (due[s], -s))
+        candidates = missing if missing and len(missing) >= left else targets
+        return max(candidates, key=lambda s: (due[s], -s))
 
-    for i, (unit, size) in enumerate(zip(pool[:several].tolist(), sizes[pool[:several]].tolist(), strict=True)):
+    for i, (unit, size) in enumerate(zip(pool[:larger].tolist(), sizes[pool[:larger]].tolist(), strict=True)):
         s = best(len(pool) - i)
         of_unit[unit] = s
         due[s] -= size
         missing = [m for m in missing if m != s]
-    alone = pool[several:]
+    singles = pool[larger:]
     get = [0, 0, 0]
     if min(due) >= 0 and all(due[s] for s in missing):  # each can have just what it is due
         get = due
     else:
-        for left in range(len(alone), 0, -1):
+        for left in range(len(singles), 0, -1):
             s = best(left)
             get[s] += 1
             due[s] -= 1
             missing = [m for m in missing if m != s]
-    of_unit[alone] = np.repeat(range(3), get)
+    of_unit[singles] = np.repeat(range(3), get)
 
 
 def _filled(plan: _Plan, assigned: np.ndarray, shares: np.ndarray) -> tuple[str, ...]:
@@ -226,12 +226,12 @@ def _filled(plan: _Plan, assigned: np.ndarray, shares: np.ndarray) -> tuple[str,
     for s in np.flatnonzero(shares > 0).tolist():
         if (assigned == s).any():
             continue
-        if not (plan.whole == UNASSIGNED).any():
+        if not (plan.fixed == UNASSIGNED).any():
             notes.append(f"no image is in {NAMES[s]}: the set has splits already, which were kept")
             continue
         unit = _spare(plan, assigned)
         if unit is None:
-            movable = len(np.unique(plan.units[plan.whole == UNASSIGNED]))
+            movable = len(np.unique(plan.units[plan.fixed == UNASSIGNED]))
             raise DataError(
                 f"{NAMES[s]} would be empty: the set has {movable} groups to be assigned, copies counted as one, and "
                 f"each class needs one in train. Ask for fewer splits (a share of 0), or get more images."
@@ -246,13 +246,13 @@ def _spare(plan: _Plan, assigned: np.ndarray) -> int | None:
     for donor in np.argsort(-np.bincount(assigned, minlength=3)[:3], kind="stable").tolist():
         rows = np.flatnonzero(assigned == donor)
         in_donor = Counter(plan.labels[rows].tolist())
-        movable = rows[plan.whole[rows] == UNASSIGNED]
+        movable = rows[plan.fixed[rows] == UNASSIGNED]
         if len(np.unique(plan.units[rows])) < 2:
             continue
         numbers, sizes = np.unique(plan.units[movable], return_counts=True)
         for unit in numbers[np.argsort(sizes, kind="stable")].tolist():
-            own = Counter(plan.labels[plan.units == unit].tolist())
-            if donor != TRAIN or all(in_donor[c] > k for c, k in own.items() if c != UNLABELLED):
+            contents = Counter(plan.labels[plan.units == unit].tolist())
+            if donor != TRAIN or all(in_donor[c] > k for c, k in contents.items() if c != UNLABELLED):
                 return int(unit)
     return None
 
@@ -265,29 +265,29 @@ def _balanced(plan: _Plan, shares: np.ndarray, config: SplitConfig) -> tuple[np.
 
     Source: report of team M2G (AN2DL, first homework, 2024), section 3.
     """
-    if (plan.whole == TEST).any():
+    if (plan.fixed == TEST).any():
         raise DataError(
-            f"a balanced test set was asked for, but the set has {(plan.whole == TEST).sum():,} test images already. "
+            f"a balanced test set was asked for, but the set has {(plan.fixed == TEST).sum():,} test images already. "
             "Split it anew with --fresh."
         )
     codes = [c for c in np.unique(plan.labels).tolist() if c != UNLABELLED]
     if not codes:
         raise DataError("a balanced test set needs labels, and the set has none.")
-    pools = _pools(plan, np.flatnonzero(plan.whole == UNASSIGNED))
+    pools = _pools(plan, np.flatnonzero(plan.fixed == UNASSIGNED))
     rest = np.array([shares[TRAIN], shares[VAL], 0]) / (shares[TRAIN] + shares[VAL])
     totals = {c: int((plan.labels == c).sum()) for c in codes}
     smallest = min(codes, key=lambda c: (totals[c], c))
     # With the rest shared by train and val, train keeps as many as test up to this; and test is no larger than asked.
     fits = int(totals[smallest] * rest[TRAIN] / (1 + rest[TRAIN])) + 1
     most = config.per_class or min(fits, max(1, round(config.test * sum(totals.values()) / len(codes))))
-    stocks = {c: _Stock.of(pools.single.get(c, np.zeros(0, np.int64)), pools.sizes, most) for c in codes}
+    stocks = {c: _Stock.from_units(pools.single.get(c, np.zeros(0, np.int64)), pools.sizes, most) for c in codes}
     if config.per_class is not None:
-        assigned, notes = _drawn(plan, stocks, rest, most, totals, least=1)
+        assigned, notes = _with_test(plan, stocks, rest, most, totals, least=1)
         return assigned, most, notes
     for number in range(most, 0, -1):
         if all(stock.reaches(number) for stock in stocks.values()):
             try:
-                assigned, notes = _drawn(plan, stocks, rest, number, totals, least=number)
+                assigned, notes = _with_test(plan, stocks, rest, number, totals, least=number)
             except DataError:  # too few are left for train: one fewer
                 continue
             return assigned, number, notes
@@ -297,7 +297,7 @@ def _balanced(plan: _Plan, shares: np.ndarray, config: SplitConfig) -> tuple[np.
     )
 
 
-def _drawn(
+def _with_test(
     plan: _Plan, stocks: dict[int, _Stock], rest: np.ndarray, number: int, totals: dict[int, int], least: int
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """(assigned, notes): `number` images of every class in test, `least` in train at least. Raises DataError."""
@@ -317,9 +317,9 @@ def _drawn(
                 else f"class {plan.name(code)} has no group of {number} images or fewer of its own for a test set."
             )
         of_unit[stock.draw(number, plan.rng(code))] = True
-    drawn = replace(plan, whole=np.where(of_unit[plan.units], TEST, plan.whole))
-    assigned = _allot(drawn, rest)
-    notes = _filled(drawn, assigned, rest)
+    plan_with_test = replace(plan, fixed=np.where(of_unit[plan.units], TEST, plan.fixed))
+    assigned = _assign_by_shares(plan_with_test, rest)
+    notes = _filled(plan_with_test, assigned, rest)
     for code in stocks:
         left = int(((assigned == TRAIN) & (plan.labels == code)).sum())
         if left < least:
@@ -334,37 +334,37 @@ def _drawn(
 class _Stock:
     """The units of one class that a test set may draw from.
 
-    alone    units of one image;  several  size -> units of that size
+    singles  units of one image;  groups  size -> units of that size
     steps    (size, units, numbers of images that can be made with what came before and this, as the bits of an int)
     """
 
-    alone: np.ndarray
-    several: dict[int, np.ndarray]
+    singles: np.ndarray
+    groups: dict[int, np.ndarray]
     steps: tuple[tuple[int, int, int], ...]
     most: int
 
     @classmethod
-    def of(cls, pool: np.ndarray, sizes: np.ndarray, most: int) -> _Stock:
+    def from_units(cls, pool: np.ndarray, sizes: np.ndarray, most: int) -> _Stock:
         """From units in order; numbers up to `most` are of interest."""
-        several = {int(size): pool[sizes[pool] == size] for size in np.unique(sizes[pool]).tolist() if 1 < size <= most}
+        groups = {int(size): pool[sizes[pool] == size] for size in np.unique(sizes[pool]).tolist() if 1 < size <= most}
         steps, bits, mask = [], 1, (1 << (most + 1)) - 1
-        for size, units in several.items():
+        for size, units in groups.items():
             left, chunk = min(len(units), most // size), 1
             while left:  # 1, 2, 4 ... units at a time make every number of them
                 take = min(chunk, left)
                 bits = (bits | bits << (take * size)) & mask
                 steps.append((size, take, bits))
                 left, chunk = left - take, 2 * chunk
-        return cls(pool[sizes[pool] == 1], several, tuple(steps), most)
+        return cls(pool[sizes[pool] == 1], groups, tuple(steps), most)
 
     @property
     def count(self) -> int:
-        return len(self.alone) + sum(map(len, self.several.values()))
+        return len(self.singles) + sum(map(len, self.groups.values()))
 
     def _in_groups(self, number: int) -> int | None:
         """The fewest images from larger units that, with single ones, make that number; None where none do."""
         bits = self.steps[-1][2] if self.steps else 1
-        low = max(0, number - len(self.alone))
+        low = max(0, number - len(self.singles))
         above = (bits >> low) & ((1 << (number - low + 1)) - 1)
         return low + (above & -above).bit_length() - 1 if above else None
 
@@ -380,13 +380,13 @@ class _Stock:
         goal = self._in_groups(number)
         if goal is None:
             raise ValueError(number)
-        chosen = [rng.permutation(self.alone)[: number - goal]]
-        used: Counter[int] = Counter()
+        units = [rng.permutation(self.singles)[: number - goal]]
+        counts: Counter[int] = Counter()
         for i in range(len(self.steps) - 1, -1, -1):
             before = self.steps[i - 1][2] if i else 1
             if not before >> goal & 1:
                 size, take, _ = self.steps[i]
-                used[size] += take
+                counts[size] += take
                 goal -= size * take
-        chosen += [rng.permutation(self.several[size])[:count] for size, count in used.items()]
-        return np.concatenate(chosen)
+        units += [rng.permutation(self.groups[size])[:count] for size, count in counts.items()]
+        return np.concatenate(units)

@@ -2,70 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import json
-import os
-import sys
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
 
-from .findings import DROP, KEEP, REVIEW, SEVERITY
+import numpy as np
+
+from .configs import ApplyConfig
+from .decisions import ACTIONS, Decision, History, append_decisions, decisions_path, now, read_history
+from .findings import DROP, KEEP, REVIEW
+from .measuring.hashing import changed_pictures
 from .scans import Scanned, open_scan
-from .stage.errors import DataError, OutputError, UnknownName
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from .sets.imageset import ImageSet
-
-ACTIONS = (KEEP, DROP, REVIEW)
+from .sets.imageset import ImageSet
+from .sets.reading import read
+from .sets.writing import write_clean
+from .stage.errors import DataError, UnknownName
 
 
 @dataclass(frozen=True)
-class ApplyConfig:
-    """How to rebuild the clean set. Every option of `curate apply` is a field of this.
-
-    strict  leave out what awaits review; None does as the scan did
-    drop    checks whose every finding is dropped;  review  checks of which none is
-    labels  the CSV of labels that the scan was given, where that has moved
-    """
-
-    strict: bool | None = None
-    drop: tuple[str, ...] = ()
-    review: tuple[str, ...] = ()
-    labels: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in (*self.drop, *self.review):
-            if name not in SEVERITY:
-                raise UnknownName.among("check", name, SEVERITY)
-        both = set(self.drop) & set(self.review)
-        if both:
-            raise DataError(f"{', '.join(sorted(both))} is given to both --drop and --review; choose one.")
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What a person said of one image.
-
-    digest  of the pixels that were decided on, "" where that is not known
-    line    of decisions.jsonl, from 1
-    """
-
-    id: str
-    action: str
-    why: str
-    when: str
-    by: str
-    digest: str
-    line: int
-
-
 @dataclass(frozen=True)
 class Decisions:
     """What `decide` wrote: the decisions just made, and all that are in force, by id."""
@@ -124,19 +80,14 @@ def decide(artifacts: Path, decisions: Mapping[str, str], why: str = "") -> Deci
         raise DataError(
             f"{blind[0]} cannot be decoded, so that it can only be dropped. Repair the file and scan again."
         )
-    when = _now()
+    when = now()
     entries = [
         {"id": name, "action": action, "why": why, "when": when, "by": "person", "digest": digests[name]}
         for name, action in decisions.items()
     ]
-    path = _decisions_path(artifacts)
-    history = _append(path, lambda past: entries)
-    return Decisions(path, tuple(history.made[-len(entries) :]), history.standing, history.notes)
-
-
-def standing(artifacts: Path) -> dict[str, Decision]:
-    """The decisions in force, by id: of each image the last that was not undone. Raises DataError."""
-    return _read_history(_decisions_path(artifacts)).standing
+    path = decisions_path(artifacts)
+    history = append_decisions(path, lambda past: entries)
+    return Decisions(path, tuple(history.decisions[-len(entries) :]), history.standing, history.notes)
 
 
 def apply(artifacts: Path, config: ApplyConfig = ApplyConfig()) -> Applied:
@@ -147,7 +98,7 @@ def apply(artifacts: Path, config: ApplyConfig = ApplyConfig()) -> Applied:
     """
     scan = open_scan(Path(artifacts) / "scan")
     images, notes = _read_again(scan, config)
-    return _write(scan, images, config, _read_history(_decisions_path(artifacts)), notes)
+    return _write_clean_set(scan, images, config, read_history(decisions_path(artifacts)), notes)
 
 
 def undo(artifacts: Path, count: int = 1, config: ApplyConfig = ApplyConfig()) -> Undone:
@@ -160,145 +111,28 @@ def undo(artifacts: Path, count: int = 1, config: ApplyConfig = ApplyConfig()) -
     if count < 1:
         raise DataError(f"cannot take back {count} decisions. Give a number from 1.")
     scan = open_scan(Path(artifacts) / "scan")
-    path = _decisions_path(artifacts)
-    past = _read_history(path)
+    path = decisions_path(artifacts)
+    past = read_history(path)
     _last(past, count, path)  # before the source is read: most likely to fail, and cheap
     images, notes = _read_again(scan, config)
-    taken: list[Decision] = []
+    undone: list[Decision] = []
 
-    def entries(history: _History) -> list[dict[str, object]]:
-        taken[:] = _last(history, count, path)
-        return [{"undo": decision.line, "when": _now()} for decision in taken]
+    def entries(history: History) -> list[dict[str, object]]:
+        undone[:] = _last(history, count, path)
+        return [{"undo": decision.line, "when": now()} for decision in undone]
 
-    history = _append(path, entries)
-    return Undone(tuple(taken), history.standing, _write(scan, images, config, history, notes))
-
-
-# decisions.jsonl
+    history = append_decisions(path, entries)
+    return Undone(tuple(undone), history.standing, _write_clean_set(scan, images, config, history, notes))
 
 
-@dataclass(frozen=True)
-class _History:
-    """decisions.jsonl as read.
-
-    made   decisions that were not undone, in order
-    whole  bytes up to the end of the last whole line;  lines  how many these are
-    """
-
-    made: list[Decision]
-    whole: int
-    lines: int
-    notes: tuple[str, ...]
-    standing: dict[str, Decision] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "standing", {decision.id: decision for decision in self.made})
-
-
-def _decisions_path(artifacts: Path) -> Path:
-    return Path(artifacts) / "decisions.jsonl"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _last(history: _History, count: int, path: Path) -> list[Decision]:
+def _last(history: History, count: int, path: Path) -> list[Decision]:
     """The last `count` decisions that stand, the latest first."""
-    if not history.made:
+    if not history.decisions:
         raise DataError(f"there is nothing to undo: no decision stands in {path}.")
-    if count > len(history.made):
-        plural = "decision stands" if len(history.made) == 1 else "decisions stand"
-        raise DataError(f"cannot take back {count}: only {len(history.made)} {plural} in {path}.")
-    return history.made[: -count - 1 : -1]
-
-
-def _read_history(path: Path) -> _History:
-    try:
-        return _parse(path, path.read_bytes())
-    except FileNotFoundError:
-        return _parse(path, b"")
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def _parse(path: Path, data: bytes) -> _History:
-    """The history that the bytes of decisions.jsonl hold. Raises DataError with the number of a malformed line."""
-    lines = data.split(b"\n")
-    rest = lines.pop()  # what follows the last line's end: nothing, unless a write was cut short
-    made: dict[int, Decision] = {}
-    whole = len(data) - len(rest)
-    notes: tuple[str, ...] = ()
-    for number, text in enumerate([*lines, rest] if rest else lines, 1):
-        if not text.strip():
-            continue
-        try:
-            _take(json.loads(text), number, made)
-        except (ValueError, TypeError, RecursionError) as error:
-            if number <= len(lines):
-                raise DataError(
-                    f"{path}, line {number} is no decision: {error}. "
-                    'Needed is an object with "id" and "action" (keep, drop or review). Correct that line, or empty it.'
-                ) from None
-            notes = (f"line {number} of {path.name} was cut short while it was written, and does not count",)
-        else:
-            whole = max(whole, len(data) if number > len(lines) else 0)
-    return _History(list(made.values()), whole, len(lines) + (whole == len(data) and bool(rest)), notes)
-
-
-def _take(entry: object, number: int, made: dict[int, Decision]) -> None:
-    """Add what one line says to the decisions made so far, by line. Raises ValueError with what is wrong."""
-    if not isinstance(entry, dict):
-        raise ValueError("it is not an object")
-    if "undo" in entry:
-        if not isinstance(entry["undo"], int) or entry["undo"] not in made:
-            raise ValueError(f"no decision stands on line {entry['undo']!r} to be undone")
-        del made[entry["undo"]]
-        return
-    name, action = entry.get("id"), entry.get("action")
-    if not isinstance(name, str):
-        raise ValueError("it names no id")
-    if action not in ACTIONS:
-        raise ValueError(f"its action is {action!r}")
-    why, when, by, digest = (str(entry.get(key, "")) for key in ("why", "when", "by", "digest"))
-    made[number] = Decision(name, str(action), why, when, by, digest, number)
-
-
-def _append(path: Path, entries: Callable[[_History], Sequence[Mapping[str, object]]]) -> _History:
-    """Append what `entries` makes of the history so far, all of it or nothing; return the history with it."""
-    try:
-        with path.open("a+b") as file:
-            _lock(file)  # until the file is closed
-            file.seek(0)
-            data = file.read()
-            past = _parse(path, data)
-            # A line cut short was never a decision; joined to the next it would spoil that one too.
-            start = data[: past.whole]
-            added = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries(past))
-            # A byte that is no UTF-8, typed in a reason, becomes the escape \udc.., which JSON reads back.
-            new = (b"\n" if start and not start.endswith(b"\n") else b"") + added.encode("utf-8", "backslashreplace")
-            try:
-                file.truncate(past.whole)
-                file.write(new)
-                file.flush()
-                os.fsync(file.fileno())
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.ftruncate(file.fileno(), past.whole)
-                raise
-            after = _parse(path, start + new)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}. No decision was taken.") from error
-    return _History(after.made, after.whole, after.lines, past.notes)
-
-
-def _lock(file: BinaryIO) -> None:
-    """Keep other processes from writing the file until it is closed, where the system can."""
-    if sys.platform != "win32":
-        import fcntl
-
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(file, fcntl.LOCK_EX)
+    if count > len(history.decisions):
+        plural = "decision stands" if len(history.decisions) == 1 else "decisions stand"
+        raise DataError(f"cannot take back {count}: only {len(history.decisions)} {plural} in {path}.")
+    return history.decisions[: -count - 1 : -1]
 
 
 # Ids
@@ -309,8 +143,8 @@ _COMPARED = 5_000  # ids that are compared letter by letter: a tenth of a second
 
 def _check_known(wanted: Sequence[str], known: Sequence[str], folder: Path) -> None:
     """Raise DataError where an id is none of the scan's, naming the nearest one."""
-    there = set(known)
-    strange = [name for name in wanted if name not in there]
+    known_ids = set(known)
+    strange = [name for name in wanted if name not in known_ids]
     if not strange:
         return
     near = difflib.get_close_matches(strange[0], _near(strange[0], known), n=1, cutoff=0.0)
@@ -336,30 +170,8 @@ def _near(name: str, known: Sequence[str]) -> Sequence[str]:
 # The clean set
 
 
-_SPOT_CHECKS = 32  # pictures whose pixels are compared with the scan's: enough to tell another set, and quick
-
-
-def changed_pictures(images: ImageSet, digests: Sequence[str]) -> list[int]:
-    """Rows, of a few spread over the set, whose pixels have not the digest given for each of N rows."""
-
-    from .measuring.hashing import digest
-    from .sets.imageset import Unreadable, evenly
-
-    changed = []
-    for row in evenly(len(images), _SPOT_CHECKS).tolist():
-        try:
-            found = digest(images.images[row].raw)
-        except Unreadable:
-            found = ""
-        if found != digests[row]:
-            changed.append(row)
-    return changed
-
-
 def _read_again(scan: Scanned, config: ApplyConfig) -> tuple[ImageSet, list[str]]:
     """The set that was scanned, and notes on it. Raises DataError where it is not what it was."""
-    from .sets.reading import read
-
     source = Path(scan.manifest.source)
     if not source.exists():
         raise DataError(
@@ -395,8 +207,6 @@ def _read_again(scan: Scanned, config: ApplyConfig) -> tuple[ImageSet, list[str]
 
 def _verdicts(scan: Scanned, config: ApplyConfig) -> np.ndarray:
     """(N,) of keep, drop or review: the gravest action on each row, without decisions."""
-    import numpy as np
-
     findings = scan.findings
     action = findings["action"].to_numpy(dtype=object).copy()
     action[findings["check"].isin(config.review)] = REVIEW
@@ -408,29 +218,29 @@ def _verdicts(scan: Scanned, config: ApplyConfig) -> np.ndarray:
     return verdict
 
 
-def _write(scan: Scanned, images: ImageSet, config: ApplyConfig, history: _History, notes: Sequence[str]) -> Applied:
-    from .sets.writing import write_clean
-
-    told = [*notes, *history.notes]
+def _write_clean_set(
+    scan: Scanned, images: ImageSet, config: ApplyConfig, history: History, notes: Sequence[str]
+) -> Applied:
+    remarks = [*notes, *history.notes]
     verdict = _verdicts(scan, config)
     row_of = {name: row for row, name in enumerate(images.ids)}
     digests = scan.table["digest"].tolist()
     absent = [d for d in history.standing.values() if d.id not in row_of]
     present = [d for d in history.standing.values() if d.id in row_of]
     # In an archive without ids these are row numbers: of another set, they name other pictures.
-    others = [d for d in present if d.digest and d.digest != digests[row_of[d.id]]]
+    outdated = [d for d in present if d.digest and d.digest != digests[row_of[d.id]]]
     valid = [d for d in present if not d.digest or d.digest == digests[row_of[d.id]]]
-    for those, why in ((absent, "which this scan does not have"), (others, "whose pixels have changed since")):
-        if those:
-            plural = "1 decision does" if len(those) == 1 else f"{len(those):,} decisions do"
-            told.append(f"{plural} not count, on images {why}, such as {those[0].id}")
+    for decisions, why in ((absent, "which this scan does not have"), (outdated, "whose pixels have changed since")):
+        if decisions:
+            plural = "1 decision does" if len(decisions) == 1 else f"{len(decisions):,} decisions do"
+            remarks.append(f"{plural} not count, on images {why}, such as {decisions[0].id}")
     for decision in valid:
         verdict[row_of[decision.id]] = decision.action
     strict = bool(scan.manifest.config.strict) if config.strict is None else config.strict
     keep = (verdict == KEEP) | ((verdict == REVIEW) & (not strict))
     blind = keep & (scan.table["digest"] == "").to_numpy()
     if blind.any():
-        told.append(f"{blind.sum():,} images that cannot be decoded are left out all the same")
+        remarks.append(f"{blind.sum():,} images that cannot be decoded are left out all the same")
         keep &= ~blind
     if not keep.any():
         raise DataError(
@@ -439,4 +249,4 @@ def _write(scan: Scanned, images: ImageSet, config: ApplyConfig, history: _Histo
         )
     path = write_clean(images, keep.astype(bool), scan.folder.parent)
     kept, dropped, review = (int((verdict == name).sum()) for name in (KEEP, DROP, REVIEW))
-    return Applied(path, int(keep.sum()), kept, dropped, review, len(valid), tuple(told))
+    return Applied(path, int(keep.sum()), kept, dropped, review, len(valid), tuple(remarks))

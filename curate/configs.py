@@ -1,103 +1,224 @@
-"""The options of each command, as frozen dataclasses: defaults live here and nowhere else."""
+"""The options of curate's commands, as frozen dataclasses: defaults and what they mean live here and nowhere else.
+
+Of `curate export` they are in sets/formats.py.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .findings import SEVERITY
+from .measuring.backbones import application_names
 from .stage.errors import DataError, UnknownName
+from .stage.options import (
+    DECIDING,
+    RUNNING,
+    SEEING,
+    artifacts_option,
+    check,
+    labels_option,
+    option,
+    section,
+    seed_option,
+    workers_option,
+)
+
+if TYPE_CHECKING:
+    from .planting import PlantConfig
 
 MAP_NAMES = ("umap", "tsne", "pca", "none")
+# Images that a self-test needs to plant faults in.
+FEWEST = 60
+
+
+def backbone_names() -> Iterable[str]:
+    """What a backbone may be."""
+    return ("auto", "builtin", *application_names())
+
+
+def backbone_option() -> str:
+    """A field for what images are seen with."""
+    help = "A Keras application such as MobileNetV2-0.35, 'builtin', or 'auto'."
+    return option("auto", help, SEEING, names=backbone_names)
+
+
+def weights_option() -> str | None:
+    """A field for the weights of a backbone."""
+    return option(None, "Weights file for the backbone instead of ImageNet's.", SEEING, path=True)
 
 
 @dataclass(frozen=True)
 class ScanConfig:
-    """How to scan. Every option of `curate scan` is a field of this.
+    """How to scan: the options of `curate scan`. Without artifacts nothing is written."""
 
-    labels      a CSV of labels for a flat folder (columns: file, label; optionally split, group)
-    artifacts   where `scan/` and `clean.npz` are written; None writes nothing
-    backbone    a Keras application such as "MobileNetV2-0.35", "builtin", or "auto"
-    weights     a weights file for the backbone; None takes ImageNet's from the Keras cache
-    input_size  pixels a side that pictures are resized to before they are embedded
-    map         "umap", "tsne", "pca" or "none"
-    drop        checks whose every finding is dropped;  review  checks of which none is
-    thresholds  check -> score from which it speaks, instead of 0.5
-    strict      leave what awaits review out of the clean set as well
-    workers     threads; 0 means one per core
-    """
-
-    labels: str | None = None
-    artifacts: str | None = "artifacts"
-    backbone: str = "auto"
-    weights: str | None = None
-    input_size: int = 160
-    map: str = "umap"
-    drop: tuple[str, ...] = ()
-    review: tuple[str, ...] = ()
-    thresholds: Mapping[str, float] = field(default_factory=dict)
-    strict: bool = False
-    workers: int = 0
-    seed: int = 0
+    labels: str | None = labels_option()
+    artifacts: str | None = artifacts_option()
+    backbone: str = backbone_option()
+    weights: str | None = weights_option()
+    input_size: int = option(160, "Pixels a side that pictures are resized to for embedding.", SEEING)
+    map: str = option("umap", f"Picture of the set: {', '.join(MAP_NAMES)}.", SEEING, among=MAP_NAMES)
+    drop: tuple[str, ...] = option(
+        (),
+        "Drop every finding of this check. Repeat, or separate by commas.",
+        DECIDING,
+        metavar="CHECK",
+        among=SEVERITY,
+        noun="check",
+    )
+    review: tuple[str, ...] = option(
+        (), "Drop no finding of this check, only review.", DECIDING, metavar="CHECK", among=SEVERITY, noun="check"
+    )
+    thresholds: Mapping[str, float] = option(
+        {},
+        "CHECK=SCORE from which a check speaks, instead of 0.5.",
+        DECIDING,
+        flag="--threshold",
+        metavar="CHECK=SCORE",
+        example="dark=0.6",
+        names=lambda: SEVERITY,
+    )
+    strict: bool = option(False, "Leave what awaits review out of the clean set as well.", DECIDING)
+    workers: int = workers_option()
+    seed: int = seed_option()
 
     def __post_init__(self) -> None:
-        for name in (*self.drop, *self.review, *self.thresholds):
-            if name not in SEVERITY:
-                raise UnknownName.among("check", name, SEVERITY)
-        for name, value in self.thresholds.items():
-            if not 0 < value <= 1:
-                raise DataError(f"the threshold of {name} is {value}; scores run from 0 to 1.")
-        both = set(self.drop) & set(self.review)
-        if both:
-            raise DataError(f"{', '.join(sorted(both))} is given to both --drop and --review; choose one.")
-        if self.seed < 0:
-            raise DataError(f"seed is {self.seed}; needed is a whole number from 0.")
-        if self.workers < 0:
-            raise DataError(f"workers is {self.workers}; 0 means one per core.")
-        if self.map not in MAP_NAMES:
-            raise UnknownName.among("map", self.map, MAP_NAMES)
+        check(self)
+        _check_thresholds(self.thresholds)
+        _check_apart(self.drop, self.review)
+
+
+@dataclass(frozen=True)
+class ApplyConfig:
+    """How to rebuild the clean set: options of `curate apply`. Where `strict` is None it is done as the scan did."""
+
+    strict: bool | None = option(None, "Leave out what awaits review; by default as scanned.")
+    drop: tuple[str, ...] = option(
+        (), "Drop every finding of this check. Repeat.", metavar="CHECK", among=SEVERITY, noun="check"
+    )
+    review: tuple[str, ...] = option(
+        (), "Drop no finding of this check. Repeat.", metavar="CHECK", among=SEVERITY, noun="check"
+    )
+    labels: str | None = option(None, "The CSV of labels, where it has moved since.", path=True, metavar="FILE")
+
+    def __post_init__(self) -> None:
+        check(self)
+        _check_apart(self.drop, self.review)
+
+
+@dataclass(frozen=True)
+class DecideConfig:
+    """What a person decides: the other options of `curate apply`."""
+
+    keep_id: tuple[str, ...] = option(
+        (), "Id of an image to keep, whatever was found. Repeat.", "Decisions", metavar="ID", commas=False
+    )
+    drop_id: tuple[str, ...] = option((), "Id of an image to drop. Repeat.", "Decisions", metavar="ID", commas=False)
+    why: str = option("", "Reason, recorded with the decision.", "Decisions")
+    artifacts: str = artifacts_option()
+
+
+@dataclass(frozen=True)
+class UndoConfig:
+    """The options of `curate undo`."""
+
+    artifacts: str = artifacts_option()
 
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """How to split. Every option of `curate split` is a field of this.
+    """How to split: the options of `curate split`.
 
-    train, val, test  shares of the images, which add up to 1
-    balanced_test     the same number of images of every class in test, as in real life each may be as frequent;
-                      train and val share the rest in the ratio of theirs, as unbalanced as it is
-    per_class         that number; None divides the share of test among the classes, or takes the largest number that
-                      leaves every class as many in train as in test where that is less
-    fresh             forget the splits that the set has; otherwise only what has none is assigned
-    labels            a CSV of labels for a flat folder (columns: file, label; optionally split, group)
-    artifacts         where `scan/` is, and `splits.csv` is written
-    out               where the splits are written instead
+    The shares add up to 1. In a balanced test set train and val share the rest in the ratio of theirs, as unbalanced as
+    it is; without `per_class` the share of test is divided among the classes, or the largest number taken that leaves
+    every class as many in train as in test, where that is less. Unless `fresh`, only what has no split is assigned one.
     """
 
-    train: float = 0.7
-    val: float = 0.15
-    test: float = 0.15
-    balanced_test: bool = False
-    per_class: int | None = None
-    fresh: bool = False
-    labels: str | None = None
-    artifacts: str = "artifacts"
-    out: str | None = None
-    seed: int = 0
+    train: float = option(0.7, "Share of the images.")
+    val: float = option(0.15, "Share of the images.")
+    test: float = option(0.15, "Share of the images.")
+    balanced_test: bool = option(False, "The same number of images of every class in test.", switch=True)
+    per_class: int | None = option(None, "That number; by default the largest that fits.")
+    fresh: bool = option(False, "Forget the splits that the set has.", switch=True)
+    labels: str | None = labels_option()
+    artifacts: str = artifacts_option()
+    out: str | None = option(None, "File to write; by default splits.csv in the artifacts.", path=True)
+    seed: int = seed_option()
 
     def __post_init__(self) -> None:
+        check(self)
         shares = {"train": self.train, "val": self.val, "test": self.test}
         for name, share in shares.items():
             if not 0 <= share <= 1:
                 raise DataError(f"the share of {name} is {share:g}; needed is one from 0 to 1, such as 0.15.")
         if not math.isclose(sum(shares.values()), 1, abs_tol=1e-6):
-            given = ", ".join(f"{name} {share:g}" for name, share in shares.items())
-            raise DataError(f"the shares {given} add up to {sum(shares.values()):g}; needed is 1.")
+            listed = ", ".join(f"{name} {share:g}" for name, share in shares.items())
+            raise DataError(f"the shares {listed} add up to {sum(shares.values()):g}; needed is 1.")
         if self.balanced_test and not self.train:
             raise DataError("a balanced test set leaves the rest to train and val; give train a share above 0.")
         if self.per_class is not None and not self.balanced_test:
             raise DataError("per_class is the size of a balanced test set; give --balanced-test as well.")
         if self.per_class is not None and self.per_class < 1:
             raise DataError(f"per_class is {self.per_class}; needed is a number of images from 1.")
-        if self.seed < 0:
-            raise DataError(f"seed is {self.seed}; needed is a whole number from 0.")
+
+
+@dataclass(frozen=True)
+class SelftestConfig:
+    """How to test: the options of `curate selftest`.
+
+    scan       how the planted copy is scanned; `map`, `artifacts` and what is dropped are not used
+    images     are taken evenly from each class
+    precision  that the proposed thresholds should reach on the planted copy
+    repeats    in the same images; the counts are pooled
+    faults     what is planted; None plants some of each kind, casts of as many colours as the set has room for
+    artifacts  where `selftest.json` is written; None writes nothing
+    """
+
+    scan: ScanConfig = section(
+        ScanConfig, only=("labels", "backbone", "weights", "input_size", "thresholds", "workers", "seed")
+    )
+    images: int = option(2000, "How many of the images to try on.")
+    precision: float = option(0.95, "Wanted of the thresholds that are proposed.")
+    repeats: int = option(1, "How often faults are planted anew.", at_least=1)
+    seed: int = seed_option()
+    faults: PlantConfig | None = None
+    artifacts: str | None = option(None, "Folder for everything that is written.", path=True)
+
+    def __post_init__(self) -> None:
+        if self.images < FEWEST:
+            raise DataError(f"images is {self.images}; a self-test needs {FEWEST} at least.")
+        if not 0 < self.precision <= 1:
+            raise DataError(f"precision is {self.precision}; it must be above 0 and at most 1, such as 0.95.")
+        check(self)
+
+
+@dataclass(frozen=True)
+class DrawConfig:
+    """How many cells to draw: options of `curate demo`."""
+
+    images: int = option(1200, "Clean images to draw; faults come on top.", at_least=0)
+    seed: int = seed_option()
+
+
+@dataclass(frozen=True)
+class GateConfig:
+    """When a scan that went well is a failure all the same."""
+
+    fail_on: str = option(
+        "", 'Exit 1 when a condition holds, as in "leak>0,label_conflict>0,drop>=100".', RUNNING, metavar="CONDITIONS"
+    )
+
+
+def _check_thresholds(thresholds: Mapping[str, float]) -> None:
+    UnknownName.check("check", thresholds, SEVERITY)
+    for name, value in thresholds.items():
+        if not 0 < value <= 1:
+            raise DataError(f"the threshold of {name} is {value}; scores run from 0 to 1.")
+
+
+def _check_apart(drop: tuple[str, ...], review: tuple[str, ...]) -> None:
+    both = set(drop) & set(review)
+    if both:
+        raise DataError(f"{', '.join(sorted(both))} is given to both --drop and --review; choose one.")

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from .configs import ScanConfig
-from .findings import SEVERITY
+from .configs import DrawConfig, ScanConfig
+from .findings import SEVERITY, THRESHOLD
 from .planting import Cast, PlantConfig, plant
 from .stage.errors import DataError, OutputError
 from .stage.files import replacing, write_text
+from .stage.options import check
 from .stage.progress import Reporter, Silent
 
 if TYPE_CHECKING:
@@ -134,26 +135,20 @@ DEMO_FAULTS = PlantConfig(
 
 
 @dataclass(frozen=True)
-class DemoConfig:
+class DemoConfig(DrawConfig):
     """What to draw.
 
-    images    number of clean images
     classes   number of classes, the first of LOOKS
     between   share of images drawn on the way from their class to another one
     faults    what is planted among them; its seed is the one given here
     """
 
-    images: int = 1200
     classes: int = 5
     between: float = 0.09
-    seed: int = 0
     faults: PlantConfig = DEMO_FAULTS
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise DataError(f"seed is {self.seed}; it must be 0 or more.")
-        if self.images < 0:
-            raise DataError(f"images is {self.images}; it must be 0 or more.")
+        check(self)
         if not 2 <= self.classes <= len(LOOKS):
             raise DataError(f"classes is {self.classes}; it must be between 2 and {len(LOOKS)}.")
         if not 0 <= self.between <= 1:
@@ -178,35 +173,35 @@ def clean_cells(config: DemoConfig) -> tuple[np.ndarray, np.ndarray]:
         labels[row] = rng.choice(len(looks), p=shares / shares.sum())
         look = looks[labels[row]]
         if rng.random() < config.between:
-            look = _between(look, looks[int(rng.integers(len(looks)))], rng.uniform(0.2, 0.6))
+            look = _interpolated(look, looks[int(rng.integers(len(looks)))], rng.uniform(0.2, 0.6))
         images[row] = draw_cell(_varied(look, rng), rng)
     return images, labels
 
 
-def _between(look: Look, other: Look, share: float) -> Look:
+def _interpolated(look: Look, target: Look, share: float) -> Look:
     """A look that is `share` of the way to another."""
-    mixed = {}
+    values = {}
     for field in fields(Look):
-        a, b = np.array(getattr(look, field.name)), np.array(getattr(other, field.name))
-        mixed[field.name] = (a + (b - a) * share).tolist()
-    return Look(**mixed)
+        a, b = np.array(getattr(look, field.name)), np.array(getattr(target, field.name))
+        values[field.name] = (a + (b - a) * share).tolist()
+    return Look(**values)
 
 
 def _varied(look: Look, rng: np.random.Generator) -> Look:
     """One cell of that look, of sizes and shape of its own."""
     stray = rng.standard_normal(len(_SPREAD)).tolist()
-    own = {
-        name: getattr(look, name) * max(0.0, 1 + spread * by)
-        for (name, spread), by in zip(_SPREAD.items(), stray, strict=True)
+    properties = {
+        name: getattr(look, name) * max(0.0, 1 + spread * amount)
+        for (name, spread), amount in zip(_SPREAD.items(), stray, strict=True)
     }
-    return replace(look, **own)
+    return replace(look, **properties)
 
 
 def draw_cell(look: Look, rng: np.random.Generator) -> np.ndarray:
     """uint8 (96, 96, 3): one cell in the middle, red cells about it, as light that a stain lets through."""
     middle = SIDE / 2 + rng.normal(0, 1.5, 2)
-    cell = _cell(look, middle, rng)
-    nucleus = _nucleus(look, middle, rng) * cell
+    cell = _cell_mask(look, middle, rng)
+    nucleus = _nucleus_mask(look, middle, rng) * cell
     stain = np.exp(rng.normal(0, 0.08, (2, 3))).astype(np.float32)
     plasma, grains = _density(look.plasma) * stain[0], _density(look.grains) * stain[1]
 
@@ -216,7 +211,7 @@ def draw_cell(look: Look, rng: np.random.Generator) -> np.ndarray:
     _lay(density, grains, _grains(look.cover, look.grain, rng) * cell)
     for _ in range(round(look.bubbles)):
         at = middle + rng.uniform(-0.8, 0.8, 2) * look.radius
-        _lay(density, 0.1 * plasma, _disc(at, rng.uniform(1.2, 2.6)) * cell)
+        _lay(density, 0.1 * plasma, _disc_mask(at, rng.uniform(1.2, 2.6)) * cell)
     chromatin = 0.8 + 0.25 * _texture(rng, 1.6) + 0.14 * _texture(rng, 4) + 0.9 * _edge(nucleus)
     _lay(density, np.clip(chromatin, 0.4, 1.3)[..., None] * _NUCLEUS, nucleus)
     if look.over > 0:
@@ -246,7 +241,7 @@ def _grains(cover: float, grain: float, rng: np.random.Generator) -> np.ndarray:
     return np.clip((_texture(rng, grain) - threshold) * 1.3 + 0.5, 0, 1)
 
 
-def _disc(at: np.ndarray, radius: float) -> np.ndarray:
+def _disc_mask(at: np.ndarray, radius: float) -> np.ndarray:
     x = np.arange(SIDE, dtype=np.float32)
     return np.asarray(np.clip(radius + 0.5 - np.hypot(x - at[0], (x - at[1])[:, None]), 0, 1), np.float32)
 
@@ -261,7 +256,7 @@ def _shrunk(mask: np.ndarray) -> np.ndarray:
     return np.asarray(small, np.float32) / 255
 
 
-def _fixed(lengths: np.ndarray) -> np.ndarray:
+def _fixed_point(lengths: np.ndarray) -> np.ndarray:
     """Lengths in pixels as OpenCV draws them large: in sixteenths."""
     return np.asarray(np.rint(lengths * (16 * _FINE)).astype(np.int32))
 
@@ -278,10 +273,10 @@ def _outlines(at: np.ndarray, radius: np.ndarray, squeeze: float, wave: float, r
     stretch = np.exp(rng.normal(0, squeeze, k))[:, None, None] ** np.array((1, -1))
     rings = (_CIRCLE * stretch) @ _spin(rng.uniform(0, np.pi, k))
     waves = 1 + wave * 2 * rng.standard_normal((k, len(_WAVES))) @ _WAVES
-    return _fixed(at[:, None] + (radius[:, None] * waves)[..., None] * rings)
+    return _fixed_point(at[:, None] + (radius[:, None] * waves)[..., None] * rings)
 
 
-def _cell(look: Look, middle: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _cell_mask(look: Look, middle: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """float32 (96, 96) in 0 .. 1: where the cell is."""
     mask = _blank()
     outline = _outlines(middle[None], np.array([look.radius]), 0.04 + look.ragged / 2, look.ragged, rng)
@@ -289,7 +284,7 @@ def _cell(look: Look, middle: np.ndarray, rng: np.random.Generator) -> np.ndarra
     return _shrunk(mask)
 
 
-def _nucleus(look: Look, middle: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _nucleus_mask(look: Look, middle: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """float32 (96, 96) in 0 .. 1: a chain of discs along an arc, their common outline roughened."""
     along = np.linspace(-0.5, 0.5, 25)
     bend = max(look.bend, 0.05)
@@ -297,12 +292,12 @@ def _nucleus(look: Look, middle: np.ndarray, rng: np.random.Generator) -> np.nda
     lobes = max(1, round(look.lobes))
     phase = 0.3 + (lobes - 0.6) * (along + 0.5)  # whole numbers lie between lobes, the ends of the arc in one
     bulge = 0.5 - 0.5 * np.cos(2 * np.pi * phase)
-    own = 1 + rng.normal(0, 0.08, lobes)[phase.astype(int)]
-    widths = look.width * own * (1 - min(look.lobing, 0.9) * (1 - bulge))
+    lobe_widths = 1 + rng.normal(0, 0.08, lobes)[phase.astype(int)]
+    widths = look.width * lobe_widths * (1 - min(look.lobing, 0.9) * (1 - bulge))
     spin = _spin(rng.uniform(0, 2 * np.pi))
     at = middle + look.radius * ((arc - arc.mean(0)) @ spin + rng.normal(0, 0.05, 2))
     mask = _blank()
-    for point, width in zip(_fixed(at).tolist(), _fixed(look.radius * widths).tolist(), strict=True):
+    for point, width in zip(_fixed_point(at).tolist(), _fixed_point(look.radius * widths).tolist(), strict=True):
         cv2.circle(mask, point, width, 255, -1, shift=4)
     soft = cv2.GaussianBlur(_shrunk(mask), (0, 0), 1.3)
     return np.clip((soft - 0.5 + 0.1 * _texture(rng, 6)) * 3 + 0.5, 0, 1)
@@ -312,24 +307,24 @@ def _smear(middle: np.ndarray, radius: float, rng: np.random.Generator) -> np.nd
     """float32 (96, 96, 3): the density of red cells, pale in their middle, and of a platelet."""
     k = int(rng.integers(6, 22))
     at, size = rng.uniform(-12, SIDE + 12, (k, 2)), rng.normal(15, 1.2, k)
-    apart = np.hypot(*(at[:, None] - at).T)
+    distances = np.hypot(*(at[:, None] - at).T)
     free = np.hypot(*(at - middle).T) > radius + 0.85 * size
-    for one in range(k):
-        free[one] &= not (free[:one] & (apart[one, :one] < 1.5 * size[one])).any()
+    for disc in range(k):
+        free[disc] &= not (free[:disc] & (distances[disc, :disc] < 1.5 * size[disc])).any()
     at, size = at[free], size[free]
     layers, pale = (_blank(), _blank()), _blank()
     discs = _outlines(at, size, 0.09, 0.03, rng)
     dimples = _outlines(at + rng.normal(0, 0.8, at.shape), size * rng.uniform(0.4, 0.56, len(at)), 0.09, 0.04, rng)
-    for one, depth in enumerate(rng.uniform(-40, 250, len(at))):
-        cv2.fillPoly(layers[one % 2], [discs[one]], 255, shift=4)  # where two overlap, both absorb
-        cv2.fillPoly(pale, [dimples[one]], max(0, depth), shift=4)
+    for disc, depth in enumerate(rng.uniform(-40, 250, len(at))):
+        cv2.fillPoly(layers[disc % 2], [discs[disc]], 255, shift=4)  # where two overlap, both absorb
+        cv2.fillPoly(pale, [dimples[disc]], max(0, depth), shift=4)
     thick = _shrunk(layers[0]) + _shrunk(layers[1])
     pallor = cv2.GaussianBlur(_shrunk(pale), (0, 0), 1.5)
     thick = thick * (1 - pallor) + 0.3 * (thick - cv2.blur(thick, (5, 5)))
     density = thick[..., None] * (_RED_CELL * np.float32(rng.normal(1, 0.08)))
     if rng.random() < 0.25:
-        around = middle + (radius + 8) * _CIRCLE[int(rng.integers(64))]
-        platelet = _disc(around, rng.uniform(1.8, 3.6)) * (0.7 + 0.3 * _texture(rng, 1.5))
+        place = middle + (radius + 8) * _CIRCLE[int(rng.integers(64))]
+        platelet = _disc_mask(place, rng.uniform(1.8, 3.6)) * (0.7 + 0.3 * _texture(rng, 1.5))
         _lay(density, 0.5 * _NUCLEUS, np.clip(platelet, 0, 1))
     return np.asarray(density)
 
@@ -377,13 +372,12 @@ class Demo:
 
 def demo(folder: Path, config: DemoConfig, scan_config: ScanConfig, reporter: Reporter = Silent()) -> Demo:
     """Draw the set into a folder, scan it as a user's own, and hold the findings against the truth."""
-    from .checks.scores import THRESHOLD
     from .scanning import scan
     from .selftesting import tally, ways_of
 
     path = write_demo(folder, config)
-    found = scan(path, scan_config, reporter)
+    result = scan(path, scan_config, reporter)
     truth = json.loads(path.with_name("truth.json").read_text(encoding="utf-8"))
     thresholds = {name: scan_config.thresholds.get(name, THRESHOLD) for name in SEVERITY}
-    counted = tally(truth["planted"], found.table, found.findings, thresholds, np.zeros(len(found.table), bool))
-    return Demo(path, found, ways_of([counted]))
+    counts = tally(truth["planted"], result.table, result.findings, thresholds, np.zeros(len(result.table), bool))
+    return Demo(path, result, ways_of([counts]))

@@ -1,8 +1,8 @@
-"""One row per suspicion: the words in which every check reports, and the tables made of them."""
+"""The catalogue of checks, the words in which each reports, and the table of what they found: one row per suspicion."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,28 +14,203 @@ if TYPE_CHECKING:
 
     from .measuring.evidence import Evidence
 
-# Every check, in the order in which findings are told: the gravest first.
-SEVERITY = (
-    "label_conflict",
-    "leak",
-    "unreadable",
-    "outlier_group",
-    "exact_duplicate",
-    "near_duplicate",
-    "label_error",
-    "colour_cast",
-    "outlier",
-    "blurred",
-    "dark",
-    "light",
-    "low_information",
-    "odd_size",
-    "odd_aspect",
-    "grayscale",
-    "shortcut",
-)
-
 DROP, REVIEW, KEEP = "drop", "review", "keep"
+THRESHOLD = 0.5  # the score from which a check speaks, unless another is asked for
+# Whose numbers the groups of a check's findings bear.
+COPIES, OWN, BOTH, NONE = "copies", "own", "both", "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """A row of the catalogue: all that is to be known of a check but how it measures.
+
+    title       what its findings are called on the page;  looks_for  in one sentence
+    outcome     what becomes of them, in words
+    colour      "#rrggbb" of its marks on the page, of middling lightness: it must stand on light and on dark
+    action      the gravest action that it may ask for: "drop" or "review"
+    planted_by  kinds of planted faults that test it (see curate.planting);  may_see  kinds that it may tell of as well
+    groups      whose numbers its groups bear: "copies", those of the groups of copies; "own", its own from 0, which
+                are numbered on from those of the checks before it; "both", those of copies and its own beyond; "none"
+
+    Where seven in ten of a group's rows are flagged by the checks of `explained_by`, or by those of
+    `explained_if_recognised` and the label probe still knows them, the group is left to those checks.
+
+    finds_foreign  it finds what belongs to no class: of what it found for certain the other checks are silent
+    gist           its weightiest story stands beside it in the terminal's table
+    """
+
+    name: str
+    title: str
+    looks_for: str
+    outcome: str
+    colour: str
+    action: str = REVIEW
+    planted_by: tuple[str, ...] = ()
+    may_see: tuple[str, ...] = ()
+    groups: str = NONE
+    explained_by: tuple[str, ...] = ()
+    explained_if_recognised: tuple[str, ...] = ()
+    finds_foreign: bool = False
+    gist: bool = True
+
+
+# Every check, in the order in which findings are told: the gravest first.
+CATALOGUE: Mapping[str, Check] = {
+    check.name: check
+    for check in (
+        Check(
+            name="label_conflict",
+            title="Label conflicts",
+            looks_for="One picture under two labels: at least one of them is wrong.",
+            outcome="drop the label that is clearly wrong, else review",
+            colour="#d6336c",
+            action=DROP,
+            planted_by=("conflict",),
+            may_see=("intruder", "exact", "near"),
+            groups=COPIES,
+            gist=False,
+        ),
+        Check(
+            name="leak",
+            title="Leaks",
+            looks_for="A picture of one split that comes back in another, so that test results flatter.",
+            outcome="drop the copy outside of test",
+            colour="#a33dc2",
+            action=DROP,
+            groups=COPIES,
+        ),
+        Check(
+            name="unreadable",
+            title="Unreadable",
+            looks_for="Files that cannot be decoded.",
+            outcome="drop",
+            colour="#7d8590",
+            action=DROP,
+        ),
+        Check(
+            name="outlier_group",
+            title="Foreign groups",
+            looks_for="Many look-alikes that resemble no class of this set, such as one image copied into all of them.",
+            outcome="drop many copies, review the rest",
+            colour="#e0402f",
+            action=DROP,
+            planted_by=("intruder",),
+            groups=BOTH,
+            explained_by=("blurred", "dark"),
+            explained_if_recognised=("colour_cast", "grayscale", "light", "low_information"),
+            finds_foreign=True,
+        ),
+        Check(
+            name="exact_duplicate",
+            title="Exact duplicates",
+            looks_for="Pixel-identical copies. One of each group stays.",
+            outcome="drop all but one",
+            colour="#2b7de0",
+            action=DROP,
+            planted_by=("exact",),
+            may_see=("intruder",),
+            groups=COPIES,
+        ),
+        Check(
+            name="near_duplicate",
+            title="Near duplicates",
+            looks_for="One picture resaved, resized, shifted, brightened, turned or mirrored. One of each group stays.",
+            outcome="drop all but one",
+            colour="#16a8c4",
+            action=DROP,
+            planted_by=("near",),
+            may_see=("intruder",),
+            groups=COPIES,
+        ),
+        Check(
+            name="label_error",
+            title="Likely label errors",
+            looks_for="A model that never saw the picture would have labelled it otherwise.",
+            outcome="review",
+            colour="#f2770b",
+            planted_by=("label",),
+        ),
+        Check(
+            name="colour_cast",
+            title="Colour casts",
+            looks_for="Tinted unlike the rest of their class: another scanner, stain or lamp.",
+            outcome="review",
+            colour="#12a67c",
+            planted_by=("cast",),
+            groups=OWN,
+        ),
+        Check(
+            name="outlier",
+            title="Outliers",
+            looks_for="Single pictures that lie far from all others.",
+            outcome="review",
+            colour="#a9683a",
+            may_see=("intruder",),
+        ),
+        Check(
+            name="blurred",
+            title="Blurred",
+            looks_for="Far less fine detail than the other pictures of the set.",
+            outcome="review",
+            colour="#7b5cf0",
+            planted_by=("blur",),
+        ),
+        Check(
+            name="dark",
+            title="Dark",
+            looks_for="Far darker than the other pictures of the set.",
+            outcome="review",
+            colour="#6166a3",
+            planted_by=("dark",),
+        ),
+        Check(
+            name="light",
+            title="Light",
+            looks_for="Far lighter than the other pictures of the set.",
+            outcome="review",
+            colour="#d1a700",
+            planted_by=("light",),
+        ),
+        Check(
+            name="low_information",
+            title="Nearly empty",
+            looks_for="One flat colour, or hardly any structure.",
+            outcome="review",
+            colour="#82a012",
+            planted_by=("solid",),
+        ),
+        Check(
+            name="odd_size",
+            title="Odd sizes",
+            looks_for="Much larger or smaller than the other pictures.",
+            outcome="review",
+            colour="#c4769a",
+        ),
+        Check(
+            name="odd_aspect",
+            title="Odd shapes",
+            looks_for="Much longer or taller than the other pictures.",
+            outcome="review",
+            colour="#94733b",
+        ),
+        Check(
+            name="grayscale",
+            title="Grey pictures",
+            looks_for="Without colour in a set of coloured pictures.",
+            outcome="review",
+            colour="#868e96",
+            planted_by=("grey",),
+        ),
+        Check(
+            name="shortcut",
+            title="Shortcuts",
+            looks_for="Something beside the subject that gives the class away: a model may learn that instead.",
+            outcome="report, for the set as a whole",
+            colour="#3a9a4d",
+        ),
+    )
+}
+SEVERITY = tuple(CATALOGUE)
 
 
 @dataclass(frozen=True)
@@ -59,22 +234,28 @@ class Finding:
 
 @dataclass(frozen=True)
 class Story:
-    """One group of related findings in words: what is told first, in the terminal and on the page."""
+    """One group of related findings in words: what is told first, in the terminal and on the page.
+
+    rows    its images; none where it is told of the set as a whole, which makes it a finding by itself
+    weight  how telling: the most telling stories are shown first
+    score   of a finding on the whole set, 0 .. 1
+    """
 
     check: str
     group: int
     rows: tuple[int, ...]
     sentence: str
-    weight: float  # how telling: the most telling stories are shown first
+    weight: float
+    score: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
     """What one check says of all N rows.
 
-    score    float32 (N,), 0 fine .. 1 certainly bad; 0.5 is where the check starts to speak
+    score    float32 (N,), 0 fine .. 1 certainly bad; the check speaks from its threshold on
     because  the sentence for a flagged row
-    group    int64 (N,), -1 none
+    group    int64 (N,), -1 none; whose numbers they are stands in the catalogue
     certain  bool (N,): flagged rows that may be dropped without a person's look
     stories  its groups in words
     note     why the check could not say anything ("no labels"), "" where it could

@@ -22,11 +22,14 @@ from .stage.registry import Registry
 
 Fault = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
+# The kinds of planted faults, as the truth names them, in the order in which they are told of.
+KINDS = ("intruder", "exact", "near", "conflict", "label", "cast", "blur", "dark", "light", "grey", "solid")
+
 # From this many images on, every kind of fault that is asked for is planted at least once.
 ENOUGH_FOR_ONE_EACH = 30
 
-NEAR: Registry[Callable[..., Any]] = Registry("near copy")
-FAULTS: Registry[Callable[..., Any]] = Registry("fault")
+NEAR: Registry[Fault] = Registry("near copy")
+FAULTS: Registry[Fault] = Registry("fault")
 
 
 # --- near copies: what happens to a picture that is saved, cut or shared once more ------------------------
@@ -45,13 +48,13 @@ def shift(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The image moved by whole pixels, 2 to 4 % of its sides and at least one; edge pixels fill the gap."""
     height, width = image.shape[:2]
     moved = [max(1, round(side * rng.uniform(0.02, 0.04))) * rng.choice((-1, 1)) for side in (width, height)]
-    return _warped(image, np.array([[1, 0, moved[0]], [0, 1, moved[1]]]), border=cv2.BORDER_REPLICATE)
+    return _affine(image, np.array([[1, 0, moved[0]], [0, 1, moved[1]]]), border=cv2.BORDER_REPLICATE)
 
 
 @NEAR.add
 def bright(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The image 6 to 15 % brighter or darker."""
-    return _bytes(image * (1 + _either(rng, 0.06, 0.15)))
+    return _to_uint8(image * (1 + _either(rng, 0.06, 0.15)))
 
 
 @NEAR.add
@@ -84,7 +87,7 @@ def crop(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     left, top = rng.uniform(0, 1, 2)
     cut = rng.uniform(0.05, 0.12)
     window = np.array([[1 - cut, 0, left * cut * (width - 1)], [0, 1 - cut, top * cut * (height - 1)]])
-    return _warped(image, window, flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
+    return _affine(image, window, flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
 
 
 @NEAR.add
@@ -92,27 +95,27 @@ def rotation(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The image turned by 3 to 8 degrees about its middle; its mirror image fills the corners."""
     height, width = image.shape[:2]
     middle = ((width - 1) / 2, (height - 1) / 2)
-    return _warped(image, np.asarray(cv2.getRotationMatrix2D(middle, _either(rng, 3, 8), 1)))
+    return _affine(image, np.asarray(cv2.getRotationMatrix2D(middle, _either(rng, 3, 8), 1)))
 
 
 @NEAR.add
 def noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The image with Gaussian noise of 3 to 7 levels, the same in all channels: grey stays grey."""
-    return _bytes(image + rng.normal(0, rng.uniform(3, 7), (*image.shape[:2], 1)))
+    return _to_uint8(image + rng.normal(0, rng.uniform(3, 7), (*image.shape[:2], 1)))
 
 
 @NEAR.add
 def contrast(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The image with 8 to 20 % more or less contrast about its mean."""
     mean = image.mean()
-    return _bytes(mean + (image - mean) * (1 + _either(rng, 0.08, 0.2)))
+    return _to_uint8(mean + (image - mean) * (1 + _either(rng, 0.08, 0.2)))
 
 
 @NEAR.add
 def gamma(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The image under a power of 0.75 to 0.9 or its inverse."""
     power = rng.uniform(0.75, 0.9) ** rng.choice((-1, 1))
-    return np.asarray(_bytes(255 * (np.arange(256) / 255) ** power)[image])
+    return np.asarray(_to_uint8(255 * (np.arange(256) / 255) ** power)[image])
 
 
 # --- faults of a picture by itself ------------------------------------------------------------------------
@@ -128,7 +131,7 @@ def blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 @FAULTS.add
 def dark(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The image at 8 to 15 % of its brightness."""
-    return _bytes(image * rng.uniform(0.08, 0.15))
+    return _to_uint8(image * rng.uniform(0.08, 0.15))
 
 
 @FAULTS.add
@@ -148,7 +151,7 @@ def solid(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Nothing but the image's mean hue at some brightness, and one grey level of noise."""
     hue = image.mean((0, 1)) + 1
     level = 255 * rng.uniform(0.35, 0.9)
-    return _bytes(hue / hue.max() * level + rng.normal(0, 1, (*image.shape[:2], 1)))
+    return _to_uint8(hue / hue.max() * level + rng.normal(0, 1, (*image.shape[:2], 1)))
 
 
 # The channels (R, G, B) that a cast of this colour lifts; it lowers the others.
@@ -249,7 +252,7 @@ class PlantConfig:
             raise DataError(f"rates are {rates}; each must be a number, 0 or more.")
 
     def count(self, rate: float, n: int) -> int:
-        """How many of n clean images a rate comes to."""
+        """Number of images at this rate of n clean ones."""
         share = rate * self.fraction
         return max(round(share * n), 1 if share > 0 and n >= ENOUGH_FOR_ONE_EACH else 0)
 
@@ -260,7 +263,7 @@ class Planted:
 
     images   uint8 (N + copies, H, W, 3), in a drawn order
     labels   int64 (N + copies,)
-    source   int64 (N + copies,): the given row that each row shows, -1 for a strange picture
+    source   int64 (N + copies,): the clean row that each row shows, -1 for a strange picture
     truth    rows, clean_rows, seed, counts per kind, and `planted`, one entry per faulty row in order: row,
              kind, of (the row that it copies, or the letter of a strange picture), how (of a near copy), was
              (the label before), colour and strength (of a cast)
@@ -274,16 +277,16 @@ class Planted:
 
 @dataclass(frozen=True, eq=False)
 class _Plant:
-    """One planted row: what it shows under which label, and where that came from."""
+    """One planted row: its picture, label and source row."""
 
     picture: np.ndarray
     label: int
     source: int
-    told: dict[str, Any]  # its entry in the truth, in the rows of the given images
+    entry: dict[str, Any]  # of the truth, in rows of the clean images
 
 
 class _Plot:
-    """The images while faults are planted: what was changed, what was added, which rows are untouched."""
+    """The images while faults are planted: changed rows, added rows, and the rows still untouched."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, config: PlantConfig) -> None:
         self.images, self.labels, self.config = images, labels, config
@@ -313,53 +316,53 @@ class _Plot:
             if number == len(self.config.intruder):
                 labels = np.full(size, draws.choice(classes))
             for label in labels:
-                told = {"kind": "intruder", "of": string.ascii_lowercase[number]}
-                self.added.append(_Plant(strangers[number], int(label), -1, told))
+                entry = {"kind": "intruder", "of": string.ascii_lowercase[number]}
+                self.added.append(_Plant(strangers[number], int(label), -1, entry))
 
     def copies(self) -> None:
         """Add identical copies, altered ones, and identical ones under another label."""
-        ways = [str(way) for way in self.of_set().permutation(list(NEAR))]
+        kinds = [str(way) for way in self.of_set().permutation(list(NEAR))]
 
         def exact(row: int) -> _Plant:
             return _Plant(self.images[row], int(self.labels[row]), row, {"kind": "exact", "of": row})
 
         def near(row: int) -> _Plant | None:
-            ways.append(ways.pop(0))
-            for way in ways:
-                picture = self._altered(NEAR[way], row)
+            kinds.append(kinds.pop(0))
+            for kind in kinds:
+                picture = self._altered(NEAR[kind], row)
                 if picture is not None:
-                    return _Plant(picture, int(self.labels[row]), row, {"kind": "near", "how": way, "of": row})
+                    return _Plant(picture, int(self.labels[row]), row, {"kind": "near", "how": kind, "of": row})
             return None
 
         def conflict(row: int) -> _Plant | None:
-            other = self._other_label(row)
-            told = {"kind": "conflict", "of": row}
-            return None if other is None else _Plant(self.images[row], other, row, told)
+            label = self._other_label(row)
+            entry = {"kind": "conflict", "of": row}
+            return None if label is None else _Plant(self.images[row], label, row, entry)
 
-        self.added += self._made(self.config.exact, "exact", exact)
-        self.added += self._made(self.config.near, "near", near)
-        self.added += self._made(self.config.conflict, "conflict", conflict)
+        self.added += self._planted(self.config.exact, "exact", exact)
+        self.added += self._planted(self.config.near, "near", near)
+        self.added += self._planted(self.config.conflict, "conflict", conflict)
 
     def wrong_labels(self) -> None:
         """Put images under another label."""
 
         def label(row: int) -> _Plant | None:
-            other = self._other_label(row)
-            told = {"kind": "label", "was": int(self.labels[row])}
-            return None if other is None else _Plant(self.images[row], other, row, told)
+            wrong = self._other_label(row)
+            entry = {"kind": "label", "was": int(self.labels[row])}
+            return None if wrong is None else _Plant(self.images[row], wrong, row, entry)
 
-        self.changed += self._made(self.config.label, "label", label)
+        self.changed += self._planted(self.config.label, "label", label)
 
-    def spoil(self, rate: float, fault: str, told: dict[str, Any], only: int | None = None) -> None:
-        """Put a function of FAULTS to work, on images of the class `only` where one is named."""
+    def spoil(self, rate: float, fault: str, entry: dict[str, Any], only: int | None = None) -> None:
+        """Apply a function of FAULTS to a share of the images, or of those of the class `only`."""
 
         def spoiled(row: int) -> _Plant | None:
             if only is not None and self.labels[row] != only:
                 return None
             picture = self._altered(FAULTS[fault], row)
-            return None if picture is None else _Plant(picture, int(self.labels[row]), row, dict(told))
+            return None if picture is None else _Plant(picture, int(self.labels[row]), row, dict(entry))
 
-        self.changed += self._made(rate, told["kind"], spoiled)
+        self.changed += self._planted(rate, entry["kind"], spoiled)
 
     def _altered(self, fault: Fault, row: int) -> np.ndarray | None:
         """The image of a row under a fault, None where that does not show."""
@@ -368,35 +371,35 @@ class _Plot:
 
     def _other_label(self, row: int) -> int | None:
         """A class other than the row's, None where it has none or there is no other."""
-        others = self.classes[self.classes != self.labels[row]]
-        if self.labels[row] == UNLABELLED or not len(others):
+        alternatives = self.classes[self.classes != self.labels[row]]
+        if self.labels[row] == UNLABELLED or not len(alternatives):
             return None
-        return int(self.of_row(row).choice(others))
+        return int(self.of_row(row).choice(alternatives))
 
-    def _made(self, rate: float, kind: str, make: Callable[[int], _Plant | None]) -> list[_Plant]:
-        """What `make` makes of as many untouched rows as the rate asks for; they are touched from then on."""
-        wanted = self.config.count(rate, len(self.images))
-        made: list[_Plant] = []
+    def _planted(self, rate: float, kind: str, make: Callable[[int], _Plant | None]) -> list[_Plant]:
+        """Faults planted by `make` in as many untouched rows as the rate asks for; these are touched from then on."""
+        count = self.config.count(rate, len(self.images))
+        plants: list[_Plant] = []
         passed: list[int] = []  # rows on which this fault would not show
-        while len(made) < wanted and self._untouched:
+        while len(plants) < count and self._untouched:
             row = self._untouched.pop()
             plant = make(row)
             if plant is None:
                 passed.append(row)
             else:
-                made.append(plant)
-        if len(made) < wanted and not passed:
+                plants.append(plant)
+        if len(plants) < count and not passed:
             raise DataError(
-                f"{wanted:,} images of kind {kind!r} are asked for, but only {len(made):,} of "
+                f"{count:,} images of kind {kind!r} are asked for, but only {len(plants):,} of "
                 f"{len(self.images):,} are still without a fault; lower the rates or `fraction`."
             )
         self._untouched += reversed(passed)
-        return made
+        return plants
 
     def laid_out(self) -> Planted:
-        """Everything in a drawn order, and the truth told in the rows of that order."""
+        """All rows in a drawn order, and the truth in rows of that order."""
         n, total = len(self.images), len(self.images) + len(self.added)
-        place = self.of_set().permutation(total)  # where each row comes to lie
+        place = self.of_set().permutation(total)  # the new row of each row
         images = np.empty((total, *self.images.shape[1:]), np.uint8)
         labels = np.empty(total, np.int64)
         source = np.empty(total, np.int64)
@@ -405,12 +408,12 @@ class _Plot:
         for before, plant in [*((p.source, p) for p in self.changed), *enumerate(self.added, start=n)]:
             row = int(place[before])
             images[row], labels[row], source[row] = plant.picture, plant.label, plant.source
-            told = {"row": row, **plant.told}
-            if isinstance(told.get("of"), int):
-                told["of"] = int(place[told["of"]])
-            planted.append(told)
-        planted.sort(key=lambda told: told["row"])
-        kinds = [told["kind"] for told in planted]
+            entry = {"row": row, **plant.entry}
+            if isinstance(entry.get("of"), int):
+                entry["of"] = int(place[entry["of"]])
+            planted.append(entry)
+        planted.sort(key=lambda entry: entry["row"])
+        kinds = [entry["kind"] for entry in planted]
         truth = {
             "rows": total,
             "clean_rows": n,
@@ -439,13 +442,13 @@ def plant(
     images, labels = _checked(images, labels)
     colourful = _has_colour(images)
     plot = _Plot(images, labels, config)
-    plot.intruders(_strangers(images, config, strangers, colourful))
+    plot.intruders(_strange_pictures_for(images, config, strangers, colourful))
     plot.copies()
     plot.wrong_labels()
     if colourful:
         for cast in config.casts:
-            told = {"kind": "cast", "colour": cast.colour, "strength": cast.strength}
-            plot.spoil(cast.rate, cast_name(cast.colour, cast.strength), told, cast.label)
+            entry = {"kind": "cast", "colour": cast.colour, "strength": cast.strength}
+            plot.spoil(cast.rate, cast_name(cast.colour, cast.strength), entry, cast.label)
         plot.spoil(config.grey, "grey", {"kind": "grey"})
     plot.spoil(config.blur, "blur", {"kind": "blur"})
     plot.spoil(config.dark, "dark", {"kind": "dark"})
@@ -463,21 +466,23 @@ def _checked(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
     return images, labels.astype(np.int64)
 
 
-def _strangers(images: np.ndarray, config: PlantConfig, given: np.ndarray | None, colourful: bool) -> np.ndarray:
+def _strange_pictures_for(
+    images: np.ndarray, config: PlantConfig, pictures: np.ndarray | None, colourful: bool
+) -> np.ndarray:
     """uint8 (M, H, W, 3): as many strange pictures as the configuration plants, as grey as the set is."""
-    needed = len(config.intruder) + (config.intruder_one_class > 0)
-    if given is None:
+    count = len(config.intruder) + (config.intruder_one_class > 0)
+    if pictures is None:
         height, width = images.shape[1:3]
-        given = strange_pictures(height, width)
+        pictures = strange_pictures(height, width)
         if not colourful:
-            given = np.stack([grey(picture, np.random.default_rng(0)) for picture in given])
-    given = np.asarray(given)
-    if given.dtype != np.uint8 or given.shape[1:] != images.shape[1:] or len(given) < needed:
+            pictures = np.stack([grey(picture, np.random.default_rng(0)) for picture in pictures])
+    pictures = np.asarray(pictures)
+    if pictures.dtype != np.uint8 or pictures.shape[1:] != images.shape[1:] or len(pictures) < count:
         raise DataError(
-            f"strangers are {given.dtype} {given.shape}, but uint8 {(needed, *images.shape[1:])} is needed: "
+            f"strangers are {pictures.dtype} {pictures.shape}, but uint8 {(count, *images.shape[1:])} is needed: "
             "one picture for each intruder, of the size of the images."
         )
-    return given
+    return pictures
 
 
 def _has_colour(images: np.ndarray) -> bool:
@@ -492,10 +497,10 @@ def _has_colour(images: np.ndarray) -> bool:
 
 def strange_pictures(height: int, width: int) -> np.ndarray:
     """uint8 (3, height, width, 3): a grinning face over a caption, a landscape, a scribbled chessboard."""
-    return np.stack([_drawn(draw, height, width) for draw in (_face, _landscape, _chessboard)])
+    return np.stack([_rendered(draw, height, width) for draw in (_face, _landscape, _chessboard)])
 
 
-def _drawn(draw: Callable[[int], np.ndarray], height: int, width: int) -> np.ndarray:
+def _rendered(draw: Callable[[int], np.ndarray], height: int, width: int) -> np.ndarray:
     """A square drawing, brought to its size from one several times as large: fine lines come out smooth."""
     side = max(384, 2 * max(height, width))
     return np.asarray(cv2.resize(draw(side), (width, height), interpolation=cv2.INTER_AREA))
@@ -505,15 +510,15 @@ def _face(side: int) -> np.ndarray:
     s = side / 100
     ink, white, yellow = (30, 30, 30), (255, 255, 255), (250, 210, 50)
     canvas = np.full((side, side, 3), (60, 170, 160), np.uint8)
-    cv2.circle(canvas, _at(50, 40, s), round(34 * s), ink, -1)
-    cv2.circle(canvas, _at(50, 40, s), round(32 * s), yellow, -1)
+    cv2.circle(canvas, _point(50, 40, s), round(34 * s), ink, -1)
+    cv2.circle(canvas, _point(50, 40, s), round(32 * s), yellow, -1)
     for x in (38, 62):
-        cv2.ellipse(canvas, _at(x, 32, s), _at(5, 8, s), 0, 0, 360, ink, -1)
-        cv2.circle(canvas, _at(x + 1.5, 29, s), round(2 * s), white, -1)
-    cv2.ellipse(canvas, _at(50, 44, s), _at(19, 17, s), 0, 0, 180, (120, 20, 30), -1)
-    cv2.rectangle(canvas, _at(33, 44, s), _at(67, 49, s), white, -1)
-    cv2.rectangle(canvas, _at(0, 79, s), (side, side), ink, -1)
-    cv2.putText(canvas, "TRUST ME", _at(15, 95, s), cv2.FONT_HERSHEY_DUPLEX, 0.5 * s, white, round(1.6 * s))
+        cv2.ellipse(canvas, _point(x, 32, s), _point(5, 8, s), 0, 0, 360, ink, -1)
+        cv2.circle(canvas, _point(x + 1.5, 29, s), round(2 * s), white, -1)
+    cv2.ellipse(canvas, _point(50, 44, s), _point(19, 17, s), 0, 0, 180, (120, 20, 30), -1)
+    cv2.rectangle(canvas, _point(33, 44, s), _point(67, 49, s), white, -1)
+    cv2.rectangle(canvas, _point(0, 79, s), (side, side), ink, -1)
+    cv2.putText(canvas, "TRUST ME", _point(15, 95, s), cv2.FONT_HERSHEY_DUPLEX, 0.5 * s, white, round(1.6 * s))
     return canvas
 
 
@@ -522,7 +527,7 @@ def _landscape(side: int) -> np.ndarray:
     down, across = np.linspace(0, 1, side)[:, None, None], np.arange(side)
     sky = np.array((90, 150, 225)) * (1 - down) + np.array((255, 225, 170)) * down
     canvas = np.repeat(sky, side, axis=1).astype(np.uint8)
-    cv2.circle(canvas, _at(72, 26, s), round(11 * s), (255, 240, 120), -1)
+    cv2.circle(canvas, _point(72, 26, s), round(11 * s), (255, 240, 120), -1)
     hills = (56, 10, 1.3, (110, 140, 150)), (68, 8, 2.1, (70, 130, 70)), (82, 5, 1.1, (40, 90, 40))
     for base, swing, waves, colour in hills:
         ridge = (base + swing * np.sin(waves * 2 * np.pi * across / side + base)) * s
@@ -537,20 +542,20 @@ def _chessboard(side: int) -> np.ndarray:
     canvas = np.where((squares[:, None] ^ squares)[..., None], (245, 245, 245), (35, 35, 40)).astype(np.uint8)
     scribble = np.random.default_rng(0)  # always the same
     for line in (22, 46, 70):
-        cv2.rectangle(canvas, _at(8, line - 8, s), _at(92, line + 8, s), (250, 250, 210), -1)
+        cv2.rectangle(canvas, _point(8, line - 8, s), _point(92, line + 8, s), (250, 250, 210), -1)
         at = np.stack([np.linspace(12, 88, 40), line + scribble.uniform(-5, 5, 40)], 1) * s
         cv2.polylines(canvas, [at.astype(np.int32)], False, (190, 20, 40), round(1.5 * s))
     return canvas
 
 
-def _at(x: float, y: float, scale: float) -> tuple[int, int]:
+def _point(x: float, y: float, scale: float) -> tuple[int, int]:
     return round(x * scale), round(y * scale)
 
 
 # --- arithmetic -------------------------------------------------------------------------------------------
 
 
-def _bytes(values: np.ndarray) -> np.ndarray:
+def _to_uint8(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
 
 
@@ -559,7 +564,7 @@ def _either(rng: np.random.Generator, low: float, high: float) -> float:
     return float(rng.uniform(low, high) * rng.choice((-1, 1)))
 
 
-def _warped(
+def _affine(
     image: np.ndarray,
     matrix: np.ndarray,
     *,
@@ -575,5 +580,5 @@ def _relit(image: np.ndarray, gains: np.ndarray, veil: float = 0.0) -> np.ndarra
     level = np.arange(256)[:, None] / 255
     linear = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
     linear = np.clip(linear * gains + veil, 0, 1)
-    table = _bytes(255 * np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055))
+    table = _to_uint8(255 * np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055))
     return np.stack([table[:, channel][image[..., channel]] for channel in range(3)], axis=2)

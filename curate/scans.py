@@ -16,6 +16,7 @@ from .configs import ScanConfig
 from .findings import DROP, KEEP, REVIEW, SEVERITY, Story
 from .sets.imageset import ImageSet
 from .sets.writing import clean_path, write_clean
+from .stage.columns import INTEGER, NUMBER, TEXT, column_fault
 from .stage.errors import DataError, OutputError
 from .stage.files import replacing, write_npy, write_parquet, write_text
 from .stage.manifest import Manifest, outputs_of, read_manifest, versions_in_use, write_manifest
@@ -23,6 +24,16 @@ from .stage.progress import Reporter, Stopwatch
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Columns of the tables of a scan. images.parquet has a score of each check besides, "<check>_score", a NUMBER.
+IMAGES = {
+    "row": INTEGER, "id": TEXT, "label": INTEGER, "label_name": TEXT, "split": TEXT, "digest": TEXT, "group": INTEGER,
+    "verdict": TEXT, "x": NUMBER, "y": NUMBER,
+}  # fmt: skip
+FINDINGS = {
+    "row": INTEGER, "id": TEXT, "check": TEXT, "score": NUMBER, "group": INTEGER, "action": TEXT, "because": TEXT,
+}  # fmt: skip
+PAIRS = {"row_a": INTEGER, "row_b": INTEGER, "kind": TEXT, "distance": NUMBER}
 
 
 @dataclass(frozen=True)
@@ -174,17 +185,26 @@ class Scanned:
 
 def open_scan(folder: Path) -> Scanned:
     """The scan that a folder (artifacts/scan) holds. Raises DataError where it is not whole."""
+    manifest = read_manifest(ScanManifest, folder)
+    images, findings = (_read_table(folder / f"{name}.parquet", columns) for name, columns in _READ.items())
+    return Scanned(folder, manifest, images, findings)
+
+
+_READ = {"images": IMAGES, "findings": FINDINGS}
+
+
+def _read_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    """A table of a scan. Raises DataError where it cannot be read, or a column is missing or of another type."""
     import pandas as pd
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    manifest = read_manifest(ScanManifest, folder)
-    tables = []
-    for name in ("images", "findings"):
-        path = folder / f"{name}.parquet"
-        try:
-            tables.append(pd.read_parquet(path))
-        except (OSError, pa.ArrowException) as error:
-            missing = isinstance(error, FileNotFoundError)
-            reason = "is missing" if missing else f"cannot be read ({str(error).splitlines()[0]})"
-            raise DataError(f"{path} {reason}. Run `curate scan` again.") from error
-    return Scanned(folder, manifest, *tables)
+    try:
+        fault = column_fault(pq.read_schema(path), columns)
+        if not fault:
+            return pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing. Run `curate scan` again.") from error
+    except (OSError, pa.ArrowException) as error:
+        fault = str(error).splitlines()[0]
+    raise DataError(f"{path} cannot be read ({fault}). Run `curate scan` again.")

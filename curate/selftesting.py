@@ -6,18 +6,17 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .checks.scores import THRESHOLD
-from .configs import ScanConfig
-from .findings import DROP, REVIEW, SEVERITY
+from .configs import FEWEST, SelftestConfig
+from .findings import CATALOGUE, DROP, REVIEW, SEVERITY, THRESHOLD
 from .measuring.properties import LONGEST_SIDE, bounded
-from .planting import COLOURS, STRENGTHS, Cast, PlantConfig, Planted, plant
+from .planting import COLOURS, KINDS, STRENGTHS, Cast, PlantConfig, Planted, plant
 from .scanning import scan
 from .scans import Scan
 from .sets.arrays import ArrayPictures
@@ -30,59 +29,21 @@ from .stage.files import replacing, write_text
 from .stage.progress import Advance, Reporter, Silent
 
 # With fewer, one planted fault is a percent or more of the set, and the checks have no set to compare it with.
-FEWEST = 60
 FORMAT = 1
 # How images of several sizes come to one: none of them is cut, and no fault is planted in what was made up beside them.
 WHOLE = Fit("pad", growing="linear", border="edge", nearest=True)
 
 # The checks that may tell of each kind of planted fault; the first is the one that it is planted for.
 SEES: Mapping[str, tuple[str, ...]] = {
-    "intruder": ("outlier_group", "outlier", "exact_duplicate", "near_duplicate", "label_conflict"),
-    "exact": ("exact_duplicate", "label_conflict"),
-    "near": ("near_duplicate", "label_conflict"),
-    "conflict": ("label_conflict",),
-    "label": ("label_error",),
-    "cast": ("colour_cast",),
-    "blur": ("blurred",),
-    "dark": ("dark",),
-    "light": ("light",),
-    "grey": ("grayscale",),
-    "solid": ("low_information",),
+    kind: (
+        *(name for name, check in CATALOGUE.items() if kind in check.planted_by),
+        *(name for name, check in CATALOGUE.items() if kind in check.may_see),
+    )
+    for kind in KINDS
 }
 _COPIES = ("exact", "near", "conflict")
 _OF_LABELS, _OF_COLOURS = ("conflict", "label"), ("cast", "grey")
 _GRID = np.round(np.arange(0.05, 0.995, 0.01), 2)
-
-
-@dataclass(frozen=True)
-class SelftestConfig:
-    """How to test. Every option of `curate selftest` is a field of this or of `scan`.
-
-    scan       how the planted copy is scanned; of it `map`, `artifacts` and `strict` are not used
-    images     how many images are taken, evenly from each class
-    precision  that the proposed thresholds should reach on the planted copy
-    repeats    how often faults are planted anew, in the same images; the counts are pooled
-    faults     what is planted; None plants some of each kind, casts of as many colours as the set has room for
-    artifacts  where `selftest.json` is written; None writes nothing
-    """
-
-    scan: ScanConfig = field(default_factory=ScanConfig)
-    images: int = 2000
-    precision: float = 0.95
-    repeats: int = 1
-    seed: int = 0
-    faults: PlantConfig | None = None
-    artifacts: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.images < FEWEST:
-            raise DataError(f"images is {self.images}; a self-test needs {FEWEST} at least.")
-        if not 0 < self.precision <= 1:
-            raise DataError(f"precision is {self.precision}; it must be above 0 and at most 1, such as 0.95.")
-        if self.repeats < 1:
-            raise DataError(f"repeats is {self.repeats}; it must be 1 or more.")
-        if self.seed < 0:
-            raise DataError(f"seed is {self.seed}; it must be 0 or more.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -526,12 +487,12 @@ _TABLE = {
 
 
 def ways_of(tallies: Sequence[Tally]) -> pd.DataFrame:
-    """kind, how, planted, found: over several planted copies, in the order of SEES and then of the alphabet."""
+    """kind, how, planted, found: over several planted copies, in the order of KINDS and then of the alphabet."""
     rows = pd.concat([t.rows for t in tallies], ignore_index=True)
     counted = rows[rows["kind"] != ""].groupby(["kind", "how"])["found"].agg(["size", "sum"]).reset_index()
     counted.columns = pd.Index(["kind", "how", "planted", "found"])
     counted = counted.astype({"planted": "int64", "found": "int64"})
-    order = {kind: i for i, kind in enumerate(SEES)}
+    order = {kind: i for i, kind in enumerate(KINDS)}
     return counted.sort_values("kind", key=lambda kinds: kinds.map(order), kind="stable", ignore_index=True)
 
 
@@ -595,7 +556,7 @@ def _caveats(
 ) -> list[str]:
     """What was set aside, what was planted at which rate, and what the numbers do not say."""
     total = sum(len(p.images) + len(bystanders) for p in sets)
-    planted = {kind: sum(p.truth["counts"].get(kind, 0) for p in sets) for kind in SEES}
+    planted = {kind: sum(p.truth["counts"].get(kind, 0) for p in sets) for kind in KINDS}
     dropped = int((baseline.table["verdict"] == DROP).sum())
     labelled = bool((baseline.images.labels != UNLABELLED).any())
     faults = config.faults or PlantConfig()  # by default all of these are planted

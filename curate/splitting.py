@@ -16,13 +16,16 @@ import numpy as np
 from .assigning import NAMES, UNASSIGNED, assign
 from .configs import SplitConfig
 from .findings import DROP
+from .measuring.hashing import changed_pictures
+from .scans import Scanned, open_scan
 from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, whole_groups
+from .sets.reading import read
+from .sets.writing import write_list
 from .stage.errors import DataError, OutputError
+from .stage.files import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from .scans import Scanned
 
 
 @dataclass(frozen=True)
@@ -94,9 +97,6 @@ def divided(
 
     made  a splits.csv that was made before: where it names every image of the set, its splits are kept
     """
-    from .scans import open_scan
-    from .sets.reading import read
-
     artifacts = Path(config.artifacts)
     place = Path(source) if source is not None else clean_set(artifacts)
     if not place.exists():
@@ -174,8 +174,6 @@ def _scan_command(place: Path, config: SplitConfig) -> str:
 
 def _copies(images: ImageSet, scan: Scanned, config: SplitConfig) -> tuple[np.ndarray, list[str]]:
     """(int64 (N,) groups of copies, -1 none; notes): those of the scan, matched by id. Raises DataError."""
-    from .cleaning import changed_pictures
-
     rows = dict(zip(scan.table["id"].tolist(), range(len(scan.table)), strict=True))
     of_set = [rows.get(name, -1) for name in images.ids]
     strange = [name for name, row in zip(images.ids, of_set, strict=True) if row < 0]
@@ -308,9 +306,6 @@ def _listed(names: Sequence[str], at_most: int = 5) -> str:
 
 def _write(images: ImageSet, path: Path) -> None:
     """splits.csv. Of files it is a list of them, which `read` takes."""
-    from .sets.writing import write_list
-    from .stage.files import write_text
-
     if path.exists() and images.source.path.exists() and path.samefile(images.source.path):
         raise OutputError(f"{path} is what was read, and no input is overwritten. Write elsewhere (--out FILE).")
     if images.source.kind == "files":

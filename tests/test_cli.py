@@ -1,8 +1,8 @@
-import io
 import json
 import subprocess
 import sys
 from dataclasses import MISSING, fields, replace
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -23,6 +22,7 @@ import augment.preparing
 import augment.previewing
 import cli
 import curate.scanning
+import train.commands
 import train.evaluation
 import train.training
 from augment.configs import BuildConfig
@@ -35,6 +35,7 @@ from curate.findings import SEVERITY
 from curate.selftesting import SelftestConfig
 from curate.sets.exporting import EXPORTS, ExportConfig
 from curate.stage.errors import DataError, OutputError, WorkerLost
+from curate.stage.options import written
 from train.configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig
 from train.ensembles import EnsembleConfig
 from train.exporting import TARGETS
@@ -52,7 +53,9 @@ def run(app: str, *arguments: object):
 
 
 def options_of(app: str, command: str) -> dict:
-    return {param.name: param for param in get_command(APPS[app]).commands[command].params if param.name != "help"}
+    """All but how a command prints, which is the same for all (tests/curate/test_commandline.py)."""
+    params = get_command(APPS[app]).commands[command].params
+    return {param.name: param for param in params if param.name not in ("help", "as_json", "quiet", "verbose")}
 
 
 def said_in_one_line(result, *words: str) -> None:
@@ -100,12 +103,11 @@ def found(pictures, tmp_path_factory):
 
 def test_the_options_of_scan_are_the_fields_of_its_configuration():
     options = options_of("curate", "scan")
-    names = {"thresholds": "threshold"}
-    mirrored = {names.get(field.name, field.name) for field in fields(ScanConfig)}
-    assert set(options) - mirrored == {"source", "fail_on", "as_json"}
+    mirrored = {field.name for field in fields(ScanConfig)}
+    assert set(options) - mirrored == {"source", "fail_on"}
     assert mirrored <= set(options)
     for field in fields(ScanConfig):
-        default = options[names.get(field.name, field.name)].default
+        default = options[field.name].default
         if field.default is MISSING or field.default == ():  # given by repeating the option
             assert default in (None, ())
         elif field.default is None:
@@ -118,8 +120,8 @@ def test_the_options_of_scan_are_the_fields_of_its_configuration():
     ("command", "config", "beside", "instead"),
     [
         ("apply", ApplyConfig, {"artifacts", "keep_id", "drop_id", "why"}, set()),
-        ("split", SplitConfig, {"source"}, {"to": "out"}),
-        ("export", ExportConfig, {"source"}, {"path": "out"}),
+        ("split", SplitConfig, {"source"}, set()),
+        ("export", ExportConfig, {"source"}, set()),
         ("selftest", SelftestConfig, None, None),
     ],
 )
@@ -127,7 +129,7 @@ def test_the_options_of_other_commands_are_fields_of_theirs(command, config, bes
     options = options_of("curate", command)
     known = {field.name for field in fields(config)}
     if beside is None:  # those of the scan that it makes are options of its own
-        known |= {field.name for field in fields(ScanConfig)} | {"threshold", "source", "as_json"}
+        known |= {field.name for field in fields(ScanConfig)} | {"source"}
         assert set(options) <= known
     else:
         renamed = dict(instead)
@@ -139,7 +141,7 @@ def test_the_options_of_other_commands_are_fields_of_theirs(command, config, bes
 
 def test_the_options_of_build_are_the_fields_of_its_configuration():
     options = options_of("augment", "build")
-    assert set(options) == {field.name for field in fields(BuildConfig)} | {"source", "as_json"}
+    assert set(options) == {field.name for field in fields(BuildConfig)} | {"source"}
     for field in fields(BuildConfig):
         default = options[field.name].default
         if field.default is None:
@@ -152,8 +154,8 @@ def test_the_options_of_build_are_the_fields_of_its_configuration():
     ("command", "beside"),
     [
         ("plan", {"source"}),
-        ("preview", {"source", "all_policies", "all_corruptions", "images", "to"}),
-        ("overlap", {"source", "as_json"}),
+        ("preview", {"source", "policies", "corruptions", "images", "out"}),
+        ("overlap", {"source"}),
     ],
 )
 def test_what_looks_ahead_has_options_of_build(command, beside):
@@ -174,6 +176,40 @@ def test_every_command_explains_itself_and_each_of_its_options(app, command):
             assert any(option in shown for option in param.opts)
             assert param.help
             assert "[" not in param.help  # which would be taken for markup, and not be shown
+
+
+@pytest.mark.parametrize(("app", "command"), COMMANDS)
+def test_every_option_is_a_field_of_a_configuration_with_its_default(app, command):
+    function = get_command(APPS[app]).commands[command].callback
+    while not hasattr(function, "takes"):
+        function = function.__wrapped__
+    known = {of.name: of for takes in reversed(function.takes.values()) for of in takes.options()}
+    for param in get_command(APPS[app]).commands[command].params:
+        if param.param_type_name == "option" and param.name != "help":
+            of = known.pop(param.name)
+            assert param.help == of.option.help
+            assert param.opts[0] == of.flag
+            if of.repeats or of.default in (MISSING, None):
+                assert param.default in (MISSING, None)
+            else:
+                assert str(param.default) == str(written(of, of.default))
+    assert known == {}
+
+
+@pytest.mark.parametrize(("app", "command"), COMMANDS)
+def test_every_command_has_help_under_headings_and_json(app, command):
+    result = run(app, command, "-h")
+    assert result.exit_code == 0
+    assert "─ What is printed ─" in result.stdout
+    params = {param.name for param in get_command(APPS[app]).commands[command].params}
+    assert "as_json" in params
+    assert ({"quiet", "verbose"} <= params) == (command not in ("policies", "corruptions", "recipes"))
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_a_program_tells_its_version(app):
+    result = run(app, "--version")
+    assert (result.exit_code, result.stdout) == (0, f"{app} (Trustset) {metadata.version('trustset')}\n")
 
 
 @pytest.mark.parametrize("app", APPS)
@@ -283,24 +319,6 @@ def test_an_interrupted_command_says_so_and_exits_with_130(data, monkeypatch):
     assert result.exit_code == 130
     assert result.stdout == ""
     assert result.stderr.strip() == "stopped; nothing was left half-written."
-
-
-def test_lines_are_told_between_bars_on_a_terminal_and_bars_nowhere_else():
-    file = io.StringIO()
-    terminal = cli.Terminal(Console(file=file, force_terminal=True, highlight=False))
-    with terminal.stage("epoch 1/2", 64, "images") as advance:
-        advance(32)
-        terminal.say("[b]half of it[/b]")
-        advance(64)
-    terminal.say("epoch 1/2 is done")
-    shown = file.getvalue()
-    assert "64/64" in shown
-    assert "[b]half of it[/b]\n" in shown
-    assert "epoch 1/2 is done\n" in shown
-    plain = io.StringIO()
-    with cli.Terminal(Console(file=plain)).stage("epoch 1/2", 64, "images") as advance:
-        advance(64)
-    assert plain.getvalue() == ""
 
 
 # What scan prints
@@ -772,7 +790,7 @@ def test_an_image_that_comes_out_differently_is_a_failure(scanned):
 
 
 TINY = ("--backbone", "cnn", "--input-size", "32", "--epochs", "1", "--batch", "16", "--resamples", "20")
-OF_A_RUN = {"name", "artifacts", "resume", "workers", "seed", "as_json"}
+OF_A_RUN = {"name", "artifacts", "resume", "workers", "seed"}
 SECTIONS = {"model": ModelConfig, "fit": FitConfig, "evaluate": EvaluateConfig}
 
 
@@ -827,7 +845,7 @@ def asked(monkeypatch):
         raise DataError("enough.")
 
     monkeypatch.setattr(train.training, "train", noted)
-    monkeypatch.setattr(cli, "_start_keras", lambda: None)
+    monkeypatch.setattr(train.commands, "_start_keras", lambda: None)
     return given
 
 
@@ -840,7 +858,7 @@ def test_the_options_of_a_recipe_are_the_fields_of_its_configuration(recipe):
     for name, section in SECTIONS.items():
         for field in fields(section):
             option, value = options[field.name], getattr(getattr(config, name), field.name)
-            assert option.help == field.metadata["help"]
+            assert option.help == field.metadata["option"].help
             assert option.opts == [f"--{field.name.replace('_', '-')}"]
             if isinstance(value, tuple):
                 value = ",".join(map(str, value)) or None
@@ -856,7 +874,7 @@ def test_what_is_not_given_is_as_the_recipe_has_it(built, asked, recipe):
 @pytest.mark.parametrize(
     ("command", "config", "beside"),
     [
-        ("evaluate", EvaluateConfig, {"model", "sets", "to", "artifacts", "workers", "seed", "as_json"}),
+        ("evaluate", EvaluateConfig, {"model", "sets", "out", "artifacts", "workers", "seed"}),
         ("ensemble", EnsembleConfig, {"runs"}),
     ],
 )
@@ -958,7 +976,7 @@ def test_a_build_by_another_policy_than_the_recipes_is_noted(built, asked):
 )
 def test_a_mistake_with_train_is_told_in_one_line_before_keras_starts(tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "_start_keras", lambda: pytest.fail("Keras was started"))
+    monkeypatch.setattr(train.commands, "_start_keras", lambda: pytest.fail("Keras was started"))
     said_in_one_line(run("train", *arguments), *words)
     assert list(tmp_path.iterdir()) == []
 
@@ -1070,11 +1088,6 @@ def test_runs_are_joined_and_compared(trained):
     assert set(told) == {"table", "tests", "notes"}
     assert {row["run"] for row in told["table"]} == {"both", "baseline", "other"}
     assert {row["against"] for row in told["tests"]} == {"both"}
-
-
-def test_a_small_number_is_not_printed_as_none(capsys):
-    cli._print_table(pd.DataFrame({"p": [0.0, 0.0004, 0.0006, np.nan, 1.0]}))
-    assert capsys.readouterr().out.split() == ["p", "0.000", "<0.001", "0.001", "1.000"]
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@ import ast
 import functools
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,13 @@ def test_importing_loads_nothing_heavy(name):
         other for other in OURS if other in (*MAY_IMPORT[name.partition(".")[0]], name.partition(".")[0])
     }
     script = f"import sys, {name}; print(*sorted({left_out} & set(sys.modules)))"
+    assert fresh(script) == ""
+
+
+@pytest.mark.parametrize("name", OURS[:3])
+def test_a_program_loads_neither_numbers_nor_the_others(name):
+    left_out = {*HEAVY, "numpy", *OURS} - {name, "curate"}
+    script = f"import sys, {name}.commands; print(*sorted({left_out} & set(sys.modules)))"
     assert fresh(script) == ""
 
 
@@ -147,7 +155,7 @@ def test_a_package_imports_only_those_below_it(package):
 HOMES = {
     "openvino": {"curate/measuring/inference.py"},
     "umap": {"curate/measuring/mapping.py"},
-    "keras": {"curate/measuring/backbones.py", "cli.py"},
+    "keras": {"curate/measuring/backbones.py"},
     "tensorflow": {
         "curate/measuring/backbones.py",
         "curate/sets/exporting.py",
@@ -173,3 +181,84 @@ def test_a_heavy_library_is_imported_by_its_files_only(library):
 @pytest.mark.parametrize("path", [path for package in OURS for path in sources(package)], ids=name_of)
 def test_every_module_says_what_it_is_for(path):
     assert ast.get_docstring(tree(path))
+
+
+# Which way imports point within a package, those for types and those inside functions included.
+
+
+def modules(package: str) -> dict[str, Path]:
+    return {name_of(path): path for path in sources(package)}
+
+
+def imported_modules(name: str, path: Path, among: Iterable[str]) -> set[str]:
+    """The modules of its own package that a module imports, wherever in it."""
+    folder = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    targets = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            targets |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = folder.split(".")[: len(folder.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            inner = {f"{base}.{alias.name}" for alias in node.names} & set(among)
+            targets |= inner or {base}  # of a package a module, or a name
+    return targets & set(among)
+
+
+def arrows(package: str) -> dict[str, set[str]]:
+    """Module -> modules of the package that it imports."""
+    paths = modules(package)
+    return {name: imported_modules(name, path, paths) - {name} for name, path in paths.items()}
+
+
+def wing_of(name: str) -> str:
+    """The folder or the file right in the package that a module belongs to."""
+    return ".".join(name.split(".")[:2])
+
+
+def circle_in(graph: Mapping[str, Iterable[str]]) -> list[str]:
+    """Nodes that lie on a circle or lead from one to another; none where every arrow points one way."""
+    left = {name: set(targets) for name, targets in graph.items()}
+    while ends := {name for name, targets in left.items() if not targets & left.keys()}:
+        left = {name: targets for name, targets in left.items() if name not in ends}
+    return sorted(left)
+
+
+@pytest.mark.parametrize("package", OURS[:3])
+def test_no_circle_of_imports_is_within_a_package(package):
+    assert circle_in(arrows(package)) == []
+
+
+@pytest.mark.parametrize("package", OURS[:3])
+def test_between_wings_every_import_points_one_way(package):
+    wings: dict[str, set[str]] = {}
+    for name, targets in arrows(package).items():
+        if name != package:  # the public names, which nothing within imports
+            wings.setdefault(wing_of(name), set()).update(wing_of(target) for target in targets)
+    graph = {wing: targets - {wing} for wing, targets in wings.items()}
+    assert len(graph) > 10
+    assert package not in set().union(*graph.values())
+    assert circle_in(graph) == []
+
+
+# Each wing of the core stands on those before it alone.
+FLOORS = ("stage", "sets", "measuring", "findings", "checks", "gathering", "verdicts", "scanning", "selftesting")
+
+
+def test_the_wings_of_the_core_stand_on_each_other_in_order():
+    order = [f"curate.{wing}" for wing in FLOORS]
+    above = {wing: set(order[at + 1 :]) for at, wing in enumerate(order)}
+    for name, targets in arrows("curate").items():
+        assert {wing_of(target) for target in targets} & above.get(wing_of(name), set()) == set(), name
+
+
+def test_a_circle_is_seen_wherever_it_is_hidden(tmp_path):
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}
+    assert circle_in(graph) == ["a", "b", "c"]
+    path = tmp_path / "scanning.py"
+    path.write_text(
+        "if TYPE_CHECKING:\n    from .scans import Scan\n"
+        "def page():\n    from .stage import errors\n    import curate.cleaning\n"
+    )
+    among = {"curate", "curate.scans", "curate.cleaning", "curate.stage", "curate.stage.errors"}
+    assert imported_modules("curate.scanning", path, among) == among - {"curate", "curate.stage"}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from curate.stage.errors import DataError
+
+from .metrics import Metrics, SetFacts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,21 +41,25 @@ class Track:
         return bool(self.corruption) and not self.severity
 
 
-def track_of(one: LabelledSet) -> Track:
+def track_of(images: LabelledSet) -> Track:
     """What a set is of."""
-    return Track(**{field.name: getattr(one, field.name) for field in fields(Track)})
+    return Track(**{field.name: getattr(images, field.name) for field in fields(Track)})
 
 
-def tracks_of(metrics: Mapping[str, Any]) -> tuple[Track, ...]:
-    """The sets that a metrics.json tells of. Raises DataError where it tells of none."""
-    if "sets" not in metrics:
-        raise DataError("metrics.json does not tell of what sets the predictions are. Run it again.")
-    return tuple(Track(name, **told) for name, told in metrics["sets"].items())
+def tracks_of(metrics: Metrics) -> tuple[Track, ...]:
+    """The sets of a metrics.json."""
+    return tuple(
+        Track(name, facts.role, facts.corruption, facts.severity, facts.family, facts.verdict)
+        for name, facts in metrics.sets.items()
+    )
 
 
-def told(tracks: Iterable[Track]) -> dict[str, dict[str, Any]]:
-    """What metrics.json tells of sets, by name."""
-    return {track.name: {key: value for key, value in asdict(track).items() if key != "name"} for track in tracks}
+def facts_of(tracks: Iterable[Track]) -> dict[str, SetFacts]:
+    """What metrics.json holds of sets, by name."""
+    return {
+        track.name: SetFacts(track.role, track.corruption, track.severity, track.family, track.verdict)
+        for track in tracks
+    }
 
 
 @dataclass(frozen=True, eq=False)

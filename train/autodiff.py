@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from curate.stage.errors import DataError
 
+if TYPE_CHECKING:
+    from keras import KerasTensor
 
-def gradient_of(
-    function: Callable[[list[Any]], Any], values: Sequence[np.ndarray]
-) -> tuple[np.ndarray, list[np.ndarray]]:
+    Function = Callable[[list[KerasTensor]], KerasTensor]
+    Gradient = Callable[[Function, list[KerasTensor]], tuple[KerasTensor, list[KerasTensor]]]
+
+
+def gradient_of(function: Function, values: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
     """What `function` returns for `values`, and the gradient of its sum with respect to each of them, as arrays.
 
     function  from a list of tensors to one tensor, in keras.ops and layers called with training=False: nothing in it
@@ -26,12 +30,12 @@ def gradient_of(
     backend = keras.backend.backend()
     if backend not in _WAYS:
         raise DataError(f"the {backend} backend has no gradients; needed is {', '.join(_WAYS)} in KERAS_BACKEND.")
-    value, gradients = _WAYS[backend](function, [keras.ops.convert_to_tensor(one) for one in values])
+    value, gradients = _WAYS[backend](function, [keras.ops.convert_to_tensor(value) for value in values])
     to_numpy = keras.ops.convert_to_numpy
-    return to_numpy(value), [to_numpy(one) for one in gradients]
+    return to_numpy(value), [to_numpy(gradient) for gradient in gradients]
 
 
-def _on_tensorflow(function: Callable[[list[Any]], Any], values: list[Any]) -> tuple[Any, list[Any]]:
+def _on_tensorflow(function: Function, values: list[KerasTensor]) -> tuple[KerasTensor, list[KerasTensor]]:
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
@@ -40,28 +44,28 @@ def _on_tensorflow(function: Callable[[list[Any]], Any], values: list[Any]) -> t
     return value, tape.gradient(value, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
-def _on_jax(function: Callable[[list[Any]], Any], values: list[Any]) -> tuple[Any, list[Any]]:
+def _on_jax(function: Function, values: list[KerasTensor]) -> tuple[KerasTensor, list[KerasTensor]]:
     import jax
 
-    def summed(given: list[Any]) -> tuple[Any, Any]:
-        value = function(given)
+    def summed(inputs: list[KerasTensor]) -> tuple[KerasTensor, KerasTensor]:
+        value = function(inputs)
         return value.sum(), value
 
     (_, value), gradients = jax.value_and_grad(summed, has_aux=True)(values)
     return value, gradients
 
 
-def _on_torch(function: Callable[[list[Any]], Any], values: list[Any]) -> tuple[Any, list[Any]]:
+def _on_torch(function: Function, values: list[KerasTensor]) -> tuple[KerasTensor, list[KerasTensor]]:
     import torch
 
-    watched = [one.detach().requires_grad_() for one in values]
+    watched = [tensor.detach().requires_grad_() for tensor in values]
     with torch.enable_grad():
         value = function(watched)
         gradients = torch.autograd.grad(value.sum(), watched, allow_unused=True, materialize_grads=True)
     return value, list(gradients)
 
 
-_WAYS: dict[str, Callable[[Callable[[list[Any]], Any], list[Any]], tuple[Any, list[Any]]]] = {
+_WAYS: dict[str, Gradient] = {
     "tensorflow": _on_tensorflow,
     "jax": _on_jax,
     "torch": _on_torch,

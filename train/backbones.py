@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from curate.stage.errors import DataError
+
+from .loading import backbones_of, load_model
+
+if TYPE_CHECKING:
+    import keras
 
 CNN = "cnn"
 AUTO = "auto"
@@ -28,7 +33,7 @@ class Backbone:
     """
 
     name: str
-    model: Any
+    model: keras.Model
     colours: tuple[np.ndarray, np.ndarray]
     digest: str
 
@@ -91,24 +96,22 @@ def backbone(name: str, side: int, weights: str) -> Backbone:
     return Backbone(name, model, colours, _digest(model))
 
 
-def _of_run(path: str, name: str, model: Any) -> Any:
+def _of_run(path: str, name: str, model: keras.Model) -> keras.Model:
     """`model` with the weights that its like in a .keras file has."""
     from curate.measuring.backbones import carried
 
-    from .models import backbones_of, load_model
-
-    given = backbones_of(load_model(path))
-    for one in given:
-        if [weight.shape for weight in one.weights] == [weight.shape for weight in model.weights]:
-            return carried(one, model)
-    held = " and ".join(f"{one.count_params():,} weights in {len(one.weights)} arrays" for one in given)
+    backbones = backbones_of(load_model(path))
+    for donor in backbones:
+        if [weight.shape for weight in donor.weights] == [weight.shape for weight in model.weights]:
+            return carried(donor, model)
+    held = " and ".join(f"{donor.count_params():,} weights in {len(donor.weights)} arrays" for donor in backbones)
     raise DataError(
         f"{path} holds a backbone of {held}, and needed are {model.count_params():,} in {len(model.weights)}, those of "
         f"{name}. Name the backbone that it was fitted with."
     )
 
 
-def colours_of(preprocess: Any) -> tuple[np.ndarray, np.ndarray]:
+def colours_of(preprocess: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """(3 x 3 matrix, 3 offsets) of what a family does to pixels before its network, found by asking it."""
     offset = np.asarray(preprocess(np.zeros((1, 1, 1, 3), np.float32)))[0, 0, 0]
     unit = 255 * np.eye(3, dtype=np.float32)[:, None, None, :]
@@ -116,7 +119,7 @@ def colours_of(preprocess: Any) -> tuple[np.ndarray, np.ndarray]:
     return matrix.astype(np.float32), offset.astype(np.float32)
 
 
-def _small(side: int) -> Any:
+def _small(side: int) -> keras.Model:
     """Four blocks of convolution, normalisation and pooling: what one writes first."""
     import keras
 
@@ -130,7 +133,7 @@ def _small(side: int) -> Any:
     return keras.Model(pixels, maps, name=CNN)
 
 
-def _digest(model: Any) -> str:
+def _digest(model: keras.Model) -> str:
     h = hashlib.blake2b(digest_size=16)
     for array in model.get_weights():
         h.update(np.ascontiguousarray(array).data)

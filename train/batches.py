@@ -81,16 +81,16 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no type
     def _elements(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """int64 (n,): in which of eight orientations each image is shown; see `turned`."""
         height, width = self.train.size
-        of = {"none": 1, "flip": 2, "dihedral": 8 if height == width else 4}[self.config.flips]
-        return rng.integers(of, size=n)
+        orientations = {"none": 1, "flip": 2, "dihedral": 8 if height == width else 4}[self.config.flips]
+        return rng.integers(orientations, size=n)
 
     def _mixed(self, batch: Batch, rng: np.random.Generator) -> Batch:
         config = self.config
-        ways = [(way, alpha) for way, alpha in ((mix_up, config.mixup), (cut_mix, config.cutmix)) if alpha]
-        if not ways or rng.random() >= config.mix:
+        mixers = [(way, alpha) for way, alpha in ((mix_up, config.mixup), (cut_mix, config.cutmix)) if alpha]
+        if not mixers or rng.random() >= config.mix:
             return batch
-        way, alpha = ways[rng.integers(len(ways))]
-        return way(batch, alpha, rng)
+        mixer, alpha = mixers[rng.integers(len(mixers))]
+        return mixer(batch, alpha, rng)
 
 
 class _Copies:
@@ -108,25 +108,25 @@ class _Copies:
         _, number = np.unique(train.sources[rows], return_inverse=True)
         copied = train.copies[rows] > 0
         counts = np.bincount(number[copied], minlength=number.max(initial=-1) + 1)
-        self.sources, own = rows[~copied], number[~copied]
-        few = self.sources[counts[own] < 2]
-        if len(few) or not len(own):
-            named = f", such as {train.sources[few[0]]}" if len(few) else ""
+        self.sources, numbers = rows[~copied], number[~copied]
+        incomplete = self.sources[counts[numbers] < 2]
+        if len(incomplete) or not len(numbers):
+            example = f", such as {train.sources[incomplete[0]]}" if len(incomplete) else ""
             raise DataError(
-                f"jsd needs two copies of each image; {len(few):,} of {len(own):,} have fewer{named}. Build with more "
-                "(`augment build --copies 2 --balance none`), or leave out --jsd."
+                f"jsd needs two copies of each image; {len(incomplete):,} of {len(numbers):,} have fewer{example}. "
+                "Build with more (`augment build --copies 2 --balance none`), or leave out --jsd."
             )
         # Rows of the copies, those of one source side by side; and by row of a source, where they begin and how many.
         self._rows = rows[copied][np.argsort(number[copied], kind="stable")]
         self._starts, self._counts = np.zeros((2, len(train)), np.int64)
-        self._starts[self.sources], self._counts[self.sources] = (np.cumsum(counts) - counts)[own], counts[own]
+        self._starts[self.sources], self._counts[self.sources] = (np.cumsum(counts) - counts)[numbers], counts[numbers]
 
     def beside(self, sources: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """int64 (3n,): n rows of sources, a copy of each, and another copy of each."""
         starts, counts = self._starts[sources], self._counts[sources]
-        one = rng.integers(counts)
-        other = (one + rng.integers(1, counts)) % counts
-        return np.concatenate([sources, self._rows[starts + one], self._rows[starts + other]])
+        first = rng.integers(counts)
+        second = (first + rng.integers(1, counts)) % counts
+        return np.concatenate([sources, self._rows[starts + first], self._rows[starts + second]])
 
 
 def folds(train: LabelledSet, count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -140,15 +140,15 @@ def folds(train: LabelledSet, count: int, seed: int) -> list[tuple[np.ndarray, n
     sources = np.flatnonzero((train.copies == 0) & (train.labels != UNLABELLED))
     labels, groups = train.labels[sources], train.groups[sources]
     for code, name in enumerate(train.classes):
-        own = len(np.unique(groups[labels == code]))
-        if own < count:
+        size = len(np.unique(groups[labels == code]))
+        if size < count:
             raise DataError(
-                f"class {name} has {own} groups of images in {train.name}; {count} folds need {count} of each class. "
+                f"class {name} has {size} groups of images in {train.name}; {count} folds need {count} of each class. "
                 "Ask for fewer --folds."
             )
-    dealt = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(sources, labels, groups)
-    held = [sources[held] for _, held in dealt]
-    return [(np.flatnonzero(~np.isin(train.groups, train.groups[rows])), rows) for rows in held]
+    splits = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(sources, labels, groups)
+    parts = [sources[index] for _, index in splits]
+    return [(np.flatnonzero(~np.isin(train.groups, train.groups[rows])), rows) for rows in parts]
 
 
 def class_weights(name: str, train: LabelledSet, plan: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
@@ -190,9 +190,9 @@ def mix_up(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
     images, targets, weights = batch
     kept, partner = rng.beta(alpha, alpha), rng.permutation(len(images))
     mixed = np.empty_like(images)
-    for image, other, to in zip(images, partner.tolist(), mixed, strict=True):
-        cv2.addWeighted(image, kept, images[other], 1 - kept, 0, dst=to)
-    return mixed, _shared(targets, partner, kept), _shared(weights, partner, kept)
+    for image, source, to in zip(images, partner.tolist(), mixed, strict=True):
+        cv2.addWeighted(image, kept, images[source], 1 - kept, 0, dst=to)
+    return mixed, _blended(targets, partner, kept), _blended(weights, partner, kept)
 
 
 def cut_mix(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
@@ -203,19 +203,19 @@ def cut_mix(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
     images, targets, weights = batch
     _, height, width, _ = images.shape
     side, partner = np.sqrt(1 - rng.beta(alpha, alpha)), rng.permutation(len(images))
-    (top, bottom), (left, right) = (_span(length, side, rng) for length in (height, width))
+    (top, bottom), (left, right) = (_window(length, side, rng) for length in (height, width))
     mixed = images.copy()
-    for other, to in zip(partner.tolist(), mixed, strict=True):
-        to[top:bottom, left:right] = images[other, top:bottom, left:right]
+    for source, to in zip(partner.tolist(), mixed, strict=True):
+        to[top:bottom, left:right] = images[source, top:bottom, left:right]
     kept = 1 - (bottom - top) * (right - left) / (height * width)
-    return mixed, _shared(targets, partner, kept), _shared(weights, partner, kept)
+    return mixed, _blended(targets, partner, kept), _blended(weights, partner, kept)
 
 
-def _span(length: int, side: float, rng: np.random.Generator) -> tuple[int, int]:
+def _window(length: int, side: float, rng: np.random.Generator) -> tuple[int, int]:
     """(start, end) of a window of that share of a length, about a place drawn from all of it; what is inside of it."""
     half, centre = int(length * side) // 2, int(rng.integers(length))
     return max(0, centre - half), min(length, centre + half)
 
 
-def _shared(values: np.ndarray, partner: np.ndarray, kept: float) -> np.ndarray:
+def _blended(values: np.ndarray, partner: np.ndarray, kept: float) -> np.ndarray:
     return (kept * values + (1 - kept) * values[partner]).astype(np.float32)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -35,7 +34,7 @@ class State:
     model: Sequence[np.ndarray]
     optimizer: Sequence[np.ndarray]
     best: Sequence[np.ndarray]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,9 +77,9 @@ class Checkpoint:
         return State(facts.pop("stage"), facts.pop("epoch"), parts["model"], parts["optimizer"], parts["best"], facts)
 
 
-def check_key(found: str, key: str, folder: Path) -> None:
+def check_key(begun: str, key: str, folder: Path) -> None:
     """Raise DataError where what a folder holds is of another fit."""
-    if found != key:
+    if begun != key:
         raise DataError(
             f"{folder} was begun with other options or on another built set. "
             "Give the same ones, or leave out --resume to begin anew."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -50,20 +50,20 @@ def compare(
 
     if len(runs) < 2:
         raise DataError(f"{len(runs)} run is given; needed are two at least.")
-    read = [read_run(given, artifacts) for given in runs]
-    answers = dict(zip(names_of(read), map(run_answers, read), strict=True))
+    finished = [read_run(run, artifacts) for run in runs]
+    answers = dict(zip(names_of(finished), map(run_answers, finished), strict=True))
     first = next(iter(answers))
     rows, tests, notes = [], [], []
     for measure in dict.fromkeys(name for of_run in answers.values() for name in measures_of(of_run)):
-        there = {name: of_run for name, of_run in answers.items() if measure in measures_of(of_run)}
-        missing = [name for name in answers if name not in there]
+        measured = {name: of_run for name, of_run in answers.items() if measure in measures_of(of_run)}
+        missing = [name for name in answers if name not in measured]
         if missing:
             notes.append(f"{measure} was not measured for {', '.join(missing)}")
-        same = alike({name: of_run.of(measures_of(of_run)[measure]) for name, of_run in there.items()})
+        same = alike({name: of_run.of(measures_of(of_run)[measure]) for name, of_run in measured.items()})
         for name, of_run in same.items():
-            found = shares(of_run, resamples, seed).told(of_run.tracks)
-            low, high = found["interval"]
-            rows.append({"run": name, "measure": measure, "accuracy": found["accuracy"], "low": low, "high": high})
+            mean = shares(of_run, resamples, seed).over(of_run.tracks)
+            low, high = mean.interval
+            rows.append({"run": name, "measure": measure, "accuracy": mean.accuracy, "low": low, "high": high})
         if first in same:
             tests += _tests(measure, same, resamples, seed)
     columns = ["run", "against", "measure", "difference", "low", "high", "p", "p_adjusted", "mcnemar"]
@@ -78,13 +78,13 @@ def run_answers(run: Run) -> Answers:
 def measures_of(answers: Answers) -> dict[str, tuple[Track, ...]]:
     """The sets that each measure of a comparison is made of; none of those to select by."""
     shifted = benchmark_tracks(answers, "test")
-    found = {
+    measures = {
         CLEAN: answers.named("test"),
         CORRUPTED: tuple(track for track in shifted if not track.composed),
         **{track.corruption: (track,) for track in shifted if track.composed},
         **{track.name: (track,) for track in answers.named("external")},
     }
-    return {name: tracks for name, tracks in found.items() if tracks}
+    return {name: tracks for name, tracks in measures.items() if tracks}
 
 
 def alike(answers: Mapping[str, Answers]) -> dict[str, Answers]:
@@ -135,19 +135,29 @@ def names_of(runs: Sequence[Run]) -> list[str]:
     return folders
 
 
-def _tests(measure: str, answers: Mapping[str, Answers], resamples: int, seed: int) -> list[dict[str, Any]]:
+def _tests(measure: str, answers: Mapping[str, Answers], resamples: int, seed: int) -> list[dict[str, object]]:
     """The other runs against the first."""
     (first, base), *others = answers.items()
     images = np.bincount(base.sets, minlength=len(base.tracks))
     weights = (severity_weights(base.tracks) / images)[base.sets]
-    rows: list[dict[str, Any]] = []
-    for name, of_run in others:
-        found = paired(base.right, of_run.right, weights, base.groups, resamples, seed)
+    differences = {
+        name: paired(base.right, of_run.right, weights, base.groups, resamples, seed) for name, of_run in others
+    }
+    adjusted = holm([difference.p for difference in differences.values()])
+    rows: list[dict[str, object]] = []
+    for (name, of_run), p_adjusted in zip(others, adjusted, strict=True):
+        difference = differences[name]
+        low, high = difference.interval
         exact = mcnemar(base.right, of_run.right)[2] if len(base.tracks) == 1 else np.nan
-        low, high = found.interval
         rows.append(
-            {"run": name, "against": first, "measure": measure, "difference": found.value, "low": low, "high": high}
-            | {"p": found.p, "mcnemar": exact}
+            {
+                "run": name,
+                "against": first,
+                "measure": measure,
+                "difference": difference.value,
+                "low": low,
+                "high": high,
+            }
+            | {"p": difference.p, "mcnemar": exact, "p_adjusted": p_adjusted}
         )
-    adjusted = holm([row["p"] for row in rows])
-    return [{**row, "p_adjusted": p} for row, p in zip(rows, adjusted, strict=True)]
+    return rows

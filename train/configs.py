@@ -1,11 +1,23 @@
-"""The options of each command, as frozen dataclasses: defaults and what they mean live here and nowhere else."""
+"""The options of train's commands, as frozen dataclasses: defaults and what they mean live here and nowhere else."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
-from curate.stage.errors import DataError, UnknownName
+from curate.configs import backbone_names
+from curate.stage.errors import DataError
+from curate.stage.options import (
+    RUNNING,
+    Option,
+    artifacts_option,
+    check,
+    metadata,
+    option,
+    section,
+    seed_option,
+    workers_option,
+)
 
 ATTENTIONS = ("none", "se", "cbam")
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "lion", "ranger")
@@ -18,41 +30,54 @@ SELECTIONS = ("corruptions", "clean", "loss")
 TEST_TIME = ("none", "flips", "dihedral", "scales")
 FILTERS = ("none", "high-pass", "denoise", "nucleus")
 DEVICES = ("one", "all")
+JOINS = ("mean", "weighted", "vote", "one-vs-rest")
 
 
-def _option(default: Any, says: str) -> Any:
-    """A field with the sentence that the command line shows for it."""
-    return field(default=default, metadata={"help": says})
+JOINS = ("mean", "weighted", "vote", "one-vs-rest")
+SEARCHES = ("random", "bayesian", "hyperband")
+MODEL, FITTING, MEASURING = "The model", "Fitting", "Measuring"
+# The forms that a model is exported in (see exporting.TARGETS).
+EXPORT_TARGETS = ("onnx", "tflite", "savedmodel", "openvino")
+
+
+def known_backbones() -> Iterable[str]:
+    """What may be fitted."""
+    return ("cnn", *(name for name in backbone_names() if name != "builtin"))
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """What is fitted: uint8 pictures of 0..255 in, class probabilities out, everything between inside the model."""
 
-    backbone: tuple[str, ...] = _option(
-        ("auto",), "Names of Keras applications, cnn, or auto; the features of several are concatenated."
+    backbone: tuple[str, ...] = option(
+        ("auto",),
+        "Names of Keras applications, cnn, or auto; the features of several are concatenated.",
+        MODEL,
+        names=known_backbones,
     )
-    weights: str = _option("imagenet", "Weights to start from: imagenet, random, or a file without the top.")
-    input_size: int | None = _option(
-        None, "Pixels a side that the backbone sees; by default the images' own and a half more, from 96 to 224."
+    weights: str = option("imagenet", "Weights to start from: imagenet, random, or a file without the top.", MODEL)
+    input_size: int | None = option(
+        None,
+        "Pixels a side that the backbone sees; by default the images' own and a half more, from 96 to 224.",
+        MODEL,
+        at_least=8,
     )
-    attention: str = _option("none", f"Block between backbone and pooling: {', '.join(ATTENTIONS)}.")
-    dense: tuple[int, ...] = _option((), "Units of the dense layers before the last one, such as 256,128.")
-    dropout: float = _option(0.2, "Share dropped before each dense layer.")
-    head_norm: bool = _option(False, "Batch normalisation after each of the dense layers before the last one.")
-    l2: float = _option(0.0, "L2 penalty of the weights of the dense layers.")
+    attention: str = option(
+        "none", f"Block between backbone and pooling: {', '.join(ATTENTIONS)}.", MODEL, among=ATTENTIONS
+    )
+    dense: tuple[int, ...] = option(
+        (), "Units of the dense layers before the last one, such as 256,128.", MODEL, at_least=1
+    )
+    dropout: float = option(0.2, "Share dropped before each dense layer.", MODEL, share=True)
+    head_norm: bool = option(False, "Batch normalisation after each of the dense layers before the last one.", MODEL)
+    l2: float = option(0.0, "L2 penalty of the weights of the dense layers.", MODEL, at_least=0)
 
     def __post_init__(self) -> None:
         if not self.backbone:
             raise DataError("no backbone is named; needed is one at least, such as MobileNetV2-0.35, or auto.")
         if len(self.backbone) > 1 and self.weights not in ("imagenet", "random"):
             raise DataError(f"one weights file cannot serve {len(self.backbone)} backbones. Name one of them.")
-        _among("attention", self.attention, ATTENTIONS)
-        _at_least("input_size", self.input_size, 8)
-        _share("dropout", self.dropout)
-        _at_least("l2", self.l2, 0)
-        for units in self.dense:
-            _at_least("dense", units, 1)
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -62,69 +87,75 @@ class FitConfig:
     unfreeze, epochs and learning_rate have a value for each stage; the last one goes on where there are fewer.
     """
 
-    probe: bool = _option(True, "Begin with the head alone, on features computed once.")
-    unfreeze: tuple[float, ...] = _option((0.6,), "Share of the backbone's layers trained, from its end, by stage.")
-    epochs: tuple[int, ...] = _option((10,), "Epochs of each stage; 0 leaves it at the probe.")
-    learning_rate: tuple[float, ...] = _option((5e-4,), "Highest learning rate of each stage.")
-    batch_norm: str = _option("frozen", "Batch normalisation of the backbone: frozen, or train.")
-    optimizer: str = _option("adamw", f"{', '.join(OPTIMIZERS)}.")
-    momentum: float = _option(0.9, "Of sgd and rmsprop.")
-    weight_decay: float = _option(0.01, "Decoupled weight decay of adamw, lion and ranger.")
-    schedule: str = _option("cosine", f"Of the learning rate: {', '.join(SCHEDULES)}.")
-    warmup: float = _option(0.1, "Share of a stage in which the learning rate rises from 0; cosine only.")
-    clip: float = _option(1.0, "Largest norm of a gradient; 0 does not clip.")
-    ema: float = _option(
-        0.99, "Momentum of the moving average of the weights, which is what is kept; 0 keeps the last."
+    probe: bool = option(True, "Begin with the head alone, on features computed once.", FITTING)
+    unfreeze: tuple[float, ...] = option(
+        (0.6,), "Share of the backbone's layers trained, from its end, by stage.", FITTING, share=True
     )
-    precision: str = _option("float32", f"{', '.join(PRECISIONS)}.")
-    batch: int = _option(64, "Images a step.")
-    label_smoothing: float = _option(0.1, "Share of each label spread over all classes.")
-    focal: float = _option(0.0, "Gamma of the focal loss; 0 is cross-entropy.")
-    class_weights: str = _option(
-        "plan", "none, balanced (N/(K C_j)), counts (N/C_j), or plan: those that augment build has written down."
+    epochs: tuple[int, ...] = option((10,), "Epochs of each stage; 0 leaves it at the probe.", FITTING, at_least=0)
+    learning_rate: tuple[float, ...] = option((5e-4,), "Highest learning rate of each stage.", FITTING)
+    batch_norm: str = option(
+        "frozen", "Batch normalisation of the backbone: frozen, or train.", FITTING, among=BATCH_NORMS
     )
-    flips: str = _option("dihedral", f"Each image anew at each epoch: {', '.join(FLIPS)}.")
-    mixup: float = _option(0.0, "Alpha of MixUp on the batch; 0 is none.")
-    cutmix: float = _option(0.0, "Alpha of CutMix on the batch; 0 is none.")
-    mix: float = _option(0.5, "Share of the batches that are mixed, where mixup or cutmix is given.")
-    jsd: float = _option(0.0, "Weight of AugMix' consistency between an image and two of its copies; 0 is none.")
-    refine: int = _option(0, "Leave out of each class the smallest of so many K-means clusters; 0 leaves all in.")
-    select: str = _option("corruptions", f"By which measure on val the best epoch is kept: {', '.join(SELECTIONS)}.")
-    patience: int = _option(0, "Stop a stage after so many epochs without a better one; 0 never does.")
-    folds: int = _option(0, "Fit so many times, each on all but one fold of train by groups; 0 uses val.")
-    seeds: int = _option(1, "Fit so many times, from seed on.")
-    devices: str = _option("one", "one, or all that the machine has.")
-    tensorboard: bool = _option(False, "Write logs for TensorBoard.")
+    optimizer: str = option("adamw", f"{', '.join(OPTIMIZERS)}.", FITTING, among=OPTIMIZERS)
+    momentum: float = option(0.9, "Of sgd and rmsprop.", FITTING, share=True)
+    weight_decay: float = option(0.01, "Decoupled weight decay of adamw, lion and ranger.", FITTING, at_least=0)
+    schedule: str = option("cosine", f"Of the learning rate: {', '.join(SCHEDULES)}.", FITTING, among=SCHEDULES)
+    warmup: float = option(
+        0.1, "Share of a stage in which the learning rate rises from 0; cosine only.", FITTING, share=True
+    )
+    clip: float = option(1.0, "Largest norm of a gradient; 0 does not clip.", FITTING, at_least=0)
+    ema: float = option(
+        0.99,
+        "Momentum of the moving average of the weights, which is what is kept; 0 keeps the last.",
+        FITTING,
+        share=True,
+    )
+    precision: str = option("float32", f"{', '.join(PRECISIONS)}.", FITTING, among=PRECISIONS)
+    batch: int = option(64, "Images a step.", FITTING, at_least=1)
+    label_smoothing: float = option(0.1, "Share of each label spread over all classes.", FITTING, share=True)
+    focal: float = option(0.0, "Gamma of the focal loss; 0 is cross-entropy.", FITTING, at_least=0)
+    class_weights: str = option(
+        "plan",
+        "none, balanced (N/(K C_j)), counts (N/C_j), or plan: those that augment build has written down.",
+        FITTING,
+        among=CLASS_WEIGHTS,
+    )
+    flips: str = option("dihedral", f"Each image anew at each epoch: {', '.join(FLIPS)}.", FITTING, among=FLIPS)
+    mixup: float = option(0.0, "Alpha of MixUp on the batch; 0 is none.", FITTING, at_least=0)
+    cutmix: float = option(0.0, "Alpha of CutMix on the batch; 0 is none.", FITTING, at_least=0)
+    mix: float = option(
+        0.5, "Share of the batches that are mixed, where mixup or cutmix is given.", FITTING, share=True
+    )
+    jsd: float = option(
+        0.0, "Weight of AugMix' consistency between an image and two of its copies; 0 is none.", FITTING, at_least=0
+    )
+    refine: int = option(
+        0, "Leave out of each class the smallest of so many K-means clusters; 0 leaves all in.", FITTING, at_least=0
+    )
+    select: str = option(
+        "corruptions",
+        f"By which measure on val the best epoch is kept: {', '.join(SELECTIONS)}.",
+        FITTING,
+        among=SELECTIONS,
+    )
+    patience: int = option(
+        0, "Stop a stage after so many epochs without a better one; 0 never does.", FITTING, at_least=0
+    )
+    folds: int = option(
+        0, "Fit so many times, each on all but one fold of train by groups; 0 uses val.", FITTING, at_least=0
+    )
+    seeds: int = option(1, "Fit so many times, from seed on.", FITTING, at_least=1)
+    devices: str = option("one", "one, or all that the machine has.", FITTING, among=DEVICES)
+    tensorboard: bool = option(False, "Write logs for TensorBoard.", FITTING)
 
     def __post_init__(self) -> None:
         for name in ("unfreeze", "epochs", "learning_rate"):
             if not getattr(self, name):
                 raise DataError(f"{name} is empty; needed is a value for each stage, such as 0.3,0.6.")
-        for share in self.unfreeze:
-            _share("unfreeze", share)
-        for count in self.epochs:
-            _at_least("epochs", count, 0)
         for rate in self.learning_rate:
             if not rate > 0:
                 raise DataError(f"learning_rate is {rate}; needed is a number above 0.")
-        for name, known in (
-            ("batch_norm", BATCH_NORMS),
-            ("optimizer", OPTIMIZERS),
-            ("schedule", SCHEDULES),
-            ("precision", PRECISIONS),
-            ("class_weights", CLASS_WEIGHTS),
-            ("flips", FLIPS),
-            ("select", SELECTIONS),
-            ("devices", DEVICES),
-        ):
-            _among(name, getattr(self, name), known)
-        for name in ("momentum", "warmup", "ema", "label_smoothing", "mix"):
-            _share(name, getattr(self, name))
-        for name, least in (
-            ("weight_decay", 0), ("clip", 0), ("batch", 1), ("focal", 0), ("mixup", 0), ("cutmix", 0), ("jsd", 0),
-            ("refine", 0), ("patience", 0), ("folds", 0), ("seeds", 1),
-        ):  # fmt: skip
-            _at_least(name, getattr(self, name), least)
+        check(self)
         for name in ("folds", "refine"):
             if getattr(self, name) == 1:
                 raise DataError(f"{name} is 1; needed are 2 at least, or 0 for none.")
@@ -149,24 +180,30 @@ class EvaluateConfig:
     comes after it, whatever the run was measured with.
     """
 
-    benchmark: bool = _option(True, "Measure on the benchmark too.")
-    external: tuple[str, ...] = _option((), "Files or folders of images from elsewhere; classes are matched by name.")
-    tta: str | None = _option(
+    benchmark: bool = option(True, "Measure on the benchmark too.", MEASURING)
+    external: tuple[str, ...] = option(
+        (),
+        "Files or folders of images from elsewhere; classes are matched by name. Repeat, or separate by commas.",
+        MEASURING,
+    )
+    tta: str | None = option(
         None,
         f"Test-time augmentation: {', '.join(TEST_TIME)}. By default flips where fitting turned the pictures "
         "(--flips dihedral), and what a run was measured with ever after.",
+        MEASURING,
+        among=TEST_TIME,
     )
-    filter: str | None = _option(
-        None, f"What is done to a picture before it is predicted: {', '.join(FILTERS)}; by default as the run was."
+    filter: str | None = option(
+        None,
+        f"What is done to a picture before it is predicted: {', '.join(FILTERS)}; by default as the run was.",
+        MEASURING,
+        among=FILTERS,
     )
-    baseline: str | None = _option(None, "A run whose errors those under corruption are divided by.")
-    resamples: int = _option(1000, "Bootstrap samples of each confidence interval.")
+    baseline: str | None = option(None, "A run whose errors those under corruption are divided by.", MEASURING)
+    resamples: int = option(1000, "Bootstrap samples of each confidence interval.", MEASURING, at_least=1)
 
     def __post_init__(self) -> None:
-        for name, known in (("tta", TEST_TIME), ("filter", FILTERS)):
-            if getattr(self, name) is not None:
-                _among(name, getattr(self, name), known)
-        _at_least("resamples", self.resamples, 1)
+        check(self)
 
 
 def views_fitted(fit: FitConfig) -> str:
@@ -178,38 +215,104 @@ def views_fitted(fit: FitConfig) -> str:
 class RunConfig:
     """A run: what `train baseline` and the other recipes do. Its sections are those of a recipe's file.
 
-    recipe     name of the recipe, or path of a .toml
-    artifacts  where `built/` is, and `runs/` is written
-    name       of the run's folder; the recipe's by default
-    resume     go on where an interrupted run of the same options stopped
-    workers    threads; 0 means one per core
+    recipe  name of the recipe, or path of a .toml
     """
 
-    model: ModelConfig = field(default_factory=ModelConfig)
-    fit: FitConfig = field(default_factory=FitConfig)
-    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    model: ModelConfig = section(ModelConfig)
+    fit: FitConfig = section(FitConfig)
+    evaluate: EvaluateConfig = section(EvaluateConfig)
     recipe: str = "baseline"
-    artifacts: str = "artifacts"
-    name: str | None = None
-    resume: bool = False
-    workers: int = 0
-    seed: int = 0
+    artifacts: str = artifacts_option()
+    name: str | None = option(None, "Of the run's folder; the recipe's by default.")
+    resume: bool = option(False, "Go on where an interrupted run of the same options stopped.", RUNNING, switch=True)
+    workers: int = workers_option()
+    seed: int = seed_option()
 
     def __post_init__(self) -> None:
-        _at_least("workers", self.workers, 0)
-        _at_least("seed", self.seed, 0)
+        check(self)
 
 
-def _among(what: str, name: str, known: tuple[str, ...]) -> None:
-    if name not in known:
-        raise UnknownName.among(what.replace("_", " "), name, known)
+@dataclass(frozen=True)
+class MeasureConfig:
+    """Where a model is measured, and what is written of it: the other options of `train evaluate`."""
+
+    out: str | None = option(None, "JSON of all measures.", path=True)
+    artifacts: str = artifacts_option()
+    workers: int = workers_option()
+    seed: int = seed_option()
 
 
-def _at_least(name: str, value: float | None, least: float) -> None:
-    if value is not None and not value >= least:
-        raise DataError(f"{name} is {value}; needed is a number from {least}.")
+@dataclass(frozen=True)
+class CompareConfig:
+    """How runs are compared: the options of `train compare`."""
+
+    artifacts: str = artifacts_option()
+    resamples: int = option(EvaluateConfig.resamples, "Bootstrap samples of each confidence interval.", at_least=1)
+    seed: int = seed_option()
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
-def _share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise DataError(f"{name} is {value}; needed is a share from 0 to 1.")
+@dataclass(frozen=True)
+class EnsembleConfig:
+    """How runs become one: the options of `train ensemble`.
+
+    how  mean      of the probabilities
+         weighted  their mean, by how well each run does on the validation part of the benchmark
+         vote      the class that most runs say; of equals that with the higher mean probability
+         one-vs-rest  of each class the probability by the run that tells it best from the rest on that part
+    """
+
+    how: str = option("mean", f"{', '.join(JOINS[:-1])} or {JOINS[-1]}.", among=JOINS, noun="way to join runs")
+    name: str = option("ensemble", "Of the run's folder.")
+    artifacts: str = artifacts_option()
+    resamples: int = option(EvaluateConfig.resamples, "Bootstrap samples of each confidence interval.", at_least=1)
+    seed: int = seed_option()
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class ExplainConfig:
+    """Which images are shown: the options of `train explain`."""
+
+    images: tuple[str, ...] = option((), "Ids of test images to show. Repeat, or separate by commas.", metavar="ID")
+    artifacts: str = artifacts_option()
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """Where predictions go: the other options of `train predict`."""
+
+    out: str = option("predictions.csv", "A .csv or .parquet file.", path=True)
+    artifacts: str = artifacts_option()
+    workers: int = workers_option()
+
+
+@dataclass(frozen=True)
+class ModelExportConfig:
+    """How a model is exported: the options of `train export`."""
+
+    to: str = field(metadata=metadata(Option("onnx, tflite, savedmodel or openvino.", names=lambda: EXPORT_TARGETS)))
+    out: str | None = option(None, "Folder; by default export/ beside the model.", path=True)
+    force: bool = option(False, "Replace what is there.", switch=True)
+    artifacts: str = artifacts_option()
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """How to search: the options of `train tune` that are no recipe's.
+
+    how  "random", "bayesian" (after some random ones, by a Gaussian process of the scores), or "hyperband" (many short
+         fits, and ever longer ones of those that do best; it may end before so many trials)
+    """
+
+    space: str | None = option(None, "A .toml of what may be drawn; by default one that comes with us.", path=True)
+    how: str = option("random", f"{', '.join(SEARCHES[:-1])} or {SEARCHES[-1]}.", among=SEARCHES, noun="way to search")
+    trials: int = option(20, "At most.", at_least=1)
+    trial_epochs: int = option(3, "Of each stage of a trial; 0 takes the recipe's.", at_least=0)
+
+    def __post_init__(self) -> None:
+        check(self)

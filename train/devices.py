@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 from curate.stage.errors import DataError
+
+
+class Strategy(Protocol):
+    """How a backend shares a batch out: MirroredStrategy of TensorFlow, DataParallel of Keras on JAX."""
+
+    def scope(self) -> AbstractContextManager[object]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +29,9 @@ class Devices:
     count: int
     jit: bool
     note: str = ""
-    strategy: Any = None
+    strategy: Strategy | None = None
 
-    def scope(self) -> AbstractContextManager[Any]:
+    def scope(self) -> AbstractContextManager[object]:
         """Within it a model is made, compiled and fitted, and out of it predicts.
 
         On TensorFlow predict_on_batch then answers once per device: the first rows are the answer.
@@ -35,14 +41,14 @@ class Devices:
     def check(self, batch: int) -> None:
         """Raises DataError where a batch of so many images cannot be shared evenly."""
         if batch % self.count:
-            whole = max(self.count, batch - batch % self.count)
+            multiple = max(self.count, batch - batch % self.count)
             raise DataError(
                 f"a batch of {batch} images cannot be shared evenly by {self.describe}; needed is a multiple of "
-                f"{self.count}: --batch {whole}"
+                f"{self.count}: --batch {multiple}"
             )
 
 
-def devices_of(asked: str) -> Devices:
+def devices_of(choice: str) -> Devices:
     """One device ("one"), or all that the running backend finds ("all"): GPUs, or without them CPUs.
 
     On TensorFlow several are shared by its MirroredStrategy, on JAX by keras.distribution. Raises DataError for "all"
@@ -51,22 +57,24 @@ def devices_of(asked: str) -> Devices:
     import keras
 
     backend = keras.backend.backend()
-    if asked == "all" and backend not in ("tensorflow", "jax"):
+    if choice == "all" and backend not in ("tensorflow", "jax"):
         raise DataError(
             f"several devices are not supported with the {backend} backend. Take --devices one, or set KERAS_BACKEND "
             "to tensorflow or jax."
         )
-    names = _names(backend)
+    names = _device_names(backend)
     kind = "CPU" if "cpu" in names[0].lower() else "GPU"
     jit = _jit(backend, kind)
-    if asked == "one" or len(names) == 1:
-        note = f"there is one device, {_one(kind)}: --devices all is as good as one" if asked == "all" else ""
-        return Devices(_one(kind), 1, jit, note)
+    if choice == "one" or len(names) == 1:
+        note = (
+            f"there is one device, {_single_device(kind)}: --devices all is as good as one" if choice == "all" else ""
+        )
+        return Devices(_single_device(kind), 1, jit, note)
     # XLA under MirroredStrategy has hung (keras#20763).
     return Devices(f"{len(names)} {kind}s", len(names), jit and backend == "jax", "", _strategy(backend, names))
 
 
-def _one(kind: str) -> str:
+def _single_device(kind: str) -> str:
     return f"the {kind}"
 
 
@@ -75,13 +83,13 @@ def _jit(backend: str, kind: str) -> bool:
     return backend == "jax" or (backend == "tensorflow" and kind == "GPU")
 
 
-def _names(backend: str) -> list[str]:
+def _device_names(backend: str) -> list[str]:
     """The devices that the backend finds, of the best kind that it has."""
     if backend == "tensorflow":
         import tensorflow as tf
 
-        found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        return [device.name for device in found]
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return [device.name for device in devices]
     if backend == "torch":
         import torch
 
@@ -91,7 +99,7 @@ def _names(backend: str) -> list[str]:
     return list(keras.distribution.list_devices())
 
 
-def _strategy(backend: str, names: list[str]) -> Any:
+def _strategy(backend: str, names: list[str]) -> Strategy:
     if backend == "tensorflow":
         import tensorflow as tf
 

@@ -4,65 +4,39 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from curate.stage.errors import DataError, OutputError, UnknownName
+from curate.stage.errors import DataError, OutputError
 from curate.stage.files import drafting, write_parquet
 from curate.stage.manifest import file_digest, outputs_of, versions_in_use, write_manifest
 from curate.stage.progress import Reporter, Silent, Stopwatch
 
 from .answers import Answers
 from .comparing import alike, names_of, run_answers
+from .configs import EnsembleConfig
 from .evaluation import metrics_of, selection_scores
 from .measures import class_aucs
+from .metrics import METRICS, EnsembleFacts, EnsembleMetrics, Metrics, write_metrics
 from .robustness import benchmark_tracks
-from .runs import METRICS, PREDICTIONS, Run, RunManifest, read_run, run_path, write_metrics
+from .runs import PREDICTIONS, EnsembleManifest, Run, read_run, run_path
 from .selecting import score
 from .slices import found_by_scan, sliced
-
-HOWS = ("mean", "weighted", "vote", "one-vs-rest")
-
-
-@dataclass(frozen=True)
-class EnsembleConfig:
-    """How runs become one. Every option of `train ensemble` is a field of this.
-
-    how        mean      of the probabilities
-               weighted  their mean, by how well each run does on the validation part of the benchmark
-               vote      the class that most runs say; of equals that with the higher mean probability
-               one-vs-rest  of each class the probability by the run that tells it best from the rest on that part
-    name       of the new run
-    resamples  bootstrap samples of each interval
-    """
-
-    how: str = "mean"
-    name: str = "ensemble"
-    artifacts: str = "artifacts"
-    resamples: int = 1000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.how not in HOWS:
-            raise UnknownName.among("way to join runs", self.how, HOWS)
-        if self.resamples < 1:
-            raise DataError(f"resamples is {self.resamples}; needed is 1 or more.")
 
 
 @dataclass(frozen=True, eq=False)
 class Ensembled:
     """Several runs as one.
 
-    path     the new run's folder;  metrics  what its metrics.json holds
+    path     the new run's folder
     weights  one row per member, what each counts: (M,), or of each class (M, K)
     notes    what a person should know
     """
 
     path: Path
-    metrics: dict[str, Any]
+    metrics: EnsembleMetrics
     weights: np.ndarray
     notes: tuple[str, ...]
 
@@ -79,27 +53,31 @@ def ensemble(
     """
     watch = Stopwatch()
     with watch.stage("reading"):
-        members = [read_run(given, config.artifacts) for given in runs]
+        members = [read_run(run, config.artifacts) for run in runs]
         names = names_of(members)
         target = _target(members, config)
         classes = _classes(members)
         answers, notes = _common([run_answers(run) for run in members], names)
     reporter.say(f"joining {', '.join(names)} on {len(answers[0]):,} images")
     with watch.stage("measuring"):
-        stacked = np.stack([one.probabilities for one in answers])
+        stacked = np.stack([member.probabilities for member in answers])
         weights = _WEIGHTS[config.how](answers)
         joined = replace(answers[0], probabilities=_joined(stacked, weights, config.how))
-        metrics = metrics_of(joined, classes, config.resamples, config.seed)
-        digest = members[0].manifest.scan_digest
-        found, _ = found_by_scan(Path(config.artifacts), digest)
-        if "clean" in metrics:
-            metrics["slices"] = sliced(joined, found, classes, config.resamples, config.seed)
-        metrics["model"] = {
-            "how": config.how,
-            "members": dict(zip(names, weights.tolist(), strict=True)),
-        }
-    _write(target, metrics, joined, members, config, watch)
-    return Ensembled(target, metrics, weights, notes)
+        measures = metrics_of(joined, classes, config.resamples, config.seed)
+        flagged, _ = found_by_scan(Path(config.artifacts), members[0].manifest.scan_digest)
+        if measures.clean:
+            slices = sliced(joined, flagged, classes, config.resamples, config.seed)
+            measures = replace(measures, slices=slices)
+        metrics = _with_members(measures, config.how, names, weights)
+    ensembled = Ensembled(target, metrics, weights, notes)
+    _write_ensemble(ensembled, joined, members, config, watch)
+    return ensembled
+
+
+def _with_members(metrics: Metrics, how: str, names: Sequence[str], weights: np.ndarray) -> EnsembleMetrics:
+    shares = [tuple(row) if isinstance(row, list) else row for row in weights.tolist()]
+    measures = {field.name: getattr(metrics, field.name) for field in fields(Metrics)}
+    return EnsembleMetrics(model=EnsembleFacts(how, dict(zip(names, shares, strict=True))), **measures)
 
 
 def _target(members: Sequence[Run], config: EnsembleConfig) -> Path:
@@ -113,26 +91,26 @@ def _target(members: Sequence[Run], config: EnsembleConfig) -> Path:
 
 
 def _is_ensemble(target: Path, artifacts: str) -> bool:
-    return (target / METRICS).is_file() and read_run(target, artifacts).manifest.members is not None
+    return (target / METRICS).is_file() and isinstance(read_run(target, artifacts).manifest, EnsembleManifest)
 
 
 def _classes(members: Sequence[Run]) -> tuple[str, ...]:
     first = members[0]
-    for run in members[1:]:
-        if run.metrics["classes"] != first.metrics["classes"]:
-            told = " and ".join(f"{', '.join(one.metrics['classes'])} in {one.name}" for one in (first, run))
-            raise DataError(f"the runs tell other classes apart: {told}. Join runs of one set.")
-    return tuple(first.metrics["classes"])
+    for member in members[1:]:
+        if member.metrics.classes != first.metrics.classes:
+            classes = " and ".join(f"{', '.join(run.metrics.classes)} in {run.name}" for run in (first, member))
+            raise DataError(f"the runs tell other classes apart: {classes}. Join runs of one set.")
+    return first.metrics.classes
 
 
 def _common(answers: Sequence[Answers], names: Sequence[str]) -> tuple[list[Answers], tuple[str, ...]]:
     """The answers on the sets that all runs have, row by row the same, and a note on those left out."""
-    told = [{track.name for track in one.tracks} for one in answers]
-    shared, known = set.intersection(*told), set.union(*told)
+    sets = [{track.name for track in member.tracks} for member in answers]
+    shared, every = set.intersection(*sets), set.union(*sets)
     if not shared:
         raise DataError(f"{', '.join(names)} were measured on no set in common. Measure them on one build.")
-    kept = [one.of([track for track in one.tracks if track.name in shared]) for one in answers]
-    left = sorted(known - shared)
+    kept = [member.of([track for track in member.tracks if track.name in shared]) for member in answers]
+    left = sorted(every - shared)
     notes = (f"left out, as not all runs were measured on them: {', '.join(left)}",) if left else ()
     return list(alike(dict(zip(map(str, range(len(kept))), kept, strict=True))).values()), notes
 
@@ -156,10 +134,10 @@ def by_validation(answers: Sequence[Answers]) -> np.ndarray:
 
     Raises DataError where there is nothing to select by.
     """
-    scores = [selection_scores(one) for one in answers]
+    scores = list(map(selection_scores, answers))
     if not scores[0]:
         raise DataError("there are no predictions of val to weigh the runs by. Take mean or vote.")
-    right = np.clip([score(one, "corruptions") for one in scores], 1e-6, 1 - 1e-6)
+    right = np.clip([score(parts, "corruptions") for parts in scores], 1e-6, 1 - 1e-6)
     classes = answers[0].probabilities.shape[1]
     raw = np.maximum(np.log(right * (classes - 1) / (1 - right)), 0)
     return raw / raw.sum() if raw.any() else _alike_weights(answers)
@@ -171,8 +149,8 @@ def best_of_class(answers: Sequence[Answers]) -> np.ndarray:
 
     Raises DataError where a class is not there.
     """
-    chosen = [one.of([*one.named("val"), *benchmark_tracks(one, "validation")]) for one in answers]
-    areas = [class_aucs(one.labels, one.probabilities) if len(one) else None for one in chosen]
+    parts = [member.of([*member.named("val"), *benchmark_tracks(member, "validation")]) for member in answers]
+    areas = [class_aucs(part.labels, part.probabilities) if len(part) else None for part in parts]
     if any(area is None for area in areas):
         raise DataError("there are no predictions of val of every class to choose runs by. Take mean or vote.")
     best = np.argmax(np.array(areas), axis=0)
@@ -187,24 +165,23 @@ _WEIGHTS: Mapping[str, Callable[[Sequence[Answers]], np.ndarray]] = {
 }
 
 
-def _write(
-    target: Path, metrics: dict[str, Any], joined: Answers, members: Sequence[Run], config: EnsembleConfig,
-    watch: Stopwatch,
-) -> None:  # fmt: skip
+def _write_ensemble(
+    ensembled: Ensembled, joined: Answers, members: Sequence[Run], config: EnsembleConfig, watch: Stopwatch
+) -> None:
     digests = {
         name: file_digest(run.path / "manifest.json") for name, run in zip(names_of(members), members, strict=True)
     }
-    both = hashlib.blake2b("\n".join(digests.values()).encode(), digest_size=16).hexdigest()
+    input_digest = hashlib.blake2b("\n".join(digests.values()).encode(), digest_size=16).hexdigest()
     first = members[0].manifest
-    with drafting(target) as folder:
+    with drafting(ensembled.path) as folder:
         folder.mkdir()
-        outputs = {METRICS: write_metrics(metrics, folder), PREDICTIONS: folder / PREDICTIONS}
+        outputs = {METRICS: write_metrics(ensembled.metrics, folder), PREDICTIONS: folder / PREDICTIONS}
         write_parquet(joined.table(), outputs[PREDICTIONS])
         write_manifest(
-            RunManifest(
+            EnsembleManifest(
                 source=", ".join(str(run.path) for run in members),
-                input_digest=both,
-                config=asdict(config),
+                input_digest=input_digest,
+                config=config,
                 seed=config.seed,
                 outputs=outputs_of(outputs),
                 counts={"members": len(members), "images": len(joined)},

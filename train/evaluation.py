@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,13 +15,26 @@ from curate.stage.engine import chunks, cores
 from curate.stage.errors import DataError
 from curate.stage.progress import Reporter, Silent, Stopwatch
 
-from .answers import Answers, Track, told, track_of
+from .answers import Answers, Track, facts_of, track_of
 from .configs import EvaluateConfig
+from .inputs import RunInputs
 from .intervals import intervals
+from .loading import load_model
 from .measures import calibration_error, measures, reliability, temperature, tempered
+from .metrics import (
+    Benchmark,
+    Calibration,
+    Metrics,
+    PredictionFacts,
+    Selection,
+    SetCalibration,
+    SetMeasures,
+    ShiftMeasures,
+    Unlabelled,
+)
 from .predicting import BATCH, SAMPLE, Predictor, as_measured, classes_of, load_predictor
 from .robustness import benchmark_tracks, mean_accuracy, relative_errors, under_shift
-from .runs import find_model, read_run
+from .runs import Run, find_model, read_run
 from .selecting import score
 from .sets import EXTERNAL, BuiltSets, LabelledSet, read_built, read_set
 from .slices import found_by_scan, sliced
@@ -31,63 +44,70 @@ if TYPE_CHECKING:
 
 # Names of parts of metrics.json and of measures, which no set from elsewhere is to have.
 _RESERVED = ("clean", "corrupted", BENCHMARK)
-# Where the measures of a clean set are in metrics.json.
-_PLACES = {"train": "train", "val": "val", "test": "clean"}
+_SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """How right a model is.
 
-    metrics      what metrics.json holds, but for what only a run knows
     predictions  one row per image, as predictions.parquet has it
     notes        what a person should know;  seconds  of each part of the work
     """
 
-    metrics: dict[str, Any]
+    metrics: Metrics
     predictions: pd.DataFrame
     notes: tuple[str, ...]
     seconds: dict[str, float]
 
 
-def metrics_of(answers: Answers, classes: Sequence[str], resamples: int, seed: int) -> dict[str, Any]:
-    """What metrics.json tells of a model's answers: clean, val, benchmark, external, calibration and selection.
+def metrics_of(answers: Answers, classes: Sequence[str], resamples: int, seed: int) -> Metrics:
+    """The metrics of a model's answers: clean, val, benchmark, external, calibration and selection.
 
-    Only sets of role test are told of in `clean` and `benchmark`. Those to select by are in `selection`, whose `score`
-    is the mean of its `scores`.
+    Only sets of role test are in `clean` and `benchmark`. Those to select by are in `selection`, whose `score` is the
+    mean of its `scores`.
     """
-    found: dict[str, Any] = {"classes": list(classes), "sets": told(answers.tracks)}
-    for role, place in _PLACES.items():
-        for track in answers.named(role):
-            found[place] = _measured(answers, track, classes, resamples, seed)
-    benchmark = under_shift(answers, "test", classes, resamples, seed)
-    if benchmark is not None:
-        found["benchmark"] = benchmark
-    found["external"] = {
-        track.name: _measured(answers, track, classes, resamples, seed) for track in answers.named("external")
-    }
-    found["calibration"] = _calibration(answers)
+
+    def measured_on(role: str) -> dict[str, SetMeasures | Unlabelled]:
+        return {track.name: _measures(answers, track, classes, resamples, seed) for track in answers.named(role)}
+
+    train, val, test = (_labelled(measured_on(role).values()) for role in _SPLITS)
+    return Metrics(
+        classes=tuple(classes),
+        sets=facts_of(answers.tracks),
+        train=train,
+        val=val,
+        clean=test,
+        benchmark=under_shift(answers, "test", classes, resamples, seed),
+        external=measured_on(EXTERNAL),
+        calibration=_calibration(answers),
+        selection=_selection(answers, under_shift(answers, "validation", classes, resamples, seed)),
+    )
+
+
+def _measures(
+    answers: Answers, track: Track, classes: Sequence[str], resamples: int, seed: int
+) -> SetMeasures | Unlabelled:
+    """All measures of one set, with their intervals."""
+    images = answers.of([track])
+    if not len(images):
+        return Unlabelled()
+    ends = intervals(images.labels, images.predicted, images.groups, len(classes), resamples, seed)
+    return measures(images.labels, images.probabilities, classes, ends)
+
+
+def _labelled(sets: Iterable[SetMeasures | Unlabelled]) -> SetMeasures | None:
+    """The measures of the set that there is, None where there is none with labels."""
+    return next((measures for measures in sets if isinstance(measures, SetMeasures)), None)
+
+
+def _selection(answers: Answers, shifted: Benchmark | None) -> Selection:
     scores = selection_scores(answers)
-    found["selection"] = {
-        "score": score(scores, "corruptions") if scores else None,
-        "scores": scores,
-        **(under_shift(answers, "validation", classes, resamples, seed) or {}),
-    }
-    return found
+    measures = {field.name: getattr(shifted, field.name, None) for field in fields(ShiftMeasures)}
+    return Selection(score=score(scores, "corruptions") if scores else None, scores=scores, **measures)
 
 
-def _measured(answers: Answers, track: Track, classes: Sequence[str], resamples: int, seed: int) -> dict[str, Any]:
-    """All measures of one set, and their intervals."""
-    of_one = answers.of([track])
-    found = measures(of_one.labels, of_one.probabilities, classes)
-    if not len(of_one):
-        return found
-    ends = intervals(of_one.labels, of_one.predicted, of_one.groups, len(classes), resamples, seed)
-    head = {"images": found.pop("images"), "accuracy": found.pop("accuracy")}
-    return {**head, "interval": ends.pop("accuracy"), **found, "intervals": ends}
-
-
-def _calibration(answers: Answers) -> dict[str, Any] | None:
+def _calibration(answers: Answers) -> Calibration | None:
     """The temperature that fits val best, and what it does to the calibration error of the sets; None without val.
 
     Of the benchmark all images of single corruptions are taken together.
@@ -103,18 +123,15 @@ def _calibration(answers: Answers) -> dict[str, Any] | None:
         **{track.corruption: answers.of([track]) for track in benchmark_tracks(answers, "test") if track.composed},
         **{track.name: answers.of([track]) for track in answers.named("external")},
     }
-    return {
-        "temperature": factor,
-        "sets": {
-            name: {
-                "ece": calibration_error(part.labels, part.probabilities),
-                "ece_tempered": calibration_error(part.labels, tempered(part.probabilities, factor)),
-                "reliability": reliability(part.labels, part.probabilities),
-            }
-            for name, part in parts.items()
-            if len(part)
-        },
-    }
+    return Calibration(factor, {name: _set_calibration(part, factor) for name, part in parts.items() if len(part)})
+
+
+def _set_calibration(images: Answers, factor: float) -> SetCalibration:
+    return SetCalibration(
+        calibration_error(images.labels, images.probabilities),
+        calibration_error(images.labels, tempered(images.probabilities, factor)),
+        reliability(images.labels, images.probabilities),
+    )
 
 
 def selection_scores(answers: Answers) -> dict[str, float]:
@@ -131,46 +148,64 @@ def selection_scores(answers: Answers) -> dict[str, float]:
 
 def answered(predictor: Predictor, sets: Sequence[LabelledSet], reporter: Reporter = Silent()) -> Answers:
     """What a model says of all images of some sets. Raises DataError where that is no number."""
-    total = sum(len(one) for one in sets)
-    pieces = [(one, rows) for one in sets for rows in chunks(len(one), BATCH)]
-    out = np.empty((total, len(predictor.classes)), np.float32)
-    done = 0
+    total = sum(map(len, sets))
+    pieces = [(images, rows) for images in sets for rows in chunks(len(images), BATCH)]
+    probabilities = np.empty((total, len(predictor.classes)), np.float32)
+    row = 0
     with reporter.stage("predicting", total, "images") as advance:
-        for found in predictor.over(lambda piece: piece[0].batch(np.asarray(piece[1])), pieces):
-            out[done : done + len(found)] = found
-            done += len(found)
-            advance(done)
-    if not np.isfinite(out).all():
-        lost = int((~np.isfinite(out)).any(axis=1).sum())
+        for piece in predictor.over(lambda piece: piece[0].batch(np.asarray(piece[1])), pieces):
+            probabilities[row : row + len(piece)] = piece
+            row += len(piece)
+            advance(row)
+    if not np.isfinite(probabilities).all():
+        lost = int((~np.isfinite(probabilities)).any(axis=1).sum())
         raise DataError(
             f"the model gives no numbers for {lost:,} of {total:,} images: its weights have diverged. Fit it again at "
             "a lower learning rate."
         )
     return Answers(
-        tuple(track_of(one) for one in sets),
-        np.repeat(np.arange(len(sets)), [len(one) for one in sets]),
-        np.concatenate([np.array(one.ids, dtype=object) for one in sets]),
-        np.concatenate([np.asarray(one.sources, dtype=object) for one in sets]),
-        np.concatenate([one.groups for one in sets]),
-        np.concatenate([one.labels for one in sets]),
-        out,
+        tuple(map(track_of, sets)),
+        np.repeat(np.arange(len(sets)), list(map(len, sets))),
+        np.concatenate([np.array(images.ids, dtype=object) for images in sets]),
+        np.concatenate([np.asarray(images.sources, dtype=object) for images in sets]),
+        np.concatenate([images.groups for images in sets]),
+        np.concatenate([images.labels for images in sets]),
+        probabilities,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Subject:
+    """What a model is measured on.
+
+    sets         of the build, and others that were asked for;  external  sets from elsewhere
+    baseline     the run that errors are divided by
+    artifacts    where the scan is;  scan_digest  of that which the build was made from, None without a build
+    """
+
+    sets: Sequence[LabelledSet]
+    external: Sequence[LabelledSet]
+    baseline: Run | None
+    artifacts: Path
+    scan_digest: str | None
 
 
 def measured(
     predictor: Predictor,
-    built: BuiltSets,
+    inputs: RunInputs,
     config: EvaluateConfig = EvaluateConfig(),
     seed: int = 0,
     reporter: Reporter = Silent(),
 ) -> Evaluation:
     """A model on val, test, the benchmark where there is one, and the external sets.
 
-    Raises DataError where a set from elsewhere shares no class with the build, or the baseline was measured on another
-    benchmark.
+    Raises DataError where the baseline was measured on another benchmark.
     """
+    built = inputs.built
     sets = [built.val, built.test, *(built.benchmark if config.benchmark else ())]
-    return _evaluated(predictor, sets, config, built.path.parent, built.manifest.scan_digest, seed, reporter)
+    scan_digest = built.manifest.scan_digest
+    subject = _Subject(sets, inputs.external, inputs.baseline, built.path.parent, scan_digest)
+    return _evaluated(predictor, subject, config, seed, reporter)
 
 
 def evaluate(
@@ -190,8 +225,6 @@ def evaluate(
 
     Nothing is written. Raises DataError where there is no such model or set, or they do not go together.
     """
-    from .models import load_model
-
     artifacts = Path(artifacts)
     path = find_model(model, artifacts)
     config = as_measured(path, config)
@@ -201,20 +234,23 @@ def evaluate(
     asked = [str(name) for name in sets] or ["val", "test", BENCHMARK]
     scan_digest: str | None = None
     chosen: list[LabelledSet] = []
-    if set(asked) & {BENCHMARK, *_PLACES}:
+    if set(asked) & {BENCHMARK, *_SPLITS}:
         built = read_built(artifacts)
         _check_classes(built, classes)
         scan_digest = built.manifest.scan_digest
-        chosen = [getattr(built, name) for name in _PLACES if name in asked]
+        chosen = [getattr(built, name) for name in _SPLITS if name in asked]
         chosen += built.benchmark if BENCHMARK in asked and config.benchmark else ()
-    known = {BENCHMARK, *(one.name for one in chosen)}
+    known = {BENCHMARK, *(images.name for images in chosen)}
     chosen += [read_set(name, classes, artifacts, size) for name in dict.fromkeys(asked) if name not in known]
     if not chosen:
         raise DataError(f"{', '.join(asked)} holds no set to measure on. Build one: augment build --benchmark common.")
     sample = chosen[0].batch(range(min(SAMPLE, len(chosen[0]))))
     predictor = load_predictor(loaded, sample, classes, config, workers or cores(), reporter.say)
-    found = _evaluated(predictor, chosen, config, artifacts, scan_digest, seed, reporter)
-    return replace(found, notes=(*((note,) if note else ()), *found.notes))
+    external = [read_set(source, classes, artifacts, size) for source in config.external]
+    baseline = None if config.baseline is None else read_run(config.baseline, artifacts)
+    subject = _Subject(chosen, external, baseline, artifacts, scan_digest)
+    evaluation = _evaluated(predictor, subject, config, seed, reporter)
+    return replace(evaluation, notes=(*((note,) if note else ()), *evaluation.notes))
 
 
 def _check_classes(built: BuiltSets, classes: Sequence[str]) -> None:
@@ -226,50 +262,40 @@ def _check_classes(built: BuiltSets, classes: Sequence[str]) -> None:
 
 
 def _evaluated(
-    predictor: Predictor,
-    sets: Sequence[LabelledSet],
-    config: EvaluateConfig,
-    artifacts: Path,
-    scan_digest: str | None,
-    seed: int,
-    reporter: Reporter,
+    predictor: Predictor, subject: _Subject, config: EvaluateConfig, seed: int, reporter: Reporter
 ) -> Evaluation:
-    """Predictions of some sets and the external ones, and all that they tell."""
+    """Predictions of some sets, and all that follows from them."""
     watch = Stopwatch()
-    notes = [predictor.note]
-    external = [read_set(given, predictor.classes, artifacts, predictor.size) for given in config.external]
-    for one in external:
-        notes += [f"{one.name}: {note}" for note in one.notes]
+    notes = [predictor.note, *(f"{images.name}: {note}" for images in subject.external for note in images.notes)]
     with watch.stage("predicting"):
-        answers = answered(predictor, _named_apart([*sets, *external]), reporter)
+        answers = answered(predictor, _named_apart([*subject.sets, *subject.external]), reporter)
     with watch.stage("measuring"):
         metrics = metrics_of(answers, predictor.classes, config.resamples, seed)
-        found, note = found_by_scan(artifacts, scan_digest)
-        if "clean" in metrics:
-            metrics["slices"] = sliced(answers, found, predictor.classes, config.resamples, seed)
+        flagged, note = found_by_scan(subject.artifacts, subject.scan_digest)
+        if metrics.clean:
+            metrics = replace(metrics, slices=sliced(answers, flagged, predictor.classes, config.resamples, seed))
             notes.append(note)
-        if config.baseline is not None:
-            metrics["benchmark"] = _with_baseline(metrics, config.baseline, artifacts)
-    metrics["prediction"] = {"engine": predictor.engine, "tta": config.tta or "none", "filter": config.filter or "none"}
-    return Evaluation(metrics, answers.table(), tuple(filter(None, notes)), watch.seconds)
+        if subject.baseline is not None:
+            metrics = replace(metrics, benchmark=_with_baseline(metrics.benchmark, subject.baseline))
+    facts = PredictionFacts(predictor.engine, config.tta or "none", config.filter or "none")
+    return Evaluation(replace(metrics, prediction=facts), answers.table(), tuple(filter(None, notes)), watch.seconds)
 
 
 def _named_apart(sets: Sequence[LabelledSet]) -> list[LabelledSet]:
     """The sets, those from elsewhere with a number where their name is taken: predictions go by the name of the set."""
-    taken = Counter(one.name for one in sets if one.role != EXTERNAL) | Counter(_RESERVED)
+    uses = Counter(images.name for images in sets if images.role != EXTERNAL) | Counter(_RESERVED)
     apart = []
-    for one in sets:
-        if one.role == EXTERNAL:
-            taken[one.name] += 1
-            one = one if taken[one.name] == 1 else replace(one, name=f"{one.name} {taken[one.name]}")
-        apart.append(one)
+    for images in sets:
+        name = images.name
+        if images.role == EXTERNAL:
+            uses[name] += 1
+            name = name if uses[name] == 1 else f"{name} {uses[name]}"
+        apart.append(images if name == images.name else replace(images, name=name))
     return apart
 
 
-def _with_baseline(metrics: Mapping[str, Any], baseline: str, artifacts: Path) -> dict[str, Any]:
+def _with_baseline(benchmark: Benchmark | None, run: Run) -> Benchmark:
     """The benchmark's part of the metrics with errors relative to those of a run."""
-    run = read_run(baseline, artifacts)
-    if "corruptions" not in metrics.get("benchmark", {}):
-        raise DataError(f"errors are to be divided by those of {baseline}, but no benchmark is measured. Take it in.")
-    own = metrics["benchmark"]
-    return {**own, "baseline": relative_errors(own, run.metrics.get("benchmark", {}), run.name)}
+    if benchmark is None or benchmark.corruptions is None:
+        raise DataError(f"errors are to be divided by those of {run.name}, but no benchmark is measured. Take it in.")
+    return replace(benchmark, baseline=relative_errors(benchmark, run.metrics.benchmark, run.name))

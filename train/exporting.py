@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
@@ -27,9 +27,12 @@ from curate.stage.files import drafting, write_text
 from curate.stage.manifest import file_digest
 from curate.stage.progress import Reporter, Silent
 
+if TYPE_CHECKING:
+    import keras
+
 MARK, LABELS = "export.json", "labels.txt"
 _FORMAT = 1
-# The largest difference of a probability that is put up with: float32 computed in another order comes to 1e-6.
+# The largest tolerated difference of a probability; float32 computed in another order differs by 1e-6.
 TOLERANCE = 1e-3
 
 # uint8 (n, H, W, 3) to float32 (n, K).
@@ -46,11 +49,22 @@ class Target:
     needs  modules, and the extra that brings them
     """
 
-    write: Callable[[Any, Path], None]
+    write: Callable[[keras.Model, Path], None]
     read: Callable[[Path, tuple[int, int]], Forward]
     load: str
     needs: tuple[str, ...] = ()
     extra: str = ""
+
+
+class Conversion(TypedDict):
+    """What the process of a conversion prints.
+
+    worst  as in Exported;  size  (H, W) of the pictures;  shape  of the probabilities
+    """
+
+    worst: float
+    size: tuple[int, int]
+    shape: tuple[int | None, int]
 
 
 @dataclass(frozen=True)
@@ -100,32 +114,32 @@ def export(
     if not model.is_file():
         raise DataError(f"no model {model}.")
     path = Path(out) if out is not None else model.parent / "export" / to
-    _check_place(path, force)
+    _check_output_folder(path, force)
     reporter.say(f"converting to {to}: some ten seconds")
     with drafting(path) as draft:
         draft.mkdir()
-        done = _in_a_process(model, to, draft)
-        if done["shape"][-1] != len(classes):
-            raise DataError(f"{model} tells {done['shape'][-1]} classes apart, and {len(classes)} names are given.")
+        report = _convert_in_process(model, to, draft)
+        if report["shape"][-1] != len(classes):
+            raise DataError(f"{model} tells {report['shape'][-1]} classes apart, and {len(classes)} names are given.")
         write_text("".join(f"{' '.join(name.split())}\n" for name in classes), draft / LABELS)
-        told = {
+        record = {
             "format": _FORMAT,
             "to": to,
             "model_digest": file_digest(model),
-            "input": {"type": "uint8", "shape": [None, *done["size"], 3], "colours": "RGB, 0 to 255"},
+            "input": {"type": "uint8", "shape": [None, *report["size"], 3], "colours": "RGB, 0 to 255"},
             "output": {"type": "float32", "shape": [None, len(classes)]},
             "classes": list(classes),
-            "largest_difference": done["worst"],
+            "largest_difference": report["worst"],
             "load": target.load.strip().splitlines(),
         }
-        write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", draft / MARK)
+        write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", draft / MARK)
     files = sorted(file for file in path.rglob("*") if file.is_file())
     names = tuple(file.relative_to(path).as_posix() for file in files)
     size = sum(file.stat().st_size for file in files)
-    return Exported(path, to, names, size, done["worst"], target.load.strip().replace("{}", str(path)))
+    return Exported(path, to, names, size, report["worst"], target.load.strip().replace("{}", str(path)))
 
 
-def _check_place(path: Path, force: bool) -> None:
+def _check_output_folder(path: Path, force: bool) -> None:
     """Raise OutputError where something is there that is not to be replaced."""
     if not path.exists():
         return
@@ -135,32 +149,36 @@ def _check_place(path: Path, force: bool) -> None:
         raise OutputError(f"{path} is not what an export wrote, and is not replaced. Use another --out.")
 
 
-def _in_a_process(model: Path, to: str, folder: Path) -> dict[str, Any]:
-    """What `main` prints. Raises DataError or OutputError with its reason, WorkerLost where it was killed."""
+def _convert_in_process(model: Path, to: str, folder: Path) -> Conversion:
+    """The report of `main`, run in a process of its own.
+
+    Raises DataError or OutputError with its reason, WorkerLost where it was killed.
+    """
     command = [sys.executable, "-m", __name__, str(model), to, str(folder)]
-    here = str(Path(__file__).resolve().parents[1])
+    root = str(Path(__file__).resolve().parents[1])
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH")))),
+        "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
         "KERAS_BACKEND": "tensorflow",
         "CUDA_VISIBLE_DEVICES": "-1",  # whose memory may be in use
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode == 0:
-        return dict(json.loads(done.stdout.splitlines()[-1]))
-    if done.returncode in (2, 3):
-        raise (DataError if done.returncode == 2 else OutputError)(done.stderr.strip().splitlines()[-1])
-    if done.returncode < 0:
+    process = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if process.returncode == 0:
+        report: Conversion = json.loads(process.stdout.splitlines()[-1])
+        return report
+    if process.returncode in (2, 3):
+        raise (DataError if process.returncode == 2 else OutputError)(process.stderr.strip().splitlines()[-1])
+    if process.returncode < 0:
         raise WorkerLost(
             f"the conversion to {to} was killed, most likely for want of memory. Free some, and try again."
         )
-    raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+    raise RuntimeError(f"{' '.join(command)} failed:\n{process.stderr}")
 
 
 # In that process
 
 
-def convert(model: Any, target: Target, folder: Path) -> float:
+def convert(model: keras.Model, target: Target, folder: Path) -> float:
     """Write a model into a folder, run it from there, and return the largest difference of a probability from Keras'.
 
     Raises DataError where that is more than TOLERANCE or no number, or where the target does not take the model.
@@ -170,7 +188,7 @@ def convert(model: Any, target: Target, folder: Path) -> float:
     exact = _in_float32(model)
     height, width = exact.input_shape[1:3]
     pictures = sample(height, width)
-    asked = np.asarray(keras.ops.convert_to_numpy(exact(pictures, training=False)))
+    expected = np.asarray(keras.ops.convert_to_numpy(exact(pictures, training=False)))
     try:
         target.write(exact, folder)
         run = target.read(folder, (height, width))
@@ -180,8 +198,8 @@ def convert(model: Any, target: Target, folder: Path) -> float:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(f"the converter does not take this model: {reason}. Another target may do.") from error
     # In batches of several sizes, as a form may hold to the one that it was made with.
-    made = np.concatenate([run(pictures[rows]) for rows in (slice(0, 1), slice(1, 6), slice(6, None))])
-    worst = float(np.abs(made - asked).max()) if made.shape == asked.shape else float("nan")
+    actual = np.concatenate([run(pictures[rows]) for rows in (slice(0, 1), slice(1, 6), slice(6, None))])
+    worst = float(np.abs(actual - expected).max()) if actual.shape == expected.shape else float("nan")
     if not worst <= TOLERANCE:
         raise DataError(
             f"what came out computes something else: probabilities are off by {worst:.2g}, and {TOLERANCE:g} is put up "
@@ -200,7 +218,7 @@ def sample(height: int, width: int) -> np.ndarray:
     return np.concatenate([rng.integers(0, 256, (4, height, width, 3), np.uint8), np.stack(smooth)])
 
 
-def _in_float32(model: Any) -> Any:
+def _in_float32(model: keras.Model) -> keras.Model:
     """The model, computing in float32 throughout."""
     import keras
 
@@ -213,21 +231,21 @@ def _in_float32(model: Any) -> Any:
     return copy
 
 
-def _write_onnx(model: Any, folder: Path) -> None:
+def _write_onnx(model: keras.Model, folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what tf2onnx and NumPy think of each other
         model.export(str(folder / "model.onnx"), format="onnx", verbose=False)
 
 
-def _write_tflite(model: Any, folder: Path) -> None:
+def _write_tflite(model: keras.Model, folder: Path) -> None:
     model.export(str(folder / "model.tflite"), format="litert", verbose=False)
 
 
-def _write_savedmodel(model: Any, folder: Path) -> None:
+def _write_savedmodel(model: keras.Model, folder: Path) -> None:
     model.export(str(folder / "model"), format="tf_saved_model", verbose=False)
 
 
-def _write_openvino(model: Any, folder: Path) -> None:
+def _write_openvino(model: keras.Model, folder: Path) -> None:
     from curate.measuring.inference import to_openvino
 
     to_openvino(model, folder / "model.xml")
@@ -288,7 +306,7 @@ model = tensorflow.saved_model.load("{}/model")
 probabilities = model.serve(pictures).numpy()
 """,
     ),
-    # Unless told otherwise, OpenVINO computes in bfloat16 where the processor can: off by 0.01 and more.
+    # By default OpenVINO computes in bfloat16 where the processor can: off by 0.01 and more.
     "openvino": Target(
         _write_openvino,
         _read_by_openvino("model.xml"),

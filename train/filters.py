@@ -1,4 +1,4 @@
-"""What may be done to a picture before it is predicted, to undo some of what happened to it. By name, in FILTERS."""
+"""Filters that restore a picture before it is predicted: sharper, without noise, or only its nucleus. See FILTERS."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ FILTERS: Registry[Filter] = Registry("filter")
 # A Gaussian this wide, in shares of the shorter side, leaves what is no detail.
 _DETAIL = 1 / 48
 _BOOST = 1.0
-# Noise is seen as such from so many grey levels on: sharp clean pictures come to 1.5.
+# Grey levels from which noise counts as noise: sharp clean pictures measure up to 1.5.
 _LEAST_NOISE = 1.5
-# A pixel this far from the median of its neighbours is none of the picture.
+# A pixel this far from the median of its neighbours is noise.
 _SPIKE = 64
 _SPREADS = 4
 # What is kept around the nucleus, in shares of the shorter side: the cell that it lies in.
 _MARGIN = 1 / 8
-# A nucleus takes this much of a picture; anything else was not told apart from what is around it.
+# The share of a picture that a nucleus may take; a piece of another size is no nucleus.
 _LEAST, _MOST = 0.01, 0.7
 
 
@@ -41,7 +41,7 @@ def denoise(image: np.ndarray) -> np.ndarray:
     """The picture without the noise that it shows: spikes replaced by their neighbours' median, the rest smoothed.
 
     How much is smoothed follows from the noise that is measured, so that a clean picture stays nearly as it is. The
-    smoothing is by non-local means (Buades et al., 2005): of a cell it leaves more to tell than bilateral smoothing.
+    smoothing is by non-local means (Buades et al., 2005): it keeps more detail of a cell than bilateral smoothing.
     Some 4 ms for a picture of 96 px.
     """
     import cv2
@@ -49,15 +49,15 @@ def denoise(image: np.ndarray) -> np.ndarray:
     noise = _noise(image)
     usual = cv2.medianBlur(image, 3)
     spikes = cv2.absdiff(image, usual).max(axis=2, keepdims=True) > _SPIKE + _SPREADS * noise
-    whole = np.where(spikes, usual, image)
-    return cv2.fastNlMeansDenoising(whole, None, noise, 3, 9) if noise > _LEAST_NOISE else whole
+    result = np.where(spikes, usual, image)
+    return cv2.fastNlMeansDenoising(result, None, noise, 3, 9) if noise > _LEAST_NOISE else result
 
 
 def nucleus(image: np.ndarray) -> np.ndarray:
     """The picture with all but the nucleus in the middle, and a margin around it, in the colour of its light ground.
 
     A nucleus absorbs green light: what is darker there than Otsu's threshold (1979), in one piece, large and near the
-    middle, is it. Where no such piece can be told, the picture is returned as it is.
+    middle, is it. Where there is no such piece, the picture is returned as it is.
     """
     import cv2
 
@@ -86,20 +86,20 @@ def _noise(image: np.ndarray) -> float:
 
 
 def _piece(image: np.ndarray) -> np.ndarray | None:
-    """uint8 (H, W), 1 where the nucleus is; None where it cannot be told."""
+    """uint8 (H, W), 1 where the nucleus is; None where none is found."""
     import cv2
 
     height, width = image.shape[:2]
     green = cv2.GaussianBlur(np.ascontiguousarray(image[..., 1]), (0, 0), max(0.5, min(height, width) / 96))
     _, dark = cv2.threshold(green, 0, 1, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
-    count, pieces, about, centres = cv2.connectedComponentsWithStats(dark)
+    count, pieces, statistics, centres = cv2.connectedComponentsWithStats(dark)
     if count < 2:
         return None
     # Half as far from the middle as the border is, a piece counts a third of what it does there.
     off = ((centres - (width / 2 - 0.5, height / 2 - 0.5)) / (width / 2, height / 2)) ** 2
-    weight = about[:, cv2.CC_STAT_AREA] * np.exp(-4 * off.sum(axis=1))
+    weight = statistics[:, cv2.CC_STAT_AREA] * np.exp(-4 * off.sum(axis=1))
     best = 1 + int(weight[1:].argmax())
-    share = about[best, cv2.CC_STAT_AREA] / (height * width)
+    share = statistics[best, cv2.CC_STAT_AREA] / (height * width)
     return (pieces == best).astype(np.uint8) if _LEAST <= share <= _MOST else None
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -20,20 +20,27 @@ from curate.stage.progress import Reporter
 
 from .checkpoints import LAST_GOOD, Checkpoint, State
 from .configs import RunConfig
+from .devices import Devices
+from .loading import head_of
+from .models import Classifier, frozen_features, set_trainable
+from .optimizers import optimizer_of
 from .probing import fit_probe
 from .runs import write_model
 from .schedules import Plateau
 from .selecting import Watched, score
+from .sets import LabelledSet
 
 if TYPE_CHECKING:
-    from .devices import Devices
-    from .models import Classifier
-    from .sets import LabelledSet
+    import keras
+
+    from .batches import Batches
 
 # Of the head on features, where it has more than one layer.
 _HEAD_EPOCHS, _HEAD_RATE, _HEAD_BATCH = 60, 1e-3, 256
 # Images that are held in memory at once for their features.
 _AT_ONCE = 1024
+# What one epoch came to: a row of history.csv, by its columns.
+Epoch = dict[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +62,10 @@ class Job:
     devices: Devices
     reporter: Reporter
     seed: int = 0
-    callbacks: tuple[Any, ...] = ()
+    callbacks: tuple[keras.callbacks.Callback, ...] = ()
 
     @property
-    def model(self) -> Any:
+    def model(self) -> keras.Model:
         return self.classifier.model
 
 
@@ -80,11 +87,11 @@ class Progress:
     best     its row in there;  weights  of that epoch
     """
 
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Epoch] = field(default_factory=list)
     best: int = -1
     weights: list[np.ndarray] = field(default_factory=list)
 
-    def add(self, row: dict[str, Any], weights: list[np.ndarray]) -> bool:
+    def add(self, row: Epoch, weights: list[np.ndarray]) -> bool:
         """Whether this epoch is better than all before, of which it then takes the place."""
         better = self.best < 0 or row["score"] > self.history[self.best]["score"]
         self.history.append(row | {"better": better})
@@ -118,7 +125,7 @@ def _probe(job: Job, progress: Progress) -> None:
     """The head alone, as the first row of the history."""
     started = time.perf_counter()
     fit_head(job)
-    row = {"stage": 0, "epoch": 0, "loss": math.nan, "learning_rate": 0.0} | _watched(job) | _since(started)
+    row: Epoch = {"stage": 0, "epoch": 0, "loss": math.nan, "learning_rate": 0.0} | _watched(job) | _since(started)
     progress.add(row, job.model.get_weights())
     job.reporter.say(_line("probe", row))
 
@@ -127,24 +134,22 @@ def _stage(job: Job, stage: Stage, reached: State | None, progress: Progress) ->
     """One stage, each epoch of which is scored and written down; at the end the model has the best weights."""
     from .batches import Batches
     from .losses import loss_of
-    from .models import set_trainable
-    from .optimizers import optimizer_of
 
     model, fitting = job.model, job.config.fit
     job.devices.check(fitting.batch)
     set_trainable(model, stage.unfreeze, fitting.batch_norm, job.classifier.fresh)
     batches = Batches(job.train, fitting, job.weights, job.seed, job.rows)
     with job.devices.scope():
-        made = optimizer_of(fitting, stage.rate, len(batches) * stage.epochs)
-        model.compile(made, loss_of(fitting), jit_compile=job.devices.jit)
+        optimizer = optimizer_of(fitting, stage.rate, len(batches) * stage.epochs)
+        model.compile(optimizer, loss_of(fitting), jit_compile=job.devices.jit)
         optimizer = model.optimizer  # under mixed_float16 another one about it, which scales the loss
         optimizer.build(model.trainable_variables)
     if reached is not None:
         for variable, array in zip(optimizer.variables, reached.optimizer, strict=True):
             variable.assign(array)
-    done = reached.epoch if reached is not None else 0
-    plateau, waited = _told_again(progress.history[len(progress.history) - done :])
-    for epoch in range(done + 1, stage.epochs + 1):
+    last = reached.epoch if reached is not None else 0
+    plateau, waited = _plateau_after(progress.history[len(progress.history) - last :])
+    for epoch in range(last + 1, stage.epochs + 1):
         if fitting.patience and waited >= fitting.patience:
             job.reporter.say(f"no better epoch in {waited}: stage {stage.number} ends")
             break
@@ -153,12 +158,12 @@ def _stage(job: Job, stage: Stage, reached: State | None, progress: Progress) ->
         batches.begin(stage.number, epoch)
         with _memory(job, batches):
             loss, now = _epoch(job, batches, stage, epoch, progress)
-        row = {"stage": stage.number, "epoch": epoch, "loss": loss, "learning_rate": rate}
+        row: Epoch = {"stage": stage.number, "epoch": epoch, "loss": loss, "learning_rate": rate}
         row |= _watched(job) | _since(started)
         waited = 0 if progress.add(row, model.get_weights()) else waited + 1
         model.set_weights(now)
-        of = f" of stage {stage.number}" if len(fitting.stages) > 1 else ""
-        job.reporter.say(_line(f"epoch {epoch}/{stage.epochs}{of}", row))
+        suffix = f" of stage {stage.number}" if len(fitting.stages) > 1 else ""
+        job.reporter.say(_line(f"epoch {epoch}/{stage.epochs}{suffix}", row))
         multiplier = plateau.after(row["score"])
         if fitting.schedule == "plateau":
             optimizer.learning_rate = stage.rate * multiplier
@@ -166,7 +171,7 @@ def _stage(job: Job, stage: Stage, reached: State | None, progress: Progress) ->
     model.set_weights(progress.weights)
 
 
-def _told_again(rows: list[dict[str, Any]]) -> tuple[Plateau, int]:
+def _plateau_after(rows: list[Epoch]) -> tuple[Plateau, int]:
     """What a stage had come to after those epochs: its plateau, and how many since one was better than all before."""
     plateau, waited = Plateau(), 0
     for row in rows:
@@ -175,7 +180,7 @@ def _told_again(rows: list[dict[str, Any]]) -> tuple[Plateau, int]:
     return plateau, waited
 
 
-def _epoch(job: Job, batches: Any, stage: Stage, epoch: int, progress: Progress) -> tuple[float, list[np.ndarray]]:
+def _epoch(job: Job, batches: Batches, stage: Stage, epoch: int, progress: Progress) -> tuple[float, list[np.ndarray]]:
     """The mean loss of one epoch, and the weights at its end; the model has their moving average then, if there is one.
 
     Raises Diverged, after the last good weights have been saved.
@@ -199,9 +204,9 @@ def _epoch(job: Job, batches: Any, stage: Stage, epoch: int, progress: Progress)
         )
         with job.devices.scope():  # JAX shares a batch out only there
             # Counted over all stages, for TensorBoard draws by that.
-            done = sum(row["stage"] > 0 for row in progress.history)
-            told = job.model.fit(
-                batches, initial_epoch=done, epochs=done + 1, verbose=0, shuffle=False,
+            before = sum(row["stage"] > 0 for row in progress.history)
+            fitted = job.model.fit(
+                batches, initial_epoch=before, epochs=before + 1, verbose=0, shuffle=False,
                 callbacks=[listener, *job.callbacks],
             )  # fmt: skip
         # The average and the optimizer's own are one array on JAX, which the next step would free.
@@ -212,7 +217,7 @@ def _epoch(job: Job, batches: Any, stage: Stage, epoch: int, progress: Progress)
             f"the loss is no number any more at {where}. "
             f"Lower --learning-rate, which is {stage.rate:g}.{_last_good(job, progress)}"
         )
-    return float(told.history["loss"][0]), now[0]
+    return float(fitted.history["loss"][0]), now[0]
 
 
 def _last_good(job: Job, progress: Progress) -> str:
@@ -223,17 +228,15 @@ def _last_good(job: Job, progress: Progress) -> str:
     kept = job.checkpoint.folder / LAST_GOOD
     write_model(job.model, kept)
     row = progress.history[progress.best]
-    of = "the probe" if not row["stage"] else f"stage {row['stage']}, epoch {row['epoch']}"
-    return f" The weights of {of} are in {kept}."
+    name = "the probe" if not row["stage"] else f"stage {row['stage']}, epoch {row['epoch']}"
+    return f" The weights of {name} are in {kept}."
 
 
 def fit_head(job: Job) -> None:
     """Fit the head alone, on features that are computed once: a linear one to the optimum, others by steps."""
-    from .models import frozen_features, head_of
-
     started = time.perf_counter()
     features_of = frozen_features(job.classifier, job.config.workers)
-    known = features(job.train, job.rows, features_of, job.reporter)
+    table = features(job.train, job.rows, features_of, job.reporter)
     seconds = time.perf_counter() - started
     seen = features_of(job.watched.images)
     targets = job.train.targets(job.rows)
@@ -244,37 +247,37 @@ def fit_head(job: Job) -> None:
         return score(job.watched.scores(_softmax(logits)), job.config.fit.select)
 
     if job.config.model.dense:
-        _fit_deep(head, known, targets, weights, lambda: rated(np.asarray(head.predict(seen, verbose=0))), job.config)
+        _fit_deep(head, table, targets, weights, lambda: rated(np.asarray(head.predict(seen, verbose=0))), job.config)
     else:
-        probe = fit_probe(known, targets, weights, lambda probe: rated(probe(seen)))
+        probe = fit_probe(table, targets, weights, lambda probe: rated(probe(seen)))
         head.get_layer("logits").set_weights([probe.kernel, probe.bias])
     job.reporter.say(
-        f"probe on {len(known):,} images: {time.perf_counter() - started:.1f} s, "
-        f"{seconds:.1f} of them for their features ({len(known) / seconds:,.0f} a second)"
+        f"probe on {len(table):,} images: {time.perf_counter() - started:.1f} s, "
+        f"{seconds:.1f} of them for their features ({len(table) / seconds:,.0f} a second)"
     )
 
 
 def features(
-    of: LabelledSet, rows: np.ndarray, features_of: Callable[[np.ndarray], np.ndarray], reporter: Reporter
+    images: LabelledSet, rows: np.ndarray, features_of: Callable[[np.ndarray], np.ndarray], reporter: Reporter
 ) -> np.ndarray:
     """float32 (n, C): the features of those rows, some at a time."""
     pieces = []
     with reporter.stage("features", len(rows), "images") as advance:
-        for some in chunks(len(rows), _AT_ONCE):
-            pieces.append(features_of(of.batch(rows[some.start : some.stop])))
-            advance(some.stop)
+        for part in chunks(len(rows), _AT_ONCE):
+            pieces.append(features_of(images.batch(rows[part.start : part.stop])))
+            advance(part.stop)
     return np.concatenate(pieces)
 
 
 def _fit_deep(
-    head: Any,
+    head: keras.Model,
     features: np.ndarray,
     targets: np.ndarray,
     weights: np.ndarray,
     rated: Callable[[], float],
     config: RunConfig,
 ) -> None:
-    """Fit a head of several layers to features, and keep the best of some looks."""
+    """Fit a head of several layers to features, and keep the best of the weights that are tried in between."""
     import keras
 
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.fit.label_smoothing)
@@ -282,13 +285,13 @@ def _fit_deep(
     best, kept = -math.inf, head.get_weights()
     for _ in range(_HEAD_EPOCHS // 5):
         head.fit(features, targets, sample_weight=weights, batch_size=_HEAD_BATCH, epochs=5, verbose=0)
-        found = rated()
-        if found > best:
-            best, kept = found, head.get_weights()
+        reached = rated()
+        if reached > best:
+            best, kept = reached, head.get_weights()
     head.set_weights(kept)
 
 
-def _watched(job: Job) -> dict[str, Any]:
+def _watched(job: Job) -> Epoch:
     """The scores of a model on what it is watched on, and the one that counts."""
     images, size = job.watched.images, job.config.fit.batch
     starts = range(0, len(images), size)
@@ -299,7 +302,7 @@ def _watched(job: Job) -> dict[str, Any]:
     return {f"val_{name}": value for name, value in scores.items()} | {"score": counts}
 
 
-def _state(model: Any, optimizer: Any, progress: Progress, stage: int, epoch: int) -> State:
+def _state(model: keras.Model, optimizer: keras.Optimizer, progress: Progress, stage: int, epoch: int) -> State:
     return State(
         stage,
         epoch,
@@ -310,15 +313,16 @@ def _state(model: Any, optimizer: Any, progress: Progress, stage: int, epoch: in
     )
 
 
-def _resumed(model: Any, state: State) -> Progress:
+def _resumed(model: keras.Model, state: State) -> Progress:
     """What the fit had found, its variables put into the model."""
     for variable, array in zip(model.variables, state.model, strict=True):
         variable.assign(array)
-    return Progress(list(state.facts["history"]), int(state.facts["best"]), list(state.best))
+    history, best = cast(list[Epoch], state.facts["history"]), cast(int, state.facts["best"])
+    return Progress(list(history), best, list(state.best))
 
 
 @contextmanager
-def _memory(job: Job, batches: Any) -> Iterator[None]:
+def _memory(job: Job, batches: Batches) -> Iterator[None]:
     """What a backend says when memory runs out, as a DataError that names the batch size that fits."""
     try:
         yield
@@ -344,7 +348,7 @@ def _is_memory(error: BaseException) -> bool:
     )
 
 
-def _fits(model: Any, batches: Any, size: int) -> bool:
+def _fits(model: keras.Model, batches: Batches, size: int) -> bool:
     images, targets, weights = batches[0]
     try:
         model.train_on_batch(images[:size], targets[:size], weights[:size])
@@ -355,7 +359,7 @@ def _fits(model: Any, batches: Any, size: int) -> bool:
     return True
 
 
-def _line(what: str, row: dict[str, Any]) -> str:
+def _line(what: str, row: Epoch) -> str:
     """What one epoch came to, for the person who waits."""
     loss = "" if math.isnan(row["loss"]) else f"loss {row['loss']:.3f}  "
     parts = "  ".join(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .measures import Tally, accuracy, balanced_accuracy, macro_f1
+from .metrics import Interval
 
 LEVEL = 0.95
 # Numbers drawn at a time: 32 MB of weights.
@@ -71,18 +72,20 @@ def bootstrap(groups: np.ndarray, resamples: int, seed: int) -> Resampling:
     return Resampling(np.unique(groups), resamples, seed)
 
 
-def interval(draws: np.ndarray, level: float = LEVEL) -> list[float]:
-    """[low, high]: the middle 95 % of the draws (R,), those that are NaN left out.
+def interval(draws: np.ndarray, level: float = LEVEL) -> Interval:
+    """(low, high): the middle 95 % of the draws (R,), those that are NaN left out.
 
     >>> [round(end, 3) for end in interval(np.arange(101.0))]
     [2.5, 97.5]
     """
-    ends = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2]) if not np.isnan(draws).all() else [np.nan] * 2
-    return [float(end) for end in ends]
+    if np.isnan(draws).all():
+        return np.nan, np.nan
+    low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
-def share_interval(share: float, draws: np.ndarray, count: int, level: float = LEVEL) -> list[float]:
-    """[low, high] of a share; where none or all of `count` groups are right, that of Clopper and Pearson (1934).
+def share_interval(share: float, draws: np.ndarray, count: int, level: float = LEVEL) -> Interval:
+    """(low, high) of a share; where none or all of `count` groups are right, that of Clopper and Pearson (1934).
 
     There no draw differs from any other, which is not to say that one is sure.
 
@@ -91,7 +94,7 @@ def share_interval(share: float, draws: np.ndarray, count: int, level: float = L
     """
     least = ((1 - level) / 2) ** (1 / count)
     if min(share, 1 - share) < 1e-9:
-        return [least, 1.0] if share > 0.5 else [0.0, 1 - least]
+        return (least, 1.0) if share > 0.5 else (0.0, 1 - least)
     return interval(draws, level)
 
 
@@ -107,23 +110,23 @@ def permuted_p(values: np.ndarray, weights: np.ndarray, inside: np.ndarray, resa
         sums = [(part @ np.stack([values * weights, weights], axis=1)) for part in (chosen, ~chosen)]
         return sums[0][..., 0] / sums[0][..., 1] - sums[1][..., 0] / sums[1][..., 1]
 
-    count, found = len(inside), abs(float(apart(inside)))
+    count, difference = len(inside), abs(float(apart(inside)))
     piece = max(1, _AT_ONCE // count)
     rng = np.random.default_rng([seed, count])
     as_far = 0
     for start in range(0, resamples, piece):
         dealt = rng.permuted(np.tile(inside, (min(piece, resamples - start), 1)), axis=1)
-        as_far += int((abs(apart(dealt)) >= found - 1e-9).sum())
+        as_far += int((abs(apart(dealt)) >= difference - 1e-9).sum())
     return (as_far + 1) / (resamples + 1)
 
 
-# What is told with an interval of its own, besides accuracy.
+# What has an interval of its own in metrics.json, besides accuracy.
 MEASURES: dict[str, Callable[[Tally], np.ndarray]] = {"balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1}
 
 
 def intervals(
     labels: np.ndarray, predicted: np.ndarray, groups: np.ndarray, classes: int, resamples: int, seed: int
-) -> dict[str, list[float]]:
+) -> dict[str, Interval]:
     """95 % intervals of the accuracy, balanced accuracy and macro F1 of a set; labels, predicted, groups int64 (n,).
 
     A class that a draw has no image of is left out of that draw's means.
@@ -136,11 +139,10 @@ def intervals(
     hits, missed, mistaken = sums[:, :classes], sums[:, classes : 2 * classes], sums[:, 2 * classes :]
     counts = Tally(hits, hits + missed, hits + mistaken)
     share = float(right.mean())
-    told = {"accuracy": share_interval(share, accuracy(counts), len(resampling.units))}
+    of_accuracy = share_interval(share, accuracy(counts), len(resampling.units))
     # Where all are right, nothing is known of the other measures that is not known of the accuracy.
-    return told | {
-        name: told["accuracy"] if share == 1 else interval(measure(counts)) for name, measure in MEASURES.items()
-    }
+    others = {name: of_accuracy if share == 1 else interval(measure(counts)) for name, measure in MEASURES.items()}
+    return {"accuracy": of_accuracy, **others}
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,10 @@ Imports keras, so import it inside the functions that use it.
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
-from keras import ops
+from keras import KerasTensor, ops
+from numpy.typing import ArrayLike
 
 from .resizing import by_bands
 
@@ -24,18 +23,18 @@ class Resize(keras.layers.Layer):  # type: ignore[misc]  # keras has no types
     every export.
     """
 
-    def __init__(self, height: int, width: int, **shared: Any) -> None:
-        super().__init__(**shared)
+    def __init__(self, height: int, width: int, **kwargs: object) -> None:
+        super().__init__(**kwargs)
         self.height, self.width = height, width
 
-    def call(self, images: Any) -> Any:
-        made = by_bands(ops.cast(images, "float32"), (self.height, self.width), ops)
-        return ops.cast(made, self.compute_dtype)
+    def call(self, images: KerasTensor) -> KerasTensor:
+        output = by_bands(ops.cast(images, "float32"), (self.height, self.width), ops)
+        return ops.cast(output, self.compute_dtype)
 
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shape[0], self.height, self.width, shape[-1]
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         return {**super().get_config(), "height": self.height, "width": self.width}
 
 
@@ -46,11 +45,11 @@ class Colours(keras.layers.Layer):  # type: ignore[misc]
     matrix  3 x 3: a row says what one channel of the picture gives to each that comes out;  offset  3 values
     """
 
-    def __init__(self, matrix: Any, offset: Any, **shared: Any) -> None:
-        super().__init__(**shared)
+    def __init__(self, matrix: ArrayLike, offset: ArrayLike, **kwargs: object) -> None:
+        super().__init__(**kwargs)
         self.matrix, self.offset = np.asarray(matrix, np.float32), np.asarray(offset, np.float32)
 
-    def call(self, pixels: Any) -> Any:
+    def call(self, pixels: KerasTensor) -> KerasTensor:
         # As a convolution of one pixel: of 64 pictures of 160 px TensorFlow makes 3 ms, of the product 12, of scale
         # and offset alone 18.
         kernel = ops.cast(self.matrix[None, None], self.compute_dtype)
@@ -59,7 +58,7 @@ class Colours(keras.layers.Layer):  # type: ignore[misc]
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shape
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         return {**super().get_config(), "matrix": self.matrix.tolist(), "offset": self.offset.tolist()}
 
 
@@ -72,8 +71,8 @@ class SqueezeExcitation(keras.layers.Layer):  # type: ignore[misc]
     It begins by weighing all channels alike, so that a probe sees the backbone's own features.
     """
 
-    def __init__(self, ratio: int = 16, **shared: Any) -> None:
-        super().__init__(**shared)
+    def __init__(self, ratio: int = 16, **kwargs: object) -> None:
+        super().__init__(**kwargs)
         self.ratio = ratio
 
     def build(self, shape: tuple[int | None, ...]) -> None:
@@ -85,18 +84,18 @@ class SqueezeExcitation(keras.layers.Layer):  # type: ignore[misc]
         self.excite.build((None, narrow))
         super().build(shape)
 
-    def weigh(self, means: Any) -> Any:
+    def weigh(self, means: KerasTensor) -> KerasTensor:
         """What the two layers make of (n, C)."""
         return self.excite(self.squeeze(means))
 
-    def call(self, maps: Any) -> Any:
+    def call(self, maps: KerasTensor) -> KerasTensor:
         weights = ops.sigmoid(self.weigh(ops.mean(maps, axis=(1, 2))))
         return maps * weights[:, None, None, :]
 
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shape
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         return {**super().get_config(), "ratio": self.ratio}
 
 
@@ -107,8 +106,8 @@ class CBAM(SqueezeExcitation):
     ratio  as of SqueezeExcitation;  kernel  side of the convolution that finds the places
     """
 
-    def __init__(self, ratio: int = 16, kernel: int = 7, **shared: Any) -> None:
-        super().__init__(ratio, **shared)
+    def __init__(self, ratio: int = 16, kernel: int = 7, **kwargs: object) -> None:
+        super().__init__(ratio, **kwargs)
         self.kernel = kernel
 
     def build(self, shape: tuple[int | None, ...]) -> None:
@@ -124,11 +123,11 @@ class CBAM(SqueezeExcitation):
         self.places.build((*shape[:-1], 2))
         super().build(shape)
 
-    def call(self, maps: Any) -> Any:
-        both = self.weigh(ops.mean(maps, axis=(1, 2))) + self.weigh(ops.max(maps, axis=(1, 2)))
-        maps = maps * ops.sigmoid(both)[:, None, None, :]
-        told = [ops.mean(maps, axis=-1, keepdims=True), ops.max(maps, axis=-1, keepdims=True)]
-        return maps * self.places(ops.concatenate(told, axis=-1))
+    def call(self, maps: KerasTensor) -> KerasTensor:
+        channels = self.weigh(ops.mean(maps, axis=(1, 2))) + self.weigh(ops.max(maps, axis=(1, 2)))
+        maps = maps * ops.sigmoid(channels)[:, None, None, :]
+        statistics = [ops.mean(maps, axis=-1, keepdims=True), ops.max(maps, axis=-1, keepdims=True)]
+        return maps * self.places(ops.concatenate(statistics, axis=-1))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         return {**super().get_config(), "kernel": self.kernel}

@@ -6,9 +6,8 @@ Imports keras, so import it inside the functions that use it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from keras import ops
+from keras import KerasTensor, ops
 
 from .configs import FitConfig
 
@@ -17,7 +16,7 @@ from .configs import FitConfig
 _SMALLEST = 1e-30
 _CLAMP = 1e-7
 
-Loss = Callable[[Any, Any], Any]
+Loss = Callable[[KerasTensor, KerasTensor], KerasTensor]
 
 
 def loss_of(config: FitConfig) -> Loss:
@@ -28,10 +27,10 @@ def loss_of(config: FitConfig) -> Loss:
     for all three.
     """
 
-    def of_each(y_true: Any, y_pred: Any) -> Any:
+    def of_each(y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
         return cross_entropy(y_true, y_pred, config.label_smoothing, config.focal)
 
-    def consistent(y_true: Any, y_pred: Any) -> Any:
+    def consistent(y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
         views = ops.split(y_pred, 3)
         loss = of_each(ops.split(y_true, 3)[0], views[0]) + config.jsd * divergence(*views)
         return ops.tile(loss, 3)
@@ -39,7 +38,7 @@ def loss_of(config: FitConfig) -> Loss:
     return consistent if config.jsd else of_each
 
 
-def cross_entropy(y_true: Any, y_pred: Any, smoothing: float = 0.0, gamma: float = 0.0) -> Any:
+def cross_entropy(y_true: KerasTensor, y_pred: KerasTensor, smoothing: float = 0.0, gamma: float = 0.0) -> KerasTensor:
     """(n,): - sum_k y_k (1 - p_k)^gamma log p_k, of labels smoothed to y (1 - s) + s/K.
 
     A gamma above 0 makes it the focal loss of Lin et al., Focal Loss for Dense Object Detection, 2017: theirs is for
@@ -53,7 +52,7 @@ def cross_entropy(y_true: Any, y_pred: Any, smoothing: float = 0.0, gamma: float
     return -ops.sum(terms, axis=-1)
 
 
-def divergence(*views: Any) -> Any:
+def divergence(*views: KerasTensor) -> KerasTensor:
     """(n,): Jensen-Shannon divergence of the probabilities (n, K) that each view of an image was given, in nats.
 
     Source: Hendrycks et al., AugMix, 2020; as there, the logarithm of the mean is one of 1e-7 at least.

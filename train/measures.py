@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from .metrics import ClassScores, Interval, Reliability, Scores, SetMeasures, Unlabelled, WorstClass
+
 BINS = 15
+# The interval of an accuracy of which nothing was drawn.
+NOT_DRAWN: Mapping[str, Interval] = {"accuracy": (math.nan, math.nan)}
 
 
 @dataclass(frozen=True, eq=False)
 class Tally:
     """Counts of each class, (..., K): all that accuracy, precision, recall and F1 are made of.
 
-    hits  images of the class found as such;  support  images of it;  found  images taken for it
+    hits  images of the class predicted as such;  support  images of it;  predicted  images taken for it
     """
 
     hits: np.ndarray
     support: np.ndarray
-    found: np.ndarray
+    predicted: np.ndarray
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -53,8 +57,8 @@ def scores(counts: Tally) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     NaN is the recall of a class that is not there.
     """
-    f1 = _ratio(2 * counts.hits, counts.support + counts.found)
-    return np.nan_to_num(_ratio(counts.hits, counts.found)), _ratio(counts.hits, counts.support), np.nan_to_num(f1)
+    f1 = _ratio(2 * counts.hits, counts.support + counts.predicted)
+    return np.nan_to_num(_ratio(counts.hits, counts.predicted)), _ratio(counts.hits, counts.support), np.nan_to_num(f1)
 
 
 def macro_f1(counts: Tally) -> np.ndarray:
@@ -79,20 +83,19 @@ def auc(labels: np.ndarray, probabilities: np.ndarray) -> float | None:
     return None if areas is None else float(areas.mean())
 
 
-def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> dict[str, list[float]]:
-    """Of each bin of confidence that holds images: `images`, and their mean `confidence` and `accuracy`.
+def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> Reliability:
+    """Of each bin of confidence that holds images: how many, and their mean confidence and accuracy.
 
     Bins are equally wide, (0, 1/15], (1/15, 2/15] ...; confidence is the probability of the likeliest class
     (Guo et al. 2017).
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels
-    of = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    count = np.bincount(of, minlength=bins)
+    number = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    count = np.bincount(number, minlength=bins)
     full = count > 0
-    sums = {"confidence": np.bincount(of, confidence, bins), "accuracy": np.bincount(of, right, bins)}
-    means = {name: (total[full] / count[full]).tolist() for name, total in sums.items()}
-    return {"images": count[full].tolist(), **means}
+    sure, correct = ((np.bincount(number, values, bins)[full] / count[full]).tolist() for values in (confidence, right))
+    return Reliability(tuple(count[full].tolist()), tuple(sure), tuple(correct))
 
 
 def calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> float:
@@ -102,8 +105,8 @@ def calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins: int =
     0.4
     """
     table = reliability(labels, probabilities, bins)
-    images, confidence, right = (np.array(table[name]) for name in ("images", "confidence", "accuracy"))
-    return float((images * abs(confidence - right)).sum() / images.sum())
+    images, confidence, accuracy = map(np.array, (table.images, table.confidence, table.accuracy))
+    return float((images * abs(confidence - accuracy)).sum() / images.sum())
 
 
 def brier(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -137,45 +140,53 @@ def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     return scaled(_logs(probabilities), 1 / temperature).astype(np.float32)
 
 
-def measures(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-    """All measures of a set, as metrics.json holds them.
+def measures(
+    labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], ends: Mapping[str, Interval] = NOT_DRAWN
+) -> SetMeasures | Unlabelled:
+    """All measures of a set.
 
     labels         int (n,), or shares of each class (n, K), of which the largest counts; those below 0 are left out
     probabilities  (n, K), rows add up to 1
+    ends           95 % intervals of the accuracy and of other measures, by name: see intervals.intervals
 
     Where a class has no image, as in a set from elsewhere, macro means and balanced accuracy are those of the classes
-    that are there, and `auc` is None. Where there are no labels at all, `images` is 0 and nothing else is told.
+    that are there, and `auc` is None. Where there are no labels at all, nothing is measured.
     """
     if labels.ndim == 2:
         labels = np.where(labels.any(axis=1), labels.argmax(axis=1), -1)
     probabilities, labels = probabilities[labels >= 0], labels[labels >= 0]
     if not len(labels):
-        return {"images": 0}
+        return Unlabelled()
     table = confusion(labels, probabilities.argmax(axis=1), len(classes))
     counts = Tally(np.diagonal(table), table.sum(axis=1), table.sum(axis=0))
-    each = dict(zip(("precision", "recall", "f1"), scores(counts), strict=True))
-    there = counts.support > 0
+    by_class = scores(counts)
+    present = counts.support > 0
     weights = counts.support / counts.support.sum()
-    worst = int(np.nanargmin(each["recall"]))
-    return {
-        "images": len(labels),
-        "accuracy": float(accuracy(counts)),
-        "balanced_accuracy": float(balanced_accuracy(counts)),
-        "macro": {name: float(values[there].mean()) for name, values in each.items()},
-        "weighted": {name: float((values * weights)[there].sum()) for name, values in each.items()},
-        "auc": auc(labels, probabilities),
-        "ece": calibration_error(labels, probabilities),
-        "brier": brier(labels, probabilities),
-        "per_class": {
-            name: {
-                **{measure: float(values[i]) if there[i] else None for measure, values in each.items()},
-                "support": int(counts.support[i]),
-            }
-            for i, name in enumerate(classes)
-        },
-        "worst_class": {"class": classes[worst], "recall": float(each["recall"][worst])},
-        "confusion": table.tolist(),
-    }
+    recall = by_class[1]
+    worst = int(np.nanargmin(recall))
+    return SetMeasures(
+        images=len(labels),
+        accuracy=float(accuracy(counts)),
+        interval=ends["accuracy"],
+        balanced_accuracy=float(balanced_accuracy(counts)),
+        macro=Scores(*(float(values[present].mean()) for values in by_class)),
+        weighted=Scores(*(float((values * weights)[present].sum()) for values in by_class)),
+        auc=auc(labels, probabilities),
+        ece=calibration_error(labels, probabilities),
+        brier=brier(labels, probabilities),
+        per_class={name: _class_scores(counts, by_class, number) for number, name in enumerate(classes)},
+        worst_class=WorstClass(classes[worst], float(recall[worst])),
+        confusion=tuple(map(tuple, table.tolist())),
+        intervals={name: interval for name, interval in ends.items() if name != "accuracy"},
+    )
+
+
+def _class_scores(counts: Tally, by_class: Sequence[np.ndarray], number: int) -> ClassScores:
+    support = int(counts.support[number])
+    if not support:
+        return ClassScores(None, None, None, support)
+    precision, recall, f1 = (float(values[number]) for values in by_class)
+    return ClassScores(precision, recall, f1, support)
 
 
 def _logs(probabilities: np.ndarray) -> np.ndarray:
@@ -188,5 +199,5 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def _mean(values: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """The mean over the last axis of those named; NaN of none."""
+    """The mean over the last axis, of those that are named; NaN of none."""
     return _ratio(np.where(among, values, 0).sum(axis=-1), among.sum(axis=-1))

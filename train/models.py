@@ -10,17 +10,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from curate.stage.engine import chunks
 from curate.stage.errors import DataError
 
+from .backbones import AUTO, CNN, Backbone, backbone, input_side, resolve
 from .configs import ModelConfig
+from .loading import backbones_of, head_of, load_model
 
 if TYPE_CHECKING:
-    from .backbones import Backbone
+    import keras
+
+__all__ = [
+    "Classifier", "backbones_of", "build_model", "frozen_features", "head_of", "load_model", "on_openvino", "runner",
+    "set_trainable",
+]  # fmt: skip
 
 _BATCH = 64
 
@@ -35,7 +42,7 @@ class Classifier:
     notes      for the person, where it is not all as asked
     """
 
-    model: Any
+    model: keras.Model
     backbones: tuple[str, ...]
     side: int
     digests: tuple[str, ...]
@@ -54,8 +61,6 @@ def build_model(config: ModelConfig, shape: tuple[int, int], classes: int, dtype
     """
     from curate.measuring.backbones import WeightsUnavailable
 
-    from .backbones import AUTO, CNN, input_side, resolve
-
     names = tuple(map(resolve, config.backbone))
     tries: list[tuple[tuple[str, ...], tuple[str, ...]]] = [(names, ())]
     if AUTO in config.backbone:
@@ -63,10 +68,10 @@ def build_model(config: ModelConfig, shape: tuple[int, int], classes: int, dtype
         stand_ins = [CNN if asked == AUTO else name for asked, name in zip(config.backbone, names, strict=True)]
         tries.append((tuple(stand_ins), (note,)))
     with _policy(dtype_policy):
-        for those, notes in tries:
-            side = input_side(max(shape), those, config.input_size)
+        for names, notes in tries:
+            side = input_side(max(shape), names, config.input_size)
             try:
-                return _built(config, those, side, shape, classes, notes)
+                return _built(config, names, side, shape, classes, notes)
             except WeightsUnavailable as error:
                 reason = error
     raise DataError(
@@ -80,7 +85,6 @@ def _built(
 ) -> Classifier:
     import keras
 
-    from .backbones import CNN, backbone
     from .layers import Resize
 
     parts = [backbone(name, side, config.weights) for name in names]
@@ -99,7 +103,7 @@ def _built(
     return Classifier(model, names, side, tuple(part.digest for part in parts), fresh, notes)
 
 
-def _pooled(number: int, part: Backbone, resized: Any, attention: str) -> Any:
+def _pooled(number: int, part: Backbone, resized: keras.KerasTensor, attention: str) -> keras.KerasTensor:
     """The features (n, C) of one backbone."""
     import keras
 
@@ -114,12 +118,12 @@ def _pooled(number: int, part: Backbone, resized: Any, attention: str) -> Any:
     return keras.layers.GlobalAveragePooling2D(dtype="float32", name=f"pool_{number}")(maps)
 
 
-def _head(config: ModelConfig, width: int, classes: int) -> Any:
+def _head(config: ModelConfig, width: int, classes: int) -> keras.Model:
     """Dense layers, the last of which gives logits in float32."""
     import keras
 
     penalty = keras.regularizers.L2(config.l2) if config.l2 else None
-    layers: list[Any] = [keras.Input((width,))]
+    layers: list[keras.layers.Layer] = [keras.Input((width,))]
     for units in config.dense:
         layers += [keras.layers.Dropout(config.dropout), keras.layers.Dense(units, kernel_regularizer=penalty)]
         layers += [keras.layers.BatchNormalization()] if config.head_norm else []
@@ -129,17 +133,7 @@ def _head(config: ModelConfig, width: int, classes: int) -> Any:
     return keras.Sequential(layers, name="head")
 
 
-def backbones_of(model: Any) -> list[Any]:
-    """The nested models that are its backbones."""
-    return [layer for layer in model.layers if layer.name.startswith("backbone_")]
-
-
-def head_of(model: Any) -> Any:
-    """The layers from features (n, C) to logits (n, K)."""
-    return model.get_layer("head")
-
-
-def set_trainable(model: Any, share: float, batch_norm: str, fresh: Sequence[int] = ()) -> None:
+def set_trainable(model: keras.Model, share: float, batch_norm: str, fresh: Sequence[int] = ()) -> None:
     """Let the last `share` of the layers of each backbone learn, and all that comes after; compile again after that.
 
     Those backbones whose numbers are in `fresh` learn whole, their batch normalisation too: nothing is in them yet.
@@ -150,11 +144,11 @@ def set_trainable(model: Any, share: float, batch_norm: str, fresh: Sequence[int
     import keras
 
     model.trainable = True
-    for number, backbone in enumerate(backbones_of(model)):
-        backbone.trainable = True
+    for number, network in enumerate(backbones_of(model)):
+        network.trainable = True
         if number in fresh:
             continue
-        layers = backbone.layers
+        layers = network.layers
         fixed = len(layers) - round(share * len(layers))
         for place, layer in enumerate(layers):
             norm = isinstance(layer, keras.layers.BatchNormalization)
@@ -169,7 +163,7 @@ def frozen_features(classifier: Classifier, workers: int) -> Callable[[np.ndarra
     return runner(classifier.model, "features", workers)
 
 
-def runner(model: Any, output: str, workers: int) -> Callable[[np.ndarray], np.ndarray]:
+def runner(model: keras.Model, output: str, workers: int) -> Callable[[np.ndarray], np.ndarray]:
     """The function uint8 (n, H, W, 3) -> float32 (n, D) that gives what a layer of the model does, the fastest way."""
     import keras
 
@@ -178,14 +172,14 @@ def runner(model: Any, output: str, workers: int) -> Callable[[np.ndarray], np.n
     part = keras.Model(model.input, model.get_layer(output).output)
 
     def run(images: np.ndarray) -> np.ndarray:
-        found = [np.zeros((0, part.output_shape[-1]), np.float32)]
-        found += [part.predict_on_batch(images[rows.start : rows.stop]) for rows in chunks(len(images), _BATCH)]
-        return np.concatenate(found)
+        pieces = [np.zeros((0, part.output_shape[-1]), np.float32)]
+        pieces += [part.predict_on_batch(images[rows.start : rows.stop]) for rows in chunks(len(images), _BATCH)]
+        return np.concatenate(pieces)
 
     return run
 
 
-def on_openvino(model: Any, output: str, workers: int) -> Callable[[np.ndarray], np.ndarray]:
+def on_openvino(model: keras.Model, output: str, workers: int) -> Callable[[np.ndarray], np.ndarray]:
     """As `runner`, by OpenVINO, whatever the backend and the machine."""
     import tempfile
 
@@ -210,22 +204,6 @@ def on_openvino(model: Any, output: str, workers: int) -> Callable[[np.ndarray],
         return np.concatenate(list(threaded(infer, pieces, workers)))
 
     return run
-
-
-def load_model(path: str | Path) -> Any:
-    """The model of a .keras file. Raises DataError where it is none of ours, or damaged."""
-    import keras
-
-    from . import layers, ranger  # noqa: F401  whose classes the file names
-
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path} cannot be read as a model: {str(error).splitlines()[0]}") from error
-    names = {layer.name for layer in model.layers}
-    if not {"resize", "features", "head", "probabilities"} <= names:
-        raise DataError(f"{path} holds a model of another make. Needed is the model.keras of a run.")
-    return model
 
 
 @contextmanager

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -19,9 +19,15 @@ from curate.stage.progress import Reporter, Silent, Stopwatch
 
 from .configs import EvaluateConfig
 from .devices import devices_of
-from .runs import METRICS, find_model
+from .filters import FILTERS
+from .loading import load_model
+from .metrics import METRICS, Metrics, PredictionFacts, RunMetrics, read_metrics
+from .models import on_openvino
+from .runs import find_model
+from .sets import read_set
 
 if TYPE_CHECKING:
+    import keras
     import pandas as pd
 
 A = TypeVar("A")
@@ -90,10 +96,10 @@ def zoomed(images: np.ndarray, zoom: float) -> np.ndarray:
     above, beside = (height - outer[0]) // 2, (width - outer[1]) // 2
     border = (above, height - outer[0] - above, beside, width - outer[1] - beside)
     out = np.empty_like(images)
-    for image, made in zip(images, out, strict=True):
+    for image, zoomed_image in zip(images, out, strict=True):
         part = image[top : top + inner[0], left : left + inner[1]]
         scaled = cv2.resize(part, outer[::-1], interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)
-        made[:] = cv2.copyMakeBorder(scaled, *border, cv2.BORDER_REFLECT_101)
+        zoomed_image[:] = cv2.copyMakeBorder(scaled, *border, cv2.BORDER_REFLECT_101)
     return out
 
 
@@ -110,11 +116,11 @@ VIEWS: dict[str, tuple[View, ...]] = {
 }
 
 
-def looks(metrics: Mapping[str, Any]) -> str:
-    """What is said of more than one look at each picture, of what metrics.json holds; "" of one."""
-    how = metrics.get("prediction", {}).get("tta", "none")
-    told = {"flips": "mirrored either way", "dihedral": "turned and mirrored", "scales": "nearer and farther"}
-    return f"the mean of {len(VIEWS[how])} looks at each picture, {told[how]}" if how in told else ""
+def looks(metrics: Metrics) -> str:
+    """A few words on the views of each picture that the probabilities are a mean of; "" of a single one."""
+    how = metrics.prediction.tta if metrics.prediction else "none"
+    words = {"flips": "mirrored either way", "dihedral": "turned and mirrored", "scales": "nearer and farther"}
+    return f"the mean of {len(VIEWS[how])} looks at each picture, {words[how]}" if how in words else ""
 
 
 def views_of(name: str, size: tuple[int, int]) -> tuple[View, ...]:
@@ -129,14 +135,18 @@ def views_of(name: str, size: tuple[int, int]) -> tuple[View, ...]:
 
 def as_measured(model: Path, config: EvaluateConfig) -> EvaluateConfig:
     """With what the run that a .keras file lies in was measured with, where nothing else is asked for."""
-    told = model.parent / METRICS
-    known = json.loads(told.read_text(encoding="utf-8")).get("prediction", {}) if told.is_file() else {}
-    asked = {name: getattr(config, name) or known.get(name, "none") for name in ("tta", "filter")}
-    return replace(config, **asked)
+    run = _metrics_beside(model)
+    facts = run.prediction if run and run.prediction else PredictionFacts("", "none", "none")
+    return replace(config, tta=config.tta or facts.tta, filter=config.filter or facts.filter)
+
+
+def _metrics_beside(model: Path) -> RunMetrics | None:
+    """The metrics of the run that a .keras file lies in, None where it lies in none."""
+    return read_metrics(RunMetrics, model.parent) if (model.parent / METRICS).is_file() else None
 
 
 def load_predictor(
-    model: Path | Any,
+    model: Path | keras.Model,
     sample: np.ndarray,
     classes: Sequence[str],
     config: EvaluateConfig = EvaluateConfig(),
@@ -155,8 +165,6 @@ def load_predictor(
     import keras
 
     if isinstance(model, str | Path):
-        from .models import load_model
-
         model = load_model(model)
     size = (int(model.input_shape[1]), int(model.input_shape[2]))
     if model.output_shape[-1] != len(classes):
@@ -182,14 +190,10 @@ def load_predictor(
 
 
 def _filter(name: str) -> Callable[[np.ndarray], np.ndarray] | None:
-    if name == "none":
-        return None
-    from .filters import FILTERS
-
-    return FILTERS[name]
+    return None if name == "none" else FILTERS[name]
 
 
-def _on_keras(model: Any) -> Callable[[np.ndarray], np.ndarray]:
+def _on_keras(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     """The model's probabilities by Keras, one batch at a time, each of the same size lest it be compiled anew."""
     lock = threading.Lock()
 
@@ -197,22 +201,20 @@ def _on_keras(model: Any) -> Callable[[np.ndarray], np.ndarray]:
         out = np.empty((len(images), model.output_shape[-1]), np.float32)
         for rows in chunks(len(images), BATCH):
             piece = images[rows.start : rows.stop]
-            given = np.zeros((BATCH, *images.shape[1:]), np.uint8)
-            given[: len(piece)] = piece
+            padded = np.zeros((BATCH, *images.shape[1:]), np.uint8)
+            padded[: len(piece)] = piece
             with lock:
-                out[rows.start : rows.stop] = np.asarray(model.predict_on_batch(given))[: len(piece)]
+                out[rows.start : rows.stop] = np.asarray(model.predict_on_batch(padded))[: len(piece)]
         return out
 
     return forward
 
 
 def _on_openvino(
-    model: Any, on_keras: Callable[[np.ndarray], np.ndarray], sample: np.ndarray, workers: int
+    model: keras.Model, on_keras: Callable[[np.ndarray], np.ndarray], sample: np.ndarray, workers: int
 ) -> tuple[Callable[[np.ndarray], np.ndarray], str]:
     """(the model's probabilities by OpenVINO, or by Keras where it does not do; a note on that)."""
     import keras
-
-    from .models import on_openvino
 
     try:
         fast = on_openvino(model, "probabilities", workers)
@@ -220,8 +222,8 @@ def _on_openvino(
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return on_keras, f"OpenVINO does not take this model ({reason}), so that Keras predicts: more slowly"
     # Called and not predicted with, which would trace the model for sixteen images.
-    said = np.asarray(keras.ops.convert_to_numpy(model(sample, training=False)))
-    off = float(np.abs(fast(sample) - said).max(initial=0))
+    expected = np.asarray(keras.ops.convert_to_numpy(model(sample, training=False)))
+    off = float(np.abs(fast(sample) - expected).max(initial=0))
     if not off <= _TOLERANCE:
         return on_keras, f"OpenVINO is off by {off:.2g} on this model, so that Keras predicts: more slowly"
     return fast, ""
@@ -262,9 +264,6 @@ def predict(
     """
     import pandas as pd
 
-    from .models import load_model
-    from .sets import read_set
-
     out = Path(out)
     if out.suffix.lower() not in (".csv", ".parquet"):
         raise OutputError(f"{out} is neither .csv nor .parquet. Give --out a name that ends so.")
@@ -286,8 +285,8 @@ def predict(
     with watch.stage("predicting"), reporter.stage("predicting", len(images), "images") as advance:
         probabilities = np.empty((len(images), len(classes)), np.float32)
         pieces = list(chunks(len(images), BATCH))
-        for rows, found in zip(pieces, predictor.over(read, pieces), strict=True):
-            probabilities[rows.start : rows.stop] = found
+        for rows, piece in zip(pieces, predictor.over(read, pieces), strict=True):
+            probabilities[rows.start : rows.stop] = piece
             advance(rows.stop)
     unread = np.unique(np.array(lost, np.int64))
     names = np.array(classes, dtype=object)[probabilities.argmax(axis=1)]
@@ -297,7 +296,7 @@ def predict(
         | {f"p_{name}": column for name, column in zip(classes, probabilities.T, strict=True)}
     )
     with watch.stage("writing"):
-        _write(table, out)
+        _write_table(table, out)
     undone = f"{len(unread):,} images cannot be decoded, and have no class" if len(unread) else ""
     notes = (note, predictor.note, *images.notes, undone)
     return Predicted(out, table, tuple(filter(None, notes)), watch.seconds)
@@ -309,12 +308,12 @@ def classes_of(model: Path, artifacts: str | Path, count: int | None = None) -> 
     Numbers, where neither is there or has as many; `count` is of the model's, None where that is not known. Raises
     DataError where a run's are not as many.
     """
-    told = model.parent / METRICS
-    if told.is_file():
-        classes = tuple(json.loads(told.read_text(encoding="utf-8"))["classes"])
-        if count not in (None, len(classes)):
-            raise DataError(f"{model} tells {count} classes apart, and {told} has {len(classes)}. Run it again.")
-        return classes, ""
+    run = _metrics_beside(model)
+    if run is not None:
+        if count not in (None, len(run.classes)):
+            file = model.parent / METRICS
+            raise DataError(f"{model} tells {count} classes apart, and {file} has {len(run.classes)}. Run it again.")
+        return run.classes, ""
     plan = Path(artifacts, "built", "plan.json")
     if plan.is_file():
         classes = tuple(json.loads(plan.read_text(encoding="utf-8"))["class_weights"])
@@ -340,7 +339,7 @@ def _readable(
     return images
 
 
-def _write(table: pd.DataFrame, out: Path) -> None:
+def _write_table(table: pd.DataFrame, out: Path) -> None:
     if out.suffix.lower() == ".parquet":
         write_parquet(table, out)
     else:

@@ -62,9 +62,9 @@ def fit_probe(
             start = _minimised(scaled, np.asarray(targets, np.float32), weights, strength, start)
         kernel = start[:-1] / spread[:, None]
         probe = Probe(kernel.astype(np.float32), (start[-1] - mean @ kernel).astype(np.float32), strength)
-        found = score(probe)
-        if best is None or found > best[0]:
-            best = found, probe
+        value = score(probe)
+        if best is None or value > best[0]:
+            best = value, probe
     assert best is not None
     return best[1]
 
@@ -79,12 +79,13 @@ def _minimised(
     share = (weights / weights.sum()).astype(np.float32)[:, None]
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        both = flat.reshape(start.shape)
-        logs = log_softmax(features @ both[:-1].astype(np.float32) + both[-1].astype(np.float32), axis=1)
+        parameters = flat.reshape(start.shape)
+        kernel, bias = parameters[:-1], parameters[-1]
+        logs = log_softmax(features @ kernel.astype(np.float32) + bias.astype(np.float32), axis=1)
         error = share * (np.exp(logs) * targets.sum(axis=1, keepdims=True) - targets)
-        value = -float((share * targets * logs).sum()) + strength / 2 * float((both[:-1] ** 2).sum())
-        slope = np.vstack([features.T @ error + strength * both[:-1], error.sum(axis=0, keepdims=True)])
+        value = -float((share * targets * logs).sum()) + strength / 2 * float((kernel**2).sum())
+        slope = np.vstack([features.T @ error + strength * kernel, error.sum(axis=0, keepdims=True)])
         return value, slope.ravel().astype(np.float64)
 
-    found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": _MOST_STEPS, "gtol": 1e-5})
-    return found.x.reshape(start.shape)
+    result = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": _MOST_STEPS, "gtol": 1e-5})
+    return result.x.reshape(start.shape)

@@ -63,7 +63,7 @@ class Recipe:
     about: str = ""
     origin: str = ""
     policy: str = ""
-    build: Mapping[str, Any] = field(default_factory=dict)
+    build: Mapping[str, object] = field(default_factory=dict)
     path: Path | None = None
 
     @property
@@ -103,7 +103,7 @@ def load_recipe(name_or_path: str) -> Recipe:
     )
 
 
-def with_options(recipe: Recipe, given: Mapping[str, Any]) -> RunConfig:
+def with_options(recipe: Recipe, given: Mapping[str, object]) -> RunConfig:
     """The recipe's configuration with what a person gave instead, by the names of the options; None is not given.
 
     A single value is taken where an option has several, one for each stage. Raises UnknownName for an option that there
@@ -135,12 +135,12 @@ def to_toml(config: RunConfig, of: Recipe | None = None) -> str:
     return "\n".join(lines).lstrip() + "\n"
 
 
-def _values(section: str, config: Any) -> dict[str, Any]:
+def _values(section: str, config: object) -> dict[str, object]:
     """The options of a section that have a value; TOML knows no None, which is always the default."""
     return {name: value for name in options_of(section) if (value := getattr(config, name)) is not None}
 
 
-def _written(key: str, value: Any) -> str:
+def _written(key: str, value: object) -> str:
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(_written(key, inner) for inner in value)}]"
     if isinstance(value, bool):
@@ -181,7 +181,7 @@ def _section(name: str, config: Any, given: Any) -> Any:
         return _with(name, config, given)
 
 
-def _build(table: Mapping[str, Any]) -> dict[str, Any]:
+def _build(table: Mapping[str, object]) -> dict[str, object]:
     """The options of `augment build`, which are that command's to judge."""
     given = table.get("build", {})
     if not isinstance(given, dict) or not all(isinstance(value, (str, int, float)) for value in given.values()):
@@ -192,7 +192,7 @@ def _build(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def options_of(section: str) -> Mapping[str, Any]:
+def options_of(section: str) -> Mapping[str, object]:
     """The type of each option of a section, by name, in order."""
     kinds = get_type_hints(SECTIONS.get(section, RunConfig))
     return {of.name: kinds[of.name] for of in fields(SECTIONS.get(section, RunConfig)) if of.name not in SECTIONS}
@@ -214,7 +214,7 @@ def _read(key: str, kind: Any, value: Any) -> Any:
     return tuple(map(single, values)) if several else single(value)
 
 
-def _fits(kind: type, value: Any) -> bool:
+def _fits(kind: type, value: object) -> bool:
     if kind is float:
         # Also of whole numbers that no float holds; not a number is not smaller than anything.
         return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -39,7 +39,7 @@ def _smallest(features: np.ndarray, clusters: int, seed: int) -> np.ndarray:
     if len(np.unique(features, axis=0)) < clusters:
         return np.zeros(len(features), bool)
     with threadpool_limits(1):  # the order in which threads add up their parts is left to chance
-        found = KMeans(clusters, n_init=4, random_state=seed).fit(features)
-    sizes = np.bincount(found.labels_, minlength=clusters)
-    distance = np.linalg.norm(found.cluster_centers_ - features.mean(axis=0), axis=1)
-    return found.labels_ == np.lexsort((-distance, sizes))[0]
+        kmeans = KMeans(clusters, n_init=4, random_state=seed).fit(features)
+    sizes = np.bincount(kmeans.labels_, minlength=clusters)
+    distance = np.linalg.norm(kmeans.cluster_centers_ - features.mean(axis=0), axis=1)
+    return kmeans.labels_ == np.lexsort((-distance, sizes))[0]

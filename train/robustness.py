@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,17 @@ from curate.stage.errors import DataError
 
 from .answers import Answers, Track
 from .intervals import bootstrap, interval, share_interval
+from .metrics import (
+    Accuracy,
+    Benchmark,
+    ComposedMeasures,
+    CorruptionMeasures,
+    Interval,
+    RelativeErrors,
+    ShiftMeasures,
+    VerdictMeasures,
+    WorstClass,
+)
 
 VERDICTS = ("disjoint", "near", "identical")
 
@@ -34,24 +45,24 @@ class Shares:
         weights = severity_weights(tracks)
         return float(self.values[at] @ weights), self.draws[:, at] @ weights
 
-    def one(self, track: Track) -> dict[str, Any]:
-        """`accuracy` and `interval` on a set."""
+    def on(self, track: Track) -> Accuracy:
+        """That on a set."""
         at = self.tracks.index(track)
         share = float(self.values[at])
-        return {"accuracy": share, "interval": share_interval(share, self.draws[:, at], self.units)}
+        return Accuracy(share, share_interval(share, self.draws[:, at], self.units))
 
-    def told(self, tracks: Sequence[Track]) -> dict[str, Any]:
-        """`accuracy` and `interval` of a mean over corruptions."""
+    def over(self, tracks: Sequence[Track]) -> Accuracy:
+        """The mean over corruptions, of each over its severities."""
         value, draws = self.mean(tracks)
-        return {"accuracy": value, "interval": share_interval(value, draws, self.units)}
+        return Accuracy(value, share_interval(value, draws, self.units))
 
 
 def by_corruption(tracks: Iterable[Track]) -> dict[str, list[Track]]:
     """The severities of each corruption, in order."""
-    found: dict[str, list[Track]] = {}
+    corruptions: dict[str, list[Track]] = {}
     for track in tracks:
-        found.setdefault(track.corruption, []).append(track)
-    return {name: sorted(of_one, key=lambda track: track.severity) for name, of_one in found.items()}
+        corruptions.setdefault(track.corruption, []).append(track)
+    return {name: sorted(steps, key=lambda track: track.severity) for name, steps in corruptions.items()}
 
 
 def severity_weights(tracks: Sequence[Track]) -> np.ndarray:
@@ -80,84 +91,86 @@ def shares(answers: Answers, resamples: int, seed: int) -> Shares:
 
 def benchmark_tracks(answers: Answers, role: str) -> tuple[Track, ...]:
     """The corrupted sets of a role that hold labelled images: test to measure on, validation to select by."""
-    there = np.bincount(answers.sets[answers.labels >= 0], minlength=len(answers.tracks))
+    labelled = np.bincount(answers.sets[answers.labels >= 0], minlength=len(answers.tracks))
     return tuple(
         track
-        for track, images in zip(answers.tracks, there, strict=True)
+        for track, images in zip(answers.tracks, labelled, strict=True)
         if track.corruption and track.role == role and images
     )
 
 
-def under_shift(
-    answers: Answers, role: str, classes: Sequence[str], resamples: int, seed: int
-) -> dict[str, Any] | None:
-    """What metrics.json tells of the corrupted sets of a role, "test" or "validation"; None where there are none.
+def under_shift(answers: Answers, role: str, classes: Sequence[str], resamples: int, seed: int) -> Benchmark | None:
+    """The measures of the corrupted sets of a role, "test" or "validation"; None where there are none.
 
-    mean_accuracy          over single corruptions, of each over its severities;  interval  of it, as the same sources
-                           are drawn for all sets at once
-    mean_corruption_error  1 - mean_accuracy
-    clean_accuracy         of the pictures that the sets were made of;  gap  by how much that is more, with gap_interval
-    severities             mean accuracy at each
-    corruptions            of each `family`, `verdict`, `accuracy`, `interval`, and `severities` with `intervals`
-    disjoint, near, identical  means over the corruptions of that verdict, where there are any
-    composed               of each track `verdict`, `accuracy` and `interval`
-    per_class              recall of each class over all single corruptions;  worst_class
+    Means are over single corruptions, of each over its severities; intervals of them, as the same sources are drawn for
+    all sets at once. The gap is to the clean pictures of the same sources.
     """
     tracks = benchmark_tracks(answers, role)
     if not tracks:
         return None
     shifted = answers.of(tracks)
-    found = shares(shifted, resamples, seed)
+    accuracies = shares(shifted, resamples, seed)
+    composed = {track.corruption: _composed(accuracies, track) for track in tracks if track.composed}
+    benchmark = Benchmark(images=len(shifted), sources=accuracies.units, composed=composed)
     single = [track for track in tracks if not track.composed]
-    return {
-        "images": len(shifted),
-        "sources": found.units,
-        **(_single(answers, found, single, role, classes, resamples, seed) if single else {}),
-        "composed": {
-            track.corruption: {"verdict": track.verdict, **found.one(track)} for track in tracks if track.composed
-        },
+    if not single:
+        return benchmark
+    value, draws = accuracies.mean(single)
+    gap = _gap(answers, role, value, draws, resamples, seed)
+    recall = _recall(answers.of(single), classes)
+    worst = min(recall, key=recall.__getitem__)
+    verdicts = {name: _verdict(steps) for name, steps in by_corruption(single).items()}
+    means = {
+        verdict: _of_verdict(accuracies, [track for track in single if verdicts[track.corruption] == verdict])
+        for verdict in VERDICTS
     }
-
-
-def _single(
-    answers: Answers, found: Shares, single: Sequence[Track], role: str, classes: Sequence[str], resamples: int,
-    seed: int,
-) -> dict[str, Any]:  # fmt: skip
-    """What is told of single corruptions."""
-    value, draws = found.mean(single)
-    corruptions = by_corruption(single)
-    verdicts = {name: _verdict(of_one) for name, of_one in corruptions.items()}
-    means = {verdict: [track for track in single if verdicts[track.corruption] == verdict] for verdict in VERDICTS}
-    return {
-        "mean_accuracy": value,
-        "interval": share_interval(value, draws, found.units),
-        "mean_corruption_error": 1 - value,
-        **_gap(answers, role, value, draws, resamples, seed),
-        "severities": {
-            str(severity): found.mean([track for track in single if track.severity == severity])[0]
+    return replace(
+        benchmark,
+        mean_accuracy=value,
+        interval=share_interval(value, draws, accuracies.units),
+        mean_corruption_error=1 - value,
+        clean_accuracy=gap.clean_accuracy,
+        gap=gap.gap,
+        gap_interval=gap.interval,
+        severities={
+            str(severity): accuracies.mean([track for track in single if track.severity == severity])[0]
             for severity in sorted({track.severity for track in single})
         },
-        "corruptions": {
-            name: {
-                "family": of_one[0].family,
-                "verdict": verdicts[name],
-                **found.told(of_one),
-                "severities": {str(track.severity): found.one(track)["accuracy"] for track in of_one},
-                "intervals": {str(track.severity): found.one(track)["interval"] for track in of_one},
-            }
-            for name, of_one in corruptions.items()
+        corruptions={
+            name: _corruption(accuracies, steps, verdicts[name]) for name, steps in by_corruption(single).items()
         },
-        **{
-            verdict: {"corruptions": len(by_corruption(of_one)), **_renamed(found.told(of_one))}
-            for verdict, of_one in means.items()
-            if of_one
-        },
-        **_by_class(answers.of(single), classes),
-    }
+        disjoint=means["disjoint"],
+        near=means["near"],
+        identical=means["identical"],
+        per_class=recall,
+        worst_class=WorstClass(worst, recall[worst]),
+    )
 
 
-def _renamed(told: dict[str, Any]) -> dict[str, Any]:
-    return {"mean_accuracy": told["accuracy"], "interval": told["interval"]}
+def _corruption(accuracies: Shares, steps: Sequence[Track], verdict: str) -> CorruptionMeasures:
+    """The measures of one corruption, of which the sets of its severities are given."""
+    mean, each = accuracies.over(steps), {str(track.severity): accuracies.on(track) for track in steps}
+    return CorruptionMeasures(
+        steps[0].family,
+        verdict,
+        mean.accuracy,
+        mean.interval,
+        {severity: at.accuracy for severity, at in each.items()},
+        {severity: at.interval for severity, at in each.items()},
+    )
+
+
+def _composed(accuracies: Shares, track: Track) -> ComposedMeasures:
+    share = accuracies.on(track)
+    return ComposedMeasures(track.verdict, share.accuracy, share.interval)
+
+
+def _of_verdict(accuracies: Shares, tracks: Sequence[Track]) -> VerdictMeasures | None:
+    """The mean over corruptions that are all of one verdict; None of none."""
+    if not tracks:
+        return None
+    mean = accuracies.over(tracks)
+    return VerdictMeasures(len(by_corruption(tracks)), mean.accuracy, mean.interval)
 
 
 def _verdict(tracks: Sequence[Track]) -> str:
@@ -165,32 +178,37 @@ def _verdict(tracks: Sequence[Track]) -> str:
     return max((track.verdict for track in tracks), key=lambda verdict: VERDICTS.index(verdict) if verdict else -1)
 
 
-def _gap(answers: Answers, role: str, value: float, draws: np.ndarray, resamples: int, seed: int) -> dict[str, Any]:
+class _Gap(NamedTuple):
+    clean_accuracy: float | None = None
+    gap: float | None = None
+    interval: Interval | None = None
+
+
+def _gap(answers: Answers, role: str, value: float, draws: np.ndarray, resamples: int, seed: int) -> _Gap:
     """The clean accuracy on the very sources of the benchmark, and what is lost of it."""
     clean = answers.named({"test": "test", "validation": "val"}[role])
     used = np.unique(answers.of(benchmark_tracks(answers, role)).groups)
-    there = answers.of(clean, np.isin(answers.groups, used))
-    if not len(there):
-        return {}
-    before = shares(there, resamples, seed)
-    told: dict[str, Any] = {"clean_accuracy": float(before.values[0]), "gap": float(before.values[0]) - value}
-    if len(np.unique(there.groups)) == len(used):  # else the draws are not the same
-        told["gap_interval"] = interval(before.draws[:, 0] - draws)
-    return told
+    same = answers.of(clean, np.isin(answers.groups, used))
+    if not len(same):
+        return _Gap()
+    before = shares(same, resamples, seed)
+    accuracy = float(before.values[0])
+    # Of fewer sources the draws are not the same.
+    comparable = len(np.unique(same.groups)) == len(used)
+    return _Gap(accuracy, accuracy - value, interval(before.draws[:, 0] - draws) if comparable else None)
 
 
-def _by_class(shifted: Answers, classes: Sequence[str]) -> dict[str, Any]:
+def _recall(shifted: Answers, classes: Sequence[str]) -> dict[str, float]:
+    """The recall of each class that is there."""
     support = np.bincount(shifted.labels, minlength=len(classes))
     hits = np.bincount(shifted.labels, shifted.right, minlength=len(classes))
-    recall = {name: float(hits[i] / support[i]) for i, name in enumerate(classes) if support[i]}
-    worst = min(recall, key=recall.__getitem__)
-    return {"per_class": recall, "worst_class": {"class": worst, "recall": recall[worst]}}
+    return {name: float(hits[i] / support[i]) for i, name in enumerate(classes) if support[i]}
 
 
-def relative_errors(told: Mapping[str, Any], baseline: Mapping[str, Any], name: str) -> dict[str, Any]:
+def relative_errors(own: ShiftMeasures, baseline: ShiftMeasures | None, name: str) -> RelativeErrors:
     """Errors under corruption divided by those of a baseline (Hendrycks and Dietterich 2019, section 4).
 
-    told, baseline  what `under_shift` tells of either;  name  of the baseline's run
+    baseline  None where that was measured on no benchmark;  name  of its run
 
     ce           of each corruption: errors over its severities, added up, divided by those of the baseline
     relative_ce  the same of what a corruption adds to the clean error, of both models
@@ -198,32 +216,31 @@ def relative_errors(told: Mapping[str, Any], baseline: Mapping[str, Any], name: 
                  corruptions are left out of the means.
     Raises DataError where the baseline was measured on another benchmark.
     """
-    mine, theirs = (one.get("corruptions", {}) for one in (told, baseline))
+    mine = own.corruptions or {}
+    theirs = (baseline.corruptions if baseline else None) or {}
     if (
         not mine
         or mine.keys() != theirs.keys()
-        or any(mine[corruption]["severities"].keys() != theirs[corruption]["severities"].keys() for corruption in mine)
+        or any(mine[corruption].severities.keys() != theirs[corruption].severities.keys() for corruption in mine)
     ):
         raise DataError(
             f"the baseline {name} was measured on {len(theirs)} corruptions, this model on {len(mine)}, and they are "
             "not the same. Evaluate both on one benchmark."
         )
-    # Where the clean pictures were not measured, nothing is relative to them.
-    clean, clean_theirs = (1 - one.get("clean_accuracy", np.nan) for one in (told, baseline))
+    clean, clean_theirs = _clean_error(own), _clean_error(baseline)
     ce: dict[str, float | None] = {}
     relative: dict[str, float | None] = {}
-    for corruption, of_one in mine.items():
-        errors = 1 - np.array(list(of_one["severities"].values()))
-        others = 1 - np.array([theirs[corruption]["severities"][severity] for severity in of_one["severities"]])
+    for corruption, measures in mine.items():
+        errors = 1 - np.array(list(measures.severities.values()))
+        others = 1 - np.array([theirs[corruption].severities[severity] for severity in measures.severities])
         ce[corruption] = _divided(errors.sum(), others.sum())
         relative[corruption] = _divided((errors - clean).sum(), (others - clean_theirs).sum())
-    return {
-        "run": name,
-        "ce": ce,
-        "mce": _mean(ce.values()),
-        "relative_ce": relative,
-        "relative_mce": _mean(relative.values()),
-    }
+    return RelativeErrors(name, ce, _mean(ce.values()), relative, _mean(relative.values()))
+
+
+def _clean_error(shifted: ShiftMeasures | None) -> float:
+    """NaN where the clean pictures were not measured: then nothing is relative to them."""
+    return np.nan if shifted is None or shifted.clean_accuracy is None else 1 - shifted.clean_accuracy
 
 
 def _divided(part: float, whole: float) -> float | None:
@@ -231,5 +248,5 @@ def _divided(part: float, whole: float) -> float | None:
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    there = [value for value in values if value is not None]
-    return float(np.mean(there)) if there else None
+    numbers = [value for value in values if value is not None]
+    return float(np.mean(numbers)) if numbers else None

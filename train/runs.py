@@ -2,59 +2,70 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from curate.stage.errors import DataError
-from curate.stage.files import drafting, write_parquet, write_text
+from curate.stage.files import drafting, write_parquet
 from curate.stage.manifest import FILE, Manifest, read_manifest
-from curate.stage.records import OPTIONAL, record_of
+from curate.stage.records import OPTIONAL, read_document, record_text
 
-from .configs import EvaluateConfig
+from .configs import EnsembleConfig, EvaluateConfig, RunConfig
+from .metrics import METRICS, EnsembleMetrics, Metrics, RunMetrics, read_metrics
 
 if TYPE_CHECKING:
+    import keras
     import pandas as pd
 
 RUNS = "runs"
-MODEL, METRICS, HISTORY, PREDICTIONS = "model.keras", "metrics.json", "history.csv", "predictions.parquet"
+MODEL, HISTORY, PREDICTIONS = "model.keras", "history.csv", "predictions.parquet"
 CONFIG, REPORT, GRADCAM, HARDEST = "config.toml", "report.html", "gradcam.png", "hardest.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunManifest(Manifest):
-    """manifest.json of a run or an ensemble.
+    """manifest.json of a run.
 
-    config         a RunConfig, or an EnsembleConfig, as a document
     build_digest   of the built set's manifest;  scan_digest, source_digest  what that was made of
     key            what makes the fit the same (see training)
-    members        of an ensemble: run -> digest of its manifest
     """
 
     COMMAND: ClassVar[str] = "train baseline"
 
     stage: str = "run"
-    config: Mapping[str, object]
+    config: RunConfig = field()
     build_digest: str | None = field(default=None, metadata=OPTIONAL)
     scan_digest: str | None = field(default=None, metadata=OPTIONAL)
     source_digest: str | None = field(default=None, metadata=OPTIONAL)
     key: str | None = field(default=None, metadata=OPTIONAL)
-    members: Mapping[str, str] | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnsembleManifest(Manifest):
+    """manifest.json of an ensemble, which counts as a run.
+
+    build_digest, scan_digest  of what the first member was fitted to;  members  run -> digest of its manifest
+    """
+
+    COMMAND: ClassVar[str] = "train ensemble"
+
+    stage: str = "run"
+    config: EnsembleConfig = field()
+    build_digest: str | None = field(default=None, metadata=OPTIONAL)
+    scan_digest: str | None = field(default=None, metadata=OPTIONAL)
+    members: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished run.
-
-    path      its folder;  manifest  and  metrics  what the files of that name hold
-    """
+    """A finished run, or an ensemble: its folder, and what two of its files hold."""
 
     path: Path
-    manifest: RunManifest
-    metrics: dict[str, Any]
+    manifest: RunManifest | EnsembleManifest
+    metrics: Metrics
 
     @property
     def name(self) -> str:
@@ -62,9 +73,10 @@ class Run:
 
     @property
     def measured_with(self) -> EvaluateConfig:
-        """How the run was measured. Raises DataError where its manifest does not tell, as an ensemble's does not."""
-        document = self.manifest.config.get("evaluate")
-        return record_of(EvaluateConfig, document, str(self.path / FILE), "Run it again.")
+        """How the run was measured. Raises DataError of an ensemble, which has no model to measure."""
+        if isinstance(self.manifest, EnsembleManifest):
+            raise _no_model(self.path)
+        return self.manifest.config.evaluate
 
     @property
     def model(self) -> Path:
@@ -83,9 +95,14 @@ class Run:
 
     def history(self) -> pd.DataFrame:
         """One row per epoch."""
-        import pandas as pd
+        return read_history(self.path)
 
-        return pd.read_csv(self.path / HISTORY)
+
+def read_history(folder: Path) -> pd.DataFrame:
+    """history.csv of a run's folder: one row per epoch."""
+    import pandas as pd
+
+    return pd.read_csv(folder / HISTORY)
 
 
 def run_path(name: str, artifacts: str | Path) -> Path:
@@ -115,12 +132,15 @@ def find_run(given: str | Path, artifacts: str | Path) -> Path:
 def read_run(given: str | Path, artifacts: str | Path) -> Run:
     """A finished run, by its name or folder. Raises DataError."""
     path = find_run(given, artifacts)
-    manifest = read_manifest(RunManifest, path)
-    try:
-        metrics = json.loads((path / METRICS).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path / METRICS} is not valid JSON ({error}). Run it again.") from error
-    return Run(path, manifest, metrics)
+    if _is_ensemble(path):
+        return Run(path, read_manifest(EnsembleManifest, path), read_metrics(EnsembleMetrics, path))
+    return Run(path, read_manifest(RunManifest, path), read_metrics(RunMetrics, path))
+
+
+def _is_ensemble(path: Path) -> bool:
+    """Whether a folder is of an ensemble, whose manifest names members; not where it has none, which reading tells."""
+    file = path / FILE
+    return file.is_file() and "members" in read_document(file, "Run it again.")
 
 
 def find_model(given: str | Path, artifacts: str | Path) -> Path:
@@ -136,11 +156,15 @@ def find_model(given: str | Path, artifacts: str | Path) -> Path:
 def _model_of(run: Path) -> Path:
     path = run / MODEL
     if not path.is_file():
-        raise DataError(f"{run} holds no {MODEL}: an ensemble has no model of its own. Name its members.")
+        raise _no_model(run)
     return path
 
 
-def write_model(model: Any, path: Path) -> Path:
+def _no_model(run: Path) -> DataError:
+    return DataError(f"{run} holds no {MODEL}: an ensemble has no model of its own. Name its members.")
+
+
+def write_model(model: keras.Model, path: Path) -> Path:
     """Write a Keras model, without what it was fitted by, which is twice as much again. Raises OutputError."""
     import keras
 
@@ -152,16 +176,9 @@ def write_model(model: Any, path: Path) -> Path:
     return path
 
 
-def write_metrics(metrics: Mapping[str, Any], folder: Path) -> Path:
-    """Write metrics.json; numbers that are none become null. Raises OutputError."""
-    path = folder / METRICS
-    write_text(metrics_text(metrics), path)
-    return path
-
-
-def metrics_text(metrics: Mapping[str, Any]) -> str:
-    """The text of a metrics.json."""
-    return json.dumps(_finite(metrics), indent=2, ensure_ascii=False) + "\n"
+def metrics_text(document: object) -> str:
+    """Metrics, or a document that holds some, as JSON: numbers that are none become null."""
+    return record_text(document)
 
 
 def write_predictions(predictions: pd.DataFrame, folder: Path) -> Path:
@@ -169,14 +186,3 @@ def write_predictions(predictions: pd.DataFrame, folder: Path) -> Path:
     path = folder / PREDICTIONS
     write_parquet(predictions, path)
     return path
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: null in its place."""
-    if isinstance(value, Mapping):
-        return {str(key): _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    if isinstance(value, float):
-        return None if value != value or abs(value) == float("inf") else value
-    return value

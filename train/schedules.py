@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keras.optimizers.schedules import LearningRateSchedule
 
 # He et al., 2016, and many since: a tenth at half of the way, and again at three quarters.
 _DROPS, _DROP = (0.5, 0.75), 0.1
 
 
-def learning_rate(schedule: str, rate: float, steps: int, warmup: float = 0.0) -> Any:
+def learning_rate(schedule: str, rate: float, steps: int, warmup: float = 0.0) -> LearningRateSchedule | float:
     """What a Keras optimizer takes as its learning rate: a schedule over `steps` steps, or a number.
 
     schedule  one of SCHEDULES. cosine rises from 0 in the first `warmup` of the steps, then falls to 0 as half a wave

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from curate.builds import BENCHMARK, BUILT, SPLITS, BuildManifest
+from curate.builds import (
+    BENCHMARK,
+    BUILT,
+    PLAN_FILE,
+    SPLITS,
+    BuildManifest,
+    ComposedSet,
+    CorruptedSet,
+    PlanRecord,
+    read_benchmark,
+    read_plan,
+)
 from curate.sets.fitting import Fit, fit_to_size
 from curate.sets.imageset import UNLABELLED, ImageSet, Pictures, Unreadable
+from curate.sets.provenance import ROWS, Provenance
 from curate.sets.reading import read
-from curate.sets.shards import ROWS, is_sharded, read_shards
+from curate.sets.shards import is_sharded, read_shards
 from curate.stage.drafts import draft_path
 from curate.stage.errors import DataError, UnknownName
 from curate.stage.manifest import read_manifest
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 EXTERNAL = "external"
 # How images from elsewhere come to the size of the build: what is shown of them was cut out, and nothing blends in.
 MIDDLE = Fit("crop", growing="linear", cut_first=True)
-# What benchmark.json has of every set.
-_TOLD = ("name", "role", "corruption", "verdict")
 
 
 class Images(Protocol):
@@ -39,7 +45,7 @@ class Images(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, rows: Any) -> np.ndarray:
+    def __getitem__(self, rows: int | np.ndarray) -> np.ndarray:
         """uint8 (H, W, 3) of one row, (n, H, W, 3) of an array of n."""
 
 
@@ -122,7 +128,7 @@ class BuiltSets:
     val: LabelledSet
     test: LabelledSet
     class_weights: np.ndarray
-    plan: Mapping[str, Any]
+    plan: PlanRecord
     manifest: BuildManifest
     path: Path
 
@@ -135,10 +141,10 @@ class BuiltSets:
     def benchmark(self) -> tuple[LabelledSet, ...]:
         """The sets of benchmark.json in its order, of roles test and validation; () where none was built. Read when
         first asked for. Raises DataError."""
-        found = tuple(_tested(self.path, entry) for entry in _entries(self.path).values())
-        for one in found:
-            _check_alike(self.train, one, self.path)
-        return found
+        sets = tuple(_tested(self.path, entry) for entry in _entries(self.path).values())
+        for images in sets:
+            _check_alike(self.train, images, self.path)
+        return sets
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +166,7 @@ class Fitted:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def __getitem__(self, rows: Any) -> np.ndarray:
+    def __getitem__(self, rows: int | np.ndarray) -> np.ndarray:
         rows = np.asarray(rows)
         if not rows.ndim:
             return self._one(int(rows))
@@ -199,7 +205,7 @@ class _Taken:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, rows: Any) -> np.ndarray:
+    def __getitem__(self, rows: int | np.ndarray) -> np.ndarray:
         return self.images[self.rows[rows]]
 
 
@@ -211,7 +217,7 @@ def read_built(artifacts: str | Path) -> BuiltSets:
     """
     path = Path(artifacts, BUILT)
     manifest = _manifest(path)
-    plan = _json(path / "plan.json")
+    plan = read_plan(path)
     train, val, test = (_split(path, name) for name in SPLITS)
     for other in (val, test):
         _check_alike(train, other, path)
@@ -219,17 +225,16 @@ def read_built(artifacts: str | Path) -> BuiltSets:
         _check_classes(images, path)
     for one, other in ((train, val), (train, test), (val, test)):
         _check_apart(one, other)
-    weights = plan.get("class_weights")
-    if not isinstance(weights, dict) or set(weights) != set(train.classes):
-        raise DataError(f"{path / 'plan.json'} has no weight for each class of train. Run `augment build` again.")
-    of_classes = np.array([weights[name] for name in train.classes], np.float64)
-    return BuiltSets(train, val, test, of_classes, plan, manifest, path)
+    if set(plan.class_weights) != set(train.classes):
+        raise DataError(f"{path / PLAN_FILE} has no weight for each class of train. Run `augment build` again.")
+    weights = np.array([plan.class_weights[name] for name in train.classes], np.float64)
+    return BuiltSets(train, val, test, weights, plan, manifest, path)
 
 
 def policy_of(artifacts: str | Path) -> str:
     """The name of the policy that a built set was made by, "" where nothing is built."""
-    plan = Path(artifacts, BUILT, "plan.json")
-    return str(_json(plan)["policy"]["name"]) if plan.is_file() else ""
+    path = Path(artifacts, BUILT)
+    return read_plan(path).policy.name if (path / PLAN_FILE).is_file() else ""
 
 
 def read_set(
@@ -269,27 +274,10 @@ def _manifest(path: Path) -> BuildManifest:
     return read_manifest(BuildManifest, path)
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}). Run `augment build` again.") from error
-    except ValueError as error:
-        raise DataError(f"{path} is not valid JSON ({error}). Run `augment build` again.") from None
-    if not isinstance(document, dict):
-        raise DataError(f"{path} is no description of a build. Run `augment build` again.")
-    return document
-
-
-def _entries(path: Path) -> dict[str, dict[str, Any]]:
+def _entries(path: Path) -> dict[str, CorruptedSet | ComposedSet]:
     """The sets of benchmark.json by name; {} where no benchmark was built."""
-    listed = path / "benchmark.json"
-    if not listed.is_file():
-        return {}
-    try:
-        return {entry["name"]: {key: entry[key] for key in _TOLD} | entry for entry in _json(listed)["sets"]}
-    except (KeyError, TypeError):
-        raise DataError(f"{listed} lists no sets as it should. Run `augment build` again.") from None
+    benchmark = read_benchmark(path)
+    return {entry.name: entry for entry in benchmark.sets} if benchmark is not None else {}
 
 
 def _names(path: Path) -> list[str]:
@@ -312,21 +300,20 @@ def _split(path: Path, name: str, size: tuple[int, int] | None = None) -> Labell
     return _of_folder(path / name, name, name, size)
 
 
-def _tested(path: Path, entry: Mapping[str, Any], size: tuple[int, int] | None = None) -> LabelledSet:
+def _tested(path: Path, entry: CorruptedSet | ComposedSet, size: tuple[int, int] | None = None) -> LabelledSet:
     """A benchmark set."""
-    return replace(
-        _of_folder(path / BENCHMARK / entry["name"], entry["name"], entry["role"], size),
-        corruption=entry["corruption"],
-        severity=int(entry.get("severity", 0)),
-        family=entry.get("family", ""),
-        verdict=entry["verdict"],
+    images = replace(
+        _of_folder(path / BENCHMARK / entry.name, entry.name, entry.role, size),
+        corruption=entry.corruption,
+        verdict=entry.verdict,
     )
+    return replace(images, severity=entry.severity, family=entry.family) if isinstance(entry, CorruptedSet) else images
 
 
 def _of_folder(folder: Path, name: str, role: str, size: tuple[int, int] | None) -> LabelledSet:
     """A set as `augment build` writes it, with its rows.parquet, at its own size or another."""
     images = read_shards(folder)
-    rows = _provenance(folder)
+    rows = _provenance(folder)  # read_shards has seen that its ids are those of the shards
     height, width = images.images[0].pixels.shape[:2]
     return LabelledSet(
         name=name,
@@ -335,24 +322,18 @@ def _of_folder(folder: Path, name: str, role: str, size: tuple[int, int] | None)
         labels=images.labels,
         soft=images.soft,
         ids=images.ids,
-        sources=np.array(rows["source_id"].tolist(), dtype=np.str_),
-        groups=_units(rows["group"].to_numpy(np.int64), rows["source_row"].to_numpy(np.int64)),
-        copies=rows["copy"].to_numpy(np.int64),
+        sources=np.array(rows.source_ids, dtype=np.str_),
+        groups=_units(rows.groups, rows.source_rows),
+        copies=rows.copies,
         classes=images.classes,
     )
 
 
-def _provenance(folder: Path) -> pd.DataFrame:
-    import pandas as pd
-
+def _provenance(folder: Path) -> Provenance:
     path = folder / ROWS
     if not path.is_file():
         raise DataError(f"{path} is missing: the set is not whole. Copy it again, or run `augment build` again.")
-    try:
-        # read_shards has seen that its ids are those of the shards.
-        return pd.read_parquet(path, columns=["source_id", "source_row", "group", "copy"])
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}). Run `augment build` again.") from None
+    return Provenance(path)
 
 
 def _units(group: np.ndarray, row: np.ndarray) -> np.ndarray:
@@ -363,10 +344,7 @@ def _units(group: np.ndarray, row: np.ndarray) -> np.ndarray:
 def _built_size(path: Path) -> tuple[int, int]:
     """(H, W) of a finished build. Raises DataError."""
     _manifest(path)
-    try:
-        width, height = (int(side) for side in _json(path / "plan.json")["size"])
-    except (KeyError, TypeError, ValueError):
-        raise DataError(f"{path / 'plan.json'} names no size. Run `augment build` again.") from None
+    width, height = read_plan(path).size
     return height, width
 
 

@@ -6,11 +6,12 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,40 +25,62 @@ from curate.stage.progress import Reporter, Silent, Stopwatch
 
 from .checkpoints import FILE, LAST_GOOD, Checkpoint, check_key
 from .configs import EvaluateConfig, RunConfig, views_fitted
+from .devices import devices_of
+from .evaluation import Evaluation, measured
+from .explanation import explained, write_hardest, write_sheet
+from .fitting import Job, Progress, features, fit
+from .inputs import RunInputs, read_inputs
+from .metrics import (
+    METRICS,
+    FitFacts,
+    KeptEpoch,
+    Metrics,
+    ModelFacts,
+    RunMetrics,
+    Spread,
+    read_metrics,
+    write_metrics,
+)
+from .models import Classifier, build_model, frozen_features
+from .panels import Explained
+from .predicting import SAMPLE, load_predictor
+from .recipe import load_recipe, to_toml
+from .refining import refine
 from .runs import (
     CONFIG,
     GRADCAM,
     HARDEST,
     HISTORY,
-    METRICS,
     MODEL,
     PREDICTIONS,
     REPORT,
     RunManifest,
-    read_run,
+    read_history,
     run_path,
-    write_metrics,
     write_model,
     write_predictions,
 )
 from .selecting import watch
+from .sets import BuiltSets, LabelledSet, read_built
 
 if TYPE_CHECKING:
+    import keras
     import pandas as pd
 
-    from .evaluation import Evaluation
-    from .explanation import Explained
-    from .fitting import Progress
-    from .models import Classifier
-    from .sets import BuiltSets, LabelledSet
-
 _DEFAULT = RunConfig()
-# What `--folds` and `--seeds` tell the spread of: where in metrics.json it is.
-SPREAD = {
-    "clean": ("clean", "accuracy"),
-    "under corruption": ("benchmark", "mean_accuracy"),
-    "composed of 2": ("benchmark", "composed", "composed-2", "accuracy"),
-    "composed of 3": ("benchmark", "composed", "composed-3", "accuracy"),
+
+
+def _composed(metrics: Metrics, track: str) -> float | None:
+    tracks = metrics.benchmark.composed if metrics.benchmark else {}
+    return tracks[track].accuracy if track in tracks else None
+
+
+# The accuracies whose spread `--folds` and `--seeds` tell; None where one was not measured.
+SPREAD: Mapping[str, Callable[[Metrics], float | None]] = {
+    "clean": lambda metrics: metrics.clean.accuracy if metrics.clean else None,
+    "under corruption": lambda metrics: metrics.benchmark.mean_accuracy if metrics.benchmark else None,
+    "composed of 2": lambda metrics: _composed(metrics, "composed-2"),
+    "composed of 3": lambda metrics: _composed(metrics, "composed-3"),
 }
 
 
@@ -65,14 +88,14 @@ SPREAD = {
 class Trained:
     """What a run came to.
 
-    path     the run's folder;  metrics  what metrics.json holds
+    path     the run's folder
     history  one row per epoch
     seconds  of each part of the work
     """
 
     path: Path
     config: RunConfig
-    metrics: dict[str, Any]
+    metrics: RunMetrics
     history: pd.DataFrame
     seconds: Mapping[str, float]
     notes: tuple[str, ...] = ()
@@ -80,7 +103,7 @@ class Trained:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What one fit is given: rows of train to learn from, and clean images to be watched on."""
+    """What one fit learns from: rows of train; and clean images to be watched on."""
 
     name: str
     seed: int
@@ -88,53 +111,37 @@ class Part:
     val: LabelledSet
 
 
-def train(config: RunConfig = _DEFAULT, reporter: Reporter = Silent()) -> Trained:
+def train(config: RunConfig = _DEFAULT, reporter: Reporter = Silent(), *, inputs: RunInputs | None = None) -> Trained:
     """Fit a model to a built set and measure it: artifacts/runs/<name>/, whole or not at all.
 
     With `folds` or `seeds` several, each in a folder of its own within; the run then holds the one that did best on
     what it was watched on, and tells how far they differ.
 
+    inputs  of this configuration, where they are read already: see read_inputs
+
     Raises DataError where the built set or the options do not do, Diverged where the loss is no number any more.
     """
-    from .sets import read_built
-
     config = replace(config, workers=config.workers or cores(), name=config.name or Path(config.recipe).stem)
-    looks = config.evaluate
-    looks = replace(looks, tta=looks.tta or views_fitted(config.fit), filter=looks.filter or "none")
-    config = replace(config, evaluate=looks)
+    views = config.evaluate.tta or views_fitted(config.fit)
+    config = replace(config, evaluate=replace(config.evaluate, tta=views, filter=config.evaluate.filter or "none"))
     target = run_path(str(config.name), config.artifacts)
-    built = read_built(config.artifacts)
-    _check(config, built)
-    parts = _parts(built, config)
+    inputs = inputs or read_inputs(config)
+    parts = _parts(inputs.built, config)
     with draft_of(target, config.resume, "run") as folder:
         if len(parts) == 1:
-            done = _run(parts[0], built, config, folder, reporter)
+            trained = _run(parts[0], inputs, config, folder, reporter)
         else:
-            done = _several(parts, built, config, folder, reporter)
-    return replace(done, path=target)
+            trained = _several(parts, inputs, config, folder, reporter)
+    return replace(trained, path=target)
 
 
-def _check(config: RunConfig, built: BuiltSets) -> None:
-    """Raise before the fit what would be raised after it: of sets from elsewhere, of the run to compare with, and of
-    what config.toml cannot hold."""
-    from .recipe import to_toml
-    from .sets import read_set
+def score_of(config: RunConfig, reporter: Reporter = Silent(), *, built: BuiltSets | None = None) -> float:
+    """How well a model fitted like this does on what it is watched on; nothing is kept.
 
-    to_toml(config)
-    for given in config.evaluate.external:
-        read_set(given, built.classes, config.artifacts, built.test.size)
-    if config.evaluate.baseline is not None:
-        read_run(config.evaluate.baseline, config.artifacts)
-
-
-def score_of(config: RunConfig, reporter: Reporter = Silent()) -> float:
-    """How well a model fitted like this does on what it is watched on; nothing is kept."""
-    import tempfile
-
-    from .sets import read_built
-
+    built  the built set, where it is read already
+    """
     config = replace(config, workers=config.workers or cores())
-    built = read_built(config.artifacts)
+    built = built or read_built(config.artifacts)
     (part,) = _parts(built, replace(config, fit=replace(config.fit, folds=0, seeds=1)))
     with tempfile.TemporaryDirectory() as scratch:
         _, progress, _ = _fitted(part, built, config, Path(scratch), reporter)
@@ -155,60 +162,50 @@ def _parts(built: BuiltSets, config: RunConfig) -> list[Part]:
     return [Part(f"seed-{seed}", seed, everything, built.val) for seed in seeds]
 
 
-def _several(parts: Sequence[Part], built: BuiltSets, config: RunConfig, folder: Path, reporter: Reporter) -> Trained:
+def _several(parts: Sequence[Part], inputs: RunInputs, config: RunConfig, folder: Path, reporter: Reporter) -> Trained:
     """Each part in a folder of its own; the best one's files, and the spread of all, in the run's."""
-    done = []
+    runs = []
     for part in parts:
         reporter.say(f"{part.name} of {len(parts)}")
         inner = folder / part.name
         inner.mkdir(exist_ok=True)
-        done.append(_read(inner, _key(part, built, config), config) or _run(part, built, config, inner, reporter))
-    best = max(done, key=lambda one: float(one.metrics["selection"]["score"]))
+        key = _key(part, inputs.built, config)
+        runs.append(_read_part(inner, key, config) or _run(part, inputs, config, inner, reporter))
+    best = max(runs, key=lambda run: run.metrics.selection.score or 0.0)
     for file in best.path.iterdir():
         if file.is_file():  # logs for TensorBoard stay with their part
             shutil.copy2(file, folder / file.name)
-    metrics = best.metrics | {"best": best.path.name, "spread": spread([one.metrics for one in done])}
+    metrics = replace(best.metrics, best=best.path.name, spread=spread([run.metrics for run in runs]))
     manifest = read_manifest(RunManifest, folder)
     outputs = {**manifest.outputs, **outputs_of({METRICS: write_metrics(metrics, folder)})}
     write_manifest(replace(manifest, outputs=outputs), folder)
     return replace(best, path=folder, metrics=metrics)
 
 
-def _read(folder: Path, key: str, config: RunConfig) -> Trained | None:
+def _read_part(folder: Path, key: str, config: RunConfig) -> Trained | None:
     """A part that an interrupted run had finished; None where there is none. Raises DataError for another fit's."""
     if not (folder / "manifest.json").is_file():
         return None
-    run = read_run(folder, config.artifacts)
-    check_key(run.manifest.key or "", key, folder)
-    return Trained(folder, config, run.metrics, run.history(), run.manifest.timings)
+    manifest = read_manifest(RunManifest, folder)
+    check_key(manifest.key or "", key, folder)
+    return Trained(folder, config, read_metrics(RunMetrics, folder), read_history(folder), manifest.timings)
 
 
-def spread(metrics: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def spread(metrics: Sequence[Metrics]) -> dict[str, Spread]:
     """Mean, standard deviation and values of each of SPREAD over several runs."""
-    found = {}
-    for name, keys in SPREAD.items():
-        values = [value for one in metrics if (value := _at(one, keys)) is not None]
+    spreads = {}
+    for name, accuracy in SPREAD.items():
+        values = tuple(value for run in metrics if (value := accuracy(run)) is not None)
         if len(values) == len(metrics):
-            found[name] = {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)), "values": values}
-    return found
+            spreads[name] = Spread(float(np.mean(values)), float(np.std(values, ddof=1)), values)
+    return spreads
 
 
-def _at(metrics: Mapping[str, Any], keys: Sequence[str]) -> Any:
-    value: Any = metrics
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def _run(part: Part, built: BuiltSets, config: RunConfig, folder: Path, reporter: Reporter) -> Trained:
+def _run(part: Part, inputs: RunInputs, config: RunConfig, folder: Path, reporter: Reporter) -> Trained:
     """One fit, measured, explained and written into `folder`; the manifest last."""
     import pandas as pd
 
-    from .evaluation import measured
-    from .explanation import explained
-    from .predicting import SAMPLE, load_predictor
-    from .sets import read_set
-
+    built = inputs.built
     clock = Stopwatch()
     with clock.stage("fitting"):
         classifier, progress, notes = _fitted(part, built, config, folder, reporter)
@@ -219,23 +216,16 @@ def _run(part: Part, built: BuiltSets, config: RunConfig, folder: Path, reporter
         predictor = load_predictor(
             classifier.model, sample, built.classes, config.evaluate, config.workers, reporter.say
         )
-        found = measured(predictor, built, config.evaluate, part.seed, reporter)
-    metrics = _model_facts(classifier, config) | _fit_facts(progress, config) | found.metrics
+        evaluation = measured(predictor, inputs, config.evaluate, part.seed, reporter)
+    metrics = _run_metrics(evaluation.metrics, classifier, progress, config)
     with clock.stage("explaining"):
-        external = [read_set(one, built.classes, config.artifacts, built.test.size) for one in config.evaluate.external]
-        shown = explained(
-            classifier.model,
-            built,
-            found.predictions,
-            reporter,
-            external=external,
-            filter=config.evaluate.filter or "none",
-        )
-    done = Trained(folder, config, metrics, history, clock.seconds, (*notes, *found.notes))
-    _write(done, built, found, shown, _key(part, built, config))
+        used = config.evaluate.filter or "none"
+        shown = explained(classifier.model, inputs, evaluation.predictions, reporter, filter=used)
+    trained = Trained(folder, config, metrics, history, clock.seconds, (*notes, *evaluation.notes))
+    _write_run(trained, built, evaluation, shown, _key(part, built, config))
     for name in (FILE, LAST_GOOD):  # only now: measuring takes a while, and may be interrupted too
         (folder / name).unlink(missing_ok=True)
-    return done
+    return trained
 
 
 def _fitted(
@@ -245,9 +235,6 @@ def _fitted(
     import keras
 
     from .batches import class_weights
-    from .devices import devices_of
-    from .fitting import Job, fit
-    from .models import build_model
 
     fitting = config.fit
     keras.utils.set_random_seed(part.seed)
@@ -289,17 +276,13 @@ def _refined(
     """The rows to fit on, without those of the smallest clusters where that is asked for, and a note on it."""
     if not config.fit.refine:
         return part.rows, ""
-    from .fitting import features
-    from .models import frozen_features
-    from .refining import refine
-
-    known = features(built.train, part.rows, frozen_features(classifier, config.workers), reporter)
-    kept = refine(known, built.train.labels[part.rows], config.fit.refine, part.seed)
-    out = int((~kept).sum())
-    return part.rows[kept], f"{out:,} of {len(kept):,} images were left out as the smallest cluster of their class"
+    table = features(built.train, part.rows, frozen_features(classifier, config.workers), reporter)
+    kept = refine(table, built.train.labels[part.rows], config.fit.refine, part.seed)
+    dropped = int((~kept).sum())
+    return part.rows[kept], f"{dropped:,} of {len(kept):,} images were left out as the smallest cluster of their class"
 
 
-def _callbacks(config: RunConfig, folder: Path) -> tuple[Any, ...]:
+def _callbacks(config: RunConfig, folder: Path) -> tuple[keras.callbacks.Callback, ...]:
     if not config.fit.tensorboard:
         return ()
     import keras
@@ -312,50 +295,38 @@ def _callbacks(config: RunConfig, folder: Path) -> tuple[Any, ...]:
 def _key(part: Part, built: BuiltSets, config: RunConfig) -> str:
     """What makes a fit the same: options, part and built set; not its place, its threads, or how it is measured."""
     config = replace(config, evaluate=EvaluateConfig(), resume=False, workers=0, artifacts="", name=None)
-    told = [dataclasses.asdict(config), part.name, part.seed, file_digest(built.path / "manifest.json")]
-    return hashlib.blake2b(json.dumps(told, default=str).encode(), digest_size=16).hexdigest()
+    identity = [dataclasses.asdict(config), part.name, part.seed, file_digest(built.path / "manifest.json")]
+    return hashlib.blake2b(json.dumps(identity, default=str).encode(), digest_size=16).hexdigest()
 
 
-def _model_facts(classifier: Classifier, config: RunConfig) -> dict[str, Any]:
-    return {
-        "format": 1,
-        "recipe": config.recipe,
-        "model": {
-            "backbones": list(classifier.backbones),
-            "input_side": classifier.side,
-            "parameters": int(classifier.model.count_params()),
-            "weights": config.model.weights,
-        },
-    }
-
-
-def _fit_facts(progress: Progress, config: RunConfig) -> dict[str, Any]:
-    """Which epoch was kept, and by what."""
+def _run_metrics(metrics: Metrics, classifier: Classifier, progress: Progress, config: RunConfig) -> RunMetrics:
+    """The measures of a run, with what is known of its model, and which epoch was kept by what."""
     best = progress.history[progress.best]
-    return {
-        "fit": {
-            "kept": {"stage": best["stage"], "epoch": best["epoch"], "score": best["score"]},
-            "by": config.fit.select,
-            "epochs": sum(row["stage"] > 0 for row in progress.history),
-        }
-    }
+    model = ModelFacts(
+        classifier.backbones, classifier.side, int(classifier.model.count_params()), config.model.weights
+    )
+    fit = FitFacts(
+        KeptEpoch(int(best["stage"]), int(best["epoch"]), best["score"]),
+        config.fit.select,
+        sum(row["stage"] > 0 for row in progress.history),
+    )
+    measures = {field.name: getattr(metrics, field.name) for field in dataclasses.fields(Metrics)}
+    return RunMetrics(recipe=config.recipe, model=model, fit=fit, **measures)
 
 
-def _write(done: Trained, built: BuiltSets, found: Evaluation, shown: Explained, key: str) -> None:
+def _write_run(trained: Trained, built: BuiltSets, evaluation: Evaluation, shown: Explained, key: str) -> None:
     """Write what a run consists of, the manifest last. Raises OutputError."""
-    from .explanation import write_hardest, write_sheet
-    from .recipe import load_recipe, to_toml
-    from .reporting import RunReport, page
+    from .reporting import RunReport, page  # which loads OpenCV
 
-    folder = done.path
-    outputs = {MODEL: folder / MODEL, METRICS: write_metrics(done.metrics, folder)}
+    folder = trained.path
+    outputs = {MODEL: folder / MODEL, METRICS: write_metrics(trained.metrics, folder)}
     with replacing(folder / HISTORY) as file:
-        file.write(done.history.to_csv(index=False).encode())
+        file.write(trained.history.to_csv(index=False).encode())
     outputs[HISTORY] = folder / HISTORY
-    outputs[PREDICTIONS] = write_predictions(found.predictions, folder)
+    outputs[PREDICTIONS] = write_predictions(evaluation.predictions, folder)
     outputs[GRADCAM] = write_sheet(shown, folder / GRADCAM)
     outputs[HARDEST] = write_hardest(shown, folder / HARDEST)
-    write_text(to_toml(done.config, load_recipe(done.config.recipe)), folder / CONFIG)
+    write_text(to_toml(trained.config, load_recipe(trained.config.recipe)), folder / CONFIG)
     outputs[CONFIG] = folder / CONFIG
     digests = {
         "build_digest": file_digest(built.path / "manifest.json"),
@@ -363,8 +334,8 @@ def _write(done: Trained, built: BuiltSets, found: Evaluation, shown: Explained,
         "source_digest": built.manifest.input_digest,
     }
     report = RunReport(
-        final_path(folder).name, done.config, done.metrics, done.history, shown, digests, done.notes,
-        done.seconds,
+        final_path(folder).name, trained.config, trained.metrics, trained.history, shown, digests, trained.notes,
+        trained.seconds,
     )  # fmt: skip
     write_text(page(report), folder / REPORT)
     outputs[REPORT] = folder / REPORT
@@ -372,11 +343,11 @@ def _write(done: Trained, built: BuiltSets, found: Evaluation, shown: Explained,
         RunManifest(
             source=str(built.path),
             input_digest=digests["build_digest"],
-            config=dataclasses.asdict(done.config),
-            seed=done.config.seed,
+            config=trained.config,
+            seed=trained.config.seed,
             outputs=outputs_of(outputs),
-            counts={"train": len(built.train), "epochs": len(done.history)},
-            timings=dict(done.seconds),
+            counts={"train": len(built.train), "epochs": len(trained.history)},
+            timings=dict(trained.seconds),
             versions=versions_in_use(),
             build_digest=digests["build_digest"],
             scan_digest=digests["scan_digest"],

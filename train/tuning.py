@@ -2,11 +2,11 @@
 
     [space]
     learning_rate = [1e-4, 1e-2, "log"]   # a span; or "linear"
-    unfreeze = [0.3, 0.6, 1.0]            # what may be chosen
-    dense = [[], [128], [256, 128]]       # of several values each
+    unfreeze = [0.3, 0.6, 1.0]            # a choice of values
+    dense = [[], [128], [256, 128]]       # a choice of lists
 
-keras-tuner draws the trials. Each is written down with its score, and a search that was interrupted is done again from
-that: keras-tuner draws the same, and what has a score is not fitted anew.
+keras-tuner draws the trials. Each is saved with its score. A search that was interrupted is replayed from there:
+keras-tuner draws the same trials, and those with a score are not fitted again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from types import ModuleType
+from typing import TYPE_CHECKING, get_args
 
 from curate.stage.documents import own_document, packaged_document
 from curate.stage.engine import small_algebra
@@ -31,41 +32,20 @@ from curate.stage.files import write_text
 from curate.stage.manifest import file_digest
 from curate.stage.progress import Reporter, Silent
 
-from .configs import RunConfig
+from .configs import RunConfig, TuneConfig
 from .recipe import Recipe, options_of, to_toml, with_options
 from .runs import run_path
 
-HOWS = ("random", "bayesian", "hyperband")
+if TYPE_CHECKING:
+    from keras_tuner.engine.oracle import Oracle
+    from keras_tuner.engine.trial import Trial as DrawnTrial
+
 TRIALS, BEST, SEARCH = "trials.csv", "best.toml", "search.json"
 _SCALES = ("linear", "log")
 _FAR = 1e300  # beyond it a float's ends are near
 _FORMAT = 1
-# So many trials that fail in a row have a cause that the next one will meet as well.
+# After this many failed trials in a row, the next one would fail for the same reason.
 _IN_A_ROW = 3
-
-
-@dataclass(frozen=True)
-class TuneConfig:
-    """How to search. Every option of `train tune` that is no recipe's is a field of this.
-
-    space   a .toml with a [space]; None takes the one that comes with this package
-    how     "random", "bayesian" (after some random ones, by a Gaussian process of the scores), or "hyperband" (many
-            short fits, and ever longer ones of those that do best)
-    trials  at most; hyperband may end before
-    trial_epochs  of each stage of a trial, those of the longest with hyperband; 0 takes the recipe's
-    """
-
-    space: str | None = None
-    how: str = "random"
-    trials: int = 20
-    trial_epochs: int = 3
-
-    def __post_init__(self) -> None:
-        if self.how not in HOWS:
-            raise UnknownName.among("way to search", self.how, HOWS)
-        for name, least in (("trials", 1), ("trial_epochs", 0)):
-            if getattr(self, name) < least:
-                raise DataError(f"{name} is {getattr(self, name)}; needed is a whole number from {least}.")
 
 
 @dataclass(frozen=True)
@@ -82,7 +62,7 @@ class Span:
 class Choice:
     """One of some values."""
 
-    values: tuple[Any, ...]
+    values: tuple[object, ...]
 
 
 Space = Mapping[str, Span | Choice]
@@ -92,7 +72,7 @@ Space = Mapping[str, Span | Choice]
 class Trial:
     """One fit: the options that were drawn, epochs of a stage (0 the recipe's), its score, or why there is none."""
 
-    options: Mapping[str, Any]
+    options: Mapping[str, object]
     epochs: int
     score: float | None
     failed: str = ""
@@ -128,34 +108,32 @@ def tune(
     """
     _keras_tuner()  # before anything is written
     space = read_space(config.space)
-    _check(space, recipe, config)
+    _check_space(space, recipe, config)
     name = recipe.config.name or recipe.name
     run_path(name, "")  # raises where it is no name
     folder = Path(recipe.config.artifacts, "tuning", name)
-    known = _known(folder, _identity(recipe, config, space), space)
+    past_trials = _recorded_trials(folder, _identity(recipe, config, space), space)
     trials: list[Trial] = []
-    most = max(config.trials, len(known))
-    with _searching(
-        space, config, recipe.config.seed, most, config.trial_epochs or max(recipe.config.fit.epochs)
-    ) as ask:
+    most = max(config.trials, len(past_trials))
+    with _draws(space, config, recipe.config.seed, most, config.trial_epochs or max(recipe.config.fit.epochs)) as ask:
         for number in range(1, most + 1):
-            drawn = ask(trials)
-            if drawn is None:
+            draw = ask(trials)
+            if draw is None:
                 reporter.say(f"the search is through after {number - 1} trials")
                 break
-            options, epochs = drawn
-            if number <= len(known):
-                _check_same(known[number - 1], options, epochs, folder)
-                trials.append(known[number - 1])
+            options, epochs = draw
+            if number <= len(past_trials):
+                _check_same(past_trials[number - 1], options, epochs, folder)
+                trials.append(past_trials[number - 1])
                 continue
-            trials.append(_run(recipe, options, epochs, trials, score))
-            _write(folder, trials, recipe, name)
-            reporter.say(_line(number, most, trials[-1]))
+            trials.append(_run_trial(recipe, options, epochs, trials, score))
+            _write_trials(folder, trials, recipe, name)
+            reporter.say(_trial_line(number, most, trials[-1]))
             _check_failures(trials)
-    best = _best(trials)
+    best = _best_trial(trials)
     if best is None:
         raise DataError(f"all {len(trials)} trials failed, the last one as {trials[-1].failed}")
-    return Tuned(folder, best, _tuned(recipe, best, folder, name), tuple(trials))
+    return Tuned(folder, best, _tuned_config(recipe, best, folder, name), tuple(trials))
 
 
 # The space
@@ -173,71 +151,71 @@ def read_space(path: str | None = None) -> Space:
     )
     with document.tables() as table:
         UnknownName.check("section", table, ("space",))
-        given = table.get("space")
-        if not isinstance(given, dict) or not given:
+        space = table.get("space")
+        if not isinstance(space, dict) or not space:
             raise DataError('needed is a [space] of lines such as learning_rate = [1e-4, 1e-2, "log"].')
         kinds = {name: kind for section in ("model", "fit") for name, kind in options_of(section).items()}
-        UnknownName.check("option to search", given, kinds)
-        return {name: _read(name, value, kinds[name]) for name, value in given.items()}
+        UnknownName.check("option to search", space, kinds)
+        return {name: _read_domain(name, value, kinds[name]) for name, value in space.items()}
 
 
-def _read(name: str, value: Any, kind: Any) -> Span | Choice:
+def _read_domain(name: str, value: object, kind: object) -> Span | Choice:
     if not isinstance(value, list) or not value:
         raise DataError(f'{name} is {value!r}; needed is a list to choose from, or a span as in [0.0, 0.5, "linear"].')
     if value[-1] not in _SCALES:
-        return Choice(tuple(tuple(each) if isinstance(each, list) else each for each in value))
+        return Choice(tuple(tuple(option) if isinstance(option, list) else option for option in value))
     ends, log = value[:-1], value[-1] == "log"
     numbers = len(ends) == 2 and all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in ends)
     if not numbers or not (0 if log else -_FAR) < ends[0] < ends[1] < _FAR:
-        needed = "two numbers, the lower first" + (", both above 0" if log else "")
-        raise DataError(f"{name} is {value!r}; needed before {value[-1]!r} are {needed}.")
+        requirement = "two numbers, the lower first" + (", both above 0" if log else "")
+        raise DataError(f"{name} is {value!r}; needed before {value[-1]!r} are {requirement}.")
     return Span(ends[0], ends[1], log, int in (kind, *get_args(kind)))
 
 
-def _check(space: Space, recipe: Recipe, config: TuneConfig) -> None:
+def _check_space(space: Space, recipe: Recipe, config: TuneConfig) -> None:
     """Raise where a value of the space does not do."""
     with telling(config.space or "space.toml"):
         if "epochs" in space and config.how == "hyperband":
             raise DataError("hyperband gives each trial its epochs. Leave them out of the space.")
-        for name, of in space.items():
-            for value in of.values if isinstance(of, Choice) else (of.low, of.high):
+        for name, domain in space.items():
+            for value in domain.values if isinstance(domain, Choice) else (domain.low, domain.high):
                 with_options(recipe, {name: value})
 
 
 # Drawing
 
 
-Ask = Callable[[Sequence[Trial]], tuple[dict[str, Any], int] | None]
+Ask = Callable[[Sequence[Trial]], tuple[dict[str, object], int] | None]
 
 
 @contextmanager
-def _searching(space: Space, config: TuneConfig, seed: int, most: int, longest: int) -> Iterator[Ask]:
-    """A function that is given the trials so far and draws the next: (options, epochs); None where it is through."""
+def _draws(space: Space, config: TuneConfig, seed: int, most: int, longest: int) -> Iterator[Ask]:
+    """A function from the trials so far to the next one: (options, epochs), None where the search is through."""
     tuner = _keras_tuner()
-    # Its own files go: all that it needs to know is in ours.
+    # keras-tuner's own files are not kept: trials.csv holds all that a replay needs.
     with tempfile.TemporaryDirectory() as scratch:
         oracle = _oracle(tuner, space, config, seed, most, longest)
         tuner.engine.base_tuner.BaseTuner(oracle, directory=scratch, project_name="search")
         oracle.verbose = 0
-        running: list[Any] = []
+        open_draws: list[DrawnTrial] = []
 
-        def ask(trials: Sequence[Trial]) -> tuple[dict[str, Any], int] | None:
+        def ask(trials: Sequence[Trial]) -> tuple[dict[str, object], int] | None:
             with warnings.catch_warnings(), small_algebra(len(trials)):
                 warnings.simplefilter("ignore")  # of its threads' names, and of Gaussian processes that do not converge
-                if running:
-                    _tell(oracle, running.pop(), trials[-1])
-                drawn = oracle.create_trial("one")
-            if drawn.status == "STOPPED":
+                if open_draws:
+                    _report_score(oracle, open_draws.pop(), trials[-1])
+                draw = oracle.create_trial("one")
+            if draw.status == "STOPPED":
                 return None
-            running.append(drawn)
-            values = drawn.hyperparameters.values
-            options = {name: _value(of, values[name]) for name, of in space.items()}
+            open_draws.append(draw)
+            values = draw.hyperparameters.values
+            options = {name: _drawn_value(domain, values[name]) for name, domain in space.items()}
             return options, int(values.get("tuner/epochs", config.trial_epochs))
 
         yield ask
 
 
-def _keras_tuner() -> Any:
+def _keras_tuner() -> ModuleType:
     try:
         import keras_tuner
     except ImportError as error:
@@ -245,15 +223,15 @@ def _keras_tuner() -> Any:
     return keras_tuner
 
 
-def _oracle(tuner: Any, space: Space, config: TuneConfig, seed: int, most: int, longest: int) -> Any:
+def _oracle(tuner: ModuleType, space: Space, config: TuneConfig, seed: int, most: int, longest: int) -> Oracle:
     parameters = tuner.HyperParameters()
-    for name, of in space.items():
-        if isinstance(of, Choice):
-            parameters.Choice(name, _told(of))
+    for name, domain in space.items():
+        if isinstance(domain, Choice):
+            parameters.Choice(name, _parameter_values(domain))
         else:
-            make = parameters.Int if of.whole else parameters.Float
-            make(name, of.low, of.high, sampling="log" if of.log else "linear")
-    given = {
+            make = parameters.Int if domain.whole else parameters.Float
+            make(name, domain.low, domain.high, sampling="log" if domain.log else "linear")
+    arguments = {
         "objective": tuner.Objective("score", "max"),
         "hyperparameters": parameters,
         "seed": seed + 1,  # 0 is none to it
@@ -262,39 +240,40 @@ def _oracle(tuner: Any, space: Space, config: TuneConfig, seed: int, most: int, 
         "max_consecutive_failed_trials": most + 1,  # which is judged here
     }
     if config.how == "hyperband":
-        return tuner.oracles.HyperbandOracle(max_epochs=longest, **given)
+        return tuner.oracles.HyperbandOracle(max_epochs=longest, **arguments)
     kind = {"random": tuner.oracles.RandomSearchOracle, "bayesian": tuner.oracles.BayesianOptimizationOracle}
-    return kind[config.how](max_trials=most, **given)
+    return kind[config.how](max_trials=most, **arguments)
 
 
-def _told(of: Choice) -> list[Any]:
+def _parameter_values(choice: Choice) -> list[object]:
     """The values to choose from as keras-tuner takes them: numbers, whose order counts, or text."""
-    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in of.values):
-        whole = all(isinstance(value, int) for value in of.values)
-        return [value if whole else float(value) for value in of.values]
-    return [json.dumps(value) for value in of.values]
+    numbers = [value for value in choice.values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    if len(numbers) == len(choice.values):
+        whole = all(isinstance(value, int) for value in numbers)
+        return [value if whole else float(value) for value in numbers]
+    return [json.dumps(value) for value in choice.values]
 
 
-def _value(of: Span | Choice, drawn: Any) -> Any:
-    if isinstance(of, Choice):
-        return of.values[_told(of).index(drawn)]
-    return int(drawn) if of.whole else float(drawn)
+def _drawn_value(domain: Span | Choice, value: float | str) -> object:
+    if isinstance(domain, Choice):
+        return domain.values[_parameter_values(domain).index(value)]
+    return int(value) if domain.whole else float(value)
 
 
-def _tell(oracle: Any, running: Any, trial: Trial) -> None:
-    """Tell keras-tuner how the trial under way came out."""
+def _report_score(oracle: Oracle, draw: DrawnTrial, trial: Trial) -> None:
+    """Report the outcome of the running trial to keras-tuner."""
     if trial.score is not None:
-        oracle.update_trial(running.trial_id, {"score": trial.score})
-    running.status = "FAILED" if trial.score is None else "COMPLETED"
-    oracle.end_trial(running)
+        oracle.update_trial(draw.trial_id, {"score": trial.score})
+    draw.status = "FAILED" if trial.score is None else "COMPLETED"
+    oracle.end_trial(draw)
 
 
 # A trial
 
 
-def _run(
+def _run_trial(
     recipe: Recipe,
-    options: Mapping[str, Any],
+    options: Mapping[str, object],
     epochs: int,
     trials: Sequence[Trial],
     score: Callable[[RunConfig], float],
@@ -312,32 +291,32 @@ def _run(
 
 
 def _check_failures(trials: Sequence[Trial]) -> None:
-    last = trials[-_IN_A_ROW:]
-    if len(last) == _IN_A_ROW and all(trial.score is None for trial in last):
-        raise DataError(f"{_IN_A_ROW} trials failed one after the other. The last one: {last[-1].failed}")
+    recent = trials[-_IN_A_ROW:]
+    if len(recent) == _IN_A_ROW and all(trial.score is None for trial in recent):
+        raise DataError(f"{_IN_A_ROW} trials failed one after the other. The last one: {recent[-1].failed}")
 
 
-def _best(trials: Sequence[Trial]) -> Trial | None:
-    """The first of those with the highest score; what was fitted for longer is not measured by what was not."""
+def _best_trial(trials: Sequence[Trial]) -> Trial | None:
+    """The first trial of the highest score, among those fitted for the most epochs."""
     scored = [trial for trial in trials if trial.score is not None]
     return max(scored, key=lambda trial: (trial.epochs, trial.score), default=None)
 
 
-def _line(number: int, of: int, trial: Trial) -> str:
+def _trial_line(number: int, total: int, trial: Trial) -> str:
     options = "  ".join(f"{name} {_shown(value)}" for name, value in trial.options.items())
     came = f"{trial.score:.4f}" if trial.score is not None else f"failed: {trial.failed}"
-    return f"trial {number} of {of}  {options}  {came}"
+    return f"trial {number} of {total}  {options}  {came}"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else json.dumps(value)
 
 
 # On disk
 
 
-def _identity(recipe: Recipe, config: TuneConfig, space: Space) -> dict[str, Any]:
-    """What must be the same for a search to go on; how many trials need not."""
+def _identity(recipe: Recipe, config: TuneConfig, space: Space) -> dict[str, object]:
+    """What must be equal for a search to resume; the number of trials may differ."""
     built = Path(recipe.config.artifacts, "built", "manifest.json")
     same = replace(recipe.config, recipe="", artifacts="", name=None, resume=False, workers=0, seed=0)
     return {
@@ -345,22 +324,22 @@ def _identity(recipe: Recipe, config: TuneConfig, space: Space) -> dict[str, Any
         "how": config.how,
         "trial_epochs": config.trial_epochs,
         "seed": recipe.config.seed,
-        "space": {name: repr(of) for name, of in space.items()},
+        "space": {name: repr(domain) for name, domain in space.items()},
         "recipe": to_toml(same),
         "data": file_digest(built) if built.is_file() else "",
     }
 
 
-def _known(folder: Path, identity: dict[str, Any], space: Space) -> list[Trial]:
+def _recorded_trials(folder: Path, identity: dict[str, object], space: Space) -> list[Trial]:
     """The trials that are there already; the search's identity is written where there are none."""
     path = folder / SEARCH
     if path.is_file():
-        there = json.loads(path.read_text(encoding="utf-8"))
-        other = [key for key in identity if there.get(key) != identity[key]]
-        if other:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        differences = [key for key in identity if record.get(key) != identity[key]]
+        if differences:
             raise DataError(
-                f"{folder} holds another search: of another {', another '.join(other)}. Give this one another --name, "
-                "or delete that folder."
+                f"{folder} holds another search: of another {', another '.join(differences)}. Give this one another "
+                "--name, or delete that folder."
             )
     else:
         write_text(json.dumps(identity, indent=2, ensure_ascii=False) + "\n", path)
@@ -382,11 +361,11 @@ def _read_trials(path: Path, space: Space) -> list[Trial]:
         ]
 
 
-def _unlisted(value: Any) -> Any:
+def _unlisted(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _check_same(trial: Trial, options: Mapping[str, Any], epochs: int, folder: Path) -> None:
+def _check_same(trial: Trial, options: Mapping[str, object], epochs: int, folder: Path) -> None:
     """Raise DataError where what is drawn is not what was drawn then."""
     if (trial.options, trial.epochs) != (options, epochs):
         raise DataError(
@@ -395,7 +374,7 @@ def _check_same(trial: Trial, options: Mapping[str, Any], epochs: int, folder: P
         )
 
 
-def _write(folder: Path, trials: Sequence[Trial], recipe: Recipe, name: str) -> None:
+def _write_trials(folder: Path, trials: Sequence[Trial], recipe: Recipe, name: str) -> None:
     """Write trials.csv, which a search goes on from, and best.toml."""
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
@@ -404,14 +383,14 @@ def _write(folder: Path, trials: Sequence[Trial], recipe: Recipe, name: str) -> 
         score = "" if trial.score is None else repr(trial.score)
         rows.writerow([number, score, trial.epochs, *map(json.dumps, trial.options.values()), trial.failed])
     write_text(table.getvalue(), folder / TRIALS)
-    best = _best(trials)
+    best = _best_trial(trials)
     if best is not None:
         head = (
             f"# Trial {trials.index(best) + 1} of {len(trials)} of a search, with the best score: {best.score:.4f}.\n"
         )
-        write_text(head + to_toml(_tuned(recipe, best, folder, name), recipe), folder / BEST)
+        write_text(head + to_toml(_tuned_config(recipe, best, folder, name), recipe), folder / BEST)
 
 
-def _tuned(recipe: Recipe, best: Trial, folder: Path, name: str) -> RunConfig:
-    found = with_options(recipe, best.options)
-    return replace(found, recipe=str(folder / BEST), name=f"{name}-tuned", resume=False)
+def _tuned_config(recipe: Recipe, best: Trial, folder: Path, name: str) -> RunConfig:
+    config = with_options(recipe, best.options)
+    return replace(config, recipe=str(folder / BEST), name=f"{name}-tuned", resume=False)

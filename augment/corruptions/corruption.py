@@ -87,9 +87,9 @@ def corruption(
     fixed: Mapping[str, float] | None = None,
 ) -> None:
     """Register a corruption. Raises UnknownName for an operation or a parameter that there is not."""
-    of = OPERATIONS[operation]
-    for given in (strength, free or {}, fixed or {}):
-        for key, value in given.items():
+    registered = OPERATIONS[operation]
+    for spans in (strength, free or {}, fixed or {}):
+        for key, value in spans.items():
             low, high = (value, value) if isinstance(value, (int, float)) else value
-            of.check(key, (min(low, high), max(low, high)))
-    CORRUPTIONS.put(name, Corruption(name, of, role, sets, strength, free or {}, fixed or {}))
+            registered.check(key, (min(low, high), max(low, high)))
+    CORRUPTIONS.put(name, Corruption(name, registered, role, sets, strength, free or {}, fixed or {}))

@@ -59,12 +59,12 @@ def preset(name: str) -> Mapping[str, Preset]:
 def _preset(name: str, sets: tuple[str, ...], table: object) -> Preset:
     if not isinstance(table, dict):
         raise DataError(f"{name} is {table!r}; needed is a table.")
-    known = CORRUPTIONS.get(name)
-    given: dict[str, Any] = dict(table)
-    of = OPERATIONS[given.pop("operation")] if "operation" in given else CORRUPTIONS[name].operation
-    for key, values in given.items():
-        of.check(key, (min(values), max(values)))
-    free = {key: span for key, span in known.free.items() if key not in given} if known else {}
-    neutral = {key: parameter.neutral for key, parameter in of.parameters.items() if key not in free}
-    settings = tuple(neutral | {key: values[s - 1] for key, values in given.items()} for s in SEVERITIES)
-    return Preset(name, of, known.role if known else TEST, sets, settings, free)
+    registered = CORRUPTIONS.get(name)
+    parameters: dict[str, Any] = dict(table)
+    operation = OPERATIONS[parameters.pop("operation")] if "operation" in parameters else CORRUPTIONS[name].operation
+    for key, values in parameters.items():
+        operation.check(key, (min(values), max(values)))
+    free = {key: span for key, span in registered.free.items() if key not in parameters} if registered else {}
+    neutral = {key: parameter.neutral for key, parameter in operation.parameters.items() if key not in free}
+    settings = tuple(neutral | {key: values[s - 1] for key, values in parameters.items()} for s in SEVERITIES)
+    return Preset(name, operation, registered.role if registered else TEST, sets, settings, free)

@@ -45,16 +45,16 @@ def from_hsv(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> Pixe
 @operation("colour", factor=Parameter(0.2, 3, neutral=1, scale=LOG), add=Parameter(0, 0))
 def saturate(image: Pixels, factor: float, add: float) -> Pixels:
     """HSV saturation times `factor`, plus `add` (in 0..1). Source: ImageNet-C, Hendrycks & Dietterich, 2019."""
-    of, saturation, value = to_hsv(image)
-    return from_hsv(of, np.clip(saturation * factor + add, 0, 1), value)
+    degrees, saturation, value = to_hsv(image)
+    return from_hsv(degrees, np.clip(saturation * factor + add, 0, 1), value)
 
 
 @operation("colour", degrees=Parameter(-90, 90))
 def hue(image: Pixels, degrees: float) -> Pixels:
     """HSV hue turned by `degrees`; 120 turns red into green."""
-    of, saturation, value = to_hsv(image)
-    of += degrees % 360
-    return from_hsv(of - np.float32(360) * (of >= 360), saturation, value)
+    turned, saturation, value = to_hsv(image)
+    turned += degrees % 360
+    return from_hsv(turned - np.float32(360) * (turned >= 360), saturation, value)
 
 
 @operation("colour", factor=Parameter(0.1, 3, neutral=1, scale=LOG))

@@ -232,9 +232,9 @@ def _twigs_of(twigs: Twigs, rng: np.random.Generator) -> Twigs:
     """Smaller ones along each of some twigs."""
     roots, headings, lengths = twigs
     reach = np.arange(4.0, lengths.max(), 4.0)
-    of, step = np.nonzero(reach < lengths[:, None])
-    points = roots[of] + reach[step, None] * _towards(headings[of])
-    return _twigs(points, headings[of], 0.35 * (lengths[of] - reach[step]), rng)
+    twig, step = np.nonzero(reach < lengths[:, None])
+    points = roots[twig] + reach[step, None] * _towards(headings[twig])
+    return _twigs(points, headings[twig], 0.35 * (lengths[twig] - reach[step]), rng)
 
 
 def _draw(lines: np.ndarray, twigs: Twigs, shade: int) -> None:

@@ -59,10 +59,10 @@ def call(target: str, digest: str, image: np.ndarray, seed: int) -> np.ndarray:
     """What the function makes of a picture. Raises DataError where it fails, or gives another shape or type."""
     function = load(target, digest)
     try:
-        made = function(image.copy(), np.random.default_rng(seed))
+        result = function(image.copy(), np.random.default_rng(seed))
     except Exception as error:
         raise DataError(f"{target} failed: {type(error).__name__}: {error}.") from error
-    if not isinstance(made, np.ndarray) or made.dtype != np.uint8 or made.shape != image.shape:
-        given = f"{made.dtype} {made.shape}" if isinstance(made, np.ndarray) else type(made).__name__
-        raise DataError(f"{target} gave {given}; needed is uint8 {image.shape}, as it was given.")
-    return np.ascontiguousarray(made)
+    if not isinstance(result, np.ndarray) or result.dtype != np.uint8 or result.shape != image.shape:
+        shape = f"{result.dtype} {result.shape}" if isinstance(result, np.ndarray) else type(result).__name__
+        raise DataError(f"{target} gave {shape}; needed is uint8 {image.shape}, as it was given.")
+    return np.ascontiguousarray(result)

@@ -109,7 +109,9 @@ class RandAugment:
 
     def operations(self) -> Mapping[str, Spans]:
         """Spans of all but one draw in fifty, which are stronger."""
-        return {of.name: _spans_at(of, min(1.0, self.magnitude + 2 * self.spread)) for of in self.among}
+        return {
+            operation.name: _spans_at(operation, min(1.0, self.magnitude + 2 * self.spread)) for operation in self.among
+        }
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ class AugMix:
         return [_any_of(self.among, rng).draw_at(self.magnitude * rng.random(), rng, units) for _ in range(depth)]
 
     def operations(self) -> Mapping[str, Spans]:
-        return {of.name: _spans_at(of, self.magnitude) for of in self.among}
+        return {operation.name: _spans_at(operation, self.magnitude) for operation in self.among}
 
 
 @dataclass(frozen=True)
@@ -267,9 +269,9 @@ def shares(row: int, record: Sequence[Values]) -> dict[int, float]:
     for drawn in record:
         if drawn["op"] in mixing.KINDS:
             kept = drawn["kept"]
-            held = {of: share * kept for of, share in held.items()}
-            for of, share in shares(drawn["row"], drawn["first"]).items():
-                held[of] = held.get(of, 0.0) + share * (1 - kept)
+            held = {source: share * kept for source, share in held.items()}
+            for source, share in shares(drawn["row"], drawn["first"]).items():
+                held[source] = held.get(source, 0.0) + share * (1 - kept)
     return held
 
 
@@ -283,17 +285,17 @@ def _any_of(items: Sequence[T], rng: np.random.Generator) -> T:
 
 def _each_once(items: Iterable[T]) -> tuple[T, ...]:
     """The items without repetitions, in order; what they hold has no hash."""
-    found: list[T] = []
+    unique: list[T] = []
     for item in items:
-        if item not in found:
-            found.append(item)
-    return tuple(found)
+        if item not in unique:
+            unique.append(item)
+    return tuple(unique)
 
 
-def _spans_at(of: Operation, magnitude: float) -> Spans:
+def _spans_at(operation: Operation, magnitude: float) -> Spans:
     """Where the values of an operation lie up to a magnitude, to either side."""
     spans = {}
-    for name, parameter in of.parameters.items():
+    for name, parameter in operation.parameters.items():
         ends = [parameter.at(1 if parameter.free else magnitude, up) for up in (False, True)]
         spans[name] = (min(ends), max(ends))
     return spans
@@ -304,10 +306,10 @@ def _merged(steps: Iterable[Step]) -> Mapping[str, Spans]:
     merged: dict[str, dict[str, Span]] = {}
     for step in steps:
         for name, spans in step.operations().items():
-            known = merged.setdefault(name, {})
+            widest = merged.setdefault(name, {})
             for key, (low, high) in spans.items():
-                before = known.get(key, (low, high))
-                known[key] = (min(before[0], low), max(before[1], high))
+                before = widest.get(key, (low, high))
+                widest[key] = (min(before[0], low), max(before[1], high))
     return merged
 
 

@@ -1,8 +1,13 @@
-"""Every check: importing this module registers them all."""
+"""Every check: importing this package registers whatever its modules hold."""
 
 from __future__ import annotations
 
-from ..findings import CHECKS
-from . import colour, labels, outliers, quality, redundancy, shortcuts
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = ["CHECKS", "colour", "labels", "outliers", "quality", "redundancy", "shortcuts"]
+from ..findings import CHECKS
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["CHECKS"]

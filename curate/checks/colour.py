@@ -8,9 +8,10 @@ import numpy as np
 
 from ..findings import CHECKS, Judgement, Story
 from ..measuring.evidence import Evidence
+from ..measuring.spreads import centre_and_scale
 from ..sets.imageset import NO_GROUP
-from .outliers import spread_over_classes
-from .scores import THRESHOLD, centre_and_scale, exceedance
+from .scores import exceedance
+from .wording import spread_over_classes
 
 # A shift of the light by 8 units of CIELAB is plain to see; where a set varies more by itself, six of its own spreads.
 _PLAIN_SHIFT, _SPREADS = 8.0, 6.0
@@ -93,7 +94,7 @@ def colour_cast(evidence: Evidence) -> Judgement:
     a = np.array([s.a[i] for i, s in enumerate(chosen)])
     b = np.array([s.b[i] for i, s in enumerate(chosen)])
 
-    found = np.flatnonzero(score >= evidence.thresholds.get("colour_cast", THRESHOLD))
+    found = np.flatnonzero(score >= evidence.thresholds["colour_cast"])
     group = np.full(len(rows), NO_GROUP)
     stories = []
     clusters = _clusters(a[found], b[found])
@@ -107,7 +108,7 @@ def colour_cast(evidence: Evidence) -> Judgement:
         sentence = (
             f"{len(everyone):,} images form one group with a {colour} {_where(evidence, members, a, b)}: "
             f"{_offset(float(np.median(a[members])), float(np.median(b[members])))} their classes; "
-            f"{spread_over_classes(evidence, everyone)}"
+            f"{spread_over_classes(evidence.images, everyone)}"
         )
         stories.append(Story("colour_cast", number, tuple(everyone.tolist()), sentence, len(everyone) / n))
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..findings import CHECKS, Judgement
-from ..measuring.evidence import Evidence, Probe
-from .scores import THRESHOLD
+from ..findings import CHECKS, THRESHOLD, Judgement
+from ..measuring.evidence import Evidence
+from ..measuring.probe import Probe
 
 _VOTERS = 15
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from ..findings import CHECKS, Judgement
 from ..measuring.evidence import Evidence
+from ..measuring.spreads import centre_and_scale, centre_and_upper_scale
 from ..sets.imageset import UNLABELLED
-from .scores import centre_and_scale, centre_and_upper_scale, exceedance
+from .scores import exceedance
 
 _SPREADS = 4.5
 _SMALLEST = 1 / 512  # half a grey level: keeps the logarithm of black finite

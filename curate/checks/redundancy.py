@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
 from ..findings import CHECKS, Judgement, Story
+from ..measuring.conflicts import ACCEPTED, REJECTED, opinion_on
 from ..measuring.duplicates import Copies
 from ..measuring.evidence import Evidence
 from ..sets.imageset import NO_GROUP, UNLABELLED
-
-# A label is rejected for its copies when the probe gives it less than this, and another of theirs more than that.
-_REJECTED, _ACCEPTED = 0.1, 0.7
 
 
 @CHECKS.add
@@ -31,9 +28,9 @@ def label_conflict(evidence: Evidence) -> Judgement:
         counts = Counter(evidence.images.classes[c] for c in labels[named].tolist())
         if len(counts) < 2:
             continue
-        opinion = _opinion(evidence, named)
-        wrong = [r for r in named.tolist() if opinion.get(int(labels[r]), 1.0) < _REJECTED]
-        right = [evidence.images.classes[c] for c, p in opinion.items() if p > _ACCEPTED]
+        opinion = opinion_on(named, labels, evidence.probe)
+        wrong = [r for r in named.tolist() if opinion.get(int(labels[r]), 1.0) < REJECTED]
+        right = [evidence.images.classes[c] for c, p in opinion.items() if p > ACCEPTED]
         # Even where no label can be rejected, the conflict itself is certain: no copy scores below one half.
         score[named] = [1 - opinion.get(int(labels[r]), 0.5) / 2 for r in named.tolist()]
         has = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
@@ -44,13 +41,13 @@ def label_conflict(evidence: Evidence) -> Judgement:
             )
         else:
             sentence[group] = f"copies of one picture labelled {has}; the probe cannot tell which is right"
-    found = np.flatnonzero(score)
+    in_conflict = np.flatnonzero(score)
     return Judgement(
         score,
         lambda row: sentence[int(copies.group[row])],
         copies.group,
         certain,
-        _conflict_story(copies, found, certain),
+        _conflict_story(copies, in_conflict, certain),
     )
 
 
@@ -59,25 +56,11 @@ def _conflict_story(copies: Copies, rows: np.ndarray, certain: np.ndarray) -> tu
     if not len(rows):
         return ()
     groups = np.unique(copies.group[rows])
-    told = len(np.unique(copies.group[rows][certain[rows]]))
+    decided = len(np.unique(copies.group[rows][certain[rows]]))
     times = "picture occurs" if len(groups) == 1 else "pictures occur"
-    which = f"for {told:,} the probe tells which is wrong" if told else "the probe cannot tell which is wrong"
-    sentence = f"{len(groups):,} {times} under two labels or more; {which}"
+    verdict = f"for {decided:,} the probe tells which is wrong" if decided else "the probe cannot tell which is wrong"
+    sentence = f"{len(groups):,} {times} under two labels or more; {verdict}"
     return (Story("label_conflict", NO_GROUP, tuple(rows.tolist()), sentence, 3 * len(rows) / len(copies.group)),)
-
-
-def _opinion(evidence: Evidence, rows: np.ndarray) -> dict[int, float]:
-    """The probe's mean out-of-fold probability of each label that occurs among copies; empty where it has none."""
-    probe = evidence.probe
-    if probe is None:
-        return {}
-    at = np.flatnonzero(np.isin(probe.rows, rows))
-    if not len(at):
-        return {}
-    mean = probe.probabilities[at].mean(axis=0)
-    # A class that the probe never learnt is neither accepted nor rejected.
-    named = np.intersect1d(evidence.images.labels[rows], probe.classes)
-    return {int(c): float(mean[np.searchsorted(probe.classes, c)]) for c in named}
 
 
 @CHECKS.add
@@ -131,11 +114,11 @@ def _agrees(evidence: Evidence) -> np.ndarray:
 
 
 def _kept_because(evidence: Evidence, likeness: str) -> Callable[[int], str]:
-    copies, of = evidence.copies, evidence.measured.properties
+    copies, measured = evidence.copies, evidence.measured.properties
 
     def because(row: int) -> str:
         kept = int(copies.kept[row])
-        area = [of["width"][r] * of["height"][r] for r in (row, kept)]
+        area = [measured["width"][r] * measured["height"][r] for r in (row, kept)]
         reason = "it comes first" if kept < row else "it is sharper or less noisy"
         if area[1] > area[0]:
             reason = "it is larger"
@@ -147,27 +130,3 @@ def _kept_because(evidence: Evidence, likeness: str) -> Callable[[int], str]:
         return f"{likeness} {evidence.images.ids[kept]}, which is kept because {reason}"
 
     return because
-
-
-def settled(evidence: Evidence) -> Copies:
-    """The copies once the probe has spoken on conflicting labels.
-
-    Where it clearly rejects the label of the copy that quality alone would keep, the first copy with an accepted
-    label is kept instead.
-    """
-    copies, labels = evidence.copies, evidence.images.labels
-    kept, distance = copies.kept.copy(), copies.distance.copy()
-    for group in range(copies.group.max(initial=-1) + 1):
-        rows = copies.members(group)
-        named = rows[labels[rows] != UNLABELLED]
-        if len(np.unique(labels[named])) < 2:
-            continue
-        opinion = _opinion(evidence, named)
-        label = max(opinion, key=lambda c: opinion[c], default=UNLABELLED)
-        if label != labels[kept[rows[0]]] and opinion.get(int(label), 0) > _ACCEPTED:
-            of_label = rows[labels[rows] == label]
-            best = of_label[np.argmin(copies.rank[of_label])]
-            # The way from the new kept copy is about that to it; exactly so for a copy of its very pixels.
-            distance[rows] = np.where(copies.first[rows] == copies.first[best], 0, copies.distance[best])
-            kept[rows] = best
-    return replace(copies, kept=kept, distance=distance)

@@ -6,8 +6,7 @@ import numpy as np
 
 from ..findings import CHECKS, Judgement, Story
 from ..measuring.evidence import Evidence
-from ..sets.imageset import UNLABELLED
-from .scores import THRESHOLD
+from ..sets.imageset import NO_GROUP, UNLABELLED
 
 _SMALLEST_SET = 60
 
@@ -35,12 +34,12 @@ def shortcut(evidence: Evidence) -> Judgement:
         if len(np.unique(values, axis=0)) < 2:
             continue
         strength = _strength(values, labels[rows], fold)
-        if strength >= evidence.thresholds.get("shortcut", THRESHOLD):
+        if strength >= evidence.thresholds["shortcut"]:
             sentence = (
                 f"{name} alone predicts the label, {strength:.0%} of the way from chance to certainty: "
                 "a model may learn that instead of the subject"
             )
-            stories.append(Story("shortcut", -1, (), sentence, strength / 4))
+            stories.append(Story("shortcut", NO_GROUP, (), sentence, strength / 4, min(1.0, strength)))
     stories.sort(key=lambda story: -story.weight)
     return Judgement(np.zeros(n, np.float32), lambda row: "", stories=tuple(stories))
 

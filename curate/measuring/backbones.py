@@ -1,14 +1,10 @@
-"""Keras applications by name, as models from uint8 pictures to pooled features. Imported in a process of its own:
-Keras and its backend take seconds and hundreds of megabytes that a scan does not need once the model is converted.
-
-    python -m curate.measuring.backbones NAME SIZE WEIGHTS|imagenet OUT.xml
-"""
+"""Keras applications by name, as models from uint8 pictures to pooled features."""
 
 from __future__ import annotations
 
-import os
-import sys
+import re
 import warnings
+from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -40,6 +36,15 @@ def application(name: str) -> tuple[Any, Any, dict[str, float]]:
     if width and "alpha" not in signature(constructors[family]).parameters:
         raise DataError(f"{name}: {family} comes in one width only. Write {family}.")
     return constructors[family], module, {"alpha": float(width)} if width else {}
+
+
+def application_names() -> tuple[str, ...]:
+    """Names of Keras' applications, () where it is not installed. Keras is not imported, which takes seconds."""
+    spec = find_spec("keras")
+    folders = (spec.submodule_search_locations if spec else None) or []
+    texts = [file.read_text("utf-8") for folder in folders for file in Path(folder).glob("applications/__init__.py")]
+    names = {name for text in texts for name in re.findall(r"\bas ([A-Z]\w+)", text)}
+    return tuple(sorted(names))
 
 
 def _is_number(text: str) -> bool:
@@ -168,30 +173,3 @@ def traced(model: Any) -> Any | None:
     pixels = model.input
     given = tf.TensorSpec(pixels.shape, pixels.dtype, name=pixels.name)
     return tf.function(lambda images: model(images, training=False), autograph=False).get_concrete_function(given)
-
-
-def convert(name: str, size: int, weights: str, out: Path) -> None:
-    """Write a backbone as OpenVINO IR (`out` and its .bin), whole or not at all."""
-    from .inference import to_openvino
-
-    to_openvino(feature_model(name, size, weights), out)
-
-
-def main(arguments: list[str]) -> int:
-    """Convert. Exit status 3 where weights cannot be had, 2 where they do not fit, the reason last on stderr."""
-    name, size, weights, out = arguments
-    try:
-        convert(name, int(size), weights, Path(out))
-    except WeightsUnavailable as error:
-        print(error, file=sys.stderr)
-        return 3
-    except (DataError, UnknownName) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-    sys.exit(main(sys.argv[1:]))

@@ -16,7 +16,7 @@ from .hashing import close_hashes, hash_radius, perceptual_hash, turned
 from .neighbours import Neighbours
 from .properties import square
 
-# Pairs are compared as grey pictures of this side: enough detail to tell two cells apart, small enough for memory.
+# Pairs are compared as grey pictures of this side: enough detail to distinguish two cells, small enough for memory.
 SIDE = 64
 # Shifts of up to an eighth of the side are looked for.
 _SHIFT = SIDE // 8
@@ -94,8 +94,8 @@ class Fingerprints:
         if not len(rows):
             return
         thumbnails = [square(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), SIDE) for picture in pictures]
-        whole = np.abs(rfft2(np.stack([_detail(thumbnail) for thumbnail in thumbnails])))
-        half = np.concatenate([whole[:, -_REACH:, : _REACH + 1], whole[:, : _REACH + 1, : _REACH + 1]], axis=1)
+        spectra = np.abs(rfft2(np.stack([_band_passed(thumbnail) for thumbnail in thumbnails])))
+        half = np.concatenate([spectra[:, -_REACH:, : _REACH + 1], spectra[:, : _REACH + 1, : _REACH + 1]], axis=1)
         energy = 2 * (half**2).sum(axis=(1, 2)) - (half[:, :, 0] ** 2).sum(axis=1)
         self.thumbnails[rows] = thumbnails
         self.spectra[rows] = half / (np.sqrt(energy) + 1e-6)[:, None, None]
@@ -128,7 +128,7 @@ def find_copies(
     """
     n = len(first)
     rows = neighbours.rows
-    threshold, likeness = _null(neighbours, prints, workers)
+    threshold, likeness = _copy_thresholds(neighbours, prints, workers)
     verified: dict[tuple[int, int], tuple[str, float]] = {}
 
     def verify(pairs: np.ndarray, align: Align, orientations: np.ndarray | None = None) -> None:
@@ -140,18 +140,20 @@ def find_copies(
             )
 
     hashed = rows[close_hashes(prints.hashes[rows], hash_radius(len(rows)), at_most=30 * len(rows))]
-    candidates = _unique(np.concatenate([hashed, _neighbour_pairs(neighbours, 8)]))
+    candidates = _distinct_pairs(np.concatenate([hashed, _neighbour_pairs(neighbours, 8)]))
     spectral = _spectral_agreement(candidates, prints)
     likely = spectral.max(axis=1) >= likeness
     # An orientation in which not even the spectra agree need not be tried.
     verify(candidates[likely], _by_shift, spectral[likely] >= likeness)
-    verify(_without(_mutual_pairs(neighbours), verified), _by_warp)
+    verify(_pairs_without(_mutual_pairs(neighbours), verified), _by_warp)
     verified = _standing_out(verified, neighbours, prints, workers)
 
     # Best first: each column of quality from high to low, then the first row.
     rank = np.empty(n, np.int64)
     rank[np.lexsort((np.arange(n), *(-quality[:, c] for c in reversed(range(quality.shape[1])))))] = np.arange(n)
-    group, kept, distance = _grouped(first, verified, rank, partial(_recheck, prints=prints, threshold=threshold))
+    group, kept, distance = _groups_of_copies(
+        first, verified, rank, partial(_recheck, prints=prints, threshold=threshold)
+    )
     pairs: list[tuple[int, int, str, float]] = [
         (int(first[r]), r, "exact", 0.0) for r in range(n) if first[r] not in (r, -1)
     ]
@@ -159,7 +161,7 @@ def find_copies(
     return Copies(sorted(pairs), first, group, kept, distance.astype(np.float32), rank, threshold)
 
 
-def _detail(thumbnail: np.ndarray) -> np.ndarray:
+def _band_passed(thumbnail: np.ndarray) -> np.ndarray:
     """float32 (SIDE, SIDE): a picture without what changes slowly (light, shading) and without noise."""
     picture = thumbnail.astype(np.float32)
     return cv2.GaussianBlur(picture, (0, 0), 1.0) - cv2.GaussianBlur(picture, (0, 0), 4.0)
@@ -191,20 +193,20 @@ def _aligned(
     orientations  bool (P, 4): those to try, by default all
     """
 
-    def one(i: int) -> tuple[float, int]:
+    def compare(i: int) -> tuple[float, int]:
         a, b = prints.thumbnails[pairs[i]]
         return align(a, b, _EVERY if orientations is None else orientations[i])
 
-    def some(piece: range) -> list[tuple[float, int]]:
-        return [one(i) for i in piece]
+    def compare_all(piece: range) -> list[tuple[float, int]]:
+        return [compare(i) for i in piece]
 
-    found = [result for results in threaded(some, chunks(len(pairs), 64), workers) for result in results]
-    return np.array([value for value, _ in found]), np.array([turn for _, turn in found], np.int64)
+    results = [result for results in threaded(compare_all, chunks(len(pairs), 64), workers) for result in results]
+    return np.array([value for value, _ in results]), np.array([turn for _, turn in results], np.int64)
 
 
 def _by_shift(a: np.ndarray, b: np.ndarray, orientations: np.ndarray) -> tuple[float, int]:
     """Agreement of two thumbnails in the best orientation and shift of up to an eighth of the side."""
-    a, b = _detail(a), _detail(b)
+    a, b = _band_passed(a), _band_passed(b)
     spectrum = np.conj(rfft2(a))
     best, turn, shift = -np.inf, 0, (0, 0)
     for v in sorted(turn for o in np.array(_ORIENTATIONS)[orientations].tolist() for turn in (o, o ^ 3)):
@@ -214,9 +216,9 @@ def _by_shift(a: np.ndarray, b: np.ndarray, orientations: np.ndarray) -> tuple[f
         if match.flat[peak] > best * (1 + 1e-6):
             best, turn, shift = float(match.flat[peak]), v, divmod(peak, len(_SHIFTS))
     y, x = int(_SHIFTS[shift[0]]), int(_SHIFTS[shift[1]])
-    here = (slice(max(0, -y), SIDE - max(0, y)), slice(max(0, -x), SIDE - max(0, x)))
-    there = (slice(max(0, y), SIDE + min(0, y)), slice(max(0, x), SIDE + min(0, x)))
-    return agreement(a[here], turned(b, turn)[there]), turn
+    window_a = (slice(max(0, -y), SIDE - max(0, y)), slice(max(0, -x), SIDE - max(0, x)))
+    window_b = (slice(max(0, y), SIDE + min(0, y)), slice(max(0, x), SIDE + min(0, x)))
+    return agreement(a[window_a], turned(b, turn)[window_b]), turn
 
 
 def _spectral_agreement(pairs: np.ndarray, prints: Fingerprints) -> np.ndarray:
@@ -227,13 +229,13 @@ def _spectral_agreement(pairs: np.ndarray, prints: Fingerprints) -> np.ndarray:
     """
     out = np.empty((len(pairs), len(_ORIENTATIONS)), np.float32)
     for piece in chunks(len(pairs), 4096):
-        first, second = (_whole(prints.spectra[rows]) for rows in pairs[piece].T)
+        first, second = (_full_spectrum(prints.spectra[rows]) for rows in pairs[piece].T)
         for i, v in enumerate(_ORIENTATIONS):
             out[piece, i] = np.einsum("pij,pij->p", first, turned(second, v))
     return out
 
 
-def _whole(half: np.ndarray) -> np.ndarray:
+def _full_spectrum(half: np.ndarray) -> np.ndarray:
     """Both halves of a magnitude spectrum, which is the same on either side of the origin."""
     right = half.astype(np.float32)
     return np.concatenate([right[:, ::-1, :0:-1], right], axis=2)
@@ -249,7 +251,7 @@ def _by_warp(a: np.ndarray, b: np.ndarray, orientations: np.ndarray = _EVERY) ->
         _, warp = cv2.findTransformECC(a, b, np.eye(2, 3, dtype=np.float32), cv2.MOTION_AFFINE, _STOP, _ALL, 5)
     except cv2.error:  # raised where the iteration leaves the picture, or the picture is of one colour: no copies
         return 0.0, 0
-    a, b = _detail(a), _detail(b)
+    a, b = _band_passed(a), _band_passed(b)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     inside = cv2.warpAffine(_ONES, warp, (SIDE, SIDE), flags=flags) > 0.99
     if inside.mean() < 0.5:
@@ -264,7 +266,7 @@ _SHIFTS = np.r_[0 : _SHIFT + 1, -_SHIFT:0]
 _WITHIN = np.ix_(_SHIFTS, _SHIFTS)
 
 
-def _null(neighbours: Neighbours, prints: Fingerprints, workers: int) -> tuple[float, float]:
+def _copy_thresholds(neighbours: Neighbours, prints: Fingerprints, workers: int) -> tuple[float, float]:
     """The agreement, and the spectral one, from which a pair counts as copies, from the set itself.
 
     Rows that are neighbours of tenth rank are alike and yet no copies: where those agree closely already, as
@@ -299,15 +301,15 @@ def _standing_out(
         partners.setdefault(b, set()).add(a)
     rows = sorted({row for pair in doubtful for row in pair})
     at = np.searchsorted(neighbours.rows, rows)
-    others = []
+    comparisons = []
     for row, near in zip(rows, neighbours.rows[neighbours.indices[at]].tolist(), strict=True):
-        others += [(row, other) for other in near if other not in partners[row]][:3]
+        comparisons += [(row, neighbour) for neighbour in near if neighbour not in partners[row]][:3]
     closest: dict[int, float] = {}
-    values, _ = _aligned(np.array(others, np.int64).reshape(-1, 2), prints, _by_warp, workers)
-    for (row, _), value in zip(others, values.tolist(), strict=True):
+    values, _ = _aligned(np.array(comparisons, np.int64).reshape(-1, 2), prints, _by_warp, workers)
+    for (row, _), value in zip(comparisons, values.tolist(), strict=True):
         closest[row] = max(closest.get(row, 0.0), value)
     alike = {pair for pair in doubtful if 2 * verified[pair][1] > 1 - max(closest.get(row, 0.0) for row in pair)}
-    return {pair: found for pair, found in verified.items() if pair not in alike}
+    return {pair: match for pair, match in verified.items() if pair not in alike}
 
 
 def _neighbour_pairs(neighbours: Neighbours, k: int) -> np.ndarray:
@@ -324,20 +326,20 @@ def _mutual_pairs(neighbours: Neighbours) -> np.ndarray:
         return np.zeros((0, 2), np.int64)
     stands_out = neighbours.distances[:, :2] <= 0.9 * neighbours.distances[:, k - 1 : k] if k > 2 else np.True_
     near = _neighbour_pairs(neighbours, 2)
-    chosen = np.broadcast_to(stands_out, neighbours.indices[:, :2].shape).ravel()
-    pairs = np.sort(near[chosen], axis=1)
+    mask = np.broadcast_to(stands_out, neighbours.indices[:, :2].shape).ravel()
+    pairs = np.sort(near[mask], axis=1)
     unique, count = np.unique(pairs, axis=0, return_counts=True)
     return unique[count == 2]
 
 
-def _unique(pairs: np.ndarray) -> np.ndarray:
+def _distinct_pairs(pairs: np.ndarray) -> np.ndarray:
     pairs = np.sort(pairs.reshape(-1, 2), axis=1)
     return np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
 
 
-def _without(pairs: np.ndarray, known: Iterable[tuple[int, int]]) -> np.ndarray:
-    seen = set(known)
-    return np.array([p for p in pairs.tolist() if tuple(p) not in seen], np.int64).reshape(-1, 2)
+def _pairs_without(pairs: np.ndarray, exclusions: Iterable[tuple[int, int]]) -> np.ndarray:
+    skipped = set(exclusions)
+    return np.array([p for p in pairs.tolist() if tuple(p) not in skipped], np.int64).reshape(-1, 2)
 
 
 def _recheck(a: int, b: int, prints: Fingerprints, threshold: float) -> float | None:
@@ -347,7 +349,7 @@ def _recheck(a: int, b: int, prints: Fingerprints, threshold: float) -> float | 
     return 1 - best if best >= threshold else None
 
 
-def _grouped(
+def _groups_of_copies(
     first: np.ndarray,
     verified: dict[tuple[int, int], tuple[str, float]],
     rank: np.ndarray,
@@ -358,14 +360,14 @@ def _grouped(
     from scipy.sparse.csgraph import connected_components
 
     n = len(first)
-    own = np.arange(n)
-    group, kept, distance = np.full(n, NO_GROUP), own.copy(), np.zeros(n)
+    row_numbers = np.arange(n)
+    group, kept, distance = np.full(n, NO_GROUP), row_numbers.copy(), np.zeros(n)
     links = [(int(first[r]), r) for r in range(n) if first[r] not in (r, -1)] + list(verified)
     if not links:
         return group, kept, distance
     a, b = np.array(links).T
     _, component = connected_components(coo_array((np.ones(len(a)), (a, b)), shape=(n, n)), directed=False)
-    order = np.lexsort((own, component))
+    order = np.lexsort((row_numbers, component))
     number = 0
     for members in np.split(order, np.flatnonzero(np.diff(component[order])) + 1):
         if len(members) < 2:
@@ -374,14 +376,14 @@ def _grouped(
         distinct = {f: members[first[members] == f] for f in np.unique(first[members]).tolist()}
         left = sorted(distinct, key=lambda f: rank[distinct[f]].min())
         while left:
-            head, *others = left
+            head, *candidates = left
             best = int(min(distinct[head], key=lambda r: rank[r]))
             near = {head: 0.0}
-            for other in others:
-                known = verified.get((min(head, other), max(head, other)))
-                d = known[1] if known else recheck(head, other)
+            for candidate in candidates:
+                match = verified.get((min(head, candidate), max(head, candidate)))
+                d = match[1] if match else recheck(head, candidate)
                 if d is not None:
-                    near[other] = d
+                    near[candidate] = d
             rows = np.concatenate([distinct[f] for f in near])
             left = [f for f in left if f not in near]
             if len(rows) > 1:
@@ -390,9 +392,9 @@ def _grouped(
                     distance[distinct[f]] = d
                 number += 1
     # Groups are numbered by their first row, so that their numbers do not depend on how they were found.
-    used = np.unique(group[group != NO_GROUP], return_index=True)[1]
+    first_rows = np.unique(group[group != NO_GROUP], return_index=True)[1]
     grouped = np.flatnonzero(group != NO_GROUP)
     renumber = np.empty(number, np.int64)
-    renumber[group[grouped[np.sort(used)]]] = np.arange(number)
+    renumber[group[grouped[np.sort(first_rows)]]] = np.arange(number)
     group[grouped] = renumber[group[grouped]]
     return group, kept, distance

@@ -11,12 +11,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..stage.errors import DataError, UnknownName
 from . import descriptor, inference
+from .backbones import WeightsUnavailable, check_side, feature_model
 from .storage import cache_folder
 
 SMALL_BACKBONE = "MobileNetV2-0.35"  # 2 MB: on a CPU
@@ -49,15 +49,13 @@ def load_embedder(
     """
     if backbone == BUILTIN:
         return builtin(), ""
-    from .backbones import check_side
-
     gpu = on_gpu()
     name = (STRONG_BACKBONE if gpu else SMALL_BACKBONE) if backbone == "auto" else backbone
     check_side(name, size)
     try:
         if gpu:
-            return _on_keras(name, weights, size), ""
-        return _on_openvino(name, weights, size, workers, say), ""
+            return _keras_embedder(name, weights, size), ""
+        return _openvino_embedder(name, weights, size, workers, say), ""
     except _NoWeights as error:
         if backbone != "auto":
             raise DataError(
@@ -91,7 +89,7 @@ class _NoWeights(Exception):
     """ImageNet weights cannot be had here."""
 
 
-def _on_openvino(
+def _openvino_embedder(
     name: str, weights: str | None, size: int, workers: int, say: Callable[[str], None] = lambda line: None
 ) -> Embedder:
     path, digest = _converted(name, weights, size, say)
@@ -100,9 +98,7 @@ def _on_openvino(
     return Embedder(name, size, dimensions, f"{name} ({_trained(weights)}) on the CPU", digest, embed)
 
 
-def _on_keras(name: str, weights: str | None, size: int) -> Embedder:
-    from .backbones import WeightsUnavailable, feature_model
-
+def _keras_embedder(name: str, weights: str | None, size: int) -> Embedder:
     try:
         model = feature_model(name, size, weights or "imagenet")
     except WeightsUnavailable as error:
@@ -131,14 +127,14 @@ def _trained(weights: str | None) -> str:
 
 
 def on_gpu() -> bool:
-    """Whether Keras will find an NVIDIA GPU, told without importing it; CUDA_VISIBLE_DEVICES= hides one as usual."""
+    """Whether Keras will find an NVIDIA GPU, without importing it; CUDA_VISIBLE_DEVICES= hides one as usual."""
     return os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1") and Path("/dev/nvidia0").exists()
 
 
 def _converted(name: str, weights: str | None, size: int, say: Callable[[str], None]) -> tuple[str, str]:
     """Path of the backbone's OpenVINO IR, converted on first use, and a digest that names its weights.
 
-    The cache is keyed by what the weights come from: the given file's bytes, or the state of Keras' own cache, so that
+    The cache is keyed by the source of the weights: the bytes of the file, or the state of Keras' own cache, so that
     a scan whose model is converted already never imports Keras.
     """
     cache = cache_folder()
@@ -146,9 +142,9 @@ def _converted(name: str, weights: str | None, size: int, say: Callable[[str], N
         raise DataError(f"no weights file {weights}.")
     origin = _bytes_digest(Path(weights)) if weights is not None else _keras_cache_state()
     stamp = cache / f"{name}-{size}-{origin}.json".replace("/", "_")
-    known = _read_stamp(stamp)
-    if known and (cache / known["model"]).exists() and (cache / known["model"]).with_suffix(".bin").exists():
-        return str(cache / known["model"]), known["digest"]
+    entry = _read_stamp(stamp)
+    if entry and (cache / entry["model"]).exists() and (cache / entry["model"]).with_suffix(".bin").exists():
+        return str(cache / entry["model"]), entry["digest"]
 
     say(f"fetching and converting {name}: some ten seconds, once on this machine")
     draft = cache / f"draft-{os.getpid()}-{threading.get_ident()}.xml"
@@ -168,28 +164,28 @@ def _converted(name: str, weights: str | None, size: int, say: Callable[[str], N
 
 def _convert(name: str, size: int, weights: str, out: Path) -> None:
     """Run the conversion in a process of its own: the backend's memory, start-up messages and threads stay there."""
-    command = [sys.executable, "-m", "curate.measuring.backbones", name, str(size), weights, str(out)]
-    here = str(Path(__file__).resolve().parents[2])
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))}
+    command = [sys.executable, "-m", "curate.measuring.conversion", name, str(size), weights, str(out)]
+    root = str(Path(__file__).resolve().parents[2])
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
     # Keras prints the progress of a download: shown to a person, and never mixed into what a machine reads.
-    shown = sys.stderr if sys.stderr is not None and sys.stderr.isatty() else subprocess.DEVNULL
-    done = subprocess.run(command, stdout=shown, stderr=subprocess.PIPE, text=True, env=environment, check=False)
-    if done.returncode == 0:
+    stdout = sys.stderr if sys.stderr is not None and sys.stderr.isatty() else subprocess.DEVNULL
+    process = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+    if process.returncode == 0:
         return
-    reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-    if done.returncode == 3:
+    reason = (process.stderr.strip().splitlines() or ["no reason given"])[-1]
+    if process.returncode == 3:
         raise _NoWeights(reason)
-    if done.returncode == 2:
+    if process.returncode == 2:
         raise UnknownName(reason) if reason.startswith("no backbone named") else DataError(reason)
-    raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+    raise RuntimeError(f"{' '.join(command)} failed:\n{process.stderr}")
 
 
-def _read_stamp(stamp: Path) -> dict[str, Any] | None:
+def _read_stamp(stamp: Path) -> dict[str, str] | None:
     try:
-        known = json.loads(stamp.read_text())
+        content = json.loads(stamp.read_text())
     except (OSError, ValueError):  # none yet, or cut short: convert again
         return None
-    return known if isinstance(known, dict) else None
+    return content if isinstance(content, dict) else None
 
 
 def _bytes_digest(path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from .duplicates import Copies, Fingerprints
 from .embedding import Embedder
 from .hashing import digest
 from .neighbours import Neighbours
+from .probe import Probe
 from .properties import PROPERTIES, properties, square
 
 CHUNK = 64  # rows that one thread takes at a time
@@ -38,26 +39,8 @@ class Measured:
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
-    """Out-of-fold class probabilities.
-
-    rows           int64 (M,): rows that were fitted and predicted
-    probabilities  float64 (M, K), each row predicted by a probe that saw neither it nor its copies
-    classes        int64 (K,): labels of the columns
-    fold           int64 (M,)
-    doubt          float64 (M,): -log10 of what was given to a row's own label before tempering, 0 .. 12
-    """
-
-    rows: np.ndarray
-    probabilities: np.ndarray
-    classes: np.ndarray
-    fold: np.ndarray
-    doubt: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
 class Evidence:
-    """All that is known of a set of N rows before anything is judged.
+    """All that is known of a set of N rows before anything is judged. It is made whole (see curate.gathering).
 
     features    float32 (N, d), principal axes of the embedding
     neighbours  among the representatives: readable rows, of copies the best one
@@ -65,7 +48,7 @@ class Evidence:
     fold        int64 (N,): held-out folds that keep copies and given groups whole; -1 unlabelled
     foreign     bool (N,): rows of outlier groups so certain that nothing else is asked of them
     probe       what labels the embedding speaks for; None where there is nothing to learn from
-    thresholds  check -> score from which it speaks
+    thresholds  check -> score from which it speaks, for every check
     """
 
     images: ImageSet
@@ -76,9 +59,9 @@ class Evidence:
     position: np.ndarray
     fold: np.ndarray
     foreign: np.ndarray
-    probe: Probe | None = None
-    seed: int = 0
-    thresholds: Mapping[str, float] = field(default_factory=dict)
+    probe: Probe | None
+    seed: int
+    thresholds: Mapping[str, float]
 
     def __len__(self) -> int:
         return len(self.images)

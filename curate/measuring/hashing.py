@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import imagehash
 import numpy as np
 from PIL import Image
 
+from ..sets.imageset import ImageSet, Unreadable, evenly
+
 DIHEDRAL = 8
+_SPOT_CHECKS = 32  # pictures whose pixels are compared with a scan's: enough to tell another set, and quick
 
 
 def hash_radius(n: int) -> int:
@@ -29,6 +33,19 @@ def digest(raw: np.ndarray) -> str:
     h.update(f"{raw.dtype.str}{raw.shape}".encode())
     h.update(np.ascontiguousarray(raw).data)
     return h.hexdigest()
+
+
+def changed_pictures(images: ImageSet, digests: Sequence[str]) -> list[int]:
+    """Rows, of a few spread over the set, whose pixels have not the digest given for each of N rows."""
+    changed = []
+    for row in evenly(len(images), _SPOT_CHECKS).tolist():
+        try:
+            now = digest(images.images[row].raw)
+        except Unreadable:
+            now = ""
+        if now != digests[row]:
+            changed.append(row)
+    return changed
 
 
 def perceptual_hash(pixels: np.ndarray) -> np.uint64:
@@ -84,11 +101,11 @@ def close_hashes(hashes: np.ndarray, radius: int, at_most: int) -> np.ndarray:
     if len(bits) > at_most:
         counts = np.cumsum(np.bincount(bits, minlength=65))
         near = near[bits <= int(np.searchsorted(counts, at_most, side="right")) - 1]
-    found = [rows[near]]
+    parts = [rows[near]]
     by_hash = np.argsort(inverse, kind="stable")
     same = inverse[by_hash][1:] == inverse[by_hash][:-1]
-    found.append(np.stack([by_hash[:-1][same], by_hash[1:][same]], axis=1))
-    pairs = np.sort(np.concatenate(found), axis=1).astype(np.int64)
+    parts.append(np.stack([by_hash[:-1][same], by_hash[1:][same]], axis=1))
+    pairs = np.sort(np.concatenate(parts), axis=1).astype(np.int64)
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
@@ -97,7 +114,7 @@ _BANDS = 4  # of 16 bits: two hashes within three bits agree in one of them at l
 
 def _by_blocks(variants: np.ndarray, radius: int) -> tuple[np.ndarray, np.ndarray]:
     """(pairs (P, 2) i < j, bits (P,)) within `radius` of dihedral hashes (N, 8): blocks of rows against all."""
-    found, bits = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.uint8)]
+    pairs, bits = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.uint8)]
     for start in range(0, len(variants), 256):
         block, rest = variants[start : start + 256], variants[start:, 0]
         distance = np.full((len(block), len(rest)), 64, np.uint8)
@@ -105,33 +122,33 @@ def _by_blocks(variants: np.ndarray, radius: int) -> tuple[np.ndarray, np.ndarra
             np.minimum(distance, np.bitwise_count(block[:, v, None] ^ rest[None, :]), out=distance)
         i, j = np.nonzero(distance <= radius)
         later = j > i
-        found.append(np.stack([start + i[later], start + j[later]], axis=1))
+        pairs.append(np.stack([start + i[later], start + j[later]], axis=1))
         bits.append(distance[i[later], j[later]])
-    return np.concatenate(found), np.concatenate(bits)
+    return np.concatenate(pairs), np.concatenate(bits)
 
 
 def _by_bands(variants: np.ndarray, radius: int) -> tuple[np.ndarray, np.ndarray]:
     """As _by_blocks, by a join on each band of 16 bits in turn (Manku, Jain and Das Sarma, WWW 2007)."""
     upright = variants[:, 0]
-    found, bits = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.uint8)]
+    matches, bits = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.uint8)]
     for band in range(_BANDS):
         shift = np.uint64(16 * band)
         keys = (upright >> shift).astype(np.uint16)
         order = np.argsort(keys, kind="stable")
         ordered = keys[order]
         for v in range(DIHEDRAL):
-            wanted = (variants[:, v] >> shift).astype(np.uint16)
-            low, high = np.searchsorted(ordered, wanted, "left"), np.searchsorted(ordered, wanted, "right")
-            for piece in range(0, len(wanted), 16_384):  # a bounded number of candidates at a time
+            variant = (variants[:, v] >> shift).astype(np.uint16)
+            low, high = np.searchsorted(ordered, variant, "left"), np.searchsorted(ordered, variant, "right")
+            for piece in range(0, len(variant), 16_384):  # a bounded number of candidates at a time
                 counts = (high - low)[piece : piece + 16_384]
                 i = np.repeat(np.arange(piece, piece + len(counts)), counts)
                 offset = np.arange(len(i)) - np.repeat(np.cumsum(counts) - counts, counts)
                 j = order[np.repeat(low[piece : piece + 16_384], counts) + offset]
                 distance = np.bitwise_count(variants[i, v] ^ upright[j])
                 good = (distance <= radius) & (i != j)
-                found.append(np.sort(np.stack([i[good], j[good]], axis=1), axis=1))
+                matches.append(np.sort(np.stack([i[good], j[good]], axis=1), axis=1))
                 bits.append(distance[good])
-    pairs, distance = np.concatenate(found), np.concatenate(bits)
+    pairs, distance = np.concatenate(matches), np.concatenate(bits)
     order = np.lexsort((distance, pairs[:, 1], pairs[:, 0]))
     pairs, distance = pairs[order], distance[order]
     fresh = np.ones(len(pairs), bool)

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from .backbones import traced
+
 # Four 160-px pictures at a time keep the activations in the second-level cache: 1,990 a second on two cores against
 # 1,500 with 32.
 BATCH = 4
@@ -30,8 +32,6 @@ def to_openvino(model: Any, path: str | Path) -> None:
     The batch stays open. Raises OSError where the folder cannot be written.
     """
     openvino = import_openvino()  # before Keras does, and without its telemetry
-    from .backbones import traced
-
     out = Path(path)
     with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
         draft = Path(scratch) / out.name

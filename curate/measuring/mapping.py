@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from ..stage.registry import Registry
 from .neighbours import Neighbours, nearest
 from .storage import cache_folder
 
-MAPS: Registry[Callable[..., Any]] = Registry("map")
+# From the neighbours and a seed: a place, (M, 2), for each row.
+Layout = Callable[[Neighbours, int], np.ndarray]
+MAPS: Registry[Layout] = Registry("map")
 AT_MOST = 20_000  # points that are laid out: more would make the map the slowest part of a scan
 
 
@@ -23,26 +25,26 @@ def lay_out(neighbours: Neighbours, kind: str, seed: int) -> np.ndarray:
     m = len(neighbours.rows)
     if kind == "none":
         return np.full((m, 2), np.nan, np.float32)
-    layout: Callable[[Neighbours, int], np.ndarray] = MAPS[kind]
+    layout = MAPS[kind]
     if m < 10:  # there is no neighbourhood to preserve; the main axes are the whole picture
         layout = pca
     if m <= AT_MOST or layout is pca:
         return np.asarray(layout(neighbours, seed), np.float32)
-    # Of a large set an even sample is laid out, and the rest put where their nearest ones of it are.
-    chosen = np.linspace(0, m - 1, AT_MOST).astype(np.int64)
-    places = np.asarray(layout(nearest(neighbours.features, chosen), seed), np.float32)
-    return _placed(neighbours.features, chosen, places)
+    # Of a large set an even sample is laid out, and every other row placed at the mean of its nearest in it.
+    sample = np.linspace(0, m - 1, AT_MOST).astype(np.int64)
+    places = np.asarray(layout(nearest(neighbours.features, sample), seed), np.float32)
+    return _places_of_all(neighbours.features, sample, places)
 
 
-def _placed(features: np.ndarray, chosen: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Places of all rows, as means over their three nearest of the `chosen`; those keep their own."""
+def _places_of_all(features: np.ndarray, sample: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Places of all rows: means over their three nearest `chosen` rows; chosen rows keep their own."""
     from sklearn.neighbors import NearestNeighbors
 
-    search = NearestNeighbors(n_neighbors=3, algorithm="brute").fit(features[chosen])
+    search = NearestNeighbors(n_neighbors=3, algorithm="brute").fit(features[sample])
     out = np.empty((len(features), 2), np.float32)
     for piece in chunks(len(features), 8192):
         out[piece] = places[search.kneighbors(features[piece], return_distance=False)].mean(axis=1)
-    out[chosen] = places
+    out[sample] = places
     return out
 
 
@@ -55,7 +57,7 @@ def umap(neighbours: Neighbours, seed: int) -> np.ndarray:
     indices = np.concatenate([itself, neighbours.indices[:, : k - 1]], axis=1)
     distances = np.concatenate([np.zeros(itself.shape, np.float32), neighbours.distances[:, : k - 1]], axis=1)
     with warnings.catch_warnings():
-        # It says that the given table has no search index, and that a seed means one thread: both are meant.
+        # UMAP warns that the table has no search index, and that a seed means one thread: both on purpose.
         warnings.simplefilter("ignore")
         fit = reducer(
             n_neighbors=k,
@@ -66,7 +68,7 @@ def umap(neighbours: Neighbours, seed: int) -> np.ndarray:
             precomputed_knn=(indices, distances, None),
         )
         places = np.asarray(fit.fit_transform(neighbours.features))
-    # Where all points are one, its start from the main axes divides by zero.
+    # Where all points coincide, the start from the main axes divides by zero.
     return places if np.isfinite(places).all() else pca(neighbours, seed)
 
 
@@ -92,7 +94,11 @@ def compiled() -> bool:
     return (cache_folder() / "numba").exists()
 
 
-def _load_umap() -> Any:
+class _Reducer(Protocol):
+    def fit_transform(self, features: np.ndarray) -> np.ndarray: ...
+
+
+def _load_umap() -> Callable[..., _Reducer]:
     """UMAP's class, without TensorFlow and with its compiled functions kept from scan to scan.
 
     Importing umap imports TensorFlow for a variant that is not used here: 12 s against 0.7 s. Compiling its functions
@@ -117,4 +123,5 @@ def _load_umap() -> Any:
         for function in vars(module).values():
             if isinstance(function, Dispatcher) and function.py_func.__module__.startswith("umap"):
                 function.enable_caching()
-    return umap.UMAP
+    reducer: Callable[..., _Reducer] = umap.UMAP
+    return reducer

@@ -89,25 +89,25 @@ def nearest(features: np.ndarray, rows: np.ndarray, k: int = NEIGHBOURS) -> Neig
     )
 
 
-def among(known: Neighbours, rows: np.ndarray, features: np.ndarray) -> Neighbours:
+def among(table: Neighbours, rows: np.ndarray, features: np.ndarray) -> Neighbours:
     """The neighbours among some rows, read off a table where it holds them and enough of theirs, else searched for."""
-    if np.array_equal(rows, known.rows):
-        return known
-    if not np.isin(rows, known.rows).all():
+    if np.array_equal(rows, table.rows):
+        return table
+    if not np.isin(rows, table.rows).all():
         return nearest(features, rows)
-    chosen = np.isin(known.rows, rows)
-    usable = chosen[known.indices[chosen]]
-    k = int(usable.sum(axis=1).min(initial=known.indices.shape[1]))
+    mask = np.isin(table.rows, rows)
+    usable = mask[table.indices[mask]]
+    k = int(usable.sum(axis=1).min(initial=table.indices.shape[1]))
     if k < ENOUGH:
         return nearest(features, rows)
     # The first k that remain of each row, in their order.
     first = np.argsort(~usable, axis=1, kind="stable")[:, :k]
-    position = np.cumsum(chosen) - 1
+    position = np.cumsum(mask) - 1
     return Neighbours(
-        known.rows[chosen],
-        position[np.take_along_axis(known.indices[chosen], first, axis=1)],
-        np.take_along_axis(known.distances[chosen], first, axis=1),
-        known.features[chosen],
+        table.rows[mask],
+        position[np.take_along_axis(table.indices[mask], first, axis=1)],
+        np.take_along_axis(table.distances[mask], first, axis=1),
+        table.features[mask],
     )
 
 

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..sets.imageset import UNLABELLED
-from .evidence import Evidence, Probe
+
+if TYPE_CHECKING:
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 FOLDS = 5
-
-
 # Fewer images of a class than this say nothing of what the class looks like.
 _FEWEST = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """Out-of-fold class probabilities.
+
+    rows           int64 (M,): rows that were fitted and predicted
+    probabilities  float64 (M, K), each row predicted by a probe that saw neither it nor its copies
+    classes        int64 (K,): labels of the columns
+    fold           int64 (M,)
+    doubt          float64 (M,): -log10 of what was given to a row's own label before tempering, 0 .. 12
+    """
+
+    rows: np.ndarray
+    probabilities: np.ndarray
+    classes: np.ndarray
+    fold: np.ndarray
+    doubt: np.ndarray
 
 
 def folds_of(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
@@ -82,7 +100,7 @@ def _learn(features: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], n
     return lambda some: model.predict_proba(some[:, : model.n_features_in_])
 
 
-def discriminant(features: np.ndarray, labels: np.ndarray) -> Any:
+def discriminant(features: np.ndarray, labels: np.ndarray) -> LinearDiscriminantAnalysis:
     """scikit-learn's discriminant analysis with a shrunk covariance, fitted to the leading axes of some features.
 
     Few rows bear few dimensions and a stiff covariance: of 100 digits 25 axes find more wrong labels than all 128.
@@ -95,33 +113,38 @@ def discriminant(features: np.ndarray, labels: np.ndarray) -> Any:
     return model.fit(features[:, :axes], labels)
 
 
-def probe_labels(evidence: Evidence) -> Probe | None:
-    """The probe on all labelled rows that are not foreign, calibrated; None where it cannot be fitted."""
-    labels = evidence.images.labels
-    usable = (labels != UNLABELLED) & (evidence.position >= 0) & ~evidence.foreign
-    stand = evidence.representatives[usable[evidence.representatives]]
-    names, counts = np.unique(labels[stand], return_counts=True)
+def probe_labels(
+    features: np.ndarray, labels: np.ndarray, fold: np.ndarray, usable: np.ndarray, representatives: np.ndarray
+) -> Probe | None:
+    """The probe on all usable rows, calibrated; None where it cannot be fitted.
+
+    usable           bool (N,): labelled rows that may teach what a class looks like
+    representatives  int64 (M,): one row of each picture, so that copies do not count as several
+
+    Classes of fewer than five different pictures take no part.
+    """
+    different = representatives[usable[representatives]]
+    names, counts = np.unique(labels[different], return_counts=True)
     rows = np.flatnonzero(usable & np.isin(labels, names[counts >= _FEWEST]))
-    if (counts >= _FEWEST).sum() < 2 or len(np.unique(evidence.fold[rows])) < 2:
+    if (counts >= _FEWEST).sum() < 2 or len(np.unique(fold[rows])) < 2:
         return None
-    return calibrated(fit_probe(evidence.features, labels, rows, evidence.fold[rows]), labels)
+    return calibrated(fit_probe(features, labels, rows, fold[rows]), labels)
 
 
-def recognised(evidence: Evidence, rows: np.ndarray) -> bool:
-    """Whether a probe that saw none of `rows` finds their labels about as well as those of other rows.
+def recognised(probe: Probe | None, features: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> bool:
+    """Whether a probe that saw none of `rows` finds their labels about as well as `probe` those of other rows.
 
     True where there are no labels to tell by.
     """
-    probe, labels = evidence.probe, evidence.images.labels
     rows = np.intersect1d(rows, probe.rows) if probe is not None else rows[:0]
     if probe is None or not len(rows):
         return True
-    others = np.setdiff1d(probe.rows, rows)
-    likely = _learn(evidence.features[others], labels[others])(evidence.features[rows]).argmax(axis=1)
-    found = float((np.unique(labels[others])[likely] == labels[rows]).mean())
+    rest = np.setdiff1d(probe.rows, rows)
+    likely = _learn(features[rest], labels[rest])(features[rows]).argmax(axis=1)
+    accuracy = float((np.unique(labels[rest])[likely] == labels[rows]).mean())
     usual = float((probe.classes[probe.probabilities.argmax(axis=1)] == labels[probe.rows]).mean())
-    chance = float(np.bincount(labels[others]).max() / len(others))
-    return found >= (usual + chance) / 2
+    chance = float(np.bincount(labels[rest]).max() / len(rest))
+    return accuracy >= (usual + chance) / 2
 
 
 def calibrated(probe: Probe, labels: np.ndarray) -> Probe:

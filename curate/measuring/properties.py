@@ -46,7 +46,7 @@ def properties(pictures: Sequence[np.ndarray]) -> np.ndarray:
     small = np.stack([cv2.resize(view, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA) for view in views])
     sizes = np.array([picture.shape[1::-1] for picture in pictures])
     grey = _grey_levels(greys)
-    detail = np.array([_detail(one) for one in greys])
+    detail = np.array([_detail_ratio(view) for view in greys])
     return np.column_stack([sizes, grey, detail, _colours(small, grey[:, 0] * 255)]).astype(np.float32)
 
 
@@ -128,7 +128,7 @@ _WHITE = _XYZ.sum(axis=1)  # D65, the white of sRGB
 _ROUNDING = 0.08
 
 
-def _detail(grey: np.ndarray) -> float:
+def _detail_ratio(grey: np.ndarray) -> float:
     """log2 of the energy in the finest band over that in the next two octaves: low when out of focus.
 
     A ratio of bands does not change with brightness or contrast, so that a pale picture is not called blurred.

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..findings import DROP
+from ..findings import CATALOGUE, COPIES, DROP
 from ..sets.imageset import NO_GROUP
 
 ROUND = 12  # members of one group before the next group has its turn
 MATES = 6
-# Their groups are those of the table's `group` column; other checks number groups of their own.
-OF_COPIES = frozenset({"label_conflict", "leak", "exact_duplicate", "near_duplicate"})
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,9 @@ def gallery(check: str, findings: pd.DataFrame, table: pd.DataFrame, limit: int)
     turn = found.groupby("unit", sort=False).cumcount().to_numpy() // ROUND
     shown = found.iloc[np.sort(np.argsort(turn, kind="stable")[:limit])]
 
-    mates = _mates(shown, set(found["row"]), table) if check in OF_COPIES else {}
+    # Groups of copies are those of the table's column `group`; other checks number groups of their own.
+    of_copies = check in CATALOGUE and CATALOGUE[check].groups == COPIES
+    mates = _mates(shown, set(found["row"]), table) if of_copies else {}
     units = []
     for _, members in shown.groupby("unit", sort=False):
         number = int(members["group"].iloc[0])

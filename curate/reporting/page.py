@@ -9,7 +9,6 @@ import functools
 import importlib.util
 import json
 import math
-from collections.abc import Mapping
 from importlib.resources import files
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from ..findings import DROP, KEEP, REVIEW, SEVERITY, Story
+from ..findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY, Story
 from .base import Report, asset, render, settings_of
 from .galleries import Gallery, evenly, first_of_each, gallery
 from .thumbnails import UNREADABLE, Thumbnails, thumbnails
@@ -27,38 +26,7 @@ if TYPE_CHECKING:
     from ..scans import CleaningEffect, Scan
 
 PACKAGE = "curate.reporting"  # where the template, the style and the script of this page are
-# Of each check what is said on the page: its title, and what it looks for.
-IN_WORDS: Mapping[str, tuple[str, str]] = {
-    "label_conflict": ("Label conflicts", "One picture under two labels: at least one of them is wrong."),
-    "leak": ("Leaks", "A picture of one split that comes back in another, so that test results flatter."),
-    "unreadable": ("Unreadable", "Files that cannot be decoded."),
-    "outlier_group": (
-        "Foreign groups",
-        "Many look-alikes that resemble no class of this set, such as one image copied into all of them.",
-    ),
-    "exact_duplicate": ("Exact duplicates", "Pixel-identical copies. One of each group stays."),
-    "near_duplicate": (
-        "Near duplicates",
-        "One picture resaved, resized, shifted, brightened, turned or mirrored. One of each group stays.",
-    ),
-    "label_error": (
-        "Likely label errors",
-        "A model that never saw the picture would have labelled it otherwise.",
-    ),
-    "colour_cast": ("Colour casts", "Tinted unlike the rest of their class: another scanner, stain or lamp."),
-    "outlier": ("Outliers", "Single pictures that lie far from all others."),
-    "blurred": ("Blurred", "Far less fine detail than the other pictures of the set."),
-    "dark": ("Dark", "Far darker than the other pictures of the set."),
-    "light": ("Light", "Far lighter than the other pictures of the set."),
-    "low_information": ("Nearly empty", "One flat colour, or hardly any structure."),
-    "odd_size": ("Odd sizes", "Much larger or smaller than the other pictures."),
-    "odd_aspect": ("Odd shapes", "Much longer or taller than the other pictures."),
-    "grayscale": ("Grey pictures", "Without colour in a set of coloured pictures."),
-    "shortcut": (
-        "Shortcuts",
-        "Something beside the subject that gives the class away: a model may learn that instead.",
-    ),
-}
+COLOURS_HERE = "/* the colours of the checks */"  # in the style, where those of the catalogue are put
 STRIP = 8  # pictures beside a story
 TOLD = 6  # stories told at once; as many again as MORE_TOLD are folded away
 MORE_TOLD = 24
@@ -115,7 +83,8 @@ def page(scan: Scan) -> str:
         "mapped": len(mapped),
         "placed": int(_placed(scan.table).sum()),
     }
-    return render(_report(scan), PACKAGE, asset(PACKAGE, "report.css"), content)
+    style = asset(PACKAGE, "report.css").replace(COLOURS_HERE, _colours())
+    return render(_report(scan), PACKAGE, style, content)
 
 
 def _report(scan: Scan) -> Report:
@@ -139,8 +108,15 @@ def _checks_found(findings: pd.DataFrame) -> list[str]:
     return sorted(findings["check"].unique(), key=lambda name: (order.get(name, len(order)), name))
 
 
+def _colours() -> str:
+    """The rules of style that give each check its colour."""
+    return "\n".join(f'[data-check="{name}"] {{ --check: {check.colour}; }}' for name, check in CATALOGUE.items())
+
+
 def _in_words(check: str) -> tuple[str, str]:
-    return IN_WORDS.get(check, (check.replace("_", " ").capitalize(), ""))
+    """The title of a check's findings, and what it looks for; of one that is not in the catalogue its name."""
+    known = CATALOGUE.get(check)
+    return (known.title, known.looks_for) if known else (check.replace("_", " ").capitalize(), "")
 
 
 # What the page says

@@ -34,13 +34,13 @@ class Layout:
         return f"{self.width}x{self.height} {_KINDS[self.channels]}"
 
 
-def layout_of(shape: tuple[int, ...], what: str) -> Layout:
+def layout_of(shape: tuple[int, ...], subject: str) -> Layout:
     """The layout of images of that shape: (N, H, W), (N, H, W, C) or (N, C, H, W) with C of 1, 3 or 4.
 
-    Where both would do, the channels are last. Raises DataError, begun with `what`.
+    Where both would do, the channels are last. Raises DataError, begun with `subject`.
     """
     if 0 in shape[1:]:
-        raise DataError(f"{what} of shape {shape} have no pixels.")
+        raise DataError(f"{subject} of shape {shape} have no pixels.")
     if len(shape) == 3:
         return Layout(shape[2], shape[1], 1, None)
     if len(shape) == 4 and shape[3] in _KINDS:
@@ -50,11 +50,11 @@ def layout_of(shape: tuple[int, ...], what: str) -> Layout:
     if len(shape) == 4:
         few = min(shape[1], shape[3])
         raise DataError(
-            f"{what} of shape {shape} have {few} channels. Needed are (N, H, W) of grey, or 1 (grey), "
+            f"{subject} of shape {shape} have {few} channels. Needed are (N, H, W) of grey, or 1 (grey), "
             "3 (RGB) or 4 (RGBA) channels, last or first. Keep the channels that make a picture."
         )
     raise DataError(
-        f"{what} of shape {shape} are no images. Needed is (N, H, W), (N, H, W, C) or (N, C, H, W); "
+        f"{subject} of shape {shape} are no images. Needed is (N, H, W), (N, H, W, C) or (N, C, H, W); "
         "reshape flat rows, for example with images.reshape(-1, 28, 28)."
     )
 
@@ -161,19 +161,19 @@ def to_rgb(pixels: np.ndarray) -> np.ndarray:
 class ArrayPictures:
     """Pictures that are the rows of one or more arrays, one after the other; converted when they are read.
 
-    arrays     as they were given: any of the layouts of `layout_of`, of booleans, integers or floats
+    arrays     unconverted: any of the layouts of `layout_of`, of booleans, integers or floats
     describe   "96x96 RGB"
     notes      sentences on how values and channels are read
 
-    `what` begins errors. Raises DataError.
+    `subject` begins errors. Raises DataError.
     """
 
-    def __init__(self, arrays: Sequence[np.ndarray], what: str = "images") -> None:
+    def __init__(self, arrays: Sequence[np.ndarray], subject: str = "images") -> None:
         self.arrays = tuple(arrays)
         wrong = [array.dtype for array in self.arrays if array.dtype.kind not in "buif"]
         if wrong:
-            raise DataError(f"{what} of type {wrong[0]} are no images. Needed are integers, floats or booleans.")
-        self._layouts = [layout_of(array.shape, what) for array in self.arrays]
+            raise DataError(f"{subject} of type {wrong[0]} are no images. Needed are integers, floats or booleans.")
+        self._layouts = [layout_of(array.shape, subject) for array in self.arrays]
         self._ends = list(accumulate(len(array) for array in self.arrays))
         scales = {
             dtype: scale_of([a for a in self.arrays if a.dtype == dtype]) for dtype in {a.dtype for a in self.arrays}

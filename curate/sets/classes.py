@@ -73,8 +73,8 @@ def encode_names(names: Sequence[str], classes: Sequence[str] | None = None) -> 
     [1, -1, 0]
     """
     if classes is None:
-        known = natural(name for name in set(names) if name)
-        classes = known[1:] if known[:1] == ("-1",) and all(map(_WHOLE.fullmatch, known)) else known
+        distinct = natural(name for name in set(names) if name)
+        classes = distinct[1:] if distinct[:1] == ("-1",) and all(map(_WHOLE.fullmatch, distinct)) else distinct
     index = {name: code for code, name in reversed(list(enumerate(classes)))}
     codes = np.fromiter((index.get(name, UNLABELLED) for name in names), np.int64, len(names))
     return Labels(codes, tuple(classes))
@@ -94,83 +94,87 @@ def as_column(values: np.ndarray) -> np.ndarray:
     return values.reshape(len(values)) if values.ndim > 1 and values.shape[1:].count(1) == values.ndim - 1 else values
 
 
-def encode_array(values: np.ndarray, names: np.ndarray | None, what: str) -> Labels:
+def encode_array(values: np.ndarray, names: np.ndarray | None, subject: str) -> Labels:
     """Labels kept in an array: (N,) or (N, 1) integers, strings, booleans or whole floats, or (N, K) one-hot.
 
-    names   names of the classes, which integers index; without them the classes are the sorted values
-    what    "d.npz: labels", to begin an error with
+    names    names of the classes, which integers index; without them the classes are the sorted values
+    subject  "d.npz: labels", to begin an error with
     -1, NaN and "" are no label. Raises DataError.
     """
     values = as_column(values)
-    given = as_strings(names.reshape(-1)) if names is not None else None
+    class_names = as_strings(names.reshape(-1)) if names is not None else None
     if values.ndim == 2 and values.dtype.kind in "buif":
-        return _encode_rows(values, given, what)
+        return _encode_rows(values, class_names, subject)
     if values.ndim != 1:
         raise DataError(
-            f"{what} of shape {values.shape} are not understood. Give one label per image, or one-hot rows."
+            f"{subject} of shape {values.shape} are not understood. Give one label per image, or one-hot rows."
         )
     if values.dtype.kind == "f":
-        values = _whole(values, what)
+        values = _whole_numbers(values, subject)
     if values.dtype.kind in "US":
-        return _encode_strings(as_strings(values), given, what)
+        return _encode_strings(as_strings(values), class_names, subject)
     if values.dtype.kind == "b":
-        return _encode_integers(values.astype(np.int64), given or ["False", "True"], what)
+        return _encode_integers(values.astype(np.int64), class_names or ["False", "True"], subject)
     if values.dtype.kind not in "iu":
-        raise DataError(f"{what} of type {values.dtype} are not understood. Give integers or strings, one per image.")
-    if given is not None and names is not None and names.dtype.kind in "iu":  # class values rather than names
-        return _encode_strings(as_strings(values), given, what)
-    return _encode_integers(values, given, what)
+        raise DataError(
+            f"{subject} of type {values.dtype} are not understood. Give integers or strings, one per image."
+        )
+    if class_names is not None and names is not None and names.dtype.kind in "iu":  # class values rather than names
+        return _encode_strings(as_strings(values), class_names, subject)
+    return _encode_integers(values, class_names, subject)
 
 
-def _whole(values: np.ndarray, what: str) -> np.ndarray:
+def _whole_numbers(values: np.ndarray, subject: str) -> np.ndarray:
     """Whole floats as int64, NaN as -1."""
     missing = np.isnan(values)
     filled = np.where(missing, UNLABELLED, values)
     if not (np.isfinite(filled).all() and (filled == np.rint(filled)).all() and (np.abs(filled) < 2**53).all()):
-        odd = values[~missing & (values != np.rint(values))]
-        shown = f"such as {odd[0]:g} " if len(odd) else ""
-        raise DataError(f"{what} hold values {shown}that are no whole numbers. Classes are needed, not measurements.")
+        fractions = values[~missing & (values != np.rint(values))]
+        example = f"such as {fractions[0]:g} " if len(fractions) else ""
+        raise DataError(
+            f"{subject} hold values {example}that are no whole numbers. Classes are needed, not measurements."
+        )
     return filled.astype(np.int64)
 
 
-def _encode_integers(values: np.ndarray, given: list[str] | None, what: str) -> Labels:
+def _encode_integers(values: np.ndarray, class_names: list[str] | None, subject: str) -> Labels:
     missing = values == UNLABELLED
     notes = (f"labels of -1 are read as no label: {missing.sum():,} of {len(values):,}",) if missing.any() else ()
-    known = np.unique(values[~missing])
-    if given is None:
-        codes = np.where(missing, UNLABELLED, np.searchsorted(known, values))
-        return Labels(codes.astype(np.int64), tuple(map(str, known.tolist())), notes)
-    if len(known) and (known[0] < 0 or known[-1] >= len(given)):
+    present = np.unique(values[~missing])
+    if class_names is None:
+        codes = np.where(missing, UNLABELLED, np.searchsorted(present, values))
+        return Labels(codes.astype(np.int64), tuple(map(str, present.tolist())), notes)
+    if len(present) and (present[0] < 0 or present[-1] >= len(class_names)):
         raise DataError(
-            f"{what} run from {known[0]} to {known[-1]}, but {len(given)} class names are given, "
-            f"for 0 to {len(given) - 1}. Count labels from 0, or name every class."
+            f"{subject} run from {present[0]} to {present[-1]}, but {len(class_names)} class names are given, "
+            f"for 0 to {len(class_names) - 1}. Count labels from 0, or name every class."
         )
-    return Labels(values.astype(np.int64), tuple(given), notes)
+    return Labels(values.astype(np.int64), tuple(class_names), notes)
 
 
-def _encode_strings(values: list[str], given: list[str] | None, what: str) -> Labels:
-    if given is None:
+def _encode_strings(values: list[str], class_names: list[str] | None, subject: str) -> Labels:
+    if class_names is None:
         return encode_names(values)
-    found = encode_names(values)
-    if set(found.classes) <= set(given):
-        return encode_names(values, given)
-    if all(map(_WHOLE.fullmatch, found.classes)):
+    encoded = encode_names(values)
+    if set(encoded.classes) <= set(class_names):
+        return encode_names(values, class_names)
+    if all(map(_WHOLE.fullmatch, encoded.classes)):
         indices = np.array([int(value) if value else UNLABELLED for value in values], dtype=np.int64)
-        return _encode_integers(indices, given, what)
-    strange = next(name for name in found.classes if name not in set(given))
-    raise DataError(f"{what} name {strange!r}, which is none of the class names: {', '.join(given)}.")
+        return _encode_integers(indices, class_names, subject)
+    stranger = next(name for name in encoded.classes if name not in set(class_names))
+    raise DataError(f"{subject} name {stranger!r}, which is none of the class names: {', '.join(class_names)}.")
 
 
-def _encode_rows(values: np.ndarray, given: list[str] | None, what: str) -> Labels:
+def _encode_rows(values: np.ndarray, class_names: list[str] | None, subject: str) -> Labels:
     """(N, K) one-hot rows, or probabilities; a row of zeros or NaN is no label."""
     rows = np.nan_to_num(values.astype(np.float32))
-    classes = tuple(given) if given is not None else tuple(map(str, range(rows.shape[1])))
+    classes = tuple(class_names) if class_names is not None else tuple(map(str, range(rows.shape[1])))
     if len(classes) != rows.shape[1]:
-        raise DataError(f"{what} have {rows.shape[1]} columns, but {len(classes)} class names are given.")
+        raise DataError(f"{subject} have {rows.shape[1]} columns, but {len(classes)} class names are given.")
     total = rows.sum(axis=1)
     if (rows < 0).any() or not (np.isclose(total, 1, atol=1e-2) | (total == 0)).all():
         raise DataError(
-            f"{what} of shape {values.shape} are neither one-hot nor probabilities that add up to 1. "
+            f"{subject} of shape {values.shape} are neither one-hot nor probabilities that add up to 1. "
             "Give one class per image: Trustset does not read several labels of one image."
         )
     codes = np.where(total == 0, UNLABELLED, rows.argmax(axis=1)).astype(np.int64)

@@ -38,9 +38,9 @@ _STARTS = {
 @functools.cache
 def _formats() -> tuple[tuple[str, ...], frozenset[str]]:
     """The formats that are tried, in Pillow's order, and the extensions of image files."""
-    named = {ext: kind for ext, kind in Image.registered_extensions().items() if kind not in _NOT_DECODED}
-    kinds = set(named.values())
-    return tuple(kind for kind in Image.ID if kind in kinds), frozenset(named)
+    formats = {ext: kind for ext, kind in Image.registered_extensions().items() if kind not in _NOT_DECODED}
+    kinds = set(formats.values())
+    return tuple(kind for kind in Image.ID if kind in kinds), frozenset(formats)
 
 
 def has_image_extension(name: str) -> bool:
@@ -51,7 +51,7 @@ def has_image_extension(name: str) -> bool:
 def looks_like_image(path: str) -> bool:
     """Whether a file begins as an image does, whatever it is called."""
     try:
-        with _opened(path) as file, Image.open(file, formats=_formats()[0]):
+        with _open_regular(path) as file, Image.open(file, formats=_formats()[0]):
             return True
     except Exception:
         return False
@@ -86,10 +86,10 @@ class FilePictures:
         sizes: set[str] = set()
         for row in range(0, len(self), -(-len(self) // _LOOKED_AT) or 1):
             try:
-                with _opened(self.path(row)) as file, Image.open(file, formats=_formats()[0]) as image:
+                with _open_regular(self.path(row)) as file, Image.open(file, formats=_formats()[0]) as image:
                     kinds[_file_type(image)] += 1
                     sizes.add(f"{image.width}x{image.height}")
-            except Exception:  # told when it is decoded
+            except Exception:  # reported when it is decoded
                 continue
         if not kinds:
             return "image files"
@@ -107,7 +107,7 @@ def decode(path: str | os.PathLike[str]) -> Picture:
     """
     path = os.fspath(path)
     try:
-        with _opened(path) as file:
+        with _open_regular(path) as file:
             return _decode(file)
     except Unreadable:
         raise
@@ -119,7 +119,7 @@ def decode(path: str | os.PathLike[str]) -> Picture:
         raise Unreadable(f"cannot be read: {error.strerror or error}") from error
 
 
-def _opened(path: str) -> BinaryIO:
+def _open_regular(path: str) -> BinaryIO:
     """A file for reading; a named pipe would be waited for without end."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise Unreadable("is not a file")
@@ -132,7 +132,7 @@ def _decode(file: BinaryIO) -> Picture:
             _check_size(image)
             image.load()
             upright = _upright(image)
-            pixels, raw = _pixels(upright)
+            pixels, raw = _to_pixels(upright)
             return Picture(pixels, raw, _file_type(image))
     except Unreadable:
         raise
@@ -146,8 +146,8 @@ def _decode(file: BinaryIO) -> Picture:
     # Pillow's decoders raise whatever the damaged bytes lead them to: SyntaxError, struct.error, KeyError ...
     except Exception as error:
         reason = str(error) or type(error).__name__
-        how = "is cut short" if "truncated" in reason.lower() else "is damaged"
-        raise Unreadable(f"{how} ({reason})") from error
+        damage = "is cut short" if "truncated" in reason.lower() else "is damaged"
+        raise Unreadable(f"{damage} ({reason})") from error
 
 
 _TOO_LARGE = (
@@ -172,7 +172,7 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
+def _to_pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
     """(pixels, raw) of a loaded image of any mode."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         values = np.asarray(image)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import chain, count, groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import NotRequired, TypedDict, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from ..stage.progress import Advance, Reporter, Silent
 from ..stage.registry import Registry
 from ..stage.silence import silence
 from .decoding import FilePictures, has_image_extension
+from .formats import ExportConfig
 from .imageset import ImageSet
 from .reading import read
 from .writing import pixels_of, set_arrays
@@ -36,35 +37,13 @@ T = TypeVar("T")
 SHARD = (10_000, 500_000_000)
 ROW_GROUP = (100, 64_000_000)
 TABLE = "ids.csv"
-# Told from data by its first letter, which Arrow, Spark and pandas leave out when they read a folder.
+# Begins with _: Arrow, Spark and pandas skip such files when they read a folder.
 MARK = "_export.json"
 
-# A format: writes the images into a new folder or file, calls back with the images done so far, and returns the line
-# of Python that loads them; {} stands for the path.
+# A format: writes the images into a new folder or file, reports the number written so far, and returns the line of
+# Python that loads them; {} stands for the path.
 Exporter = Callable[[ImageSet, Path, Advance], str]
 EXPORTS: Registry[Exporter] = Registry("export format")
-
-
-@dataclass(frozen=True)
-class ExportConfig:
-    """How to export. Every option of `curate export` is a field of this.
-
-    to         "folder", "webdataset", "tfrecord", "parquet", "huggingface" or "npz"
-    out        folder to write, or file of an npz; None makes it export/<name of the set>-<to> in the artifacts,
-               or export/<name of the set>.npz
-    labels     a CSV of labels for a flat folder, as of a scan
-    force      replace what an earlier export wrote there
-    artifacts  where export/ goes
-    """
-
-    to: str
-    out: str | None = None
-    labels: str | None = None
-    force: bool = False
-    artifacts: str = "artifacts"
-
-    def __post_init__(self) -> None:
-        EXPORTS[self.to]  # raises UnknownName
 
 
 @dataclass(frozen=True)
@@ -97,18 +76,18 @@ def export(source: str | Path | ImageSet, config: ExportConfig, reporter: Report
     images = source if isinstance(source, ImageSet) else read(source, labels=config.labels)
     if not len(images):
         raise DataError(f"{images.source.path} holds no images to export.")
-    path = _place(images, config)
-    _check_place(path, images, config)
+    path = _output_path(images, config)
+    _check_output_path(path, images, config)
     with reporter.stage("exporting", len(images), "images") as advance, drafting(path) as draft:
         load = EXPORTS[config.to](images, draft, advance)
         if draft.is_dir():
-            write_text(json.dumps(_told(images, config), ensure_ascii=False, indent=2) + "\n", draft / MARK)
+            write_text(json.dumps(_export_record(images, config), ensure_ascii=False, indent=2) + "\n", draft / MARK)
     files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
     size = sum(file.stat().st_size for file in files)
     return Exported(path, config.to, len(images), len(files), size, load.replace("{}", str(path)), images.source.notes)
 
 
-def _place(images: ImageSet, config: ExportConfig) -> Path:
+def _output_path(images: ImageSet, config: ExportConfig) -> Path:
     """Where the export goes."""
     if config.out is None:
         source = images.source.path.resolve()
@@ -120,10 +99,10 @@ def _place(images: ImageSet, config: ExportConfig) -> Path:
     return path.with_name(f"{path.name}.npz") if lacking else path
 
 
-def _check_place(path: Path, images: ImageSet, config: ExportConfig) -> None:
+def _check_output_path(path: Path, images: ImageSet, config: ExportConfig) -> None:
     """Raise OutputError where something is there that is not to be replaced, or where the input lies."""
-    out, given = path.resolve(), images.source.path.resolve()
-    if out == given or given in out.parents or out in given.parents or (path.exists() and _is_read(out, images)):
+    out, source = path.resolve(), images.source.path.resolve()
+    if out == source or source in out.parents or out in source.parents or (path.exists() and _is_read(out, images)):
         raise OutputError(
             f"{path} is where the images are read from, and no input is touched. Write elsewhere (--out)."
         )
@@ -131,8 +110,8 @@ def _check_place(path: Path, images: ImageSet, config: ExportConfig) -> None:
         return
     if not config.force:
         raise OutputError(f"{path} is there already. Add --force to replace it, or write elsewhere (--out).")
-    ours = (path / MARK).is_file() or not any(path.iterdir()) if path.is_dir() else path.is_file()
-    if not ours or path.is_dir() == (config.to == "npz"):
+    is_export = (path / MARK).is_file() or not any(path.iterdir()) if path.is_dir() else path.is_file()
+    if not is_export or path.is_dir() == (config.to == "npz"):
         raise OutputError(f"{path} is not what an export to {config.to} wrote, and is not replaced. Use another --out.")
 
 
@@ -144,8 +123,8 @@ def _is_read(out: Path, images: ImageSet) -> bool:
     return any(out == folder or out in folder.parents for folder in map(Path.resolve, map(Path, folders)))
 
 
-def _told(images: ImageSet, config: ExportConfig) -> dict[str, Any]:
-    """What the export was of: its existence tells an export from a folder of somebody's."""
+def _export_record(images: ImageSet, config: ExportConfig) -> dict[str, object]:
+    """What the export was of: its presence marks a folder as an export, which may be replaced."""
     splits = Counter(images.splits or ())
     return {
         "format": 1,
@@ -153,7 +132,7 @@ def _told(images: ImageSet, config: ExportConfig) -> dict[str, Any]:
         "source": str(images.source.path),
         "images": len(images),
         "classes": list(images.classes),
-        "splits": {split: splits[split] for split in _splits(images) if splits},
+        "splits": {split: splits[split] for split in _split_names(images) if splits},
     }
 
 
@@ -162,7 +141,7 @@ def _told(images: ImageSet, config: ExportConfig) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Sample:
-    """One image, encoded. key: a name that no tool stumbles over, in the order of the set."""
+    """One image, encoded. key: its row as eight digits, a name that every tool accepts."""
 
     row: int
     png: bytes
@@ -179,21 +158,21 @@ def _encoded(images: ImageSet, row: int) -> _Sample:
 
     pixels = pixels_of(images, row)
     # Of 96-px cells: 4 % smaller than by zlib's slowest way, in a seventh of its time.
-    how = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-    _, png = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), how)
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+    _, png = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
     return _Sample(row, png.tobytes(), (pixels.shape[1], pixels.shape[0]))
 
 
-def _counted(items: Iterable[T], advance: Advance) -> Iterator[T]:
-    for done, item in enumerate(items, 1):
+def _with_progress(items: Iterable[T], advance: Advance) -> Iterator[T]:
+    for finished, item in enumerate(items, 1):
         yield item
-        advance(done)
+        advance(finished)
 
 
 def _cut(samples: Iterable[_Sample], rows: int, size: int) -> Iterator[Iterator[_Sample]]:
-    """The samples in pieces of at most so many images and bytes, each taken as it comes."""
+    """The samples in pieces of at most `rows` images and `size` bytes, lazily."""
 
-    def numbered() -> Iterator[tuple[int, _Sample]]:
+    def numbered_samples() -> Iterator[tuple[int, _Sample]]:
         number = images = weight = 0
         for sample in samples:
             if images and (images == rows or weight + len(sample.png) > size):
@@ -201,49 +180,61 @@ def _cut(samples: Iterable[_Sample], rows: int, size: int) -> Iterator[Iterator[
             images, weight = images + 1, weight + len(sample.png)
             yield number, sample
 
-    return (map(itemgetter(1), piece) for _, piece in groupby(numbered(), itemgetter(0)))
+    return (map(itemgetter(1), piece) for _, piece in groupby(numbered_samples(), itemgetter(0)))
 
 
-def _splits(images: ImageSet) -> dict[str, str]:
+def _split_names(images: ImageSet) -> dict[str, str]:
     """The splits of a set in order, train first, each with a name of letters, digits and _; "" where it has none."""
     if images.splits is None:
         return {"": ""}
     order = {"train": 0, "val": 1, "test": 2, "": 4}
-    there = sorted(dict.fromkeys(images.splits), key=lambda split: order.get(split, 3))
-    return dict(zip(there, _apart(re.sub(r"\W", "_", split) or "unassigned" for split in there), strict=True))
+    names = sorted(dict.fromkeys(images.splits), key=lambda split: order.get(split, 3))
+    return dict(zip(names, _distinct_names(re.sub(r"\W", "_", split) or "unassigned" for split in names), strict=True))
 
 
-def _shards(images: ImageSet, advance: Advance) -> Iterator[tuple[str, int, Iterator[_Sample]]]:
+def _samples_by_shard(images: ImageSet, advance: Advance) -> Iterator[tuple[str, int, Iterator[_Sample]]]:
     """(name of the split, number, samples) of each shard: split by split, in the order of the set."""
-    names = _splits(images)
+    names = _split_names(images)
     at = [list(names).index(split) for split in images.splits or [""] * len(images)]
     rows = np.argsort(at, kind="stable").tolist()
-    samples = _counted(threaded(lambda row: _encoded(images, row), rows, cores()), advance)
+    samples = _with_progress(threaded(lambda row: _encoded(images, row), rows, cores()), advance)
     for split, of_split in groupby(samples, lambda sample: at[sample.row]):
         for number, shard in enumerate(_cut(of_split, *SHARD)):
             yield [*names.values()][split], number, shard
 
 
-def _known(images: ImageSet, row: int) -> dict[str, Any]:
+class _Entry(TypedDict):
     """What a set knows of one image beside its pixels."""
-    known: dict[str, Any] = {
+
+    id: str
+    label: int
+    label_name: str
+    split: str
+    group: int
+    soft_label: NotRequired[list[float]]
+
+
+def _entry(images: ImageSet, row: int) -> _Entry:
+    entry: _Entry = {
         "id": images.ids[row],
         "label": int(images.labels[row]),
         "label_name": images.label_name(row),
         "split": images.splits[row] if images.splits is not None else "",
         "group": int(images.groups[row]) if images.groups is not None else -1,
     }
-    return known | ({"soft_label": images.soft[row].tolist()} if images.soft is not None else {})
+    if images.soft is not None:
+        entry["soft_label"] = images.soft[row].tolist()
+    return entry
 
 
 # Names of files
 
 
 class _Names:
-    """Paths that are each given once, whatever case a file system tells apart."""
+    """Paths handed out once each; paths that differ in case only count as one."""
 
-    def __init__(self, taken: Iterable[str] = ()) -> None:
-        self._taken = {path.casefold() for path in taken}
+    def __init__(self, reserved_paths: Iterable[str] = ()) -> None:
+        self._taken = {path.casefold() for path in reserved_paths}
 
     def take(self, folder: str, wishes: Iterable[str]) -> str:
         """The first path of a folder and one of the wishes that is free."""
@@ -252,9 +243,9 @@ class _Names:
         return path
 
 
-def _apart(wishes: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
+def _distinct_names(wishes: Iterable[str], reserved_paths: Iterable[str] = ()) -> list[str]:
     """The names wished for, a number added where one is taken."""
-    names = _Names(taken)
+    names = _Names(reserved_paths)
     return [names.take("", chain([wish], (f"{wish}_{number}" for number in count(2)))) for wish in wishes]
 
 
@@ -270,14 +261,14 @@ def _safe(name: str) -> str:
 @EXPORTS.add
 def folder(images: ImageSet, to: Path, advance: Advance) -> str:
     """`<class>/<id>.png`, below `<split>/` where there are splits, and ids.csv. Image files are copied as they are."""
-    splits = _splits(images)
-    classes = _apart(map(_safe, images.classes), [TABLE, MARK])
+    splits = _split_names(images)
+    classes = _distinct_names(map(_safe, images.classes), [TABLE, MARK])
     names = _Names([TABLE, MARK, *classes])
     pictures = images.images
 
     def content(row: int) -> tuple[int, str, bytes]:
         if isinstance(pictures, FilePictures) and has_image_extension(pictures.path(row)):
-            return row, os.path.splitext(pictures.path(row))[1], _bytes(pictures.path(row))  # noqa: PTH122
+            return row, os.path.splitext(pictures.path(row))[1], _file_bytes(pictures.path(row))  # noqa: PTH122
         return row, ".png", _encoded(images, row).png
 
     def place(row: int, suffix: str) -> str:
@@ -285,27 +276,27 @@ def folder(images: ImageSet, to: Path, advance: Advance) -> str:
         split, label = splits[images.splits[row] if images.splits else ""], images.labels[row]
         above = "".join(f"{name}/" for name in (split, classes[label] if label >= 0 else "") if name)
         name = images.ids[row].removesuffix(suffix)
-        whole = _safe(name)
-        stems = (_safe(name.rpartition("/")[2]), whole, f"{whole}-{row}")
-        others = (f"{whole}-{row}_{number}" for number in count(2))
-        return names.take(above, (f"{stem}{suffix}" for stem in chain(stems, others)))
+        stem = _safe(name)
+        stems = (_safe(name.rpartition("/")[2]), stem, f"{stem}-{row}")
+        numbered_stems = (f"{stem}-{row}_{number}" for number in count(2))
+        return names.take(above, (f"{stem}{suffix}" for stem in chain(stems, numbered_stems)))
 
     to.mkdir()
     with (to / TABLE).open("x", encoding="utf-8", errors="surrogateescape", newline="") as file:
         table = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         table.writerow(["file", "id", "label", "split", "group"] + ["soft_label"] * (images.soft is not None))
-        for row, suffix, data in _counted(threaded(content, range(len(images)), cores()), advance):
-            name, known = place(row, suffix), _known(images, row)
+        for row, suffix, data in _with_progress(threaded(content, range(len(images)), cores()), advance):
+            name, entry = place(row, suffix), _entry(images, row)
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             (to / name).write_bytes(data)
-            group = known["group"] if known["group"] >= 0 else ""
-            soft = [json.dumps(known["soft_label"])] if images.soft is not None else []
-            table.writerow([name, known["id"], known["label_name"], known["split"], group, *soft])
+            group = entry["group"] if entry["group"] >= 0 else ""
+            soft = [json.dumps(entry["soft_label"])] if images.soft is not None else []
+            table.writerow([name, entry["id"], entry["label_name"], entry["split"], group, *soft])
     first = next(iter(splits.values()))
     return f'keras.utils.image_dataset_from_directory("{{}}{first and "/"}{first}")'
 
 
-def _bytes(path: str) -> bytes:
+def _file_bytes(path: str) -> bytes:
     """A file of the set as it is."""
     try:
         return Path(path).read_bytes()
@@ -318,7 +309,7 @@ def webdataset(images: ImageSet, to: Path, advance: Advance) -> str:
     """000000.tar, 000001.tar ... (train-000000.tar where there are splits) of <key>.png, .cls and .json."""
     to.mkdir()
     shards: Counter[str] = Counter()
-    for split, number, samples in _shards(images, advance):
+    for split, number, samples in _samples_by_shard(images, advance):
         stem = f"{split}-" if split else ""
         shards[stem] += 1
         with (
@@ -326,15 +317,15 @@ def webdataset(images: ImageSet, to: Path, advance: Advance) -> str:
             tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar,
         ):
             for sample in samples:
-                known = _known(images, sample.row)
-                parts = {"cls": str(known["label"]).encode()} if known["label"] >= 0 else {}
-                parts |= {"json": json.dumps(known).encode(), "png": sample.png}
+                entry = _entry(images, sample.row)
+                parts = {"cls": str(entry["label"]).encode()} if entry["label"] >= 0 else {}
+                parts |= {"json": json.dumps(entry).encode(), "png": sample.png}
                 for kind, data in parts.items():
                     info = tarfile.TarInfo(f"{sample.key}.{kind}")  # of nobody, at no time: equal sets, equal bytes
                     info.size = len(data)
                     tar.addfile(info, io.BytesIO(data))
-    stem, of = next(iter(shards.items()))
-    span = f"{{000000..{of - 1:06d}}}" if of > 1 else "000000"
+    stem, size = next(iter(shards.items()))
+    span = f"{{000000..{size - 1:06d}}}" if size > 1 else "000000"
     label = "cls" if (images.labels >= 0).all() else "json"
     return f'webdataset.WebDataset("{{}}/{stem}{span}.tar").decode("rgb8").to_tuple("png", "{label}")'
 
@@ -345,29 +336,31 @@ def tfrecord(images: ImageSet, to: Path, advance: Advance) -> str:
     with silence():
         import tensorflow as tf
 
-    def feature(value: Any) -> Any:
+    def feature(value: object) -> object:
         values = value if isinstance(value, list) else [value]
         if isinstance(values[0], int):
             return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
         if isinstance(values[0], float):
             return tf.train.Feature(float_list=tf.train.FloatList(value=values))
         return tf.train.Feature(
-            bytes_list=tf.train.BytesList(value=[v if isinstance(v, bytes) else v.encode() for v in values])
+            bytes_list=tf.train.BytesList(value=[v if isinstance(v, bytes) else str(v).encode() for v in values])
         )
 
     def example(sample: _Sample) -> bytes:
-        known = _known(images, sample.row)
-        values = {
+        entry = _entry(images, sample.row)
+        values: dict[str, object] = {
             "image/encoded": sample.png,
             "image/format": "png",
             "image/width": sample.size[0],
             "image/height": sample.size[1],
-            "image/class/label": known["label"],
-            "image/class/text": known["label_name"],
-            **{name: known[name] for name in ("id", "split", "group")},
+            "image/class/label": entry["label"],
+            "image/class/text": entry["label_name"],
+            "id": entry["id"],
+            "split": entry["split"],
+            "group": entry["group"],
         }
-        if "soft_label" in known:
-            values["image/class/soft_label"] = known["soft_label"]
+        if "soft_label" in entry:
+            values["image/class/soft_label"] = entry["soft_label"]
         features = tf.train.Features(feature={name: feature(value) for name, value in values.items()})
         return bytes(tf.train.Example(features=features).SerializeToString(deterministic=True))
 
@@ -394,17 +387,17 @@ def parquet(images: ImageSet, to: Path, advance: Advance) -> str:
 def huggingface(images: ImageSet, to: Path, advance: Advance) -> str:
     """data/train-00000-of-00001.parquet ..., with the features of Hugging Face's datasets, and the card README.md."""
     to.mkdir()
-    label = {"names": list(images.classes), "_type": "ClassLabel"} if images.classes else _value("int64")
-    features: dict[str, Any] = {
-        "id": _value("string"),
+    label = {"names": list(images.classes), "_type": "ClassLabel"} if images.classes else _value_feature("int64")
+    features: dict[str, object] = {
+        "id": _value_feature("string"),
         "image": {"_type": "Image"},
         "label": label,
-        "label_name": _value("string"),
-        "split": _value("string"),
-        "group": _value("int64"),
+        "label_name": _value_feature("string"),
+        "split": _value_feature("string"),
+        "group": _value_feature("int64"),
     }
     if images.soft is not None:
-        features["soft_label"] = {"feature": _value("float32"), "_type": "Sequence"}
+        features["soft_label"] = {"feature": _value_feature("float32"), "_type": "Sequence"}
     writer = _table_writer(images, {"huggingface": json.dumps({"info": {"features": features}}, ensure_ascii=False)})
     shards = _write_shards(images, to / "data", "train", ".parquet", writer, advance)
     write_text(_card(images, list(shards)), to / "README.md")
@@ -429,20 +422,20 @@ def _write_shards(
     """Files <split>-00000-of-00001<suffix>, `unsplit` for a set without splits; returns how many of each split."""
     to.mkdir()
     shards: Counter[str] = Counter()
-    for split, number, samples in _shards(images, advance):
+    for split, number, samples in _samples_by_shard(images, advance):
         stem = split or unsplit
         write(to / f"{stem}-{number:05d}", samples)
         shards[stem] += 1
-    for stem, of in shards.items():
-        for number in range(of):
-            (to / f"{stem}-{number:05d}").replace(to / f"{stem}-{number:05d}-of-{of:05d}{suffix}")
+    for stem, size in shards.items():
+        for number in range(size):
+            (to / f"{stem}-{number:05d}").replace(to / f"{stem}-{number:05d}-of-{size:05d}{suffix}")
     return shards
 
 
 def _table_writer(
     images: ImageSet, metadata: dict[str, str] | None = None
 ) -> Callable[[Path, Iterator[_Sample]], None]:
-    """What writes samples as Parquet, a few images to a row group, which readers fetch as a whole."""
+    """A function that writes samples as Parquet, few to a row group, as readers load whole row groups."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -462,14 +455,14 @@ def _table_writer(
         # PNG is compressed already, and no two are equal.
         options = {"compression": "none", "use_dictionary": ["label_name", "split"]}
         with path.open("xb") as file, pq.ParquetWriter(file, schema, **options) as out:
-            for some in _cut(samples, *ROW_GROUP):
-                rows = [{**_known(images, s.row), "image": {"bytes": s.png, "path": f"{s.key}.png"}} for s in some]
+            for batch in _cut(samples, *ROW_GROUP):
+                rows = [{**_entry(images, s.row), "image": {"bytes": s.png, "path": f"{s.key}.png"}} for s in batch]
                 out.write_table(pa.Table.from_pylist(rows, schema))
 
     return write
 
 
-def _value(dtype: str) -> dict[str, str]:
+def _value_feature(dtype: str) -> dict[str, str]:
     return {"dtype": dtype, "_type": "Value"}
 
 

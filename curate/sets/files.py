@@ -24,8 +24,8 @@ _SNIFFED = 100  # files without an image's extension that are looked into
 
 
 @dataclass
-class _Kept:
-    """What is known of N files: a name each, "" where there is none."""
+class _Columns:
+    """Class, split and group of N files by name, "" where there is none; and notes on how they were read."""
 
     classes: list[str]
     splits: list[str]
@@ -45,15 +45,15 @@ def read_folder(root: Path, labels: Path | None = None) -> ImageSet:
             f"{root} holds no images{': ' + '; '.join(notes) if notes else ''}. "
             "Needed are image files, in one folder per class or beside a labels.csv."
         )
-    known = _by_folders(names)
-    known.notes = notes + known.notes
+    columns = _columns_of_folders(names)
+    columns.notes = notes + columns.notes
     table = Table.read(labels) if labels is not None else None
-    if table is None and not any(known.classes):
-        table, found = find_table(root)
-        known.notes += found
+    if table is None and not any(columns.classes):
+        table, table_notes = find_table(root)
+        columns.notes += table_notes
     if table is not None:
-        _add_table(known, names, table, required=labels is not None)
-    return _image_set(root, root, names, known)
+        _add_table(columns, names, table, required=labels is not None)
+    return _image_set(root, root, names, columns)
 
 
 def read_list(path: Path, labels: Path | None = None) -> ImageSet:
@@ -72,32 +72,36 @@ def read_list(path: Path, labels: Path | None = None) -> ImageSet:
             f"{path} names {len(names):,} files, but none exists, such as {printable(names[0])} in {root}. "
             "Paths are relative to the list. For bare names give the folder, and the list as its labels."
         )
-    known = _by_folders(names) if table is None else _by_table(table)
+    columns = _columns_of_folders(names) if table is None else _columns_of_table(table)
     if labels is not None:
-        _add_table(known, names, Table.read(labels), required=True)
-    return _image_set(path, root, names, known, table.ids if table is not None else None)
+        _add_table(columns, names, Table.read(labels), required=True)
+    return _image_set(path, root, names, columns, table.ids if table is not None else None)
 
 
-def _image_set(path: Path, root: Path, names: list[str], known: _Kept, ids: Sequence[str] | None = None) -> ImageSet:
-    encoded = encode_names(known.classes)
+def _image_set(
+    path: Path, root: Path, names: list[str], columns: _Columns, ids: Sequence[str] | None = None
+) -> ImageSet:
+    encoded = encode_names(columns.classes)
     unlabelled = int((encoded.codes < 0).sum())
     if unlabelled == len(names):
-        known.notes.append("no labels: no class folders, and no table of labels")
+        columns.notes.append("no labels: no class folders, and no table of labels")
     elif unlabelled:
-        known.notes.append(f"{unlabelled:,} of {len(names):,} images have no label")
+        columns.notes.append(f"{unlabelled:,} of {len(names):,} images have no label")
     ids = [printable(name) for name in names] if ids is None else ids
-    twice = [name for name, count in Counter(ids).items() if count > 1]
-    if twice:
-        raise DataError(f"{path} names {twice[0]!r} {Counter(ids)[twice[0]]} times. Keep one line for each image.")
+    duplicates = [name for name, count in Counter(ids).items() if count > 1]
+    if duplicates:
+        raise DataError(
+            f"{path} names {duplicates[0]!r} {Counter(ids)[duplicates[0]]} times. Keep one line for each image."
+        )
     pictures = FilePictures(root, names)
     return ImageSet(
         images=pictures,
         labels=encoded.codes,
         ids=tuple(ids),
         classes=encoded.classes,
-        source=Source("files", path, root, tuple(known.notes)),
-        splits=tuple(known.splits) if any(known.splits) else None,
-        groups=encode_names(known.groups).codes if any(known.groups) else None,
+        source=Source("files", path, root, tuple(columns.notes)),
+        splits=tuple(columns.splits) if any(columns.splits) else None,
+        groups=encode_names(columns.groups).codes if any(columns.groups) else None,
         describe=pictures.describe(),
     )
 
@@ -106,7 +110,7 @@ def _find_images(root: Path) -> tuple[list[str], list[str]]:
     """(paths of the image files below root, sorted, with "/"; notes on what was left out)."""
     images: list[str] = []
     hidden: list[str] = []
-    others: Counter[str] = Counter()
+    extensions: Counter[str] = Counter()
     disguised: list[str] = []
     for name in _walk(root, "", frozenset()):
         base = name.rpartition("/")[2]
@@ -115,29 +119,30 @@ def _find_images(root: Path) -> tuple[list[str], list[str]]:
                 hidden.append(name)
         elif has_image_extension(base):
             images.append(name)
-        elif base.lower() not in _CLUTTER and not base.lower().endswith(".csv"):  # of tables `find_table` tells
-            others[os.path.splitext(base)[1].lower() or "none"] += 1
+        elif base.lower() not in _CLUTTER and not base.lower().endswith(".csv"):  # tables: see find_table
+            extensions[os.path.splitext(base)[1].lower() or "none"] += 1
             textual = base.lower().endswith((".txt", ".json", ".md", ".xml"))
-            if not textual and others.total() <= _SNIFFED and looks_like_image(os.path.join(root, name)):
+            if not textual and extensions.total() <= _SNIFFED and looks_like_image(os.path.join(root, name)):
                 disguised.append(name)
     notes = []
     if hidden:
-        notes.append(f"{_files(len(hidden))} hidden by a leading dot skipped ({_some(hidden)})")
+        notes.append(f"{_file_count(len(hidden))} hidden by a leading dot skipped ({_examples(hidden)})")
     if disguised:
         notes.append(
-            f"{_files(len(disguised))} with an image inside but no image's extension skipped ({_some(disguised)})"
+            f"{_file_count(len(disguised))} with an image inside but no image's extension skipped "
+            f"({_examples(disguised)})"
         )
-    if others.total() > len(disguised):
-        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(others.items()))
-        notes.append(f"{_files(others.total())} without an image's extension skipped ({kinds})")
+    if extensions.total() > len(disguised):
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(extensions.items()))
+        notes.append(f"{_file_count(extensions.total())} without an image's extension skipped ({kinds})")
     return sorted(images), notes
 
 
-def _files(count: int) -> str:
+def _file_count(count: int) -> str:
     return "1 file" if count == 1 else f"{count:,} files"
 
 
-def _some(names: Sequence[str]) -> str:
+def _examples(names: Sequence[str]) -> str:
     return ", ".join(printable(name) for name in names[:3]) + (" ..." if len(names) > 3 else "")
 
 
@@ -147,8 +152,8 @@ def _walk(folder: str | os.PathLike[str], below: str, above: frozenset[str]) -> 
     if real in above:
         return
     try:
-        with os.scandir(folder) as found:
-            entries = list(found)
+        with os.scandir(folder) as listing:
+            entries = list(listing)
     except OSError as error:
         raise DataError(
             f"the folder {os.fspath(folder)} cannot be read: {error.strerror}. Change its mode or owner."
@@ -157,12 +162,12 @@ def _walk(folder: str | os.PathLike[str], below: str, above: frozenset[str]) -> 
         if entry.is_dir():
             if not entry.name.startswith(".") and entry.name.lower() not in _CLUTTER:
                 yield from _walk(entry.path, f"{below}{entry.name}/", above | {real})
-        elif entry.is_file() or entry.is_symlink():  # a link to nowhere is told when it is decoded
+        elif entry.is_file() or entry.is_symlink():  # a broken link is reported when it is decoded
             yield below + entry.name
 
 
-def _by_folders(names: Sequence[str]) -> _Kept:
-    """Classes and splits as the folders say: a class is the first folder below the split."""
+def _columns_of_folders(names: Sequence[str]) -> _Columns:
+    """Classes and splits by folder: a class is the first folder below the split."""
     folders = [tuple(name.split("/")[:-1]) for name in names]
     notes = []
     folders = _unwrapped(folders)
@@ -177,7 +182,7 @@ def _by_folders(names: Sequence[str]) -> _Kept:
     classes = [printable(folder[0]) if folder else "" for folder in folders]
     if {name.lower() for name in classes if name} & _PLAIN_FOLDERS and len(set(filter(None, classes))) == 1:
         classes = [""] * len(names)
-    return _Kept(classes, splits, [""] * len(names), notes)
+    return _Columns(classes, splits, [""] * len(names), notes)
 
 
 def _unwrapped(folders: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
@@ -187,9 +192,9 @@ def _unwrapped(folders: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     return folders
 
 
-def _by_table(table: Table) -> _Kept:
+def _columns_of_table(table: Table) -> _Columns:
     nothing = [""] * len(table.files)
-    return _Kept(
+    return _Columns(
         table.labels or nothing,
         [split_name(split) for split in table.splits or nothing],
         table.groups or nothing,
@@ -197,27 +202,29 @@ def _by_table(table: Table) -> _Kept:
     )
 
 
-def _add_table(known: _Kept, names: Sequence[str], table: Table, *, required: bool) -> None:
+def _add_table(columns: _Columns, names: Sequence[str], table: Table, *, required: bool) -> None:
     """Take label, split and group of each file from the table's row of it, where there is one."""
-    rows, strangers = _rows_of_files(names, known.splits, table)
+    rows, strangers = _rows_of_files(names, columns.splits, table)
     if not rows and required:
         raise DataError(
             f"{table.path} names none of the {len(names):,} images, but such as {table.files[0]!r}; "
             f"they are called {printable(names[0])!r}. Give their paths below the folder."
         )
     if not rows:
-        known.notes.append(f"{table.path.name} was not used: it names none of the images")
+        columns.notes.append(f"{table.path.name} was not used: it names none of the images")
         return
     for i, row in rows.items():
         if table.labels:
-            known.classes[i] = table.labels[row]
+            columns.classes[i] = table.labels[row]
         if table.splits:
-            known.splits[i] = split_name(table.splits[row])
+            columns.splits[i] = split_name(table.splits[row])
         if table.groups:
-            known.groups[i] = table.groups[row]
-    known.notes.append(f"labels are from {table.path.name}" if table.labels else f"{table.path.name} was read as well")
+            columns.groups[i] = table.groups[row]
+    columns.notes.append(
+        f"labels are from {table.path.name}" if table.labels else f"{table.path.name} was read as well"
+    )
     if strangers:
-        known.notes.append(f"rows of {table.path.name} whose file is not there: {strangers:,}")
+        columns.notes.append(f"rows of {table.path.name} whose file is not there: {strangers:,}")
 
 
 def _rows_of_files(names: Sequence[str], splits: Sequence[str], table: Table) -> tuple[dict[int, int], int]:
@@ -231,22 +238,22 @@ def _rows_of_files(names: Sequence[str], splits: Sequence[str], table: Table) ->
         stems.setdefault(os.path.splitext(base)[0], []).append(i)
     rows: dict[int, int] = {}
     strangers = 0
-    for row, given in enumerate(table.files):
-        path = os.path.normpath(printable(given).replace("\\", "/")).replace(os.sep, "/")
+    for row, entry in enumerate(table.files):
+        path = os.path.normpath(printable(entry).replace("\\", "/")).replace(os.sep, "/")
         base = path.rpartition("/")[2]
         stem = os.path.splitext(base)[0]
-        found = exact.get(path) or bases.get(base) or stems.get(base) or stems.get(stem) or []
-        if len(found) > 1 and table.splits:
-            found = [i for i in found if splits[i] == split_name(table.splits[row])] or found
-        if len(found) > 1:
+        matches = exact.get(path) or bases.get(base) or stems.get(base) or stems.get(stem) or []
+        if len(matches) > 1 and table.splits:
+            matches = [i for i in matches if splits[i] == split_name(table.splits[row])] or matches
+        if len(matches) > 1:
             raise DataError(
-                f"{table.path} names {given!r}, but {len(found)} images are called so, {names[found[0]]} and "
-                f"{names[found[1]]} among them. Give their paths below the folder."
+                f"{table.path} names {entry!r}, but {len(matches)} images are called so, {names[matches[0]]} and "
+                f"{names[matches[1]]} among them. Give their paths below the folder."
             )
-        strangers += not found
-        for i in found:
+        strangers += not matches
+        for i in matches:
             if i in rows and table.row(rows[i])[1:] != table.row(row)[1:]:
-                raise DataError(f"{table.path} names {given!r} twice, with {table.row(rows[i])} and {table.row(row)}.")
+                raise DataError(f"{table.path} names {entry!r} twice, with {table.row(rows[i])} and {table.row(row)}.")
             rows.setdefault(i, row)
     return rows, strangers
 
@@ -254,9 +261,9 @@ def _rows_of_files(names: Sequence[str], splits: Sequence[str], table: Table) ->
 def _common_root(folder: Path, listed: Sequence[str]) -> tuple[Path, list[str]]:
     """(root, paths below it): the list's folder, or what all files share where some lie outside it."""
     names = []
-    for given in listed:
-        windows = "\\" in given and not os.path.exists(os.path.join(folder, given))
-        names.append(os.path.normpath(given.replace("\\", "/") if windows else given))
+    for entry in listed:
+        windows = "\\" in entry and not os.path.exists(os.path.join(folder, entry))
+        names.append(os.path.normpath(entry.replace("\\", "/") if windows else entry))
     if all(not os.path.isabs(name) and not name.startswith("..") for name in names):
         root = folder
     else:

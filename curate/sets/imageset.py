@@ -93,10 +93,10 @@ class ImageSet:
                 raise DataError(f"{n:,} images but {len(values):,} {name}; each image needs one.")
         if len(set(self.ids)) != n:
             raise DataError("ids are not unique; each image needs an id of its own.")
-        given = np.asarray(self.labels)
-        if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
-            raise DataError(f"labels are {given.dtype} of shape {given.shape}; needed is one whole number an image.")
-        labels = given.astype(np.int64).view()
+        array = np.asarray(self.labels)
+        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+            raise DataError(f"labels are {array.dtype} of shape {array.shape}; needed is one whole number an image.")
+        labels = array.astype(np.int64).view()
         if n and (labels.min() < UNLABELLED or labels.max() >= len(self.classes)):
             raise DataError(
                 f"labels run from {labels.min()} to {labels.max()}, but there are {len(self.classes)} classes."
@@ -104,7 +104,7 @@ class ImageSet:
         labels.flags.writeable = False  # of the view: the caller's array stays as it was
         object.__setattr__(self, "labels", labels)
         if self.soft is not None:
-            object.__setattr__(self, "soft", _shares(self.soft, len(self.classes)))
+            object.__setattr__(self, "soft", _checked_shares(self.soft, len(self.classes)))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -119,12 +119,12 @@ class ImageSet:
         return self.classes[self.labels[row]] if self.labels[row] != UNLABELLED else ""
 
 
-def _shares(soft: np.ndarray, classes: int) -> np.ndarray:
-    """Soft labels as a read-only float32 view, once they are found to be some."""
-    given = np.asarray(soft)
-    if given.shape[1:] != (classes,) or given.dtype.kind != "f":
-        raise DataError(f"soft labels are {given.dtype} {given.shape}; needed is a share of each of {classes} classes.")
-    shares = given.astype(np.float32, copy=False).view()
+def _checked_shares(soft: np.ndarray, classes: int) -> np.ndarray:
+    """Soft labels as a read-only float32 view, once they are checked."""
+    array = np.asarray(soft)
+    if array.shape[1:] != (classes,) or array.dtype.kind != "f":
+        raise DataError(f"soft labels are {array.dtype} {array.shape}; needed is a share of each of {classes} classes.")
+    shares = array.astype(np.float32, copy=False).view()
     total = shares.sum(axis=1)
     # A row of zeros is no label. Not a number is neither below 0 nor close to anything.
     if not ((shares >= 0).all() and (np.isclose(total, 1, atol=1e-2) | (total == 0)).all()):
@@ -142,10 +142,10 @@ def evenly(n: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
 
 
-def whole_groups(copies: np.ndarray, given: np.ndarray | None) -> np.ndarray:
+def whole_groups(copies: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     """int64 (N,): a number from 0 for each unit that must stay on one side of a split.
 
-    copies  int64 (N,): groups of copies, -1 none;  given  groups that come with the set, -1 none, or None
+    copies  int64 (N,): groups of copies, -1 none;  groups  those that come with the set, -1 none, or None
     """
     n = len(copies)
     if not n:
@@ -155,11 +155,11 @@ def whole_groups(copies: np.ndarray, given: np.ndarray | None) -> np.ndarray:
 
     # Rows meet through either kind of group: a graph of rows and groups, its components kept whole.
     rows, nodes, size = [], [], n
-    for groups in (copies, given):
-        if groups is None:
+    for column in (copies, groups):
+        if column is None:
             continue
-        members = np.flatnonzero(groups >= 0)
-        _, number = np.unique(groups[members], return_inverse=True)
+        members = np.flatnonzero(column >= 0)
+        _, number = np.unique(column[members], return_inverse=True)
         rows.append(members)
         nodes.append(size + number)
         size += int(number.max(initial=-1)) + 1

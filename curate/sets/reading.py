@@ -69,7 +69,7 @@ def read(source: str | Path, *, labels: str | Path | None = None) -> ImageSet:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _SplitKeys:
     """The keys of one split of an archive: "" where there are no splits."""
 
     split: str
@@ -84,7 +84,7 @@ def read_archive(path: Path) -> ImageSet:
     Optional: class_names, ids, splits, groups.
     """
     archive = Archive(path)
-    parts = _parts(archive)
+    parts = _split_keys(archive)
     arrays = [archive.array(part.images) for part in parts]
     sizes = [len(array) if array.ndim else 0 for array in arrays]
     if not sum(sizes):
@@ -93,20 +93,20 @@ def read_archive(path: Path) -> ImageSet:
     if parts[0].labels is None and len(shape) == 3 and shape[2] in (3, 4) and min(shape) == shape[2]:
         raise DataError(f"{path}: {parts[0].images} of shape {shape} look like one image. Save images[None].")
     pictures = ArrayPictures(arrays, f"{path}: {parts[0].images}")
-    notes = [f"{key} was left out: it {why.split('.')[0]}" for key, why in archive.unread.items()]
+    notes = [f"{key} was left out: it {reason.split('.')[0]}" for key, reason in archive.unread.items()]
     notes += [*archive.notes, *pictures.notes]
     columns = _label_columns(archive, parts, sizes)
-    encoded = _labels(archive, parts, sizes, columns)
+    encoded = _read_labels(archive, parts, sizes, columns)
     return ImageSet(
         images=pictures,
         labels=encoded.codes,
-        ids=_ids(archive, parts, sizes, notes),
+        ids=_read_ids(archive, parts, sizes, notes),
         classes=encoded.classes,
         source=Source("npz", path, None, (*notes, *encoded.notes), tuple((p.images, p.labels) for p in parts)),
-        splits=_splits(archive, parts, sizes, notes),
-        groups=_groups(archive, parts, sizes, notes),
+        splits=_read_splits(archive, parts, sizes, notes),
+        groups=_read_groups(archive, parts, sizes, notes),
         describe=pictures.describe,
-        soft=_soft(parts, columns),
+        soft=_soft_labels(parts, columns),
     )
 
 
@@ -123,24 +123,26 @@ def find_key(archive: Archive, names: Sequence[str], split: str = "") -> str | N
     return None
 
 
-def _parts(archive: Archive) -> list[_Part]:
+def _split_keys(archive: Archive) -> list[_SplitKeys]:
     """The image and label keys: one pair, or one per split."""
     images = find_key(archive, IMAGE_KEYS)
     if images is not None:
-        return [_Part("", images, find_key(archive, LABEL_KEYS))]
-    found = [(split, find_key(archive, IMAGE_KEYS, split)) for split in SPLIT_NAMES]
-    parts = [_Part(split, key, find_key(archive, LABEL_KEYS, split)) for split, key in found if key is not None]
+        return [_SplitKeys("", images, find_key(archive, LABEL_KEYS))]
+    candidates = [(split, find_key(archive, IMAGE_KEYS, split)) for split in SPLIT_NAMES]
+    parts = [
+        _SplitKeys(split, key, find_key(archive, LABEL_KEYS, split)) for split, key in candidates if key is not None
+    ]
     if not parts:
         keys = [*archive.members, *archive.unread]
-        shown = str(keys) if len(keys) <= 12 else f"{str(keys[:12])[:-1]}, ...]"
+        listing = str(keys) if len(keys) <= 12 else f"{str(keys[:12])[:-1]}, ...]"
         raise DataError(
-            f"{archive.path} has arrays {shown} but not 'images' (or 'x', 'data', 'train_images'). "
+            f"{archive.path} has arrays {listing} but not 'images' (or 'x', 'data', 'train_images'). "
             "Save it with np.savez(path, images=..., labels=...)."
         )
     return parts
 
 
-def _label_columns(archive: Archive, parts: Sequence[_Part], sizes: Sequence[int]) -> list[np.ndarray]:
+def _label_columns(archive: Archive, parts: Sequence[_SplitKeys], sizes: Sequence[int]) -> list[np.ndarray]:
     """The labels of each part that has some, one entry or row per image."""
     columns = []
     for part, size in zip(parts, sizes, strict=True):
@@ -157,7 +159,7 @@ def _label_columns(archive: Archive, parts: Sequence[_Part], sizes: Sequence[int
     return columns
 
 
-def _soft(parts: Sequence[_Part], columns: Sequence[np.ndarray]) -> np.ndarray | None:
+def _soft_labels(parts: Sequence[_SplitKeys], columns: Sequence[np.ndarray]) -> np.ndarray | None:
     """float32 (N, K): labels of all parts that are probabilities; None where each image is of one class."""
     if len(columns) < len(parts) or any(column.ndim != 2 or column.dtype.kind != "f" for column in columns):
         return None
@@ -165,7 +167,9 @@ def _soft(parts: Sequence[_Part], columns: Sequence[np.ndarray]) -> np.ndarray |
     return None if ((shares == 0) | (shares == 1)).all() else shares
 
 
-def _labels(archive: Archive, parts: Sequence[_Part], sizes: Sequence[int], columns: Sequence[np.ndarray]) -> Labels:
+def _read_labels(
+    archive: Archive, parts: Sequence[_SplitKeys], sizes: Sequence[int], columns: Sequence[np.ndarray]
+) -> Labels:
     """The labels of all parts, encoded together; -1 for a part without."""
     labelled = np.repeat([part.labels is not None for part in parts], sizes)
     names = _class_names(archive, columns, sum(sizes))
@@ -173,10 +177,10 @@ def _labels(archive: Archive, parts: Sequence[_Part], sizes: Sequence[int], colu
         note = f"no labels: none of the arrays is called {' or '.join(LABEL_KEYS)}"
         classes = tuple(as_strings(names.reshape(-1))) if names is not None else ()
         return Labels(np.full(sum(sizes), UNLABELLED, np.int64), classes, (note,))
-    what = f"{archive.path}: {' and '.join(part.labels for part in parts if part.labels)}"
+    subject = f"{archive.path}: {' and '.join(part.labels for part in parts if part.labels)}"
     if len({column.shape[1:] for column in columns}) > 1 or len({column.dtype.kind in "US" for column in columns}) > 1:
-        raise DataError(f"{what} are written in different ways. Use one for all splits.")
-    encoded = encode_array(np.concatenate(columns), names, what)
+        raise DataError(f"{subject} are written in different ways. Use one for all splits.")
+    encoded = encode_array(np.concatenate(columns), names, subject)
     codes = np.full(sum(sizes), UNLABELLED, np.int64)
     codes[labelled] = encoded.codes
     notes = encoded.notes if labelled.all() else (*encoded.notes, f"{(~labelled).sum():,} images have no label")
@@ -196,8 +200,8 @@ def _class_names(archive: Archive, columns: Sequence[np.ndarray], total: int) ->
     return names
 
 
-def _rows(
-    archive: Archive, names: Sequence[str], parts: Sequence[_Part], sizes: Sequence[int], notes: list[str]
+def _read_column(
+    archive: Archive, names: Sequence[str], parts: Sequence[_SplitKeys], sizes: Sequence[int], notes: list[str]
 ) -> list[str] | None:
     """The values of an optional array with one value per image, as text; from one array or one per split."""
 
@@ -210,9 +214,9 @@ def _rows(
         else:
             notes.append(f"{key} was left out: its shape is {array.shape}, for {size:,} images")
 
-    whole = next(values(find_key(archive, names), sum(sizes)), None)
-    if whole is not None or len(parts) == 1:
-        return whole
+    texts = next(values(find_key(archive, names), sum(sizes)), None)
+    if texts is not None or len(parts) == 1:
+        return texts
     pieces = [
         piece
         for part, size in zip(parts, sizes, strict=True)
@@ -221,12 +225,12 @@ def _rows(
     return list(chain.from_iterable(pieces)) if len(pieces) == len(parts) else None
 
 
-def _ids(archive: Archive, parts: Sequence[_Part], sizes: Sequence[int], notes: list[str]) -> tuple[str, ...]:
+def _read_ids(archive: Archive, parts: Sequence[_SplitKeys], sizes: Sequence[int], notes: list[str]) -> tuple[str, ...]:
     """Those of the archive where they are unique, else the row: "17", or "train/17" of a split."""
-    given = _rows(archive, ID_KEYS, parts, sizes, notes)
-    if given is not None and len(set(given)) == len(given):
-        return tuple(given)
-    if given is not None:
+    texts = _read_column(archive, ID_KEYS, parts, sizes, notes)
+    if texts is not None and len(set(texts)) == len(texts):
+        return tuple(texts)
+    if texts is not None:
         notes.append("ids are the row numbers, because those in the file are not unique")
     return tuple(
         f"{part.split}/{row}" if part.split else str(row)
@@ -235,13 +239,17 @@ def _ids(archive: Archive, parts: Sequence[_Part], sizes: Sequence[int], notes: 
     )
 
 
-def _splits(archive: Archive, parts: Sequence[_Part], sizes: Sequence[int], notes: list[str]) -> tuple[str, ...] | None:
+def _read_splits(
+    archive: Archive, parts: Sequence[_SplitKeys], sizes: Sequence[int], notes: list[str]
+) -> tuple[str, ...] | None:
     if parts[0].split:
         return tuple(part.split for part, size in zip(parts, sizes, strict=True) for _ in range(size))
-    given = _rows(archive, SPLIT_KEYS, parts, sizes, notes)
-    return tuple(map(split_name, given)) if given is not None else None
+    texts = _read_column(archive, SPLIT_KEYS, parts, sizes, notes)
+    return tuple(map(split_name, texts)) if texts is not None else None
 
 
-def _groups(archive: Archive, parts: Sequence[_Part], sizes: Sequence[int], notes: list[str]) -> np.ndarray | None:
-    given = _rows(archive, GROUP_KEYS, parts, sizes, notes)
-    return encode_names(given).codes if given is not None else None
+def _read_groups(
+    archive: Archive, parts: Sequence[_SplitKeys], sizes: Sequence[int], notes: list[str]
+) -> np.ndarray | None:
+    texts = _read_column(archive, GROUP_KEYS, parts, sizes, notes)
+    return encode_names(texts).codes if texts is not None else None

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,8 +18,8 @@ from ..stage.files import write_npz
 from .archives import Archive, Member
 from .classes import SPLIT_NAMES, as_strings
 from .imageset import UNLABELLED, ImageSet, Picture, Source
+from .provenance import ROWS, Provenance
 
-ROWS = "rows.parquet"
 _PART = re.compile(r"part-(\d{5,})\.npz")
 _KEYS = ("images", "labels", "ids", "class_names")
 # Shards of a set that stay mapped: each holds a file open, and a process may have a thousand.
@@ -60,14 +59,14 @@ def write_shard(
         "ids": np.array(list(ids), dtype=np.str_),
         "class_names": np.array(list(classes), dtype=np.str_),
     }
-    _check(path, {key: (array.shape, array.dtype) for key, array in arrays.items()})
+    _check_shard(path, {key: (array.shape, array.dtype) for key, array in arrays.items()})
     write_npz(arrays, path)
     return path
 
 
 def is_sharded(folder: str | Path) -> bool:
     """Whether a folder is a built set: it holds shards, or its train, val and test do."""
-    return bool(_parts(Path(folder)))
+    return bool(_shard_paths(Path(folder)))
 
 
 def read_shards(folder: str | Path) -> ImageSet:
@@ -77,23 +76,25 @@ def read_shards(folder: str | Path) -> ImageSet:
     Shards are mapped when a picture of theirs is looked at, by any number of threads.
     """
     folder = Path(folder)
-    parts = [_open(path, split) for split, path in _parts(folder)]
+    parts = [_open_shard(path, split) for split, path in _shard_paths(folder)]
     if not sum(len(part) for part in parts):
         raise DataError(f"{folder} holds no images: its shards are empty.")
-    _check_alike(parts)
+    _check_shards_agree(parts)
     ids = [name for part in parts for name in part.ids]
-    twice = [name for name, count in Counter(ids).items() if count > 1]
-    if twice:
-        raise DataError(f"{folder} holds {len(twice):,} ids more than once, such as {twice[0]!r}. Build it again.")
+    duplicates = [name for name, count in Counter(ids).items() if count > 1]
+    if duplicates:
+        raise DataError(
+            f"{folder} holds {len(duplicates):,} ids more than once, such as {duplicates[0]!r}. Build it again."
+        )
     classes = parts[0].classes
     soft = None
     if any(part.labels.ndim == 2 for part in parts):
-        soft = np.concatenate([_shares(part.labels, len(classes)) for part in parts])
-    groups, notes = _groups(parts)
+        soft = np.concatenate([_soft_shares(part.labels, len(classes)) for part in parts])
+    groups, notes = _shard_groups(parts)
     height, width = parts[0].images.shape[1:3]
     return ImageSet(
         images=ShardPictures([(part.path, part.images) for part in parts]),
-        labels=np.concatenate([_codes(part.labels) for part in parts]),
+        labels=np.concatenate([_likeliest(part.labels) for part in parts]),
         ids=tuple(ids),
         classes=classes,
         source=Source("shards", folder, None, notes),
@@ -116,7 +117,7 @@ class ShardPictures:
         self._seen = [_signature(path) for path, _ in self.parts]
         self._array = lru_cache(_OPEN)(self._mapped)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[type[ShardPictures], tuple[tuple[tuple[Path, Member], ...]]]:
         return ShardPictures, (self.parts,)  # another process maps them itself
 
     def __len__(self) -> int:
@@ -139,16 +140,16 @@ class ShardPictures:
 
 
 def _signature(path: Path) -> tuple[int, int] | None:
-    """What tells a file from one that took its place; None where there is none."""
+    """Time and size of a file, which change when it is replaced; None where there is none."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size
+    return status.st_mtime_ns, status.st_size
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
+class _Shard:
     """One shard, but for its pixels. labels: int64 (n,) or float32 (n, K)."""
 
     path: Path
@@ -162,33 +163,33 @@ class _Part:
         return len(self.ids)
 
 
-def _parts(folder: Path) -> list[tuple[str, Path]]:
+def _shard_paths(folder: Path) -> list[tuple[str, Path]]:
     """(split, path) of the shards of a folder, or of its train, val and test, in order; [] where there are none."""
-    whole = _numbered(folder)
-    if whole:
-        return [("", path) for path in whole]
-    return [(split, path) for split in SPLIT_NAMES for path in _numbered(folder / split)]
+    paths = _numbered_shards(folder)
+    if paths:
+        return [("", path) for path in paths]
+    return [(split, path) for split in SPLIT_NAMES for path in _numbered_shards(folder / split)]
 
 
-def _numbered(folder: Path) -> list[Path]:
+def _numbered_shards(folder: Path) -> list[Path]:
     """The shards of one folder by number. Raises DataError where one is missing."""
     try:
-        found = {int(match[1]): path for path in folder.iterdir() if (match := _PART.fullmatch(path.name))}
+        shards = {int(match[1]): path for path in folder.iterdir() if (match := _PART.fullmatch(path.name))}
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise DataError(f"the folder {folder} cannot be read: {error.strerror}. Change its mode or owner.") from error
-    missing = sorted(set(range(max(found, default=-1))) - set(found))
+    missing = sorted(set(range(max(shards, default=-1))) - set(shards))
     if missing:
-        more = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
+        rest = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
         raise DataError(
-            f"{folder} lacks {shard_path(folder, missing[0]).name}{more}, but goes on to "
-            f"{found[max(found)].name}. Copy it again whole, or build it again."
+            f"{folder} lacks {shard_path(folder, missing[0]).name}{rest}, but goes on to "
+            f"{shards[max(shards)].name}. Copy it again whole, or build it again."
         )
-    return [found[number] for number in sorted(found)]
+    return [shards[number] for number in sorted(shards)]
 
 
-def _open(path: Path, split: str) -> _Part:
+def _open_shard(path: Path, split: str) -> _Shard:
     """One shard, checked. Raises DataError."""
     archive = Archive(path)
     missing = [key for key in _KEYS if key not in archive]
@@ -200,30 +201,30 @@ def _open(path: Path, split: str) -> _Part:
     images = archive.members["images"]
     if images.at is None or images.fortran:
         raise DataError(f"{path}: images are compressed or in Fortran order, and cannot be mapped. Build it again.")
-    _check(path, {key: (archive.members[key].shape, archive.members[key].dtype) for key in _KEYS})
+    _check_shard(path, {key: (archive.members[key].shape, archive.members[key].dtype) for key in _KEYS})
     labels, ids, classes = (archive.array(key) for key in _KEYS[1:])
-    return _Part(path, split, images, labels, as_strings(ids), tuple(as_strings(classes)))
+    return _Shard(path, split, images, labels, as_strings(ids), tuple(as_strings(classes)))
 
 
-def _check(path: Path, arrays: dict[str, tuple[tuple[int, ...], np.dtype]]) -> None:
+def _check_shard(path: Path, arrays: dict[str, tuple[tuple[int, ...], np.dtype]]) -> None:
     """Raise DataError where shapes and types are not those of a shard."""
     (shape, pixel), (of_labels, label), (of_ids, name), (of_classes, class_name) = (arrays[key] for key in _KEYS)
     n, *size = shape or (0,)
     hard = label == np.int64 and of_labels == (n,)
     soft = label == np.float32 and of_labels == (n, *of_classes)
-    needed = {
+    requirements = {
         "images": (pixel == np.uint8 and len(size) == 3 and size[2] == 3 and 0 not in size, "uint8 (n, H, W, 3)"),
         "class_names": (class_name.kind == "U" and len(of_classes) == 1, "strings (K,)"),
         "labels": (hard or soft, f"int64 ({n},), or float32 ({n}, K)"),
         "ids": (name.kind == "U" and of_ids == (n,), f"strings ({n},)"),
     }
-    for key, (right, what) in needed.items():
-        if not right:
-            found, dtype = arrays[key]
-            raise DataError(f"{path}: {key} are {dtype} {found}; needed are {what}.")
+    for key, (valid, requirement) in requirements.items():
+        if not valid:
+            actual, dtype = arrays[key]
+            raise DataError(f"{path}: {key} are {dtype} {actual}; needed are {requirement}.")
 
 
-def _check_alike(parts: Sequence[_Part]) -> None:
+def _check_shards_agree(parts: Sequence[_Shard]) -> None:
     """Raise DataError where shards differ in size or classes."""
     first = parts[0]
     for part in parts:
@@ -237,55 +238,49 @@ def _check_alike(parts: Sequence[_Part]) -> None:
             )
 
 
-def _codes(labels: np.ndarray) -> np.ndarray:
+def _likeliest(labels: np.ndarray) -> np.ndarray:
     """int64 (n,): the likeliest class, -1 for a row of zeros."""
     if labels.ndim == 1:
         return labels
     return np.where(labels.any(axis=1), labels.argmax(axis=1) if labels.size else 0, UNLABELLED)
 
 
-def _shares(labels: np.ndarray, classes: int) -> np.ndarray:
+def _soft_shares(labels: np.ndarray, classes: int) -> np.ndarray:
     """float32 (n, K) of labels of either kind."""
     if labels.ndim == 2:
         return labels
     return (labels[:, None] == np.arange(classes)).astype(np.float32)
 
 
-def _groups(parts: Sequence[_Part]) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """(int64 (N,) or None, notes): the groups that the rows.parquet beside the shards tell of.
+def _shard_groups(parts: Sequence[_Shard]) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """(int64 (N,) or None, notes): the groups in the rows.parquet beside the shards.
 
-    Images made of one source belong together as well.
+    Images with one source form a group as well.
     """
     folders = dict.fromkeys(part.path.parent for part in parts)
     missing = [str(folder / ROWS) for folder in folders if not (folder / ROWS).is_file()]
     if missing:
         return None, (f"{missing[0]} is missing: groups are not known, and the build may not have finished",)
-    told = [
+    columns = [
         _groups_of(folder / ROWS, [name for part in parts if part.path.parent == folder for name in part.ids])
         for folder in folders
     ]
-    groups = np.concatenate([given for given, _ in told])
-    alone = np.flatnonzero(groups < 0)
-    sources = np.concatenate([sources for _, sources in told])[alone]
+    groups = np.concatenate([group for group, _ in columns])
+    singles = np.flatnonzero(groups < 0)
+    sources = np.concatenate([sources for _, sources in columns])[singles]
     _, number, count = np.unique(sources, return_inverse=True, return_counts=True)
-    several = count[number] > 1
-    groups[alone[several]] = groups.max(initial=-1) + 1 + number[several]
+    siblings = count[number] > 1
+    groups[singles[siblings]] = groups.max(initial=-1) + 1 + number[siblings]
     return (groups if (groups >= 0).any() else None), ()
 
 
 def _groups_of(path: Path, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """The columns `group` and `source_id` of a rows.parquet whose rows are those ids. Raises DataError."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path, columns=["id", "group", "source_id"])
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}). Build the set again.") from error
-    if table["id"].to_pylist() != list(ids):
+    rows = Provenance(path)
+    groups, sources = rows.groups, np.array(rows.source_ids, dtype=np.str_)
+    if rows.ids != list(ids):
         raise DataError(
-            f"{path} tells of other images than the shards beside it: {len(table):,} of {len(ids):,}. "
+            f"{path} tells of other images than the shards beside it: {len(rows.ids):,} of {len(ids):,}. "
             "Copy the folder again whole, or build it again."
         )
-    groups = np.array(table["group"].fill_null(-1).to_numpy(), np.int64)
-    return groups, np.array(table["source_id"].to_pylist(), dtype=np.str_)
+    return groups, sources

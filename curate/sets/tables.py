@@ -43,7 +43,7 @@ class Table:
     @classmethod
     def read(cls, path: Path) -> Table:
         """The table of a CSV file, separated by commas, semicolons or tabs. Raises DataError."""
-        with _opened(path) as file:
+        with _open_text(path) as file:
             first = file.readline()
             file.seek(0)
             mark = max(",;\t", key=first.count)
@@ -63,9 +63,9 @@ class Table:
             raise DataError(
                 f"{path} has columns {columns} but none that names files. Call it file, and the other label."
             )
-        used = next(name for name in FILE_COLUMNS if name in columns)
-        files = [row[columns.index(used)] for row in rows]
-        ids = column(("id",)) if used != "id" else None
+        file_column = next(name for name in FILE_COLUMNS if name in columns)
+        files = [row[columns.index(file_column)] for row in rows]
+        ids = column(("id",)) if file_column != "id" else None
         if ids is not None and ("" in ids or len(set(ids)) < len(ids)):
             ids = None
         return cls(path, files, column(LABEL_COLUMNS), column(SPLIT_COLUMNS), column(GROUP_COLUMNS), ids)
@@ -78,11 +78,11 @@ def printable(name: str) -> str:
 
 def find_table(folder: Path) -> tuple[Table | None, list[str]]:
     """(the labels.csv, train.csv, metadata.csv or only CSV of a folder, or None; notes on why not)."""
-    there = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv" and path.is_file())
-    named = [path for name in _TABLE_NAMES for path in there if path.name.lower() == name]
-    if not named and len(there) > 1:
-        return None, [f"none of {len(there)} CSV files was used: name one labels.csv, or give it as labels"]
-    for path in named or there:
+    tables = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv" and path.is_file())
+    candidates = [path for name in _TABLE_NAMES for path in tables if path.name.lower() == name]
+    if not candidates and len(tables) > 1:
+        return None, [f"none of {len(tables)} CSV files was used: name one labels.csv, or give it as labels"]
+    for path in candidates or tables:
         try:
             return Table.read(path), []
         except DataError as error:
@@ -92,13 +92,13 @@ def find_table(folder: Path) -> tuple[Table | None, list[str]]:
 
 def line_list(path: Path) -> list[str]:
     """The lines of a text file, without comments that begin with "#" and empty ones. Raises DataError."""
-    with _opened(path) as file:
+    with _open_text(path) as file:
         lines = [line.strip() for line in file]
     return [line for line in lines if line and not line.startswith("#")]
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[TextIO]:
+def _open_text(path: Path) -> Iterator[TextIO]:
     """A text file in UTF-8; other bytes stay as they are, for they may name a file."""
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:

@@ -9,7 +9,6 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,9 +20,6 @@ from .arrays import ArrayPictures
 from .classes import CLASS_KEYS, as_strings, split_of_key
 from .decoding import FilePictures
 from .imageset import ImageSet, Unreadable
-
-if TYPE_CHECKING:
-    pass
 
 
 def pixels_of(images: ImageSet, row: int) -> np.ndarray:
@@ -37,7 +33,7 @@ def pixels_of(images: ImageSet, row: int) -> np.ndarray:
 
 
 def set_arrays(
-    images: ImageSet, rows: np.ndarray, progress: Callable[[int], None] = lambda done: None
+    images: ImageSet, rows: np.ndarray, progress: Callable[[int], None] = lambda count: None
 ) -> dict[str, np.ndarray | Streamed]:
     """The arrays of an .npz of some rows of a set, as `read` takes them; pictures are decoded while they are written.
 
@@ -59,9 +55,9 @@ def set_arrays(
     def pieces() -> Iterator[np.ndarray]:
         # Reading an array holds the interpreter's lock, decoding files does not.
         workers = cores() if images.source.kind == "files" else 1
-        for done, picture in enumerate(threaded(pixels, rows.tolist(), workers), 1):
+        for count, picture in enumerate(threaded(pixels, rows.tolist(), workers), 1):
             yield picture
-            progress(done)
+            progress(count)
 
     arrays: dict[str, np.ndarray | Streamed] = {"images": Streamed((len(rows), *shape), np.dtype(np.uint8), pieces())}
     if images.labelled:
@@ -103,7 +99,7 @@ def write_clean(images: ImageSet, keep: np.ndarray, artifacts: Path) -> Path:
         raise DataError(f"keep is {keep.dtype} {keep.shape}; needed is one bool for each of {len(images):,} images.")
     path = clean_path(images, artifacts)
     if images.source.kind == "npz":
-        _write_kept(images, keep, path)
+        _write_kept_arrays(images, keep, path)
     elif images.source.kind == "shards":
         rows = np.flatnonzero(keep)
         write_npz({**set_arrays(images, rows), "rows": rows}, path)
@@ -115,7 +111,7 @@ def write_clean(images: ImageSet, keep: np.ndarray, artifacts: Path) -> Path:
     return path
 
 
-def _write_kept(images: ImageSet, keep: np.ndarray, path: Path) -> None:
+def _write_kept_arrays(images: ImageSet, keep: np.ndarray, path: Path) -> None:
     archive = Archive(images.source.path)
     members = [key for key, _ in images.source.members]
     if not all(key in archive for key in members) or sum(archive.members[key].shape[0] for key in members) != len(
@@ -124,12 +120,12 @@ def _write_kept(images: ImageSet, keep: np.ndarray, path: Path) -> None:
         raise DataError(f"{images.source.path} has changed since it was read. Read it again.")
     parts = [(key, archive.members[key].shape[0]) for key in members]
     # Decompressed once already: what the set holds is used again.
-    held = dict(zip(members, images.images.arrays, strict=True)) if isinstance(images.images, ArrayPictures) else {}
+    arrays = dict(zip(members, images.images.arrays, strict=True)) if isinstance(images.images, ArrayPictures) else {}
     rows = np.flatnonzero(keep)
     kept_ids = [images.ids[row] for row in rows]
     with replacing(path) as file, zipfile.ZipFile(file, "w") as out:
         for key, member in archive.members.items():
-            array = held[key] if key in held else archive.array(key)
+            array = arrays[key] if key in arrays else archive.array(key)
             of_set = None if _names_classes(key, array, images) else _rows_of(key, array.shape, parts)
             kept = None if of_set is None else np.flatnonzero(keep[of_set])
             if key == "rows" or (key == "ids" and not _same_ids(array, images.ids)):
@@ -145,8 +141,8 @@ def _write_kept(images: ImageSet, keep: np.ndarray, path: Path) -> None:
 
 def _names_classes(key: str, array: np.ndarray, images: ImageSet) -> bool:
     """Whether an array holds the names of the classes, however many they are."""
-    named = key.lower() in CLASS_KEYS and array.size == len(images.classes)
-    return named and tuple(as_strings(array.reshape(-1))) == images.classes
+    candidate = key.lower() in CLASS_KEYS and array.size == len(images.classes)
+    return candidate and tuple(as_strings(array.reshape(-1))) == images.classes
 
 
 def _same_ids(array: np.ndarray, ids: Sequence[str]) -> bool:
@@ -155,7 +151,7 @@ def _same_ids(array: np.ndarray, ids: Sequence[str]) -> bool:
 
 
 def _rows_of(key: str, shape: tuple[int, ...], parts: Sequence[tuple[str, int]]) -> slice | None:
-    """The rows of the set that an array holds one entry each for, None where it is not of that kind.
+    """The rows of the set that an array describes, one entry each; None for an array of another length.
 
     parts   image key and number of images of each split, in row order
     """
@@ -184,9 +180,9 @@ def write_list(images: ImageSet, keep: np.ndarray, path: Path) -> None:
         "group": _group_names(images.groups) if images.groups is not None else None,
         "id": images.ids.__getitem__,
     }
-    known = {name: value for name, value in columns.items() if value is not None}
+    fields = {name: value for name, value in columns.items() if value is not None}
     folders: dict[str, str] = {}
-    beside = os.path.realpath(path.parent)
+    list_folder = os.path.realpath(path.parent)
 
     def place(row: int) -> str:
         """The file of a row as seen from the list: links in the way would lead ".." astray."""
@@ -195,7 +191,7 @@ def write_list(images: ImageSet, keep: np.ndarray, path: Path) -> None:
         if folder not in folders:
             real = os.path.realpath(folder)
             try:
-                folders[folder] = os.path.relpath(real, beside)
+                folders[folder] = os.path.relpath(real, list_folder)
             except ValueError:  # another drive
                 folders[folder] = real
         return os.path.normpath(os.path.join(folders[folder], name)).replace(os.sep, "/")  # noqa: PTH118
@@ -205,8 +201,8 @@ def write_list(images: ImageSet, keep: np.ndarray, path: Path) -> None:
         try:
             # Everything is quoted, so that leading spaces and a name such as "#1" come back as they were.
             table = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
-            table.writerow(["file", *known])
+            table.writerow(["file", *fields])
             for row in np.flatnonzero(keep).tolist():
-                table.writerow([place(row), *(value(row) for value in known.values())])
+                table.writerow([place(row), *(value(row) for value in fields.values())])
         finally:
             text.detach()

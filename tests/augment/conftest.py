@@ -9,10 +9,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import settings
-from manifests import finish_scan
+from manifests import finish_scan, images_table
 
 import augment.benchmark
 import augment.features
@@ -24,7 +23,7 @@ from augment.configs import BuildConfig
 from augment.corruptions.corruption import CORRUPTIONS
 from augment.features import Features
 from augment.making import IDENTITY
-from augment.planning import Planned, planned
+from augment.planning import BuildPlan, plan
 from augment.preparing import identity, prepare
 from curate.configs import ScanConfig
 from curate.demo import DemoConfig, clean_cells
@@ -91,7 +90,7 @@ def _scan_by_hand(
 ) -> Path:
     images = read(source, labels=labels)
     n = len(images)
-    rows = pd.DataFrame(
+    rows = images_table(
         {
             "row": range(n),
             "id": images.ids,
@@ -185,12 +184,12 @@ def plain(artifacts: Path) -> Callable[..., BuildConfig]:
 
 
 @pytest.fixture
-def prepared(plain: Callable[..., BuildConfig], quick: None, tmp_path: Path) -> Callable[..., tuple[Planned, Path]]:
+def prepared(plain: Callable[..., BuildConfig], quick: None, tmp_path: Path) -> Callable[..., tuple[BuildPlan, Path]]:
     """(what is planned, the folder where the job lies in work/) of such a configuration, before the first shard."""
 
-    def made(name: str = "draft", **given: object) -> tuple[Planned, Path]:
+    def made(name: str = "draft", **given: object) -> tuple[BuildPlan, Path]:
         config = plain(**given)
-        plans = planned(None, config)
+        plans = plan(None, config)
         prepare(plans, config, tmp_path / name, Stopwatch(), Silent())
         write_text(identity(plans, config), tmp_path / name / "work" / IDENTITY)
         return plans, tmp_path / name

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from augment.balancing import class_weights, effective_number, plan
+from augment.balancing import class_weights, effective_number, plan_copies
 from augment.configs import BALANCES, BuildConfig
 from curate.stage.errors import DataError
 
@@ -18,7 +18,7 @@ def labels_of(*counts):
 
 def planned(counts, copies=2, different=None, classes=CLASSES, **given):
     labels, rows = labels_of(*counts)
-    return plan(labels, rows, classes, BuildConfig(**given), copies, different), labels
+    return plan_copies(labels, rows, classes, BuildConfig(**given), copies, different), labels
 
 
 def table(done, *columns):
@@ -114,13 +114,13 @@ def test_a_class_with_a_single_picture_is_refused(balance):
 
 def test_an_empty_training_split_is_refused():
     with pytest.raises(DataError, match=r"the training split is empty\. Give train a larger share"):
-        plan(np.array([0, 1]), np.zeros(0, np.int64), CLASSES[:2], BuildConfig(), 4)
+        plan_copies(np.array([0, 1]), np.zeros(0, np.int64), CLASSES[:2], BuildConfig(), 4)
 
 
 def test_only_the_rows_that_are_given_are_used():
     labels, rows = labels_of(6, 4, 3)
     some = rows[::-1][:9]
-    done = plan(labels, some, CLASSES, BuildConfig(), 1)
+    done = plan_copies(labels, some, CLASSES, BuildConfig(), 1)
     assert done.rows.tolist() == sorted(some.tolist())
     assert done.table["sources"].tolist() == np.bincount(labels[some], minlength=3).tolist()
 
@@ -142,7 +142,7 @@ def test_which_pictures_are_left_out_and_copied_once_more_is_drawn_from_the_seed
 def test_the_rows_may_come_in_any_order():
     labels, rows = labels_of(9, 5, 3)
     config = BuildConfig(balance="7")
-    one, other = (plan(labels, order, CLASSES, config, 2) for order in (rows, rows[::-1]))
+    one, other = (plan_copies(labels, order, CLASSES, config, 2) for order in (rows, rows[::-1]))
     assert np.array_equal(one.rows, other.rows)
     assert np.array_equal(one.copies, other.copies)
 
@@ -160,7 +160,7 @@ def test_no_class_gets_more_than_its_target_and_copies_are_dealt_evenly(counts, 
     before = labels.copy(), rows.copy()
     config = BuildConfig(balance=balance, cap=cap, seed=seed)
     classes = tuple("abcde"[: len(counts)])
-    done = plan(labels, rows, classes, config, copies, different)
+    done = plan_copies(labels, rows, classes, config, copies, different)
     assert np.array_equal(labels, before[0])
     assert np.array_equal(rows, before[1])
     assert (np.diff(done.rows) > 0).all()

@@ -12,6 +12,7 @@ from augment.overlap import VERDICTS
 from augment.policies.library import policy
 from curate.stage.errors import DataError
 from curate.stage.progress import Silent
+from curate.stage.records import document_of
 
 UNITS = {"side": 32.0, "sd_l": 5.0, "sd_a": 3.0, "sd_b": 3.0}
 ALL = {"train": True, "val": True, "test": True}
@@ -128,7 +129,7 @@ def test_a_corruption_that_does_nothing_to_these_pictures_is_left_out_and_that_i
 
 def test_the_document_describes_every_set(pictures, quick, features):
     of = found(pictures, features, benchmark=("blood", "common"))
-    told = of.as_json({entry.name: 5 for entry in of.entries})
+    told = document_of(of.record({entry.name: 5 for entry in of.entries}))
     assert json.loads(json.dumps(told)) == told
     assert (told["severities"], told["composed"]["severities"]) == ("calibrated", list(COMPOSED_SEVERITIES))
     assert [s["name"] for s in told["sets"]] == [entry.name.removeprefix("benchmark/") for entry in of.entries]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,14 @@ from augment import making
 from augment.building import build
 from augment.configs import BuildConfig
 from augment.corruptions.corruption import CORRUPTIONS, TEST, VALIDATION
-from augment.planning import planned
-from curate.builds import SPLITS, BuildManifest
+from augment.planning import plan
+from curate.builds import SPLITS, BuildManifest, ComposedSet, CorruptedSet
 from curate.sets.reading import read
 from curate.sets.shards import read_shards
 from curate.stage.errors import DataError, OutputError, UnknownName, WorkerLost
 from curate.stage.manifest import read_manifest
 from curate.stage.progress import Silent
+from curate.stage.records import document_of
 
 ROOT = Path(__file__).parents[2]
 IMAGE = 32 * 32 * 3
@@ -102,7 +104,7 @@ def test_what_is_mixed_in_is_of_the_training_set_as_well(built):
 
 def test_the_benchmark_is_of_test_pictures_and_its_validation_part_of_val_pictures(built):
     sources = {name: set(rows_of(built.path, name)["source_id"]) for name in SPLITS}
-    roles = {s["name"]: s["role"] for s in built.benchmark["sets"]}
+    roles = {s.name: s.role for s in built.benchmark.sets}
     assert set(roles.values()) == {TEST, VALIDATION}
     for name, role in roles.items():
         of = set(rows_of(built.path, f"benchmark/{name}")["source_id"])
@@ -111,7 +113,7 @@ def test_the_benchmark_is_of_test_pictures_and_its_validation_part_of_val_pictur
 
 
 def test_the_classes_come_out_as_planned(built):
-    table = built.planned.plan.table
+    table = built.decisions.copy_plan.table
     rows = rows_of(built.path, "train")
     for code, images in enumerate(table["images"]):
         assert (rows["label"] == code).sum() == images
@@ -120,13 +122,13 @@ def test_the_classes_come_out_as_planned(built):
     assert len(set(built.counts["train"])) == 1  # balanced
     for name in ("val", "test"):
         assert built.counts[name].tolist() == np.bincount(rows_of(built.path, name)["label"], minlength=3).tolist()
-    assert built.images["train"] == len(rows) == built.planned.images["train"]
+    assert built.images["train"] == len(rows) == built.decisions.images["train"]
 
 
 def test_what_was_built_is_read_as_a_set(built):
     images = read(built.path)
-    assert len(images) == sum(built.planned.images.values())
-    assert images.classes == built.planned.set.classes
+    assert len(images) == sum(built.decisions.images.values())
+    assert images.classes == built.decisions.set.classes
     assert set(images.splits) == set(SPLITS)
     assert images.soft.sum(axis=1) == pytest.approx(np.ones(len(images)), abs=1e-6)
     mixed = (images.soft > 0).sum(axis=1) > 1
@@ -135,23 +137,23 @@ def test_what_was_built_is_read_as_a_set(built):
 
 
 def test_the_document_of_the_benchmark_describes_just_what_is_on_disk(built):
-    sets = {s["name"]: s for s in built.benchmark["sets"]}
+    sets = {s.name: s for s in built.benchmark.sets}
     folders = {path.parent.name for path in (built.path / "benchmark").rglob("rows.parquet")}
     assert set(sets) == folders
-    assert built.benchmark == json.loads((built.path / "benchmark.json").read_text())
-    for name, told in sets.items():
+    assert document_of(built.benchmark) == json.loads((built.path / "benchmark.json").read_text())
+    for name, record in sets.items():
         images = read_shards(built.path / "benchmark" / name)
-        assert len(images) == told["images"] == built.images[f"benchmark/{name}"]
+        assert len(images) == record.images == built.images[f"benchmark/{name}"]
         rows = rows_of(built.path, f"benchmark/{name}")
         for ops in rows["ops"]:
-            record = json.loads(ops)
-            if "severity" in told:
-                assert told["values"].items() <= record[0].items()
-                assert record[0]["op"] == CORRUPTIONS[told["corruption"]].operation.name
+            drawn = json.loads(ops)
+            if isinstance(record, CorruptedSet):
+                assert record.values.items() <= drawn[0].items()
+                assert drawn[0]["op"] == CORRUPTIONS[record.corruption].operation.name
             else:
-                assert len(record) == told["composed"]
-    assert {s["images"] for s in sets.values() if "severity" in s} == {5}
-    assert {s["images"] for s in sets.values() if "composed" in s} == {15}
+                assert len(drawn) == record.composed
+    assert {s.images for s in sets.values() if isinstance(s, CorruptedSet)} == {5}
+    assert {s.images for s in sets.values() if isinstance(s, ComposedSet)} == {15}
 
 
 def test_a_built_folder_holds_the_sets_and_what_is_told_of_them_and_nothing_else(built):
@@ -168,16 +170,16 @@ def test_the_manifest_is_of_the_build(built):
     assert told.config["benchmark_images"] == 5
     assert set(told.outputs) == {"plan.json", "benchmark.json"}
     assert set(told.sets) == set(built.images)
-    assert told.counts == {**built.planned.images, "redrawn": built.redrawn}
-    assert told.source == str(built.planned.set.source.path.resolve())
+    assert told.counts == {**built.decisions.images, "redrawn": built.redrawn}
+    assert told.source == str(built.decisions.set.source.path.resolve())
 
 
 def test_labels_were_checked_and_what_was_redrawn_is_counted(built):
     rows = rows_of(built.path, "train")
     assert built.redrawn == (rows["attempt"] > 0).sum()
     assert built.doubted == rows["doubted"].sum()
-    assert built.plan["labels_lost"] is not None
-    assert built.plan == json.loads((built.path / "plan.json").read_text())
+    assert built.plan.labels_lost is not None
+    assert document_of(built.plan) == json.loads((built.path / "plan.json").read_text())
 
 
 def test_the_sources_are_only_read(scanned, artifacts, plain):
@@ -189,8 +191,8 @@ def test_the_sources_are_only_read(scanned, artifacts, plain):
 
 def test_the_scanned_set_itself_can_be_built_from(scanned, plain):
     done = build(scanned / "data.npz", plain())
-    assert done.plan["source"] == str(scanned / "data.npz")
-    assert done.planned.images["train"] > 200
+    assert done.plan.source == str(scanned / "data.npz")
+    assert done.decisions.images["train"] > 200
 
 
 # The same bytes
@@ -265,8 +267,10 @@ def test_after_a_kill_in_the_middle_only_what_is_missing_is_made_and_the_bytes_a
 
 
 def test_resuming_counts_what_was_redrawn_before(plain, artifacts, small_shards, monkeypatch):
-    monkeypatch.setattr(making, "_known", lambda job, folder: lambda images, labels, rows, open_row: rows % 2 == 0)
-    monkeypatch.setattr(augment.preparing, "_keeper", _a_keeper)
+    monkeypatch.setattr(
+        making, "_label_check", lambda job, folder: lambda images, labels, rows, open_row: rows % 2 == 0
+    )
+    monkeypatch.setattr(augment.preparing, "_label_probe", _a_probe)
     monkeypatch.setattr(augment.preparing, "load_features", _no_features)
     whole = build(None, plain(check=True))
     assert whole.redrawn
@@ -280,13 +284,13 @@ def test_resuming_counts_what_was_redrawn_before(plain, artifacts, small_shards,
     assert (resumed.redrawn, resumed.doubted) == (whole.redrawn, whole.doubted)
 
 
-def _a_keeper(plans, config, features, units):
+def _a_probe(plans, config, features, units):
     class Kept:
         def save(self, path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"")
 
-    return Kept(), pd.DataFrame({"operation": [], "tried": [], "killed": [], "clean": [], "lost": []}), ""
+    return Kept(), pd.DataFrame({"operation": [], "tried": [], "augmented": [], "clean": [], "lost": []}), ""
 
 
 def _no_features(*given):
@@ -409,7 +413,7 @@ def test_a_full_disk_is_told_before_anything_is_made(plain, artifacts, monkeypat
 
 def test_the_benchmark_counts_as_well(plain, artifacts, quick, monkeypatch):
     config = plain(benchmark=("blood",), benchmark_images=12, copies=0, balance="none")
-    free = planned(None, config).bytes + 20 * IMAGE
+    free = plan(None, config).bytes + 20 * IMAGE
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(free, 0, free))
     with pytest.raises(OutputError, match="GB are needed"):
@@ -467,7 +471,7 @@ def test_a_policy_that_contains_what_is_tested_is_refused_and_leaves_nothing_beh
     assert not (artifacts / "built").exists()
     assert not draft_of(artifacts).exists()
     done = build(None, plain(**config, allow_overlap=True))
-    verdicts = {s["corruption"]: s["verdict"] for s in done.benchmark["sets"]}
+    verdicts = {s.corruption: s.verdict for s in done.benchmark.sets}
     assert verdicts["jpeg_compression"] == "identical"
 
 
@@ -478,12 +482,12 @@ def test_without_a_test_split_there_is_none_and_no_benchmark_to_test_on(plain, a
     done = build(None, plain(train=0.8, val=0.2, test=0, benchmark=("blood", "common"), benchmark_images=3))
     assert not (artifacts / "built" / "test").exists()
     assert done.counts["test"].tolist() == [0, 0, 0]
-    assert {s["role"] for s in done.benchmark["sets"]} == {VALIDATION}
+    assert {s.role for s in done.benchmark.sets} == {VALIDATION}
 
 
 def test_of_training_pictures_alone_no_benchmark_is_made(plain, artifacts, quick):
     done = build(None, plain(train=1, val=0, test=0, benchmark=("blood",)))
-    assert done.benchmark["sets"] == []
+    assert done.benchmark.sets == ()
     assert {path.name for path in done.path.iterdir()} == {"train", "plan.json", "benchmark.json", "manifest.json"}
 
 
@@ -559,24 +563,24 @@ def test_the_policy_of_a_person_is_used(plain, tmp_path):
 
 
 def test_what_is_counted_is_what_was_planned(plain, monkeypatch):
-    plans = planned(None, plain())
+    plans = plan(None, plain())
     monkeypatch.setattr(augment.building, "_join", lambda todo, job, draft: _wrong(plans))
     with pytest.raises(OutputError, match="did not come out as planned"):
         build(None, plain())
 
 
 def _wrong(plans):
-    table = plans.plan.table
+    table = plans.copy_plan.table
     return pd.DataFrame({"class": table["class"], "train": table["images"] + 1, "copies": table["copies"]})
 
 
 def test_a_group_that_came_out_in_two_splits_is_found(plain, artifacts, monkeypatch):
-    write = making._write_provenance
+    write = making.write_provenance
 
-    def confused(shop, task, ids, rows, *given):
-        write(shop, task, ids, [0] * len(rows), *given)
+    def confused(origins, path):
+        write([replace(origin, source_row=0, source_id="0", group=0) for origin in origins], path)
 
-    monkeypatch.setattr(making, "_write_provenance", confused)
+    monkeypatch.setattr(making, "write_provenance", confused)
     with pytest.raises(OutputError, match="0 came out in train and in val; build again"):
         build(None, plain())
     assert not (artifacts / "built").exists()

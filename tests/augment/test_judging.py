@@ -49,7 +49,7 @@ def test_the_verdicts_are_those_of_the_build(built, scanned, quick):
         artifacts=str(scanned / "artifacts"), policy=str(built.path.parent.parent / "mixed.toml"), allow_overlap=True
     )
     verdicts = judge(None, config).set_index("corruption")["verdict"].to_dict()
-    assert verdicts == {s["corruption"]: s["verdict"] for s in built.benchmark["sets"]}
+    assert verdicts == {s.corruption: s.verdict for s in built.benchmark.sets}
 
 
 def test_a_policy_that_contains_a_corruption_is_judged_and_not_refused(artifacts, quick, tmp_path):

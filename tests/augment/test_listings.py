@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from augment.balancing import plan
+from augment.balancing import plan_copies
 from augment.configs import BuildConfig
-from augment.listings import COMPOSED_COPIES, Listing, listings, stratified
+from augment.listings import COMPOSED_COPIES, Listing, list_images, stratified
 
 LABELS = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [60, 30, 10]))
 ROWS = {
@@ -16,19 +16,19 @@ ROWS = {
 
 
 def made(most=8, seed=0):
-    dealt = plan(LABELS, ROWS["train"], ("a", "b", "c"), BuildConfig(), 2)
-    return listings(ROWS, LABELS, dealt, most, seed), dealt
+    dealt = plan_copies(LABELS, ROWS["train"], ("a", "b", "c"), BuildConfig(), 2)
+    return list_images(ROWS, LABELS, dealt, most, seed), dealt
 
 
 def test_a_listing_of_rows_has_each_rows_copies_side_by_side():
-    listing = Listing.of(np.array([5, 2]), range(1, 4))
+    listing = Listing.each(np.array([5, 2]), range(1, 4))
     assert listing.rows.tolist() == [5, 5, 5, 2, 2, 2]
     assert listing.copies.tolist() == [1, 2, 3, 1, 2, 3]
-    assert Listing.of(np.array([5, 2])).copies.tolist() == [0, 0]
+    assert Listing.each(np.array([5, 2])).copies.tolist() == [0, 0]
 
 
 def test_an_empty_listing_has_length_zero():
-    assert len(Listing.of(np.zeros(0, np.int64), range(1, 4))) == 0
+    assert len(Listing.each(np.zeros(0, np.int64), range(1, 4))) == 0
 
 
 def test_the_training_set_holds_every_picture_and_every_copy_once():
@@ -67,8 +67,8 @@ def test_the_benchmark_is_of_a_sample_of_its_split_and_composed_tracks_of_more_c
 
 
 def test_an_empty_split_gives_empty_lists():
-    dealt = plan(LABELS, ROWS["train"], ("a", "b", "c"), BuildConfig(), 2)
-    found = listings({**ROWS, "test": np.zeros(0, np.int64)}, LABELS, dealt, 8, 0)
+    dealt = plan_copies(LABELS, ROWS["train"], ("a", "b", "c"), BuildConfig(), 2)
+    found = list_images({**ROWS, "test": np.zeros(0, np.int64)}, LABELS, dealt, 8, 0)
     assert [len(found[name]) for name in ("test", "test sample", "test composed")] == [0, 0, 0]
 
 

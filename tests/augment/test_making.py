@@ -16,13 +16,14 @@ from augment.making import (
     Task,
     Workshop,
     make,
-    merge_provenance,
     read_job,
     tasks,
     write_job,
 )
 from augment.operations.operation import OPERATIONS
 from augment.policies.policy import perform
+from curate.builds import CorruptedSet
+from curate.sets.provenance import merge_provenance
 from curate.sets.reading import read
 from curate.sets.shards import read_shards
 
@@ -91,12 +92,12 @@ def test_a_shard_has_one_picture_at_least(job, monkeypatch):
 
 def test_a_task_is_done_when_both_its_files_are_there(job):
     task = tasks(*job())[1]
-    assert not task.done
+    assert not task.exists
     made = make(task)
-    assert task.done
-    assert task.as_made() == made
+    assert task.exists
+    assert task.shard() == made
     task.provenance.unlink()
-    assert not task.done
+    assert not task.exists
 
 
 def test_a_task_gives_the_same_bytes_whenever_it_is_done(job):
@@ -245,9 +246,7 @@ def test_composed_tracks_are_of_that_many_families_of_their_role_as_light_travel
 
 
 def test_composed_tracks_are_of_moderate_severities(built, bench):
-    values = {
-        (s["corruption"], s["severity"]): s["values"] for s in built.benchmark["sets"] if s.get("severity") is not None
-    }
+    values = {(s.corruption, s.severity): s.values for s in built.benchmark.sets if isinstance(s, CorruptedSet)}
     seen = set()
     for ops in bench["composed-2"]["ops"]:
         for record in json.loads(ops):
@@ -279,7 +278,7 @@ def judged(job, monkeypatch):
     def made(known, **given):
         of, lists, work, out = job(**{"policy": "light", "copies": 2, **given})
         write_job(replace(of, check=True), lists, work)
-        monkeypatch.setattr(making, "_known", lambda job, folder: known)
+        monkeypatch.setattr(making, "_label_check", lambda job, folder: known)
         making._opened.cache_clear()
         task = tasks(of, lists, work, out)[0]
         done = make(task)
@@ -354,10 +353,10 @@ def test_the_provenance_of_a_set_is_that_of_its_shards_in_order(job, monkeypatch
     assert len(parts) > 3
     for task in reversed(parts):
         make(task)
-    merge_provenance(parts, tmp_path / "rows.parquet")
+    merge_provenance([task.provenance for task in parts], tmp_path / "rows.parquet")
     merged = pd.read_parquet(tmp_path / "rows.parquet")
     assert merged["source_row"].tolist() == lists["train"].rows.tolist()
-    merge_provenance(parts, out / "train" / "rows.parquet")
+    merge_provenance([task.provenance for task in parts], out / "train" / "rows.parquet")
     assert read_shards(out / "train").ids == tuple(merged["id"])
 
 
@@ -366,7 +365,7 @@ def test_a_shard_is_whole_or_not_there(job, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda number: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="cannot write"):
         make(task)
-    assert not task.done
+    assert not task.exists
     assert not list(task.path.parent.glob("*"))
 
 

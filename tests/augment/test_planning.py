@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from augment.configs import BuildConfig
-from augment.planning import planned
+from augment.planning import plan
 from curate.builds import SPLITS
 from curate.configs import SplitConfig
 from curate.splitting import split
@@ -36,28 +36,28 @@ def splits_of(done):
 
 
 def test_a_plan_is_of_the_clean_set_with_every_row_in_one_split(plain):
-    done = planned(None, plain(copies=2))
+    done = plan(None, plain(copies=2))
     rows = np.concatenate([done.rows[name] for name in SPLITS])
     assert sorted(rows.tolist()) == list(range(len(done.set)))
-    assert done.plan.rows.tolist() == done.rows["train"].tolist()
-    assert done.plan.table["class"].tolist() == list(done.set.classes) == ["lobed", "round", "kidney"]
-    assert done.images == {"train": done.plan.images, "val": len(done.rows["val"]), "test": len(done.rows["test"])}
+    assert done.copy_plan.rows.tolist() == done.rows["train"].tolist()
+    assert done.copy_plan.table["class"].tolist() == list(done.set.classes) == ["lobed", "round", "kidney"]
+    assert done.images == {"train": done.copy_plan.images, "val": len(done.rows["val"]), "test": len(done.rows["test"])}
     assert done.size == (32, 32)
     assert done.bytes == sum(done.images.values()) * 32 * 32 * 3
     assert done.labels is None
 
 
 def test_no_group_is_in_two_splits(plain):
-    done = planned(None, plain())
+    done = plan(None, plain())
     groups, part = done.set.groups, np.array(done.set.splits)
     assert (groups >= 0).sum() >= 9
     assert all(len(set(part[groups == group])) == 1 for group in set(groups[groups >= 0].tolist()))
 
 
 def test_planning_twice_gives_the_same(plain):
-    one, other = (planned(None, plain()) for _ in range(2))
+    one, other = (plan(None, plain()) for _ in range(2))
     assert splits_of(one) == splits_of(other)
-    assert np.array_equal(one.plan.copies, other.plan.copies)
+    assert np.array_equal(one.copy_plan.copies, other.copy_plan.copies)
 
 
 # Splits that were made before
@@ -66,7 +66,7 @@ def test_planning_twice_gives_the_same(plain):
 def test_the_splits_that_curate_split_made_are_used(plain, artifacts):
     done = split(None, SplitConfig(train=0.4, val=0.2, test=0.4, artifacts=str(artifacts), seed=9))
     before = written(artifacts)
-    assert splits_of(planned(None, plain())) == before == splits_of_table(done)
+    assert splits_of(plan(None, plain())) == before == splits_of_table(done)
     assert written(artifacts) == before
 
 
@@ -78,7 +78,7 @@ def splits_of_table(done):
 def test_other_splits_are_made_where_they_are_asked_for(plain, artifacts, asked):
     split(None, SplitConfig(train=0.4, val=0.2, test=0.4, artifacts=str(artifacts), seed=9))
     before = written(artifacts)
-    done = planned(None, plain(**asked))
+    done = plan(None, plain(**asked))
     assert splits_of(done) != before
     assert len(done.rows["train"]) > 50
     assert written(artifacts) == before  # a plan writes nothing
@@ -88,20 +88,20 @@ def test_splits_that_do_not_know_every_image_are_made_anew(plain, artifacts):
     split(None, SplitConfig(train=0.4, val=0.2, test=0.4, artifacts=str(artifacts), seed=9))
     lines = (artifacts / "splits.csv").read_text().splitlines()
     (artifacts / "splits.csv").write_text("\n".join(lines[:-1]) + "\n")
-    assert len(planned(None, plain()).rows["train"]) > 50
+    assert len(plan(None, plain()).rows["train"]) > 50
 
 
 def test_splits_that_the_set_came_with_are_kept(by_hand):
     labels, given = np.arange(60) % 3, np.array(["train", "train", "val", "test"] * 15)
     _, artifacts = by_hand(labels, splits=given)
-    done = planned(None, config_of(artifacts))
+    done = plan(None, config_of(artifacts))
     assert list(done.set.splits) == given.tolist()
 
 
 def test_images_of_further_splits_are_left_out_and_told_of(by_hand):
     labels, given = np.arange(60) % 3, np.array(["train", "train", "val", "test", "extra"] * 12)
     _, artifacts = by_hand(labels, splits=given)
-    done = planned(None, config_of(artifacts))
+    done = plan(None, config_of(artifacts))
     assert sum(len(rows) for rows in done.rows.values()) == 48
     assert "12 images of extra are left out" in done.notes
 
@@ -113,26 +113,26 @@ def test_images_without_a_label_are_left_out_and_told_of(by_hand):
     labels = np.arange(60) % 3
     labels[5:12] = -1
     _, artifacts = by_hand(labels)
-    done = planned(None, config_of(artifacts))
+    done = plan(None, config_of(artifacts))
     rows = np.concatenate([done.rows[name] for name in SPLITS])
     assert sorted(rows.tolist()) == [row for row in range(60) if not 5 <= row < 12]
     assert "7 images have no label and are left out" in done.notes
 
 
 def test_the_policy_says_how_many_copies_unless_they_are_given(plain):
-    largest = [planned(None, plain(copies=copies)).plan.table["copies"][0] for copies in (None, 1, 0)]
-    sources = planned(None, plain()).plan.table["sources"][0]
+    largest = [plan(None, plain(copies=copies)).copy_plan.table["copies"][0] for copies in (None, 1, 0)]
+    sources = plan(None, plain()).copy_plan.table["sources"][0]
     assert largest == [4 * sources, sources, 0]
 
 
 def test_of_a_policy_with_seven_different_copies_there_are_no_more(plain):
-    done = planned(None, plain(policy="dihedral8", copies=9))
-    assert done.plan.copies.max() == 7
+    done = plan(None, plain(policy="dihedral8", copies=9))
+    assert done.copy_plan.copies.max() == 7
     assert "dihedral8 makes 7 different copies of a picture, so there are no more" in done.notes
 
 
 def test_the_size_that_is_asked_for_is_the_size(plain):
-    assert planned(None, plain(size=(48, 40))).size == (48, 40)
+    assert plan(None, plain(size=(48, 40))).size == (48, 40)
 
 
 def test_a_folder_of_pictures_is_planned_as_well(tmp_path, scan_by_hand):
@@ -142,7 +142,7 @@ def test_a_folder_of_pictures_is_planned_as_well(tmp_path, scan_by_hand):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (20 + row % 3, 30, 3), np.uint8)).save(path)
     artifacts = scan_by_hand(tmp_path / "set", tmp_path / "artifacts")
-    of_folder, of_clean = (planned(place, config_of(artifacts)) for place in (tmp_path / "set", None))
+    of_folder, of_clean = (plan(place, config_of(artifacts)) for place in (tmp_path / "set", None))
     assert of_folder.size == of_clean.size == (30, 21)
     assert any("differ in size" in note for note in of_folder.notes)
     assert of_folder.set.classes == ("a", "b")
@@ -157,16 +157,16 @@ def test_labels_of_a_flat_folder_are_those_that_its_scan_was_given(tmp_path, sca
         lines.append(f"{row}.png,{'ab'[row % 2]}")
     (tmp_path / "labels.csv").write_text("\n".join(lines))
     artifacts = scan_by_hand(tmp_path / "set", tmp_path / "artifacts", labels=str(tmp_path / "labels.csv"))
-    done = planned(tmp_path / "set", config_of(artifacts))
+    done = plan(tmp_path / "set", config_of(artifacts))
     assert done.labels == str(tmp_path / "labels.csv")
-    assert planned(None, config_of(artifacts)).labels is None  # its own list has them
+    assert plan(None, config_of(artifacts)).labels is None  # its own list has them
 
 
 def test_shares_of_classes_are_told_to_be_taken_for_the_likeliest(by_hand, tmp_path, scan_by_hand):
     shares = np.eye(3, dtype=np.float32)[np.arange(30) % 3] * 0.8 + 0.2 / 3
     pixels = np.random.default_rng(0).integers(0, 256, (30, 12, 12, 3), np.uint8)
     np.savez(tmp_path / "soft.npz", images=pixels, labels=shares)
-    done = planned(None, config_of(scan_by_hand(tmp_path / "soft.npz", tmp_path / "artifacts")))
+    done = plan(None, config_of(scan_by_hand(tmp_path / "soft.npz", tmp_path / "artifacts")))
     assert done.set.labels.tolist() == (np.arange(30) % 3).tolist()
     assert "the set has shares of classes for labels; of each image the likeliest class is taken" in done.notes
 
@@ -177,19 +177,19 @@ def test_shares_of_classes_are_told_to_be_taken_for_the_likeliest(by_hand, tmp_p
 def test_a_set_that_was_augmented_before_is_refused(by_hand):
     _, artifacts = by_hand(np.arange(60) % 3, ids=[f"{i // 4}+{i % 4}" if i % 4 else str(i // 4) for i in range(60)])
     with pytest.raises(DataError, match=r"has the images \d+ and \d+\+\d, which is what a copy of the first would be"):
-        planned(None, config_of(artifacts))
-    assert planned(None, config_of(artifacts, copies=0, balance="none")).plan.images
+        plan(None, config_of(artifacts))
+    assert plan(None, config_of(artifacts, copies=0, balance="none")).copy_plan.images
 
 
 def test_a_set_that_was_not_scanned_is_told_what_to_type(tmp_path):
     np.savez(tmp_path / "data.npz", images=np.zeros((4, 12, 12, 3), np.uint8), labels=[0, 0, 1, 1])
     with pytest.raises(DataError, match=r"has not been scanned: .* Type `curate scan .*data\.npz --artifacts .*`"):
-        planned(tmp_path / "data.npz", config_of(tmp_path / "artifacts"))
+        plan(tmp_path / "data.npz", config_of(tmp_path / "artifacts"))
 
 
 def test_where_nothing_was_scanned_the_error_names_the_command(tmp_path):
     with pytest.raises(DataError, match=r"holds no clean set\. Type `curate scan data\.npz`"):
-        planned(None, config_of(tmp_path / "artifacts"))
+        plan(None, config_of(tmp_path / "artifacts"))
 
 
 def test_another_set_than_the_scanned_one_is_refused(by_hand, tmp_path):
@@ -197,34 +197,34 @@ def test_another_set_than_the_scanned_one_is_refused(by_hand, tmp_path):
     pixels = np.random.default_rng(1).integers(0, 256, (30, 12, 12, 3), np.uint8)
     np.savez(tmp_path / "other.npz", images=pixels, labels=np.arange(30) % 3)
     with pytest.raises(DataError, match=r"other\.npz is not what was scanned"):
-        planned(tmp_path / "other.npz", config_of(artifacts))
+        plan(tmp_path / "other.npz", config_of(artifacts))
 
 
 def test_a_set_without_labels_is_refused(by_hand):
     _, artifacts = by_hand(np.full(30, -1))
     with pytest.raises(DataError, match=r"has no labels, and nothing can be balanced without. Give --labels FILE\.csv"):
-        planned(None, config_of(artifacts))
+        plan(None, config_of(artifacts))
 
 
 def test_a_class_with_one_image_is_refused(by_hand):
     _, artifacts = by_hand([0] * 20 + [1] * 20 + [2], class_names=np.array(["a", "b", "rare"]))
     with pytest.raises(DataError, match="class rare has a single picture to train on"):
-        planned(None, config_of(artifacts))
+        plan(None, config_of(artifacts))
 
 
 def test_a_split_that_would_be_empty_is_refused(by_hand):
     # All of one patient, and one more picture.
     _, artifacts = by_hand([0] * 20, copies=[0] * 19 + [-1])
     with pytest.raises(DataError, match="would be empty"):
-        planned(None, config_of(artifacts))
+        plan(None, config_of(artifacts))
 
 
 def test_a_training_split_without_a_share_is_refused(by_hand):
     _, artifacts = by_hand(np.arange(30) % 3)
     with pytest.raises(DataError, match="the training split is empty"):
-        planned(None, config_of(artifacts, train=0, val=0.5, test=0.5))
+        plan(None, config_of(artifacts, train=0, val=0.5, test=0.5))
 
 
 def test_an_unknown_policy_is_told_of_before_the_set_is_read(tmp_path):
     with pytest.raises(UnknownName, match=r"no policy named 'haevy'\. Did you mean 'heavy'\?"):
-        planned(None, BuildConfig(policy="haevy", artifacts=str(tmp_path / "nowhere")))
+        plan(None, BuildConfig(policy="haevy", artifacts=str(tmp_path / "nowhere")))

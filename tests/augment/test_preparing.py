@@ -7,9 +7,9 @@ import pytest
 import augment.preparing
 from augment.configs import BuildConfig
 from augment.making import read_job
-from augment.planning import planned
+from augment.planning import plan
 from augment.preparing import identity
-from augment.preservation import open_keeper
+from augment.preservation import open_label_probe
 from augment.statistics import lab_spread
 from curate.sets.reading import read
 from curate.stage.errors import DataError
@@ -20,7 +20,7 @@ def read_json(path):
 
 
 def identity_of(config):
-    return identity(planned(None, config), config)
+    return identity(plan(None, config), config)
 
 
 # Identity
@@ -100,7 +100,7 @@ def test_nothing_is_looked_at_where_nothing_asks_for_it(prepared, monkeypatch):
 def test_the_plan_is_written_down_as_it_was_made(prepared):
     plans, draft = prepared(copies=3)
     told = read_json(draft / "plan.json")
-    table = plans.plan.table
+    table = plans.copy_plan.table
     assert [row["images"] for row in told["classes"]] == table["images"].tolist()
     assert told["class_weights"] == dict(zip(table["class"], table["weight"], strict=True))
     assert (told["size"], told["fit"], told["balance"]) == ([32, 32], "crop", "oversample")
@@ -114,7 +114,7 @@ def test_the_plan_is_written_down_as_it_was_made(prepared):
 def test_units_are_those_of_the_training_pictures(prepared):
     plans, draft = prepared()
     job, _ = read_job(draft / "work")
-    pictures = [plans.set.images[row].pixels for row in plans.plan.rows.tolist()]
+    pictures = [plans.set.images[row].pixels for row in plans.copy_plan.rows.tolist()]
     assert job.units == {**lab_spread(pictures), "side": 32.0}
     assert read_json(draft / "plan.json")["units"] == job.units
 
@@ -123,7 +123,7 @@ def test_of_large_pictures_fewer_are_held_in_memory(prepared, monkeypatch):
     monkeypatch.setattr(augment.preparing, "_SAMPLE_BYTES", 40 * 32 * 32 * 3)
     monkeypatch.setattr(augment.preparing, "_FEWEST", 10)
     plans, draft = prepared()
-    rows = plans.plan.rows
+    rows = plans.copy_plan.rows
     some = rows[np.unique(np.linspace(0, len(rows) - 1, 40).astype(int))]
     pictures = [plans.set.images[row].pixels for row in some.tolist()]
     assert len(pictures) == 40 < len(rows)
@@ -140,9 +140,9 @@ def test_whoever_judges_labels_is_kept_with_what_each_operation_does_to_them(pre
     job, _ = read_job(draft / "work")
     assert job.check
     assert (job.backbone, job.input_size) == ("quick", 32)
-    keeper = open_keeper(draft / "work" / "keeper.npz")
-    assert set(keeper.rows.tolist()) <= set(plans.plan.rows.tolist())
-    assert keeper.clean > 0.8
+    probe = open_label_probe(draft / "work" / "keeper.npz")
+    assert set(probe.rows.tolist()) <= set(plans.copy_plan.rows.tolist())
+    assert probe.clean > 0.8
     lost = read_json(draft / "plan.json")["labels_lost"]
     assert {row["operation"] for row in lost} == set(plans.policy.operations())
     assert all(row["lost"] == pytest.approx(row["killed"] - row["clean"]) for row in lost)

@@ -8,7 +8,14 @@ from augment.features import Features, load_features
 from augment.operations.operation import OPERATIONS
 from augment.policies.functions import digest_of
 from augment.policies.policy import Call, Context, Mix, OneOf, Policy, Step, Use, perform
-from augment.preservation import Keeper, fit, kill_rates, open_keeper, still_known
+from augment.preservation import (
+    LabelledPictures,
+    LabelProbe,
+    fit_label_probe,
+    label_losses,
+    open_label_probe,
+    shows_label,
+)
 from augment.statistics import lab_spread
 from curate.demo import DemoConfig, clean_cells
 
@@ -43,10 +50,14 @@ def context(cells) -> Context:
 
 
 @pytest.fixture(scope="module")
-def mild(cells, plain, context) -> Keeper:
-    keeper, note = fit(*cells, None, Policy("mild", (MILD,)), plain, context, seed=0)
+def mild(cells, plain, context) -> LabelProbe:
+    probe, note = fit(*cells, None, Policy("mild", (MILD,)), plain, context, seed=0)
     assert note == ""
-    return keeper
+    return probe
+
+
+def fit(pictures, labels, groups, *options, rows=None, **more) -> tuple[LabelProbe | None, str]:
+    return fit_label_probe(LabelledPictures(pictures, labels, groups, rows), *options, **more)
 
 
 def after(cells, context, *steps: Step, rows) -> list[np.ndarray]:
@@ -98,12 +109,12 @@ def test_pictures_in_which_nothing_is_left_are_not_known(mild, cells, plain, con
 @pytest.mark.slow
 def test_a_policy_that_destroys_pictures_does_not_teach_the_probe_to_accept_it(cells, plain, context):
     destroying = tuple(OneOf((of,), 0.3) for of in (BLACK, CLOSE, NOISE))
-    keeper, note = fit(*cells, None, Policy("p", ((*MILD, *destroying),)), plain, context, seed=0)
+    probe, note = fit(*cells, None, Policy("p", ((*MILD, *destroying),)), plain, context, seed=0)
     assert note == ""
     rows = np.arange(0, 200, 2)
     for destroyer in (BLACK, CLOSE, NOISE):
-        assert keeper.knows(plain(after(cells, context, destroyer, rows=rows)), cells[1][rows], rows).mean() < 0.6
-    assert keeper.knows(plain(cells[0][rows]), cells[1][rows], rows).mean() > 0.9
+        assert probe.knows(plain(after(cells, context, destroyer, rows=rows)), cells[1][rows], rows).mean() < 0.6
+    assert probe.knows(plain(cells[0][rows]), cells[1][rows], rows).mean() > 0.9
 
 
 def test_a_wrong_label_is_not_known(mild, cells, plain):
@@ -134,16 +145,16 @@ def test_soft_labels_of_one_class_are_as_plain_ones(mild, cells, plain, context)
 def test_what_was_not_learnt_cannot_be_lost(cells, plain, context):
     labels = cells[1].copy()
     labels[np.flatnonzero(labels == 3)[5:]] = -1  # too few of class 3 are left
-    keeper, _ = fit(cells[0], labels, None, Policy("mild", (MILD,)), plain, context, seed=0)
-    assert keeper.classes.tolist() == [0, 1, 2]
+    probe, _ = fit(cells[0], labels, None, Policy("mild", (MILD,)), plain, context, seed=0)
+    assert probe.classes.tolist() == [0, 1, 2]
     rows = np.arange(200)
     black = plain(after(cells, context, BLACK, rows=rows))
-    assert keeper.knows(black, np.full(200, 3), rows).all()
-    assert keeper.knows(black, np.full(200, -1), rows).all()
+    assert probe.knows(black, np.full(200, 3), rows).all()
+    assert probe.knows(black, np.full(200, -1), rows).all()
     mixed = np.zeros((200, 4), np.float32)
     mixed[:, [0, 3]] = 0.5
-    assert keeper.knows(black, mixed, rows).all()
-    assert not keeper.knows(black, cells[1] % 3, rows).all()
+    assert probe.knows(black, mixed, rows).all()
+    assert not probe.knows(black, cells[1] % 3, rows).all()
 
 
 # Who judges whom
@@ -185,30 +196,30 @@ def test_augmented_copies_of_a_picture_do_not_help_to_know_it():
     images, labels = numbered(150), np.random.default_rng(0).integers(0, 2, 150)
     still = Policy("still", ((use("dihedral", element=(0, 0)),),))
     context = Context({"side": 16.0}, np.arange(150))
-    keeper, note = fit(images, labels, None, still, random_features(), context, seed=0)
-    assert keeper is None
+    probe, note = fit(images, labels, None, still, random_features(), context, seed=0)
+    assert probe is None
     assert "not checked" in note
 
 
 def test_rows_are_those_of_the_set_where_only_some_are_given(mild, cells, plain, context):
     rows = np.random.default_rng(0).permutation(np.arange(1000, 1400, 2))
-    keeper, _ = fit(*cells, None, Policy("mild", (MILD,)), plain, context, seed=0, rows=rows)
-    assert set(keeper.rows.tolist()) == set(rows.tolist())
+    probe, _ = fit(*cells, None, Policy("mild", (MILD,)), plain, context, seed=0, rows=rows)
+    assert set(probe.rows.tolist()) == set(rows.tolist())
     seen = plain(cells[0][:30])
-    np.testing.assert_array_equal(keeper.probabilities(seen, rows[:30]), mild.probabilities(seen, np.arange(30)))
+    np.testing.assert_array_equal(probe.probabilities(seen, rows[:30]), mild.probabilities(seen, np.arange(30)))
 
 
 def test_a_sample_has_as_many_pictures_of_each_class(cells, plain, context):
-    keeper, _ = fit(*cells, None, Policy("mild", (MILD,)), plain, context, seed=0, sample=80)
-    assert np.bincount(cells[1][keeper.rows]).tolist() == [20] * CLASSES
+    probe, _ = fit(*cells, None, Policy("mild", (MILD,)), plain, context, seed=0, sample=80)
+    assert np.bincount(cells[1][probe.rows]).tolist() == [20] * CLASSES
 
 
-# Where there is no keeper
+# Where there is no probe
 
 
 def test_one_class_is_nothing_to_be_told_apart(cells, plain, context):
-    keeper, note = fit(cells[0], np.zeros(200, np.int64), None, Policy("mild", (MILD,)), plain, context, seed=0)
-    assert keeper is None
+    probe, note = fit(cells[0], np.zeros(200, np.int64), None, Policy("mild", (MILD,)), plain, context, seed=0)
+    assert probe is None
     assert note == (
         "the labels of augmented images are not checked: fewer than two classes have 10 pictures to learn from"
     )
@@ -216,24 +227,24 @@ def test_one_class_is_nothing_to_be_told_apart(cells, plain, context):
 
 def test_no_labels_and_no_pictures_are_nothing_either(cells, plain, context):
     for labels in (np.full(200, -1), np.zeros(0, np.int64)):
-        keeper, note = fit(cells[0][: len(labels)], labels, None, Policy("p", (MILD,)), plain, context, seed=0)
-        assert keeper is None
+        probe, note = fit(cells[0][: len(labels)], labels, None, Policy("p", (MILD,)), plain, context, seed=0)
+        assert probe is None
         assert "fewer than two classes" in note
 
 
 def test_labels_that_cannot_be_seen_are_not_checked(cells, plain, context):
     labels = np.random.default_rng(0).integers(0, 3, 200)
-    keeper, note = fit(cells[0], labels, None, Policy("mild", (MILD,)), plain, context, seed=0)
-    assert keeper is None
+    probe, note = fit(cells[0], labels, None, Policy("mild", (MILD,)), plain, context, seed=0)
+    assert probe is None
     assert "of clean pictures" in note
 
 
 def test_two_classes_will_do(cells, plain, context):
     two = cells[1] < 2
     local = Context(context.units, np.arange(two.sum()))
-    keeper, _ = fit(cells[0][two], cells[1][two], None, Policy("mild", (MILD,)), plain, local, seed=0)
+    probe, _ = fit(cells[0][two], cells[1][two], None, Policy("mild", (MILD,)), plain, local, seed=0)
     rows = np.arange(two.sum())
-    given = keeper.probabilities(plain(cells[0][two]), rows)
+    given = probe.probabilities(plain(cells[0][two]), rows)
     assert (given.argmax(axis=1) == cells[1][two]).mean() > 0.9
 
 
@@ -244,10 +255,10 @@ def test_where_the_clean_picture_is_not_known_either_the_operation_is_not_to_bla
     rows = np.arange(0, 200, 2)
     images = np.stack(after(cells, context, BLACK, rows=rows))
     right = np.eye(CLASSES, dtype=np.float32)[cells[1][rows]]
-    known = still_known(mild, plain, images, right, rows, cells[0].__getitem__)
+    known = shows_label(mild, plain, images, right, rows, cells[0].__getitem__)
     assert known.mean() < 0.6
     wrong = np.roll(right, 1, axis=1)
-    assert still_known(mild, plain, images, wrong, rows, cells[0].__getitem__).mean() > 0.9
+    assert shows_label(mild, plain, images, wrong, rows, cells[0].__getitem__).mean() > 0.9
 
 
 def test_sources_are_opened_only_where_they_are_needed(mild, cells, plain):
@@ -257,7 +268,7 @@ def test_sources_are_opened_only_where_they_are_needed(mild, cells, plain):
         raise AssertionError("a picture that is known needs no second look")
 
     soft = np.eye(CLASSES, dtype=np.float32)[cells[1][rows]]
-    assert still_known(mild, plain, cells[0][rows], soft, rows, open_row).all()
+    assert shows_label(mild, plain, cells[0][rows], soft, rows, open_row).all()
 
 
 # Kill rates
@@ -269,13 +280,13 @@ def test_each_operation_is_tried_alone_and_the_destroyer_is_told(cells, plain, c
     target = f"{tmp_path / 'mine.py'}:still"
     steps = (*MILD, OneOf((CLOSE, Call(target, digest_of(target))), 0.2), Mix("mixup", 0.4, 0.5))
     policy = Policy("p", (steps,))
-    keeper, _ = fit(*cells, None, policy, plain, context, seed=0)
-    rates = kill_rates(policy, *cells, keeper, plain, context, seed=0, sample=60)
-    assert list(rates.columns) == ["operation", "tried", "killed", "clean"]
+    probe, _ = fit(*cells, None, policy, plain, context, seed=0)
+    rates = label_losses(LabelledPictures(*cells), probe, policy, plain, context.units, seed=0, sample=60)
+    assert list(rates.columns) == ["operation", "tried", "augmented", "clean", "lost"]
     assert set(rates["operation"]) == {"dihedral", "contrast", "gaussian_noise", "zoom", target, "mixup"}
     assert (rates["tried"] == 60).all()
-    assert rates["killed"].is_monotonic_decreasing
-    killed = dict(zip(rates["operation"], rates["killed"] - rates["clean"], strict=True))
+    assert rates["augmented"].is_monotonic_decreasing
+    killed = dict(zip(rates["operation"], rates["lost"], strict=True))
     assert killed["zoom"] > 0.3
     assert killed[target] == 0
     for name in ("dihedral", "contrast", "gaussian_noise", "mixup"):
@@ -284,9 +295,9 @@ def test_each_operation_is_tried_alone_and_the_destroyer_is_told(cells, plain, c
 
 def test_the_worst_operation_comes_first(cells, plain, context, mild):
     policy = Policy("p", ((use("dihedral", element=(0, 7)), NOISE),))
-    rates = kill_rates(policy, *cells, mild, plain, context, seed=0, sample=40)
+    rates = label_losses(LabelledPictures(*cells), mild, policy, plain, context.units, seed=0, sample=40)
     assert rates["operation"].tolist() == ["gaussian_noise", "dihedral"]
-    assert rates["killed"][0] > 0.5
+    assert rates["augmented"][0] > 0.5
 
 
 # Kept on disk
@@ -295,7 +306,7 @@ def test_the_worst_operation_comes_first(cells, plain, context, mild):
 def test_it_is_the_same_after_it_was_saved_or_sent_to_another_process(mild, cells, plain, tmp_path):
     mild.save(tmp_path / "keeper.npz")
     seen, rows = plain(cells[0][:20]), np.arange(20)
-    for again in (open_keeper(tmp_path / "keeper.npz"), pickle.loads(pickle.dumps(mild))):
+    for again in (open_label_probe(tmp_path / "keeper.npz"), pickle.loads(pickle.dumps(mild))):
         np.testing.assert_array_equal(again.probabilities(seen, rows), mild.probabilities(seen, rows))
         assert (again.clean, again.augmented) == (mild.clean, mild.augmented)
 

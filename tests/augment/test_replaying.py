@@ -38,7 +38,7 @@ def test_every_image_comes_out_pixel_for_pixel(built, place, name):
     for id in some_ids(built.path / name):
         done = replay(id, place, name)
         assert done.equal
-        assert (done.set, done.row["id"]) == (name, id)
+        assert (done.set, done.row.id) == (name, id)
         assert np.array_equal(done.image, stored.images[stored.ids.index(id)].pixels)
 
 
@@ -48,7 +48,7 @@ def test_a_mixed_image_comes_out_of_two_sources(built, place):
     done = replay(mixed[0], place)
     assert done.equal
     assert not np.array_equal(done.image, done.source)
-    assert json.loads(done.row["ops"]) == done.record
+    assert json.loads(done.row.ops) == done.record
 
 
 def test_the_picture_itself_has_nothing_done_to_it(built, place):

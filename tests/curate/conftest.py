@@ -12,10 +12,10 @@ from hypothesis import settings
 
 from curate.configs import ScanConfig
 from curate.demo import DemoConfig, clean_cells
+from curate.gathering import gather
 from curate.measuring.embedding import builtin
 from curate.measuring.evidence import Evidence, measure
 from curate.measuring.properties import PROPERTIES, properties
-from curate.scanning import gather
 from curate.sets.arrays import ArrayPictures
 from curate.sets.imageset import UNLABELLED, ImageSet, Source
 from curate.stage.engine import small_algebra

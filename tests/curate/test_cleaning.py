@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from manifests import finish_scan
+from manifests import finish_scan, images_table
 from PIL import Image
 
 from curate import cleaning
-from curate.cleaning import ACTIONS, ApplyConfig, Decisions, apply, standing, undo
+from curate.cleaning import ApplyConfig, Decisions, apply, undo
 from curate.configs import ScanConfig
+from curate.decisions import ACTIONS, standing
 from curate.findings import Finding, findings_table
 from curate.measuring.hashing import digest
 from curate.sets.imageset import Unreadable
@@ -45,7 +46,7 @@ def scanned(source: Path, artifacts: Path, said=SAID, **options: object) -> Path
     verdict = ["keep"] * len(images)
     for row, _, action in sorted(said, key=lambda s: s[2], reverse=True):
         verdict[row] = action
-    table = pd.DataFrame(
+    table = images_table(
         {
             "row": range(len(images)),
             "id": images.ids,
@@ -364,17 +365,6 @@ def test_where_nothing_can_be_written_it_says_so(artifacts):
 
 
 # A file that was cut short, or edited
-
-
-@given(cut=st.integers(1, 10_000))
-@settings(max_examples=40, deadline=None)
-def test_a_last_line_cut_short_anywhere_is_told_and_does_not_count(tmp_path_factory, cut):
-    artifacts = tmp_path_factory.mktemp("a")
-    whole = b'{"id": "1", "action": "keep"}\n'
-    torn = '{"id": "3", "action": "drop", "why": "größer 😀"}'.encode()
-    torn = torn[: 1 + cut % (len(torn) - 1)]
-    (artifacts / "decisions.jsonl").write_bytes(whole + torn)
-    assert list(standing(artifacts)) == ["1"]
 
 
 def test_the_next_decision_takes_the_place_of_a_line_cut_short(artifacts):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from manifests import finish_scan
+from manifests import finish_scan, images_table
 
 from curate.comparing import diff
 from curate.configs import ScanConfig
@@ -29,6 +29,7 @@ def scanned(
     ids = [row[0] for row in rows]
     table = pd.DataFrame(rows, columns=["id", "label_name", "digest", "verdict"], dtype="str")
     table.insert(0, "row", range(len(rows)))
+    table = images_table(table)
     found = [
         Finding(ids.index(name) if name else -1, name, check, 0.9, -1, action, f"{check} because")
         for check, name, action in findings

@@ -6,11 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from manifests import finish_scan
+from manifests import finish_scan, images_table
 from PIL import Image
 
 from curate.assigning import NAMES
@@ -82,7 +81,7 @@ def scanned(
     """Artifacts as a scan of `source` leaves them, made by hand."""
     images = read(source, labels=options.get("labels"))
     keep = ~np.isin(np.arange(len(images)), dropped)
-    rows = pd.DataFrame(
+    rows = images_table(
         {
             "row": range(len(images)),
             "id": images.ids,

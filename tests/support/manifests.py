@@ -1,4 +1,4 @@
-"""Manifests of stages that tests make by hand: what a test does not ask for is empty."""
+"""Manifests and tables of stages that tests make by hand: what a test does not ask for is empty."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from augment.configs import BuildConfig
 from curate.builds import BuildManifest
 from curate.configs import ScanConfig
-from curate.scans import ScanManifest
+from curate.scans import IMAGES, ScanManifest
+from curate.stage.columns import INTEGER, NUMBER, TEXT
 from curate.stage.manifest import outputs_of, versions_in_use, write_manifest
 from train.configs import RunConfig
 from train.runs import RunManifest
@@ -23,6 +27,14 @@ def finish_scan(folder: Path, config: ScanConfig, **facts: object) -> Path:
     return write_manifest(ScanManifest(config=config, seed=config.seed, versions=versions_in_use(), **known), folder)
 
 
+def images_table(columns: Mapping[str, object]) -> pd.DataFrame:
+    """images.parquet of a scan with some columns, such as its verdicts."""
+    table = pd.DataFrame(columns)
+    empty = {TEXT: "", INTEGER: -1, NUMBER: np.float32(np.nan)}
+    rest = {name: empty[kind] for name, kind in IMAGES.items() if name not in table}
+    return table.assign(**rest).astype({name: "float32" for name in rest if IMAGES[name] == NUMBER})
+
+
 def finish_build(folder: Path, config: BuildConfig, paths: Mapping[str, Path] = {}, **facts: object) -> Path:
     """Write the manifest of a build whose documents lie at some paths."""
     known = {**NOTHING, "outputs": outputs_of(paths), "scan_digest": "", "sets": {}, **facts}
@@ -34,6 +46,4 @@ def finish_build(folder: Path, config: BuildConfig, paths: Mapping[str, Path] = 
 def finish_run(folder: Path, config: RunConfig = RunConfig(), **facts: object) -> Path:
     """Write the manifest of a run with some facts, such as its key."""
     known = {**NOTHING, **facts}
-    return write_manifest(
-        RunManifest(config=asdict(config), seed=config.seed, versions=versions_in_use(), **known), folder
-    )
+    return write_manifest(RunManifest(config=config, seed=config.seed, versions=versions_in_use(), **known), folder)

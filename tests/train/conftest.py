@@ -217,6 +217,7 @@ def _plan(blobs: Blobs, copies: int) -> dict[str, Any]:
     with np.errstate(divide="ignore"):
         weights = np.where(sources > 0, sources.sum() / (len(CLASSES) * sources), 0.0)
     return {
+        "format": 1,
         "policy": {"name": "fake", "about": "Turned and a little lighter or darker.", "digest": "0", "operations": {}},
         "balance": "none",
         "source": "blobs.npz",
@@ -226,7 +227,8 @@ def _plan(blobs: Blobs, copies: int) -> dict[str, Any]:
         "fit": "crop",
         "classes": [
             {"class": name, "sources": int(count), "used": int(count), "copies": int(count * copies),
-             "images": int(count * (1 + copies)), "weight": float(weight)}
+             "most of one": copies, "images": int(count * (1 + copies)), "effective": int(count),
+             "weight": float(weight)}
             for name, count, weight in zip(CLASSES, sources, weights, strict=True)
         ],
         "class_weights": dict(zip(CLASSES, map(float, weights), strict=True)),

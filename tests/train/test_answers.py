@@ -1,9 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from metrics import metrics_with
 
 from curate.stage.errors import DataError
-from train.answers import Answers, Track, answers_of, told, track_of, tracks_of
+from train.answers import Answers, Track, answers_of, facts_of, track_of, tracks_of
 from train.sets import read_built
 
 TRACKS = (Track("val", "val"), Track("test", "test"), Track("fog-2", "test", "fog", 2, "weather", "near"))
@@ -23,7 +24,7 @@ def test_a_table_of_answers_is_read_back_as_it_was():
     table = answers.table()
     assert list(table) == ["set", "id", "source", "group", "label", "p0", "p1"]
     assert table["p1"].dtype == np.float32
-    back = answers_of(table, tracks_of({"sets": told(TRACKS)}))
+    back = answers_of(table, tracks_of(metrics_with(sets=facts_of(TRACKS))))
     assert back.tracks == TRACKS
     for name in ("sets", "ids", "sources", "groups", "labels", "probabilities"):
         assert np.array_equal(getattr(back, name), getattr(answers, name))
@@ -64,5 +65,3 @@ def test_predictions_of_a_set_that_nothing_is_told_of_are_refused():
         answers_of(table.drop(columns=["p0", "group"]), TRACKS)
     with pytest.raises(DataError, match="Run it again"):
         answers_of(pd.DataFrame(), TRACKS)
-    with pytest.raises(DataError, match="Run it again"):
-        tracks_of({})

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from manifests import finish_run
+from metrics import run_metrics
 
 from curate.stage.errors import DataError
 from curate.stage.files import write_parquet
 from train.answers import Answers, Track
 from train.comparing import alike, compare, measures_of
 from train.evaluation import metrics_of
-from train.runs import write_metrics
+from train.metrics import write_metrics
 
 CLASSES = ("ant", "bee")
 TRACKS = (
@@ -41,7 +42,7 @@ def run_of(tmp_path: Path) -> Callable[[str, Answers], Path]:
     def write(name: str, of_run: Answers) -> Path:
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True)
-        write_metrics(metrics_of(of_run, CLASSES, 20, 0), folder)
+        write_metrics(run_metrics(metrics_of(of_run, CLASSES, 20, 0)), folder)
         write_parquet(of_run.table(), folder / "predictions.parquet")
         finish_run(folder)
         return folder

@@ -91,11 +91,11 @@ def test_all_devices_are_one_where_there_is_one_and_a_note_says_so() -> None:
 
 
 def test_xla_is_left_alone_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.devices._names", lambda backend: ["/device:CPU:0"])
+    monkeypatch.setattr("train.devices._device_names", lambda backend: ["/device:CPU:0"])
     assert devices_of("one").jit is False
-    monkeypatch.setattr("train.devices._names", lambda backend: ["/device:GPU:0"])
+    monkeypatch.setattr("train.devices._device_names", lambda backend: ["/device:GPU:0"])
     assert devices_of("one").jit is True
-    monkeypatch.setattr("train.devices._names", lambda backend: ["/device:GPU:0", "/device:GPU:1"])
+    monkeypatch.setattr("train.devices._device_names", lambda backend: ["/device:GPU:0", "/device:GPU:1"])
     monkeypatch.setattr("train.devices._strategy", lambda backend, names: names)
     assert (devices_of("one").jit, devices_of("one").count) == (True, 1)
     assert (devices_of("all").jit, devices_of("all").describe) == (False, "2 GPUs")

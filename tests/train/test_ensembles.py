@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from manifests import finish_run
+from metrics import run_metrics
 
 from curate.stage.errors import DataError, OutputError, UnknownName
 from curate.stage.files import write_parquet
@@ -14,7 +15,8 @@ from curate.stage.manifest import file_digest, read_manifest
 from train.answers import Answers, Track
 from train.ensembles import EnsembleConfig, best_of_class, by_validation, ensemble
 from train.evaluation import metrics_of
-from train.runs import RunManifest, read_run, write_metrics
+from train.metrics import write_metrics
+from train.runs import EnsembleManifest, read_run
 
 CLASSES = ("ant", "bee", "cat")
 TRACKS = (
@@ -51,7 +53,7 @@ def run_of(tmp_path: Path) -> Callable[..., None]:
     def write(name: str, of_run: Answers, classes: tuple[str, ...] = CLASSES) -> None:
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True)
-        write_metrics(metrics_of(of_run, classes, 20, 0), folder)
+        write_metrics(run_metrics(metrics_of(of_run, classes, 20, 0)), folder)
         write_parquet(of_run.table(), folder / "predictions.parquet")
         finish_run(folder, scan_digest="of the scan")
 
@@ -73,7 +75,7 @@ def joined(tmp_path: Path, how: str, runs: tuple[str, ...] = ("one", "two", "thr
     probabilities = table[["p0", "p1", "p2"]].to_numpy()
     assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-6)
     right = (probabilities.argmax(axis=1) == table["label"]) & (table["set"] == "test")
-    assert found.metrics["clean"]["accuracy"] == pytest.approx(right.sum() / COUNT)
+    assert found.metrics.clean.accuracy == pytest.approx(right.sum() / COUNT)
     return table
 
 
@@ -131,11 +133,11 @@ def test_the_classes_of_several_runs_are_put_together(three, tmp_path):
 def test_an_ensemble_is_a_run_that_names_its_members(three, tmp_path):
     found = ensemble(["one", "three"], EnsembleConfig(artifacts=str(tmp_path), how="weighted", resamples=20))
     run = read_run("ensemble", tmp_path)
-    assert run.metrics["model"]["how"] == "weighted"
-    assert list(run.metrics["model"]["members"]) == ["one", "three"]
-    assert sum(run.metrics["model"]["members"].values()) == pytest.approx(1)
-    assert run.metrics["clean"]["images"] == COUNT
-    manifest = read_manifest(RunManifest, found.path)
+    assert run.metrics.model.how == "weighted"
+    assert list(run.metrics.model.members) == ["one", "three"]
+    assert sum(run.metrics.model.members.values()) == pytest.approx(1)
+    assert run.metrics.clean.images == COUNT
+    manifest = read_manifest(EnsembleManifest, found.path)
     assert manifest.members["one"] == file_digest(tmp_path / "runs" / "one" / "manifest.json")
     assert manifest.scan_digest == "of the scan"
     assert manifest.outputs["predictions.parquet"].digest == file_digest(found.path / "predictions.parquet")

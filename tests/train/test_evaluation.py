@@ -8,15 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from manifests import finish_run
+from metrics import run_metrics
 
 from curate.stage.errors import DataError, UnknownName
 from curate.stage.progress import Advance
+from curate.stage.records import record_of, record_text
 from train.answers import answers_of, tracks_of
 from train.configs import EvaluateConfig, ModelConfig
-from train.evaluation import answered, evaluate, measured, metrics_of, selection_scores
+from train.evaluation import Evaluation, answered, evaluate, measured, metrics_of, selection_scores
+from train.inputs import inputs_of
 from train.measures import measures
+from train.metrics import Metrics, PredictionFacts, Selection, SetMeasures, write_metrics
 from train.predicting import VIEWS, Predictor
-from train.runs import write_metrics
 from train.sets import BuiltSets, read_built
 
 # Keras' own way of reading a variable of TensorFlow, under NumPy 2.
@@ -59,9 +62,14 @@ def elsewhere(sets: BuiltSets, tmp_path: Path) -> Path:
     return path
 
 
+def of_build(predictor: Predictor, sets: BuiltSets, config: EvaluateConfig) -> Evaluation:
+    """A model on a build and whatever else the configuration names."""
+    return measured(predictor, inputs_of(sets, config), config)
+
+
 @pytest.fixture(scope="module")
 def found(predictor: Predictor, sets: BuiltSets):
-    return measured(predictor, sets, QUICK)
+    return of_build(predictor, sets, QUICK)
 
 
 class Told:
@@ -95,38 +103,38 @@ def test_the_measures_are_those_of_the_predictions(found, sets):
     table = found.predictions
     test = table[table["set"] == "test"]
     told = measures(test["label"].to_numpy(), test[["p0", "p1", "p2"]].to_numpy(), sets.classes)
-    for name, value in told.items():
-        assert found.metrics["clean"][name] == value
-    low, high = found.metrics["clean"]["interval"]
-    assert low <= found.metrics["clean"]["accuracy"] <= high
-    assert set(found.metrics["clean"]["intervals"]) == {"balanced_accuracy", "macro_f1"}
+    clean = found.metrics.clean
+    assert replace(clean, interval=told.interval, intervals=told.intervals) == told
+    low, high = found.metrics.clean.interval
+    assert low <= found.metrics.clean.accuracy <= high
+    assert set(found.metrics.clean.intervals) == {"balanced_accuracy", "macro_f1"}
     right = table["label"] == table[["p0", "p1", "p2"]].to_numpy().argmax(axis=1)
     of_set = right.groupby(table["set"]).mean()
-    benchmark = found.metrics["benchmark"]
-    assert benchmark["corruptions"]["fog"]["severities"] == {"1": of_set["fog-1"], "3": of_set["fog-3"]}
+    benchmark = found.metrics.benchmark
+    assert benchmark.corruptions["fog"].severities == {"1": of_set["fog-1"], "3": of_set["fog-3"]}
     names = ["fog-1", "fog-3", "gaussian_noise-1", "gaussian_noise-3"]
-    assert benchmark["mean_accuracy"] == pytest.approx(of_set[names].mean())
-    assert benchmark["composed"]["composed-2"]["accuracy"] == of_set["composed-2"]
-    assert benchmark["clean_accuracy"] == of_set["test"]
+    assert benchmark.mean_accuracy == pytest.approx(of_set[names].mean())
+    assert benchmark.composed["composed-2"].accuracy == of_set["composed-2"]
+    assert benchmark.clean_accuracy == of_set["test"]
 
 
 def test_metrics_are_made_of_predictions_and_what_the_sets_are_of_alone(found, sets):
-    told = json.loads(json.dumps(found.metrics))
+    told = record_of(Metrics, json.loads(record_text(found.metrics)), "metrics", "")
     again = metrics_of(answers_of(found.predictions, tracks_of(told)), sets.classes, QUICK.resamples, 0)
-    assert {name: value for name, value in found.metrics.items() if name in again} == again
+    assert replace(found.metrics, slices=None, prediction=None) == again
 
 
 def test_sets_to_select_by_are_told_of_in_selection_only(found):
-    selection = found.metrics["selection"]
-    assert set(found.metrics["benchmark"]["corruptions"]) == {"fog", "gaussian_noise"}
-    assert set(selection["corruptions"]) == {"speckle_noise"}
-    assert set(selection["composed"]) == {"composed-2-validation"}
+    selection = found.metrics.selection
+    assert set(found.metrics.benchmark.corruptions) == {"fog", "gaussian_noise"}
+    assert set(selection.corruptions) == {"speckle_noise"}
+    assert set(selection.composed) == {"composed-2-validation"}
     parts = [
-        found.metrics["val"]["accuracy"], selection["mean_accuracy"],
-        selection["composed"]["composed-2-validation"]["accuracy"],
+        found.metrics.val.accuracy, selection.mean_accuracy,
+        selection.composed["composed-2-validation"].accuracy,
     ]  # fmt: skip
-    assert list(selection["scores"].values()) == pytest.approx(parts)
-    assert selection["score"] == pytest.approx(np.mean(parts))
+    assert list(selection.scores.values()) == pytest.approx(parts)
+    assert selection.score == pytest.approx(np.mean(parts))
 
 
 def test_the_score_to_select_by_does_not_look_at_the_test(found):
@@ -137,39 +145,39 @@ def test_the_score_to_select_by_does_not_look_at_the_test(found):
 
 
 def test_calibration_is_learned_on_val_and_told_of_every_kind_of_set(found):
-    told = found.metrics["calibration"]
-    assert told["temperature"] > 0
-    assert set(told["sets"]) == {"val", "clean", "benchmark", "composed-2"}
-    assert told["sets"]["clean"]["ece"] == found.metrics["clean"]["ece"]
-    assert sum(told["sets"]["benchmark"]["reliability"]["images"]) == 4 * 24
+    told = found.metrics.calibration
+    assert told.temperature > 0
+    assert set(told.sets) == {"val", "clean", "benchmark", "composed-2"}
+    assert told.sets["clean"].ece == found.metrics.clean.ece
+    assert sum(told.sets["benchmark"].reliability.images) == 4 * 24
 
 
 def test_slices_are_those_of_the_scan_that_the_set_was_built_from(predictor, own_built):
-    found = measured(predictor, read_built(own_built), QUICK)
-    assert [one["slice"] for one in found.metrics["slices"]] == ["in_group"]  # of the others there are three in test
-    assert found.metrics["slices"][0]["images"] == 6
+    found = of_build(predictor, read_built(own_built), QUICK)
+    assert [one.slice for one in found.metrics.slices] == ["in_group"]  # of the others there are three in test
+    assert found.metrics.slices[0].images == 6
     assert found.notes == ()
     (own_built / "scan" / "findings.parquet").unlink()
-    without = measured(predictor, read_built(own_built), QUICK)
-    assert without.metrics["slices"] == []
+    without = of_build(predictor, read_built(own_built), QUICK)
+    assert without.metrics.slices == ()
     assert "no finished scan" in without.notes[0]
 
 
 def test_without_a_benchmark_there_is_none_in_the_metrics(predictor, sets):
-    found = measured(predictor, sets, replace(QUICK, benchmark=False))
-    assert "benchmark" not in found.metrics
-    assert list(found.metrics["sets"]) == ["val", "test"]
-    assert found.metrics["selection"]["scores"] == {"clean": found.metrics["val"]["accuracy"]}
+    found = of_build(predictor, sets, replace(QUICK, benchmark=False))
+    assert found.metrics.benchmark is None
+    assert list(found.metrics.sets) == ["val", "test"]
+    assert found.metrics.selection.scores == {"clean": found.metrics.val.accuracy}
 
 
 def test_a_set_from_elsewhere_is_measured_with_its_classes_by_name(predictor, sets, elsewhere):
-    found = measured(predictor, sets, replace(QUICK, benchmark=False, external=(str(elsewhere),)))
-    told = found.metrics["external"]["elsewhere.npz"]
-    assert told["images"] == 16
-    assert told["accuracy"] > 0.8
-    assert told["auc"] is None
-    assert told["per_class"][sets.classes[2]]["support"] == 0
-    assert "elsewhere.npz" in found.metrics["calibration"]["sets"]
+    found = of_build(predictor, sets, replace(QUICK, benchmark=False, external=(str(elsewhere),)))
+    told = found.metrics.external["elsewhere.npz"]
+    assert told.images == 16
+    assert told.accuracy > 0.8
+    assert told.auc is None
+    assert told.per_class[sets.classes[2]].support == 0
+    assert "elsewhere.npz" in found.metrics.calibration.sets
     assert any("resized to 32x32" in note for note in found.notes)
 
 
@@ -183,8 +191,8 @@ def test_sets_from_elsewhere_of_one_name_are_told_apart(predictor, sets, elsewhe
             (place / name).write_bytes(elsewhere.read_bytes())
         else:
             _write_folder(place / name, sets)
-    found = measured(predictor, sets, replace(QUICK, benchmark=False, external=tuple(paths)))
-    assert list(found.metrics["external"]) == ["elsewhere.npz", "elsewhere.npz 2", "test 2", "clean 2"]
+    found = of_build(predictor, sets, replace(QUICK, benchmark=False, external=tuple(paths)))
+    assert list(found.metrics.external) == ["elsewhere.npz", "elsewhere.npz 2", "test 2", "clean 2"]
     assert (found.predictions["set"] == "test 2").sum() == 3
 
 
@@ -200,16 +208,16 @@ def _write_folder(folder: Path, sets: BuiltSets) -> None:
 def test_errors_are_told_relative_to_those_of_a_run(predictor, found, sets, own_built):
     folder = own_built / "runs" / "plain"
     folder.mkdir(parents=True)
-    write_metrics(found.metrics, folder)
+    write_metrics(run_metrics(found.metrics), folder)
     finish_run(folder)
     own = read_built(own_built)
-    relative = measured(predictor, own, replace(QUICK, baseline="plain")).metrics["benchmark"]["baseline"]
-    assert relative["run"] == "plain"
-    assert relative["mce"] == pytest.approx(1)
+    relative = of_build(predictor, own, replace(QUICK, baseline="plain")).metrics.benchmark.baseline
+    assert relative.run == "plain"
+    assert relative.mce == pytest.approx(1)
     with pytest.raises(DataError, match="no benchmark is measured"):
-        measured(predictor, own, replace(QUICK, baseline="plain", benchmark=False))
+        of_build(predictor, own, replace(QUICK, baseline="plain", benchmark=False))
     with pytest.raises(DataError, match="There are: plain"):
-        measured(predictor, own, replace(QUICK, baseline="plane"))
+        of_build(predictor, own, replace(QUICK, baseline="plane"))
 
 
 def test_predicting_is_reported_image_by_image(predictor, sets):
@@ -244,7 +252,7 @@ def run(built: Path, sets: BuiltSets, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("runs") / "small"
     folder.mkdir()
     build_model(ModelConfig(backbone=("cnn",), input_size=32), (32, 32), 3).model.save(folder / "model.keras")
-    write_metrics({"classes": sets.classes}, folder)
+    write_metrics(run_metrics(classes=sets.classes), folder)
     return folder
 
 
@@ -255,25 +263,26 @@ def of_run(run: Path, built: Path) -> Callable[..., object]:
 
 def test_a_run_is_evaluated_on_all_by_default(of_run, sets):
     found = of_run()
-    assert list(found.metrics["sets"]) == ["val", "test", *(one.name for one in sets.benchmark)]
-    assert found.metrics["prediction"] == {"engine": "openvino", "tta": "none", "filter": "none"}
-    assert found.metrics["slices"]
+    assert list(found.metrics.sets) == ["val", "test", *(one.name for one in sets.benchmark)]
+    assert found.metrics.prediction == PredictionFacts("openvino", "none", "none")
+    assert found.metrics.slices
     assert set(found.seconds) == {"predicting", "measuring"}
 
 
 @pytest.mark.slow
 def test_sets_are_chosen_by_name_or_path(of_run, elsewhere):
     found = of_run("fog-3", "test", elsewhere, "fog-3")
-    assert list(found.metrics["sets"]) == ["test", "fog-3", "elsewhere.npz"]
-    assert found.metrics["calibration"] is None
-    assert found.metrics["selection"] == {"score": None, "scores": {}}
-    assert found.metrics["benchmark"]["corruptions"]["fog"]["severities"].keys() == {"3"}
+    assert list(found.metrics.sets) == ["test", "fog-3", "elsewhere.npz"]
+    assert found.metrics.calibration is None
+    assert found.metrics.selection == Selection(score=None, scores={})
+    assert found.metrics.benchmark.corruptions["fog"].severities.keys() == {"3"}
     alone = of_run(elsewhere)
-    assert list(alone.metrics["sets"]) == ["elsewhere.npz"]
-    assert "clean" not in alone.metrics
-    assert "slices" not in alone.metrics
-    assert len(of_run("benchmark", "fog-3").metrics["sets"]) == 8
-    assert list(of_run("train").metrics["train"]) == list(of_run("test").metrics["clean"])
+    assert list(alone.metrics.sets) == ["elsewhere.npz"]
+    assert alone.metrics.clean is None
+    assert alone.metrics.slices is None
+    assert len(of_run("benchmark", "fog-3").metrics.sets) == 8
+    assert isinstance(of_run("train").metrics.train, SetMeasures)
+    assert isinstance(of_run("test").metrics.clean, SetMeasures)
 
 
 def test_what_is_no_set_or_no_model_is_refused(of_run, built, sets, run, tmp_path):
@@ -286,7 +295,7 @@ def test_what_is_no_set_or_no_model_is_refused(of_run, built, sets, run, tmp_pat
     other = tmp_path / "other"
     other.mkdir()
     (other / "model.keras").write_bytes((run / "model.keras").read_bytes())
-    write_metrics({"classes": ["ant", "bee", "cat"]}, other)
+    write_metrics(run_metrics(classes=("ant", "bee", "cat")), other)
     with pytest.raises(DataError, match="the model knows ant, bee, cat, and"):
         evaluate(other, artifacts=built)
 

@@ -16,16 +16,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from manifests import finish_run
+from metrics import run_metrics
 
 from curate.stage.errors import DataError
 from curate.stage.progress import Silent
-from train.answers import Answers, Track, told
+from train.answers import Answers, Track, facts_of
 from train.configs import EvaluateConfig, ModelConfig, RunConfig
 from train.explanation import (
     SHIFTED_SHOWN,
     WRONG_SHOWN,
-    Case,
-    Explained,
     explain,
     explained,
     hardest,
@@ -35,8 +34,11 @@ from train.explanation import (
     write_hardest,
     write_sheet,
 )
+from train.inputs import RunInputs
+from train.metrics import write_metrics
 from train.models import build_model
-from train.runs import write_metrics, write_predictions
+from train.panels import Case, Explained
+from train.runs import write_predictions
 from train.sets import read_built, read_set
 
 ROOT = Path(__file__).parents[2]
@@ -342,7 +344,7 @@ def fitted(built: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, 
     folder = tmp_path_factory.mktemp("fitted")
     model.save(folder / "model.keras")
     write_predictions(answers.table(), folder)
-    write_metrics({"classes": list(sets.classes), "sets": told(answers.tracks)}, folder)
+    write_metrics(run_metrics(classes=sets.classes, sets=facts_of(answers.tracks)), folder)
     finish_run(folder, source="built", input_digest="0")
     return model, folder
 
@@ -360,7 +362,7 @@ def test_what_is_shown_are_the_pictures_of_the_sets(fitted: tuple[Any, Path], bu
     model, folder = fitted
     sets = read_built(built)
     predictions = pd.read_parquet(folder / "predictions.parquet")
-    made = explained(model, sets, predictions)
+    made = explained(model, RunInputs(sets), predictions)
     assert made.panels[0].title == "Right, and sure of it"
     assert {case for panel in made.panels for case in panel.cases} == set(made.pictures)
     by_name = {one.name: one for one in (sets.test, *sets.benchmark)}
@@ -379,7 +381,9 @@ def test_a_filter_is_drawn_as_the_model_saw_it(fitted: tuple[Any, Path], built: 
     model, folder = fitted
     predictions = pd.read_parquet(folder / "predictions.parquet")
     name = next(iter(FILTERS))
-    plain, filtered = (explained(model, read_built(built), predictions, filter=one) for one in ("none", name))
+    plain, filtered = (
+        explained(model, RunInputs(read_built(built)), predictions, filter=one) for one in ("none", name)
+    )
     case = plain.panels[0].cases[0]
     assert (filtered.pictures[case].pixels == FILTERS[name](plain.pictures[case].pixels)).all()
 
@@ -441,7 +445,7 @@ def test_a_set_that_was_built_anew_is_told(fitted: tuple[Any, Path], built: Path
     predictions = pd.read_parquet(folder / "predictions.parquet")
     changed = predictions.assign(id="old-" + predictions["id"])
     with pytest.raises(DataError, match=r"has no image 'old-.*it was built anew since\. Train again"):
-        explained(model, read_built(built), changed)
+        explained(model, RunInputs(read_built(built)), changed)
 
 
 def test_a_run_that_is_not_there_is_told(own_built: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from curate.stage.errors import DataError, MissingExtra, OutputError, UnknownName, WorkerLost
 from train import exporting
-from train.configs import ModelConfig
+from train.configs import EXPORT_TARGETS, ModelConfig
 from train.exporting import TARGETS, Target, convert, export, sample
 
 CLASSES = ("basophil", "eosinophil", "large\nlymphocyte")
@@ -48,7 +48,7 @@ def instead(monkeypatch):
     """Convert in this process, or do what is told instead."""
 
     def put(function):
-        monkeypatch.setattr(exporting, "_in_a_process", function)
+        monkeypatch.setattr(exporting, "_convert_in_process", function)
 
     return put
 
@@ -194,7 +194,7 @@ def test_where_it_fails_nothing_is_left_and_what_was_there_stays(saved, tmp_path
 
 def whole(model, to, folder):
     (folder / "model.bin").write_bytes(b"model")
-    return {"worst": 1e-7, "size": list(SIZE), "shape": [None, len(CLASSES)]}
+    return exporting.Conversion(1e-7, SIZE, (None, len(CLASSES)))
 
 
 def test_it_goes_beside_the_model_and_replaces_only_an_export_and_only_when_told(saved, instead):
@@ -236,7 +236,7 @@ def test_the_process_tells_what_is_no_model_and_where_nothing_can_be_written(sav
         export(broken, "openvino", CLASSES, tmp_path / "out")
     assert listed(tmp_path) == ["model.keras"]
     with pytest.raises(OutputError, match="cannot write"):
-        exporting._in_a_process(saved, "openvino", tmp_path / "none" / "such")
+        exporting._convert_in_process(saved, "openvino", tmp_path / "none" / "such")
 
 
 def test_a_process_that_is_killed_is_told(saved, tmp_path, monkeypatch):
@@ -244,3 +244,7 @@ def test_a_process_that_is_killed_is_told(saved, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting.subprocess, "run", lambda *command, **options: killed)
     with pytest.raises(WorkerLost, match="the conversion to tflite was killed"):
         export(saved, "tflite", CLASSES, tmp_path / "out")
+
+
+def test_the_forms_that_complete_in_the_shell_are_those_that_are_written():
+    assert tuple(TARGETS) == EXPORT_TARGETS

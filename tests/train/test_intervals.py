@@ -84,7 +84,7 @@ def test_a_draw_without_an_image_of_a_set_leaves_it_out():
     groups = np.arange(2)
     shares = bootstrap(groups, 200, 0).shares(groups, np.array([0, 1]), np.array([True, True]), 2)
     assert np.isnan(shares).any()
-    assert interval(shares[:, 0]) == [1, 1]
+    assert interval(shares[:, 0]) == (1, 1)
     assert np.isnan(interval(np.full(5, np.nan))).all()
 
 
@@ -115,8 +115,8 @@ def test_where_all_are_right_one_is_not_sure_that_all_will_be():
     right = np.arange(20) % 2
     found = intervals(right, right, np.arange(20), 2, 100, 0)
     # Clopper and Pearson's table: 20 of 20 is 0.832 at least.
-    assert found["accuracy"] == found["macro_f1"] == [pytest.approx(0.8316, abs=1e-4), 1]
-    assert share_interval(0.0, np.zeros(3), 20) == [0, pytest.approx(0.1684, abs=1e-4)]
+    assert found["accuracy"] == found["macro_f1"] == (pytest.approx(0.8316, abs=1e-4), 1)
+    assert share_interval(0.0, np.zeros(3), 20) == (0, pytest.approx(0.1684, abs=1e-4))
     # Two images of each of ten sources say less.
     assert intervals(right, right, np.arange(20) // 2, 2, 100, 0)["accuracy"][0] < 0.7
 

@@ -1,3 +1,5 @@
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,6 +19,7 @@ from train.measures import (
     temperature,
     tempered,
 )
+from train.metrics import ClassScores, Unlabelled, WorstClass
 
 CLASSES = ("ant", "bee", "cat", "dog")
 
@@ -35,34 +38,34 @@ def test_measures_are_those_of_scikit_learn(seed, n):
     labels, probabilities = drawn(seed, n)
     predicted = probabilities.argmax(axis=1)
     found = measures(labels, probabilities, CLASSES)
-    assert found["images"] == len(labels)
-    assert found["accuracy"] == pytest.approx(reference.accuracy_score(labels, predicted))
-    assert found["balanced_accuracy"] == pytest.approx(reference.balanced_accuracy_score(labels, predicted))
+    assert found.images == len(labels)
+    assert found.accuracy == pytest.approx(reference.accuracy_score(labels, predicted))
+    assert found.balanced_accuracy == pytest.approx(reference.balanced_accuracy_score(labels, predicted))
     for average in ("macro", "weighted"):
         told = reference.precision_recall_fscore_support(labels, predicted, average=average, zero_division=0)
-        assert tuple(found[average].values()) == pytest.approx(told[:3])
+        assert astuple(getattr(found, average)) == pytest.approx(told[:3])
     told = np.array(reference.precision_recall_fscore_support(labels, predicted, zero_division=0)).T
-    assert np.allclose([list(of.values()) for of in found["per_class"].values()], told)
-    assert found["confusion"] == reference.confusion_matrix(labels, predicted).tolist()
-    assert found["auc"] == pytest.approx(reference.roc_auc_score(labels, probabilities, multi_class="ovr"), abs=1e-6)
-    assert found["brier"] == pytest.approx(((np.eye(4)[labels] - probabilities) ** 2).sum() / len(labels), rel=1e-5)
+    assert np.allclose([astuple(of) for of in found.per_class.values()], told)
+    assert np.array_equal(found.confusion, reference.confusion_matrix(labels, predicted))
+    assert found.auc == pytest.approx(reference.roc_auc_score(labels, probabilities, multi_class="ovr"), abs=1e-6)
+    assert found.brier == pytest.approx(((np.eye(4)[labels] - probabilities) ** 2).sum() / len(labels), rel=1e-5)
 
 
 def test_the_worst_class_is_that_found_least_often():
     found = measures(np.array([0, 0, 1, 1, 2]), np.eye(3)[[0, 1, 1, 1, 2]], ("a", "b", "c"))
-    assert found["worst_class"] == {"class": "a", "recall": 0.5}
-    assert found["per_class"]["b"] == {"precision": pytest.approx(2 / 3), "recall": 1, "f1": 0.8, "support": 2}
-    assert found["confusion"] == [[1, 1, 0], [0, 2, 0], [0, 0, 1]]
+    assert found.worst_class == WorstClass("a", 0.5)
+    assert found.per_class["b"] == ClassScores(pytest.approx(2 / 3), 1, 0.8, 2)
+    assert found.confusion == ((1, 1, 0), (0, 2, 0), (0, 0, 1))
 
 
 def test_a_class_that_is_not_there_counts_in_no_mean_and_there_is_no_area_under_its_curve():
     labels, probabilities = np.array([0, 0, 1, 1]), np.eye(3)[[0, 0, 1, 2]] * 0.8 + 0.2 / 3
     found = measures(labels, probabilities, ("a", "b", "absent"))
-    assert found["balanced_accuracy"] == found["macro"]["recall"] == 0.75
-    assert found["macro"]["precision"] == 1
-    assert found["auc"] is None
-    assert found["per_class"]["absent"] == {"precision": None, "recall": None, "f1": None, "support": 0}
-    assert found["worst_class"] == {"class": "b", "recall": 0.5}
+    assert found.balanced_accuracy == found.macro.recall == 0.75
+    assert found.macro.precision == 1
+    assert found.auc is None
+    assert found.per_class["absent"] == ClassScores(None, None, None, 0)
+    assert found.worst_class == WorstClass("b", 0.5)
 
 
 def test_soft_labels_count_as_their_largest_share_and_unlabelled_images_do_not_count():
@@ -76,7 +79,7 @@ def test_soft_labels_count_as_their_largest_share_and_unlabelled_images_do_not_c
 
 
 def test_without_labels_nothing_is_told_but_that():
-    assert measures(np.full(3, -1), np.full((3, 2), 0.5), ("a", "b")) == {"images": 0}
+    assert measures(np.full(3, -1), np.full((3, 2), 0.5), ("a", "b")) == Unlabelled(images=0)
 
 
 def test_of_one_class_alone_there_is_no_curve():
@@ -85,7 +88,9 @@ def test_of_one_class_alone_there_is_no_curve():
 
 def test_measures_of_stacked_counts_are_those_of_each():
     counts = [tally(*one, 3) for one in ((np.array([0, 1, 2, 2]), np.array([0, 1, 1, 2])), (np.array([1]),) * 2)]
-    stacked = type(counts[0])(*(np.stack([getattr(c, name) for c in counts]) for name in ("hits", "support", "found")))
+    stacked = type(counts[0])(
+        *(np.stack([getattr(c, name) for c in counts]) for name in ("hits", "support", "predicted"))
+    )
     assert balanced_accuracy(stacked).tolist() == [float(balanced_accuracy(one)) for one in counts]
     assert macro_f1(stacked).tolist() == [float(macro_f1(one)) for one in counts]
 
@@ -103,14 +108,14 @@ def test_the_calibration_error_is_the_gap_of_each_bin_by_its_images():
     labels = np.array([0, 1, 1, 0])
     assert calibration_error(labels, probabilities) == pytest.approx(0.75 * (0.9 - 2 / 3) + 0.25 * 0.4)
     table = reliability(labels, probabilities)
-    assert table["images"] == [1, 3]
-    assert table["confidence"] == pytest.approx([0.6, 0.9])
-    assert table["accuracy"] == pytest.approx([1, 2 / 3])
+    assert table.images == (1, 3)
+    assert table.confidence == pytest.approx([0.6, 0.9])
+    assert table.accuracy == pytest.approx([1, 2 / 3])
 
 
 def test_the_edge_of_a_bin_belongs_to_the_lower_one():
     # (0, 1/2] and (1/2, 1], as Guo et al. have them.
-    assert reliability(np.array([0, 0]), np.array([[0.5, 0.5], [0.75, 0.25]]), bins=2)["images"] == [1, 1]
+    assert reliability(np.array([0, 0]), np.array([[0.5, 0.5], [0.75, 0.25]]), bins=2).images == (1, 1)
 
 
 def test_one_who_is_sure_and_right_has_no_error():

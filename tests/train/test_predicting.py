@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from metrics import metrics_with, run_metrics
 
 from curate.stage.errors import DataError, OutputError
 from train.configs import FILTERS, TEST_TIME, EvaluateConfig, ModelConfig
+from train.metrics import PredictionFacts, write_metrics
 from train.predicting import (
     BATCH,
     SAMPLE,
@@ -25,7 +27,6 @@ from train.predicting import (
     views_of,
     zoomed,
 )
-from train.runs import write_metrics
 from train.sets import read_built
 
 # Keras' own way of reading a variable of TensorFlow, under NumPy 2.
@@ -99,7 +100,7 @@ def test_a_picture_that_is_not_square_is_mirrored_but_not_turned():
 def test_a_model_looks_as_its_run_was_measured_unless_it_is_told_otherwise(tmp_path):
     model = tmp_path / "model.keras"
     assert as_measured(model, EvaluateConfig()) == EvaluateConfig(tta="none", filter="none")
-    write_metrics({"prediction": {"engine": "openvino", "tta": "flips", "filter": "denoise"}}, tmp_path)
+    write_metrics(run_metrics(prediction=PredictionFacts("openvino", "flips", "denoise")), tmp_path)
     assert as_measured(model, EvaluateConfig()) == EvaluateConfig(tta="flips", filter="denoise")
     assert as_measured(model, EvaluateConfig(tta="none")) == EvaluateConfig(tta="none", filter="denoise")
     assert as_measured(model, EvaluateConfig(filter="none")) == EvaluateConfig(tta="flips", filter="none")
@@ -107,7 +108,7 @@ def test_a_model_looks_as_its_run_was_measured_unless_it_is_told_otherwise(tmp_p
 
 @pytest.mark.parametrize("name", TEST_TIME)
 def test_it_is_said_how_often_each_picture_is_looked_at(name):
-    said = looks({"prediction": {"tta": name}})
+    said = looks(metrics_with(prediction=PredictionFacts("keras", name, "none")))
     assert said.startswith(f"the mean of {len(VIEWS[name])} looks") if name != "none" else said == ""
 
 
@@ -158,7 +159,7 @@ def test_classes_are_those_of_the_run_or_of_the_build_or_numbers(tmp_path, built
     )
     assert classes_of(model, built, 3) == (blob_classes, "")
     assert classes_of(model, built, 2)[0] == ("0", "1")
-    (model.parent / "metrics.json").write_text('{"classes": ["ant", "bee"]}')
+    write_metrics(run_metrics(classes=("ant", "bee")), model.parent)
     assert classes_of(model, built, 2) == (("ant", "bee"), "")
     with pytest.raises(DataError, match="tells 3 classes apart"):
         classes_of(model, built, 3)
@@ -186,7 +187,7 @@ def test_on_a_cpu_the_converted_model_says_what_keras_says(model_file, sample, b
 def test_where_conversion_fails_or_is_off_keras_predicts_and_a_note_says_so(
     model_file, sample, blob_classes, monkeypatch
 ):
-    import train.models
+    import train.predicting
 
     whole = load_predictor(model_file, sample, blob_classes)(sample)
     for way, message in (
@@ -194,7 +195,7 @@ def test_where_conversion_fails_or_is_off_keras_predicts_and_a_note_says_so(
         (lambda *_: lambda images: np.full((len(images), 3), 1 / 3, np.float32) + 0.01, "OpenVINO is off by"),
         (lambda *_: lambda images: np.full((len(images), 3), np.nan, np.float32), "OpenVINO is off by nan"),
     ):
-        monkeypatch.setattr(train.models, "on_openvino", way)
+        monkeypatch.setattr(train.predicting, "on_openvino", way)
         found = load_predictor(model_file, sample, blob_classes)
         assert found.engine == "keras"
         pd.testing.assert_series_equal(pd.Series(found.note).str.contains(message), pd.Series([True]))

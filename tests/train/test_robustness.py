@@ -3,6 +3,7 @@ import pytest
 
 from curate.stage.errors import DataError
 from train.answers import Answers, Track
+from train.metrics import Benchmark, WorstClass
 from train.robustness import mean_accuracy, relative_errors, shares, under_shift
 
 CLASSES = ("ant", "bee")
@@ -31,7 +32,7 @@ SOME = {
 }  # fmt: skip
 
 
-def told(right: dict[Track, list[int]], role: str = "test") -> dict[str, object]:
+def told(right: dict[Track, list[int]], role: str = "test") -> Benchmark:
     found = under_shift(answers(right), role, CLASSES, 200, 0)
     assert found is not None
     return found
@@ -39,59 +40,59 @@ def told(right: dict[Track, list[int]], role: str = "test") -> dict[str, object]
 
 def test_the_mean_is_over_corruptions_and_of_each_over_its_severities():
     found = told(SOME)
-    assert found["mean_accuracy"] == 0.5  # fog counts as much as noise, though it has two sets
-    assert found["mean_corruption_error"] == 0.5
-    assert found["severities"] == {"1": 0.75, "2": 0.5, "3": 0.25}
-    assert found["corruptions"]["fog"]["accuracy"] == 0.5
-    assert found["corruptions"]["fog"]["severities"] == {"1": 0.75, "3": 0.25}
-    assert found["corruptions"]["noise"]["family"] == "noise"
-    assert (found["images"], found["sources"]) == (16, 4)
+    assert found.mean_accuracy == 0.5  # fog counts as much as noise, though it has two sets
+    assert found.mean_corruption_error == 0.5
+    assert found.severities == {"1": 0.75, "2": 0.5, "3": 0.25}
+    assert found.corruptions["fog"].accuracy == 0.5
+    assert found.corruptions["fog"].severities == {"1": 0.75, "3": 0.25}
+    assert found.corruptions["noise"].family == "noise"
+    assert (found.images, found.sources) == (16, 4)
 
 
 def test_composed_tracks_and_verdicts_are_told_apart():
     found = told(SOME)
-    assert found["composed"]["composed-2"]["accuracy"] == 0.25
-    assert found["composed"]["composed-2"]["verdict"] == "near"
-    assert (found["near"]["corruptions"], found["near"]["mean_accuracy"]) == (1, 0.5)
-    assert (found["disjoint"]["corruptions"], found["disjoint"]["mean_accuracy"]) == (1, 0.5)
-    assert "identical" not in found
+    assert found.composed["composed-2"].accuracy == 0.25
+    assert found.composed["composed-2"].verdict == "near"
+    assert (found.near.corruptions, found.near.mean_accuracy) == (1, 0.5)
+    assert (found.disjoint.corruptions, found.disjoint.mean_accuracy) == (1, 0.5)
+    assert found.identical is None
 
 
 def test_a_corruption_is_as_near_as_its_nearest_severity():
     nearer = Track("noise-4", "test", "noise", 4, "noise", "identical")
-    assert told({**SOME, nearer: [1, 1, 1, 1]})["corruptions"]["noise"]["verdict"] == "identical"
+    assert told({**SOME, nearer: [1, 1, 1, 1]}).corruptions["noise"].verdict == "identical"
     unknown = Track("noise-2", "test", "noise", 2, "noise", "")
-    assert told({CLEAN: [1, 1], unknown: [1, 0]})["corruptions"]["noise"]["verdict"] == ""
+    assert told({CLEAN: [1, 1], unknown: [1, 0]}).corruptions["noise"].verdict == ""
 
 
 def test_the_gap_is_to_the_clean_pictures_of_the_same_sources():
     # Half of the test images are in the benchmark; of these one is wrong when clean.
     found = told({CLEAN: [1, 0, 1, 1], NOISE: [1, 0]})
-    assert found["clean_accuracy"] == 0.5
-    assert found["gap"] == 0
-    assert found["gap_interval"] == [0, 0]  # the same images are right
-    assert told(SOME)["gap"] == 0.5
-    assert "gap" not in told({NOISE: [1, 0]})
+    assert found.clean_accuracy == 0.5
+    assert found.gap == 0
+    assert found.gap_interval == (0, 0)  # the same images are right
+    assert told(SOME).gap == 0.5
+    assert told({NOISE: [1, 0]}).gap is None
 
 
 def test_sets_to_select_by_are_not_among_those_to_measure_on():
     both = {**SOME, TO_SELECT: [1, 1, 1, 1]}
-    assert told(both)["mean_accuracy"] == 0.5
-    assert told(both, "validation")["mean_accuracy"] == 1
+    assert told(both).mean_accuracy == 0.5
+    assert told(both, "validation").mean_accuracy == 1
     assert under_shift(answers(SOME), "validation", CLASSES, 10, 0) is None
     assert under_shift(answers({CLEAN: [1]}), "test", CLASSES, 10, 0) is None
 
 
 def test_composed_tracks_alone_have_no_mean_over_corruptions():
     found = told({CLEAN: [1, 1], COMPOSED: [1, 0]})
-    assert found["composed"]["composed-2"]["accuracy"] == 0.5
-    assert "mean_accuracy" not in found
+    assert found.composed["composed-2"].accuracy == 0.5
+    assert found.mean_accuracy is None
 
 
 def test_the_worst_class_under_shift_is_named():
     found = told({CLEAN: [1] * 4, NOISE: [1, 0, 1, 0], FOG[0]: [1, 1, 0, 0]})
-    assert found["per_class"] == {"ant": 0.75, "bee": 0.25}
-    assert found["worst_class"] == {"class": "bee", "recall": 0.25}
+    assert found.per_class == {"ant": 0.75, "bee": 0.25}
+    assert found.worst_class == WorstClass("bee", 0.25)
 
 
 def test_intervals_hold_the_accuracies_and_shrink_with_the_number_of_sources():
@@ -100,10 +101,10 @@ def test_intervals_hold_the_accuracies_and_shrink_with_the_number_of_sources():
     for count in (30, 300):
         right = {track: (rng.random(count) < 0.7).astype(int).tolist() for track in (CLEAN, *FOG, NOISE)}
         found = told(right)
-        low, high = found["interval"]
-        assert low < found["mean_accuracy"] < high
-        one = found["corruptions"]["fog"]
-        assert one["intervals"]["1"][0] < one["severities"]["1"] < one["intervals"]["1"][1]
+        low, high = found.interval
+        assert low < found.mean_accuracy < high
+        one = found.corruptions["fog"]
+        assert one.intervals["1"][0] < one.severities["1"] < one.intervals["1"][1]
         widths.append(high - low)
     assert widths[1] < widths[0] / 2
 
@@ -119,7 +120,7 @@ def test_the_mean_of_sets_of_the_same_sources_is_no_surer_than_the_sources_are()
 def test_a_mean_without_draws_is_the_same():
     of = answers(SOME)
     single = [track for track in of.tracks if track.corruption and not track.composed]
-    assert mean_accuracy(of.of(single)) == told(SOME)["mean_accuracy"]
+    assert mean_accuracy(of.of(single)) == told(SOME).mean_accuracy
     assert mean_accuracy(of.of([CLEAN])) == 1
 
 
@@ -127,25 +128,25 @@ def test_errors_are_divided_by_those_of_the_baseline_as_hendrycks_and_dietterich
     # Errors: fog 0.25 + 0.75 here, 0.5 + 1 there; noise 0.5 here, 0.25 there; clean 0 here, 0.25 there.
     baseline = told({CLEAN: [1, 1, 1, 0], FOG[0]: [1, 1, 0, 0], FOG[1]: [0] * 4, NOISE: [1, 1, 1, 0]})
     found = relative_errors(told(SOME), baseline, "plain")
-    assert found["run"] == "plain"
-    assert found["ce"] == {"fog": pytest.approx(1 / 1.5), "noise": pytest.approx(2)}
-    assert found["mce"] == pytest.approx((1 / 1.5 + 2) / 2)
+    assert found.run == "plain"
+    assert found.ce == {"fog": pytest.approx(1 / 1.5), "noise": pytest.approx(2)}
+    assert found.mce == pytest.approx((1 / 1.5 + 2) / 2)
     # What is lost to the corruption: fog 1 of (1.5 - 0.5), noise 0.5 of nothing.
-    assert found["relative_ce"] == {"fog": pytest.approx(1), "noise": None}
-    assert found["relative_mce"] == pytest.approx(1)
+    assert found.relative_ce == {"fog": pytest.approx(1), "noise": None}
+    assert found.relative_mce == pytest.approx(1)
 
 
 def test_a_model_divided_by_itself_is_one():
     found = relative_errors(told(SOME), told(SOME), "itself")
-    assert found["mce"] == found["relative_mce"] == 1
+    assert found.mce == found.relative_mce == 1
 
 
 def test_without_the_clean_pictures_nothing_is_relative_to_them():
     shifted = {track: right for track, right in SOME.items() if track is not CLEAN}
     found = relative_errors(told(shifted), told(SOME), "plain")
-    assert found["mce"] == 1
-    assert found["relative_ce"] == {"fog": None, "noise": None}
-    assert found["relative_mce"] is None
+    assert found.mce == 1
+    assert found.relative_ce == {"fog": None, "noise": None}
+    assert found.relative_mce is None
 
 
 def test_a_baseline_of_another_benchmark_is_refused():
@@ -154,4 +155,4 @@ def test_a_baseline_of_another_benchmark_is_refused():
     with pytest.raises(DataError, match="not the same"):
         relative_errors(told(SOME), told({CLEAN: [1, 1], NOISE: [1, 0], FOG[0]: [1, 0]}), "plain")
     with pytest.raises(DataError, match="on 0 corruptions"):
-        relative_errors(told(SOME), {}, "plain")
+        relative_errors(told(SOME), None, "plain")

@@ -4,17 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from manifests import finish_run
+from metrics import run_metrics
 
 from curate.stage.errors import DataError
+from train.metrics import METRICS, write_metrics
 from train.runs import (
-    METRICS,
     MODEL,
     find_model,
     find_run,
     read_run,
     run_names,
     run_path,
-    write_metrics,
     write_predictions,
 )
 
@@ -22,7 +22,7 @@ from train.runs import (
 def finished(artifacts, name):
     folder = run_path(name, artifacts)
     folder.mkdir(parents=True)
-    write_metrics({"clean": {"accuracy": 0.5}}, folder)
+    write_metrics(run_metrics(best="fold-1"), folder)
     finish_run(folder, source="built", input_digest="d")
     return folder
 
@@ -31,7 +31,7 @@ def test_a_run_is_found_by_its_name_and_by_its_folder(tmp_path):
     folder = finished(tmp_path, "one")
     assert find_run("one", tmp_path) == folder
     assert find_run(folder, "elsewhere") == folder
-    assert read_run("one", tmp_path).metrics == {"clean": {"accuracy": 0.5}}
+    assert read_run("one", tmp_path).metrics == run_metrics(best="fold-1")
     assert read_run(folder, tmp_path).name == "one"
 
 

@@ -38,48 +38,48 @@ def cells(rows: range) -> set[str]:
 def test_a_slice_is_told_with_its_accuracy_and_that_of_the_rest():
     first = np.arange(40) < 10
     (found,) = sliced(answers({"test": ~first, "noise-1": ~first}), {"blurred": cells(range(10))}, CLASSES, 200, 0)
-    assert (found["slice"], found["images"], found["share"]) == ("blurred", 10, 0.25)
-    assert (found["clean"]["accuracy"], found["clean"]["rest"]) == (0, 1)
-    assert found["clean"]["p"] < 0.01
+    assert (found.slice, found.images, found.share) == ("blurred", 10, 0.25)
+    assert (found.clean.accuracy, found.clean.rest) == (0, 1)
+    assert found.clean.p < 0.01
     # Of two corruptions the slice is right in fog, whose two severities count as one, and wrong in noise.
-    assert (found["benchmark"]["accuracy"], found["benchmark"]["rest"]) == (0.5, 1)
-    assert found["benchmark"]["difference"] == -0.5
+    assert (found.benchmark.accuracy, found.benchmark.rest) == (0.5, 1)
+    assert found.benchmark.difference == -0.5
 
 
 def test_a_slice_that_is_like_the_rest_is_not_called_different():
     rng = np.random.default_rng(0)
     right = {track.name: rng.random(40) < 0.7 for track in TRACKS}
     (found,) = sliced(answers(right), {"dark": cells(range(0, 40, 4))}, CLASSES, 200, 0)
-    for part in ("clean", "benchmark"):
-        assert found[part]["p"] > 0.05
-        low, high = found[part]["interval"]
-        assert low <= found[part]["accuracy"] <= high
+    for part in (found.clean, found.benchmark):
+        assert part.p > 0.05
+        low, high = part.interval
+        assert low <= part.accuracy <= high
 
 
 def test_five_images_that_are_all_wrong_among_many_that_are_wrong_prove_nothing():
     right = np.arange(40) % 5 == 0
     five = {f"cell {row}" for row in np.flatnonzero(~right)[:5]}
     (found,) = sliced(answers({"test": right}), {"dark": five}, CLASSES, 500, 0)
-    assert found["clean"]["accuracy"] == 0
-    assert found["clean"]["interval"][1] > 0.4
-    assert found["clean"]["p"] > 0.3
+    assert found.clean.accuracy == 0
+    assert found.clean.interval[1] > 0.4
+    assert found.clean.p > 0.3
 
 
 def test_of_fewer_than_five_images_or_of_all_nothing_is_told():
     given = {"light": cells(range(4)), "odd_size": cells(range(40)), "shortcut": {"another cell"}}
-    assert sliced(answers({}), given, CLASSES, 50, 0) == []
+    assert sliced(answers({}), given, CLASSES, 50, 0) == ()
 
 
 def test_the_slice_that_loses_most_comes_first():
     right = {"noise-1": np.arange(40) >= 5}
     given = {"light": cells(range(20, 30)), "dark": cells(range(10)), "blurred": cells(range(5))}
-    assert [one["slice"] for one in sliced(answers(right), given, CLASSES, 50, 0)] == ["blurred", "dark", "light"]
+    assert [one.slice for one in sliced(answers(right), given, CLASSES, 50, 0)] == ["blurred", "dark", "light"]
 
 
 def test_the_class_that_most_of_a_slice_are_of_is_named():
     odd = {f"cell {row}" for row in (1, 3, 5, 7, 9, 2)}
     (found,) = sliced(answers({}), {"colour_cast": odd}, CLASSES, 50, 0)
-    assert (found["class"], found["class_share"]) == ("bee", pytest.approx(5 / 6))
+    assert (found.class_name, found.class_share) == ("bee", pytest.approx(5 / 6))
 
 
 def test_findings_are_those_of_the_scan_that_the_set_was_built_from(own_built: Path):

@@ -13,10 +13,14 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from metrics import metrics_with
 
 from curate.stage.errors import DataError, Diverged, OutputError
 from curate.stage.manifest import file_digest
+from curate.stage.records import document_of
 from train.configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig, views_fitted
+from train.measures import measures
+from train.metrics import PredictionFacts, Spread
 from train.models import load_model
 from train.predicting import VIEWS
 from train.recipe import load_recipe
@@ -85,10 +89,10 @@ def test_a_run_holds_every_file_and_nothing_else(trained):
 
 def test_a_model_of_coloured_blobs_knows_them(trained):
     metrics = trained.done.metrics
-    assert metrics["clean"]["accuracy"] > 0.9
-    assert metrics["clean"]["images"] == 24
-    assert set(metrics["benchmark"]["corruptions"]) == {"fog", "gaussian_noise"}
-    assert json.loads((trained.done.path / "metrics.json").read_text())["clean"] == metrics["clean"]
+    assert metrics.clean.accuracy > 0.9
+    assert metrics.clean.images == 24
+    assert set(metrics.benchmark.corruptions) == {"fog", "gaussian_noise"}
+    assert json.loads((trained.done.path / "metrics.json").read_text())["clean"] == document_of(metrics.clean)
 
 
 def test_the_saved_model_gives_the_predictions_that_were_written(trained):
@@ -103,7 +107,7 @@ def test_the_saved_model_gives_the_predictions_that_were_written(trained):
 
 def test_what_is_kept_is_the_epoch_that_scored_best(trained):
     history = pd.read_csv(trained.done.path / "history.csv")
-    kept = trained.done.metrics["fit"]["kept"]
+    kept = trained.done.metrics.fit.kept
     best = history.loc[history["score"].idxmax()]
     assert (kept["stage"], kept["epoch"]) == (best["stage"], best["epoch"])
     assert list(history["stage"]) == [0, 1, 1]
@@ -111,9 +115,9 @@ def test_what_is_kept_is_the_epoch_that_scored_best(trained):
 
 def test_the_manifest_joins_the_digests_of_scan_build_and_run(trained):
     manifest = read_run("baseline", trained.artifacts).manifest
-    assert manifest["build_digest"] == file_digest(trained.artifacts / "built" / "manifest.json")
-    assert manifest["scan_digest"] == file_digest(trained.artifacts / "scan" / "manifest.json")
-    assert manifest["outputs"]["model.keras"]["digest"] == file_digest(trained.done.path / "model.keras")
+    assert manifest.build_digest == file_digest(trained.artifacts / "built" / "manifest.json")
+    assert manifest.scan_digest == file_digest(trained.artifacts / "scan" / "manifest.json")
+    assert manifest.outputs["model.keras"].digest == file_digest(trained.done.path / "model.keras")
 
 
 def test_the_configuration_that_is_written_is_the_one_that_was_run(trained):
@@ -131,7 +135,7 @@ def test_a_model_is_shown_turned_pictures_where_it_learnt_them(flips, tta):
 
 
 def test_a_run_and_its_configuration_tell_how_it_was_measured(trained):
-    assert trained.done.metrics["prediction"] == {"engine": "openvino", "tta": "flips", "filter": "none"}
+    assert trained.done.metrics.prediction == PredictionFacts("openvino", "flips", "none")
     assert load_recipe(str(trained.done.path / "config.toml")).config.evaluate.tta == "flips"
 
 
@@ -183,7 +187,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_weights
 def test_without_epochs_it_stays_at_the_probe(artifacts):
     done = train(config(artifacts, epochs=(0,)))
     assert list(done.history["stage"]) == [0]
-    assert done.metrics["clean"]["accuracy"] > 0.5
+    assert done.metrics.clean.accuracy > 0.5
 
 
 def test_a_batch_that_does_not_fit_into_memory_is_told_with_one_that_does(artifacts, monkeypatch):
@@ -232,20 +236,20 @@ def test_every_way_of_fitting_runs_to_its_end(artifacts, fit):
 def test_a_head_of_several_layers_is_fitted_on_features_too(artifacts):
     asked = config(artifacts, epochs=(0,))
     done = train(replace(asked, model=replace(TINY, dense=(16,), head_norm=True, l2=1e-4)))
-    assert done.metrics["clean"]["accuracy"] > 0.5
+    assert done.metrics.clean.accuracy > 0.5
 
 
 def test_folds_are_runs_of_their_own_and_the_best_one_stands_for_all(artifacts):
     done = train(config(artifacts, folds=2, epochs=(1,)))
     parts = [done.path / f"fold-{number}" for number in (1, 2)]
     assert all({path.name for path in part.iterdir()} >= FILES for part in parts)
-    assert done.metrics["best"] in ("fold-1", "fold-2")
+    assert done.metrics.best in ("fold-1", "fold-2")
     values = [json.loads((part / "metrics.json").read_text())["clean"]["accuracy"] for part in parts]
-    assert done.metrics["spread"]["clean"]["values"] == values
-    assert done.metrics["spread"]["clean"]["mean"] == pytest.approx(np.mean(values))
+    assert done.metrics.spread["clean"].values == tuple(values)
+    assert done.metrics.spread["clean"].mean == pytest.approx(np.mean(values))
     for name, told in read_run(done.path, ".").manifest.outputs.items():
         assert file_digest(done.path / name) == told.digest
-    best = done.path / done.metrics["best"] / "model.keras"
+    best = done.path / done.metrics.best / "model.keras"
     assert file_digest(done.path / "model.keras") == file_digest(best)
 
 
@@ -257,7 +261,7 @@ def test_several_seeds_go_on_with_those_that_were_not_done(artifacts):
     stamp = first.stat().st_mtime_ns
     done = train(replace(asked, resume=True))
     assert (done.path / "seed-0" / "manifest.json").stat().st_mtime_ns == stamp
-    assert len(done.metrics["spread"]["clean"]["values"]) == 2
+    assert len(done.metrics.spread["clean"].values) == 2
 
 
 def test_a_fold_that_was_fitted_with_other_options_is_not_taken_for_one_of_these(artifacts):
@@ -268,8 +272,10 @@ def test_a_fold_that_was_fitted_with_other_options_is_not_taken_for_one_of_these
 
 
 def test_the_spread_of_runs_is_their_mean_and_standard_deviation():
-    found = spread([{"clean": {"accuracy": value}} for value in (0.5, 0.7)])
-    assert found == {"clean": {"mean": pytest.approx(0.6), "sd": pytest.approx(0.1414, abs=1e-4), "values": [0.5, 0.7]}}
+    labels, probabilities = np.arange(2), np.eye(2)
+    clean = measures(labels, probabilities, ("ant", "bee"))
+    found = spread([metrics_with(clean=replace(clean, accuracy=value)) for value in (0.5, 0.7)])
+    assert found == {"clean": Spread(pytest.approx(0.6), pytest.approx(0.1414, abs=1e-4), (0.5, 0.7))}
 
 
 def test_a_score_is_told_and_nothing_is_kept(artifacts):
@@ -320,7 +326,7 @@ def test_a_run_on_another_backend_is_as_good_and_its_model_is_the_same_on_this_o
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     run = read_run("baseline", artifacts)
-    assert run.metrics["clean"]["accuracy"] > 0.9
+    assert run.metrics.clean.accuracy > 0.9
     assert {path.name for path in run.path.iterdir()} == FILES
     test = read_built(artifacts).test
     told = run.predictions().query("set == 'test'")[["p0", "p1", "p2"]].to_numpy()
@@ -349,4 +355,4 @@ def test_a_run_goes_on_when_it_is_to_be_measured_in_another_way(artifacts):
     listener = Listener()
     done = train(replace(config(artifacts), evaluate=EvaluateConfig(tta="none", resamples=50), resume=True), listener)
     assert any("going on after stage 1, epoch 2" in line for line in listener.said)
-    assert done.metrics["prediction"]["tta"] == "none"
+    assert done.metrics.prediction.tta == "none"

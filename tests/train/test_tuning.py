@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from curate.stage.errors import DataError, Diverged, MissingExtra, OutputError, UnknownName
-from train.configs import FitConfig, ModelConfig, RunConfig
+from train.configs import SEARCHES, FitConfig, ModelConfig, RunConfig, TuneConfig
 from train.recipe import Recipe, load_recipe
-from train.tuning import HOWS, Choice, Span, TuneConfig, read_space, tune
+from train.tuning import Choice, Span, read_space, tune
 
 SPACE = """[space]
 learning_rate = [1e-5, 1e-1, "log"]
@@ -104,7 +104,7 @@ def test_a_good_point_of_a_known_function_is_found(searched, how, space, trials,
     assert all(1e-5 <= config.fit.learning_rate[0] <= 1e-1 for config in asked)
 
 
-@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("how", SEARCHES)
 def test_the_same_seed_searches_alike_and_another_one_does_not(searched, how):
     options = {"how": how, "space": "small.toml", "trials": 8}
     first, again = searched(name="a", **options)[0], searched(name="b", **options)[0]
@@ -113,7 +113,7 @@ def test_the_same_seed_searches_alike_and_another_one_does_not(searched, how):
     assert searched(name="c", seed=1, **options)[0].trials != first.trials
 
 
-@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("how", SEARCHES)
 def test_an_interrupted_search_goes_on_and_ends_as_if_it_had_not_been(searched, how):
     options = {"how": how, "space": "small.toml", "trials": 8, "trial_epochs": 9}
     whole, asked = searched(name="whole", **options)

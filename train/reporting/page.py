@@ -9,29 +9,32 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from markupsafe import Markup
 
+from curate.findings import CATALOGUE
 from curate.reporting.base import Report, asset, render, settings_of
-from curate.reporting.page import IN_WORDS
 
+from ..configs import EnsembleConfig, RunConfig
+from ..metrics import Benchmark, Calibration, Contrast, Interval, Metrics, RunMetrics, SetMeasures, Slice
+from ..panels import Explained, Panel
 from ..predicting import looks
 from . import scales
 from .charts import Line, line_chart, reliability_chart, ticks
-from .sheets import beside, said_of
+from .sheets import beside, caption_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ..explanation import Explained, Panel
 
 PACKAGE = "train.reporting"  # where the template and the style of this page are
 MATRIX_UP_TO = 40  # classes; of more the pairs that are most often taken for each other
 PAIRS = 20
 PICTURE_SIDE = 160
+# What a part of the template shows, by the names that it has there.
+View = dict[str, object]
 PACKAGES = (
     "trustset",
     "numpy",
@@ -59,15 +62,14 @@ FILES = (
 class RunReport:
     """What the page of a run shows.
 
-    config     the dataclass of its options
-    metrics    what metrics.json holds;  history  one row per epoch, None for a run that was not fitted
+    history    one row per epoch, None for a run that was not fitted
     explained  None for a run without a model of its own
     digests    of scan, build and whatever else the run is made of;  seconds  of each part of the work
     """
 
     name: str
-    config: Any
-    metrics: Mapping[str, Any]
+    config: RunConfig | EnsembleConfig
+    metrics: Metrics
     history: pd.DataFrame | None = None
     explained: Explained | None = None
     digests: Mapping[str, str | None] = field(default_factory=dict)
@@ -78,8 +80,6 @@ class RunReport:
 def page(run: RunReport) -> str:
     """The whole page of a run: HTML with everything inlined, to be written as UTF-8."""
     metrics = run.metrics
-    clean, benchmark = metrics.get("clean"), metrics.get("benchmark") or {}
-    external = metrics.get("external", {})
     content = {
         "run": run,
         "facts": _facts(run),
@@ -89,15 +89,15 @@ def page(run: RunReport) -> str:
         "looks": looks(metrics),
         "curves": _curves(run),
         "epochs": _epochs(run.history),
-        "clean": _measured("clean test images", clean) if clean else None,
+        "clean": _set("clean test images", metrics.clean) if metrics.clean else None,
         "corruptions": _corruptions(metrics),
         "levels": [f"bad-{level}" for level in range(0, scales.LEVELS, 2)],
         "chance": _chance(metrics),
-        "composed": _composed(benchmark),
-        "verdicts": _verdicts(benchmark),
-        "external": [_measured(name, measures) for name, measures in external.items() if measures["images"]],
-        "slices": [_slice(one) for one in metrics.get("slices") or ()],
-        "calibration": _calibration(metrics.get("calibration")),
+        "composed": _composed(metrics.benchmark) if metrics.benchmark else [],
+        "verdicts": _verdicts(metrics.benchmark) if metrics.benchmark else [],
+        "external": [_set(name, measures) for name, measures in metrics.external_measures.items()],
+        "slices": list(map(_slice, metrics.slices or ())),
+        "calibration": _calibration(metrics.calibration) if metrics.calibration else None,
         "panels": [_panel(panel, run.explained) for panel in run.explained.panels] if run.explained else [],
         "places": _places(run.explained),
         "hardest": _hardest(run.explained) if run.explained else [],
@@ -110,13 +110,16 @@ def page(run: RunReport) -> str:
 def _report(run: RunReport) -> Report:
     """What stands around the page's own sections."""
     parts = {field.name: getattr(run.config, field.name) for field in fields(run.config)}
-    sections = {name: part for name, part in parts.items() if is_dataclass(part)} | {"run": run.config}
+    sections = {name: part for name, part in parts.items() if is_dataclass(part) and not isinstance(part, type)}
+    sections = {**sections, "run": run.config}
     return Report(
         kind="run",
         name=run.name,
         notes=run.notes,
         files=FILES if run.explained else (),
-        settings=[(f"Settings: {name}", settings_of(section)) for name, section in sections.items()],
+        settings=[
+            (f"Settings: {name}", settings_of(section)) for name, section in {**sections, "run": run.config}.items()
+        ],
         packages=PACKAGES,
         timings=[(name, f"{seconds:.1f} s") for name, seconds in run.seconds.items()],
     )
@@ -127,94 +130,102 @@ def _report(run: RunReport) -> Report:
 
 def _facts(run: RunReport) -> list[str]:
     """What was fitted, in a few words each."""
-    model, fit = run.metrics.get("model", {}), run.metrics.get("fit", {})
-    kept = fit.get("kept", {})
-    said = [
-        " + ".join(model.get("backbones", ())),
-        f"at {model['input_side']} pixels" if "input_side" in model else "",
-        f"{model['parameters']:,} parameters" if "parameters" in model else "",
-        f"{len(run.metrics['classes']):,} classes",
-        f"recipe {run.metrics['recipe']}" if "recipe" in run.metrics else "",
+    metrics, classes = run.metrics, f"{len(run.metrics.classes):,} classes"
+    if not isinstance(metrics, RunMetrics):
+        return [classes]
+    model, kept = metrics.model, metrics.fit.kept
+    return [
+        " + ".join(model.backbones),
+        f"at {model.input_side} pixels",
+        f"{model.parameters:,} parameters",
+        classes,
+        f"recipe {metrics.recipe}",
+        f"kept epoch {kept.epoch} of stage {kept.stage}" if kept.stage else "kept the probe",
     ]
-    if kept:
-        said.append("kept the probe" if not kept["stage"] else f"kept epoch {kept['epoch']} of stage {kept['stage']}")
-    return [one for one in said if one]
 
 
-def _verdict(metrics: Mapping[str, Any]) -> str:
+def _verdict(metrics: Metrics) -> str:
     """How right the model is, in one sentence."""
-    clean, benchmark = metrics.get("clean") or {}, metrics.get("benchmark") or {}
-    if "accuracy" not in clean:
+    clean, benchmark = metrics.clean, metrics.benchmark
+    if clean is None:
         return "Not measured on clean test images."
-    said = f"Right on {clean['accuracy']:.3f} of the clean test images"
-    under = [f"{benchmark['mean_accuracy']:.3f} under corruption"] if "mean_accuracy" in benchmark else []
-    composed = benchmark.get("composed") or {}
-    if composed:
-        name = max(composed)
-        under.append(f"{composed[name]['accuracy']:.3f} with {name.rpartition('-')[2]} corruptions at once")
-    return f"{said}, {' and '.join(under)}." if under else f"{said}."
+    accuracies = [f"Right on {clean.accuracy:.3f} of the clean test images"]
+    if benchmark and benchmark.mean_accuracy is not None:
+        accuracies.append(f"{benchmark.mean_accuracy:.3f} under corruption")
+    if benchmark and benchmark.composed:
+        name = max(benchmark.composed)
+        number = name.rpartition("-")[2]
+        accuracies.append(f"{benchmark.composed[name].accuracy:.3f} with {number} corruptions at once")
+    first, *under = accuracies
+    return f"{first}, {' and '.join(under)}." if under else f"{first}."
 
 
-def _tracks(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def _tracks(metrics: Metrics) -> View:
     """Accuracies with their intervals, and where they lie on a common scale, in percent of its width."""
-    benchmark = metrics.get("benchmark") or {}
-    found = [("clean", metrics.get("clean") or {})]
-    if "mean_accuracy" in benchmark:
-        found.append(("under corruption", {**benchmark, "accuracy": benchmark["mean_accuracy"]}))
-    found += [(_in_words(name), one) for name, one in (benchmark.get("composed") or {}).items()]
-    found += list((metrics.get("external") or {}).items())
-    rows = [
-        {"name": name, "accuracy": one["accuracy"], "interval": one.get("interval")}
-        for name, one in found
-        if one.get("accuracy") is not None
-    ]
-    ends = [value for row in rows for value in (row["accuracy"], *(row["interval"] or ()))]
+    rows = _accuracies(metrics)
+    ends = [value for _, accuracy, interval in rows for value in (accuracy, *interval)]
     low = max(0.0, np.floor(10 * min(ends, default=0) - 0.2) / 10)
 
     def at(value: float) -> float:
         return round(100 * (value - low) / (1 - low), 2)
 
-    for row in rows:
-        row["at"] = at(row["accuracy"])
-        row["from"], row["to"] = (at(value) for value in row["interval"] or (row["accuracy"],) * 2)
-    return {"rows": rows, "low": low, "ticks": [(value, at(value)) for value in ticks(low, 1, 5)]}
+    return {
+        "rows": [
+            {"name": name, "accuracy": accuracy, "interval": interval, "at": at(accuracy)}
+            | {"from": at(interval[0]), "to": at(interval[1])}
+            for name, accuracy, interval in rows
+        ],
+        "low": low,
+        "ticks": [(value, at(value)) for value in ticks(low, 1, 5)],
+    }
 
 
-def _remarks(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _accuracies(metrics: Metrics) -> list[tuple[str, float, Interval]]:
+    """(name, accuracy, its interval) of everything that the run was measured on."""
+    clean, benchmark = metrics.clean, metrics.benchmark
+    rows = [("clean", clean.accuracy, clean.interval)] if clean else []
+    if benchmark and benchmark.mean_accuracy is not None and benchmark.interval:
+        rows.append(("under corruption", benchmark.mean_accuracy, benchmark.interval))
+    if benchmark:
+        rows += [(_in_words(name), track.accuracy, track.interval) for name, track in benchmark.composed.items()]
+    external = metrics.external_measures
+    return rows + [(name, measures.accuracy, measures.interval) for name, measures in external.items()]
+
+
+def _remarks(metrics: Metrics) -> list[tuple[str, str, str]]:
     """(what, value, what it means): the other numbers that one looks for first."""
-    clean, benchmark = metrics.get("clean") or {}, metrics.get("benchmark") or {}
-    said = []
-    if "gap" in benchmark:
-        said.append(("lost to corruption", f"{benchmark['gap']:.3f}", _between(benchmark.get("gap_interval"))))
-    if clean.get("worst_class"):
-        worst = clean["worst_class"]
-        said.append(("worst class", f"{worst['recall']:.3f}", f"of {worst['class']} is found, clean"))
-    if benchmark.get("corruptions"):
-        name, worst = min(benchmark["corruptions"].items(), key=lambda item: (item[1]["accuracy"], item[0]))
-        said.append(("worst corruption", f"{worst['accuracy']:.3f}", _in_words(name)))
-    if clean.get("ece") is not None:
-        factor = (metrics.get("calibration") or {}).get("temperature")
-        told = (
-            ""
-            if factor is None
-            else "too sure of itself"
-            if factor > 1.1
-            else "too modest"
-            if factor < 0.9
-            else "as sure as it may be"
-        )
-        said.append(("calibration error", f"{clean['ece']:.3f}", told))
-    if clean.get("auc") is not None:
-        said.append(("AUC", f"{clean['auc']:.4f}", "each class against the rest, clean"))
-    for name, of_all in (metrics.get("spread") or {}).items():
-        said.append((f"{name}, {len(of_all['values'])} fits", f"{of_all['mean']:.3f}", f"sd {of_all['sd']:.3f}"))
-    baseline = benchmark.get("baseline")
-    if baseline and baseline.get("mce") is not None:
-        said.append(("errors under corruption", f"{baseline['mce']:.3f}", f"times those of {baseline['run']}"))
-    return said
+    clean, benchmark = metrics.clean, metrics.benchmark
+    remarks = []
+    if benchmark and benchmark.gap is not None:
+        remarks.append(("lost to corruption", f"{benchmark.gap:.3f}", _between(benchmark.gap_interval)))
+    if clean:
+        worst_class = clean.worst_class
+        remarks.append(("worst class", f"{worst_class.recall:.3f}", f"of {worst_class.class_name} is found, clean"))
+    if benchmark and benchmark.corruptions:
+        name, worst = min(benchmark.corruptions.items(), key=lambda item: (item[1].accuracy, item[0]))
+        remarks.append(("worst corruption", f"{worst.accuracy:.3f}", _in_words(name)))
+    if clean:
+        remarks.append(("calibration error", f"{clean.ece:.3f}", _confidence(metrics.calibration)))
+    if clean and clean.auc is not None:
+        remarks.append(("AUC", f"{clean.auc:.4f}", "each class against the rest, clean"))
+    for name, spread in ((isinstance(metrics, RunMetrics) and metrics.spread) or {}).items():
+        remarks.append((f"{name}, {len(spread.values)} fits", f"{spread.mean:.3f}", f"sd {spread.sd:.3f}"))
+    baseline = benchmark.baseline if benchmark else None
+    if baseline and baseline.mce is not None:
+        remarks.append(("errors under corruption", f"{baseline.mce:.3f}", f"times those of {baseline.run}"))
+    return remarks
 
 
-def _between(interval: Sequence[float] | None) -> str:
+def _confidence(calibration: Calibration | None) -> str:
+    """What the temperature means for how sure the model is."""
+    if calibration is None:
+        return ""
+    if calibration.temperature > 1.1:
+        return "too sure of itself"
+    return "too modest" if calibration.temperature < 0.9 else "as sure as it may be"
+
+
+def _between(interval: Interval | None) -> str:
     return f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
 
 
@@ -240,31 +251,33 @@ def _curves(run: RunReport) -> list[Markup]:
     x = list(range(len(history)))
     stages = history["stage"].tolist()
     divisions = [i - 0.5 for i in x[1:] if stages[i] != stages[i - 1]]
-    kept = run.metrics.get("fit", {}).get("kept", {})
+    kept = run.metrics.fit.kept if isinstance(run.metrics, RunMetrics) else None
     marks = [
         (float(i), "kept")
         for i, row in enumerate(history[["stage", "epoch"]].itertuples(index=False))
-        if kept and tuple(row) == (kept["stage"], kept["epoch"])
+        if kept and tuple(row) == (kept.stage, kept.epoch)
     ]
 
     def chart(title: str, names: Mapping[str, str], bounds: tuple[float, float] | None = None) -> Markup:
         lines = [
-            Line(said, x, history[name].tolist(), i) for i, (name, said) in enumerate(names.items()) if name in history
+            Line(title, x, history[name].tolist(), i)
+            for i, (name, title) in enumerate(names.items())
+            if name in history
         ]
         return line_chart(title, lines, across="epoch", bounds=bounds, marks=marks, divisions=divisions)
 
     parts = {"val_clean": "clean", "val_corruptions": "corrupted", "val_composed": "composed"}
     shown = [name for name in parts if name in history]
     low = float(np.nanmin(history[shown].to_numpy(np.float64))) if shown else 0.0
-    made = [
+    charts = [
         chart("Accuracy on val", parts, (np.floor(10 * low) / 10, 1.0)),
         chart("Loss", {"loss": "train", "val_loss": "val, clean"}),
         chart("Learning rate", {"learning_rate": "as an epoch begins"}),
     ]
-    return [one for one in made if one]
+    return list(filter(None, charts))
 
 
-def _epochs(history: pd.DataFrame | None) -> dict[str, Any] | None:
+def _epochs(history: pd.DataFrame | None) -> View | None:
     """The history as a table of words."""
     if history is None:
         return None
@@ -272,7 +285,7 @@ def _epochs(history: pd.DataFrame | None) -> dict[str, Any] | None:
     return {"columns": [str(name).replace("_", " ") for name in history.columns], "rows": rows}
 
 
-def _number(value: Any) -> str:
+def _number(value: object) -> str:
     if isinstance(value, bool | np.bool_):
         return "yes" if value else ""
     if isinstance(value, float):
@@ -283,24 +296,23 @@ def _number(value: Any) -> str:
 # Classes
 
 
-def _measured(name: str, measures: Mapping[str, Any]) -> dict[str, Any]:
+def _set(name: str, measures: SetMeasures) -> View:
     """A set's measures with its classes and who is taken for whom."""
-    classes = list(measures["per_class"])
-    counts = np.array(measures["confusion"], np.int64)
-    worst = measures["worst_class"]["class"]
-    per_class = [
-        {"name": of_class, "worst": of_class == worst, **measures["per_class"][of_class]} for of_class in classes
-    ]
+    classes = list(measures.per_class)
+    counts = np.array(measures.confusion, np.int64)
     return {
         "name": name,
         "measures": measures,
-        "per_class": per_class,
+        "per_class": [
+            {"name": class_name, "worst": class_name == measures.worst_class.class_name, "scores": scores}
+            for class_name, scores in measures.per_class.items()
+        ],
         "matrix": _matrix(classes, counts) if len(classes) <= MATRIX_UP_TO else None,
         "pairs": _pairs(classes, counts),
     }
 
 
-def _matrix(classes: Sequence[str], counts: np.ndarray) -> list[dict[str, Any]]:
+def _matrix(classes: Sequence[str], counts: np.ndarray) -> list[View]:
     """Rows of cells, shaded by their share of the row: wrong ones by its square root, as a few are to be seen."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return [
@@ -322,15 +334,15 @@ def _matrix(classes: Sequence[str], counts: np.ndarray) -> list[dict[str, Any]]:
     ]
 
 
-def _pairs(classes: Sequence[str], counts: np.ndarray) -> list[dict[str, Any]]:
+def _pairs(classes: Sequence[str], counts: np.ndarray) -> list[View]:
     """Which class is most often taken for which."""
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:PAIRS]
-    found = [np.unravel_index(at, wrong.shape) for at in order]
+    places = [np.unravel_index(at, wrong.shape) for at in order]
     return [
         {"of": classes[i], "said": classes[j], "count": int(wrong[i, j]), "images": int(counts[i].sum())}
-        for i, j in found
+        for i, j in places
         if wrong[i, j]
     ]
 
@@ -338,132 +350,143 @@ def _pairs(classes: Sequence[str], counts: np.ndarray) -> list[dict[str, Any]]:
 # Under shift
 
 
-def _chance(metrics: Mapping[str, Any]) -> float:
+def _chance(metrics: Metrics) -> float:
     """What guessing would come to: where the colours of the accuracies end."""
-    return 1 / max(2, len(metrics["classes"]))
+    return 1 / max(2, len(metrics.classes))
 
 
-def _shaded(accuracy: float | None, metrics: Mapping[str, Any]) -> dict[str, Any]:
+def _shaded(accuracy: float | None, metrics: Metrics) -> View:
     if accuracy is None:
         return {"text": "", "class": ""}
     chance = _chance(metrics)
     return {"text": f"{accuracy:.2f}", "class": f"bad-{scales.level_of((1 - accuracy) / (1 - chance))}"}
 
 
-def _corruptions(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
+def _corruptions(metrics: Metrics) -> View | None:
     """The table of corruptions, one body per family, the family and in it the corruption that hurts most first."""
-    benchmark = metrics.get("benchmark") or {}
-    told = benchmark.get("corruptions")
-    if not told:
+    benchmark = metrics.benchmark
+    corruptions = benchmark.corruptions if benchmark else None
+    if benchmark is None or not corruptions:
         return None
-    severities = sorted({severity for one in told.values() for severity in one["severities"]}, key=int)
-    relative = (benchmark.get("baseline") or {}).get("ce") or {}
-    families: dict[str, list[dict[str, Any]]] = {}
-    for name, one in sorted(told.items(), key=lambda item: (item[1]["accuracy"], item[0])):
-        families.setdefault(one["family"], []).append(
+    severities = sorted({severity for measures in corruptions.values() for severity in measures.severities}, key=int)
+    relative = benchmark.baseline.ce if benchmark.baseline else {}
+    families: dict[str, list[View]] = {}
+    for name, measures in sorted(corruptions.items(), key=lambda item: (item[1].accuracy, item[0])):
+        error = relative.get(name)
+        families.setdefault(measures.family, []).append(
             {
                 "name": _in_words(name),
-                "verdict": one["verdict"],
-                "cells": [_shaded(one["severities"].get(severity), metrics) for severity in severities],
-                "mean": _shaded(one["accuracy"], metrics),
-                "interval": _between(one.get("interval")),
-                "relative": "" if relative.get(name) is None else f"{relative[name]:.2f}",
+                "verdict": measures.verdict,
+                "cells": [_shaded(measures.severities.get(severity), metrics) for severity in severities],
+                "mean": _shaded(measures.accuracy, metrics),
+                "interval": _between(measures.interval),
+                "relative": "" if error is None else f"{error:.2f}",
             }
         )
-    means = benchmark.get("severities", {})
+    means = benchmark.severities or {}
     return {
         "severities": severities,
         "families": list(families.items()),
-        "count": len(told),
-        "mean": _shaded(benchmark["mean_accuracy"], metrics),
-        "interval": _between(benchmark.get("interval")),
+        "count": len(corruptions),
+        "mean": _shaded(benchmark.mean_accuracy, metrics),
+        "interval": _between(benchmark.interval),
         "means": [_shaded(means.get(severity), metrics) for severity in severities],
-        "baseline": benchmark["baseline"] if relative else None,
+        "baseline": benchmark.baseline if relative else None,
     }
 
 
-def _composed(benchmark: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _composed(benchmark: Benchmark) -> list[View]:
     return [
         {
             "name": _in_words(name),
-            "verdict": one["verdict"],
-            "accuracy": one["accuracy"],
-            "interval": _between(one.get("interval")),
+            "verdict": track.verdict,
+            "accuracy": track.accuracy,
+            "interval": _between(track.interval),
         }
-        for name, one in (benchmark.get("composed") or {}).items()
+        for name, track in benchmark.composed.items()
     ]
 
 
-def _verdicts(benchmark: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _verdicts(benchmark: Benchmark) -> list[View]:
     """Means over the corruptions that the training policy stands to alike."""
-    words = {
-        "disjoint": "unlike anything that the training policy draws",
-        "near": "the training policy comes near to them",
-        "identical": "the training policy draws the very same: they flatter",
-    }
+    rows = (
+        ("disjoint", benchmark.disjoint, "unlike anything that the training policy draws"),
+        ("near", benchmark.near, "the training policy comes near to them"),
+        ("identical", benchmark.identical, "the training policy draws the very same: they flatter"),
+    )
     return [
         {
             "name": name,
             "means": means,
-            "corruptions": benchmark[name]["corruptions"],
-            "accuracy": benchmark[name]["mean_accuracy"],
-            "interval": _between(benchmark[name].get("interval")),
+            "corruptions": measures.corruptions,
+            "accuracy": measures.mean_accuracy,
+            "interval": _between(measures.interval),
         }
-        for name, means in words.items()
-        if name in benchmark
+        for name, measures, means in rows
+        if measures
     ]
 
 
-def _slice(one: Mapping[str, Any]) -> dict[str, Any]:
+def _slice(part: Slice) -> View:
     """What the scan found against the rest, in words."""
-    name = one["slice"]
-    title = "In a group of copies" if name == "in_group" else IN_WORDS.get(name, (_in_words(name).capitalize(), ""))[0]
-    parts = {
-        part: {
-            "accuracy": one[part]["accuracy"],
-            "rest": one[part]["rest"],
-            "difference": f"{one[part]['difference']:+.3f}",
-            "p": "below 0.001" if one[part]["p"] < 0.001 else f"{one[part]['p']:.3f}",
-            "sure": one[part]["p"] < 0.05,
-        }
-        for part in ("clean", "benchmark")
-        if part in one
+    name = part.slice
+    title = (
+        "In a group of copies"
+        if name == "in_group"
+        else CATALOGUE[name].title
+        if name in CATALOGUE
+        else _in_words(name).capitalize()
+    )
+    contrasts = {"clean": part.clean, "benchmark": part.benchmark}
+    return {
+        "title": title,
+        "images": part.images,
+        "class": part.class_name,
+        "class_share": part.class_share,
+        "parts": {where: _contrast(contrast) for where, contrast in contrasts.items() if contrast},
     }
-    return {**one, "title": title, "parts": parts}
 
 
-def _calibration(told: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _contrast(contrast: Contrast) -> View:
+    return {
+        "accuracy": contrast.accuracy,
+        "rest": contrast.rest,
+        "difference": f"{contrast.difference:+.3f}",
+        "p": "below 0.001" if contrast.p < 0.001 else f"{contrast.p:.3f}",
+        "sure": contrast.p < 0.05,
+    }
+
+
+def _calibration(calibration: Calibration) -> View:
     """Charts of the clean and the corrupted images, and the table of all sets."""
-    if not told:
-        return None
     titles = {"clean": "Clean test images", "benchmark": "Under corruption"}
     charts = [
-        reliability_chart(title, of["confidence"], of["accuracy"], of["images"])
+        reliability_chart(title, bins.confidence, bins.accuracy, bins.images)
         for name, title in titles.items()
-        if name in told["sets"] and (of := told["sets"][name]["reliability"])
+        if name in calibration.sets and (bins := calibration.sets[name].reliability)
     ]
     rows = [
         {
             "name": {"benchmark": "under corruption"}.get(name, _in_words(name)),
-            "ece": one["ece"],
-            "tempered": one["ece_tempered"],
+            "ece": part.ece,
+            "tempered": part.ece_tempered,
         }
-        for name, one in told["sets"].items()
+        for name, part in calibration.sets.items()
     ]
-    return {"temperature": told["temperature"], "charts": charts, "rows": rows}
+    return {"temperature": calibration.temperature, "charts": charts, "rows": rows}
 
 
 # Pictures
 
 
-def _panel(panel: Panel, explained: Explained) -> dict[str, Any]:
+def _panel(panel: Panel, explained: Explained) -> View:
     rows = []
     for row in panel.rows:
         figures = []
         for case in row:
-            name, said, which = said_of(case, explained.classes)
-            source = _jpeg(beside(explained.pictures[case], PICTURE_SIDE))
-            figures.append({"src": source, "name": name, "said": said, "which": which, "right": case.right})
+            name, verdict, source = caption_of(case, explained.classes)
+            picture = _jpeg(beside(explained.pictures[case], PICTURE_SIDE))
+            figures.append({"src": picture, "name": name, "said": verdict, "which": source, "right": case.right})
         rows.append(figures)
     return {"title": panel.title, "about": panel.about, "rows": rows}
 
@@ -473,7 +496,7 @@ def _places(explained: Explained | None) -> str:
     return " and ".join(f"{width}x{height}" for height, width in explained.places) if explained else ""
 
 
-def _hardest(explained: Explained) -> list[dict[str, Any]]:
+def _hardest(explained: Explained) -> list[View]:
     """The thumbnails of the hardest images with what is known of each."""
     rows = explained.hardest.head(len(explained.thumbnails)).to_dict("records")
     return [

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-if TYPE_CHECKING:
-    from ..explanation import Case, Explained, Panel, Picture
+from ..panels import Case, Explained, Panel, Picture
 
 # Pixels, and RGB.
 _SIDE, _GAP, _ACROSS, _MARGIN, _HEAD, _CAPTION = 132, 2, 4, 24, 74, 76
@@ -30,7 +28,7 @@ def overlay(picture: Picture) -> np.ndarray:
 
 def beside(picture: Picture, side: int) -> np.ndarray:
     """uint8: a picture and its overlay side by side, the longer side of each `side` pixels."""
-    pair = [_scaled(one, side) for one in (picture.pixels, overlay(picture))]
+    pair = [_scaled(pixels, side) for pixels in (picture.pixels, overlay(picture))]
     return np.concatenate([pair[0], np.full((len(pair[0]), _GAP, 3), 255, np.uint8), pair[1]], axis=1)
 
 
@@ -44,31 +42,31 @@ def _scaled(pixels: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(pixels, size, interpolation=way)
 
 
-def said_of(case: Case, classes: Sequence[str]) -> tuple[str, str, str]:
+def caption_of(case: Case, classes: Sequence[str]) -> tuple[str, str, str]:
     """What stands below a picture: its class, what the model said and how surely, and which picture it is.
 
-    >>> from train.explanation import Case
-    >>> said_of(Case("fog-5", "7", 0, 1, 0.934, 0.02, "fog, severe"), ("cat", "dog"))
+    >>> from train.panels import Case
+    >>> caption_of(Case("fog-5", "7", 0, 1, 0.934, 0.02, "fog, severe"), ("cat", "dog"))
     ('cat', 'said dog, 0.93', 'fog, severe · 7')
     """
-    said = "right" if case.right else f"said {classes[case.predicted]}"
-    return classes[case.label], f"{said}, {case.confidence:.2f}", " · ".join(filter(None, (case.variant, case.id)))
+    verdict = "right" if case.right else f"said {classes[case.predicted]}"
+    return classes[case.label], f"{verdict}, {case.confidence:.2f}", " · ".join(filter(None, (case.variant, case.id)))
 
 
-def sheet(made: Explained) -> np.ndarray:
+def sheet(explained: Explained) -> np.ndarray:
     """uint8 (H, W, 3): all panels below one another, each picture beside its overlay and above what is said of it."""
-    blocks = [_block(panel, made) for panel in made.panels]
+    blocks = [_block(panel, explained) for panel in explained.panels]
     return np.concatenate(blocks or [np.full((_MARGIN, _WIDTH, 3), _PAPER, np.uint8)])
 
 
-def _block(panel: Panel, made: Explained) -> np.ndarray:
+def _block(panel: Panel, explained: Explained) -> np.ndarray:
     """One panel over the whole width of the sheet."""
     lines = [row[i : i + _ACROSS] for row in panel.rows for i in range(0, len(row), _ACROSS)]
-    cells = [[_cell(case, made) for case in line] for line in lines]
+    cells = [[_cell(case, explained) for case in line] for line in lines]
     heights = [max(len(cell) for cell in line) for line in cells]
     canvas = np.full((_HEAD + sum(heights) + _MARGIN, _WIDTH, 3), _PAPER, np.uint8)
-    _write(canvas, panel.title, _MARGIN, 38, 0.62, _INK, bold=True)
-    _write(canvas, panel.about, _MARGIN, 60, 0.45, _FAINT)
+    _write_line(canvas, panel.title, _MARGIN, 38, 0.62, _INK, bold=True)
+    _write_line(canvas, panel.about, _MARGIN, 60, 0.45, _FAINT)
     top = _HEAD
     for line, height in zip(cells, heights, strict=True):
         for column, cell in enumerate(line):
@@ -78,18 +76,18 @@ def _block(panel: Panel, made: Explained) -> np.ndarray:
     return canvas
 
 
-def _cell(case: Case, made: Explained) -> np.ndarray:
-    pair = beside(made.pictures[case], _SIDE)[:, :_CELL]
+def _cell(case: Case, explained: Explained) -> np.ndarray:
+    pair = beside(explained.pictures[case], _SIDE)[:, :_CELL]
     cell = np.full((len(pair) + _CAPTION, _CELL, 3), _PAPER, np.uint8)
     cell[: len(pair), : pair.shape[1]] = pair
-    name, said, which = said_of(case, made.classes)
-    _write(cell, name, 0, len(pair) + 19, 0.48, _INK, bold=True)
-    _write(cell, said, 0, len(pair) + 38, 0.46, _RIGHT if case.right else _WRONG)
-    _write(cell, which, 0, len(pair) + 56, 0.42, _FAINT)
+    name, verdict, source = caption_of(case, explained.classes)
+    _write_line(cell, name, 0, len(pair) + 19, 0.48, _INK, bold=True)
+    _write_line(cell, verdict, 0, len(pair) + 38, 0.46, _RIGHT if case.right else _WRONG)
+    _write_line(cell, source, 0, len(pair) + 56, 0.42, _FAINT)
     return cell
 
 
-def _write(
+def _write_line(
     canvas: np.ndarray, text: str, left: int, base: int, size: float, colour: tuple[int, int, int], bold: bool = False
 ) -> None:
     """Put one line of text into the canvas, cut short where it does not fit."""

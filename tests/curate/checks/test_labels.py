@@ -14,11 +14,19 @@ def flagged(judgement) -> list[int]:
     return np.flatnonzero(judgement.score >= 0.5).tolist()
 
 
+def learnt(evidence):
+    """The evidence with the probe that its labels and folds teach."""
+    labels = evidence.images.labels
+    usable = (labels >= 0) & (evidence.position >= 0) & ~evidence.foreign
+    probe = probe_labels(evidence.features, labels, evidence.fold, usable, evidence.representatives)
+    return replace(evidence, probe=probe)
+
+
 def believed(evidence, labels):
     """The evidence of the same pictures under other labels."""
     fold = folds_of(labels, np.arange(len(labels)), evidence.seed)
     evidence = replace(evidence, images=replace(evidence.images, labels=labels), fold=fold)
-    return replace(evidence, probe=probe_labels(evidence))
+    return learnt(evidence)
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +87,7 @@ def test_groups_given_with_the_set_stay_in_one_fold(cells, set_of, evidence_of):
 def test_a_class_that_one_patient_makes_up_is_not_called_wrong_as_a_whole(clean, cells):
     labels = cells[1]
     patients = np.where(labels == 3, 1000, np.arange(160))
-    evidence = replace(clean, fold=folds_of(labels, patients, 0))
-    evidence = replace(evidence, probe=probe_labels(evidence))
+    evidence = learnt(replace(clean, fold=folds_of(labels, patients, 0)))
     assert len(set(flagged(label_error(evidence))) & set(np.flatnonzero(labels == 3))) <= 3
 
 

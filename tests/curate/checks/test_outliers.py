@@ -1,11 +1,12 @@
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import cv2
 import numpy as np
 import pytest
 
-from curate.checks.outliers import distances, foreign_copies, outlier, outlier_group, spread_over_classes
+from curate.checks.outliers import outlier, outlier_group
+from curate.measuring.strangers import distances, foreign_copies
 from curate.planting import FAULTS, strange_pictures
 
 SINGLE = 160
@@ -87,14 +88,15 @@ def test_a_story_is_made_of_plain_numbers_that_json_takes(intruded):
 
 
 def test_only_certain_copies_are_foreign_to_the_set(intruded):
-    assert np.flatnonzero(foreign_copies(intruded)).tolist() == list(COPIES)
-    assert (intruded.foreign == foreign_copies(intruded)).all()
+    foreign = foreign_copies(intruded.copies, intruded.position, intruded.images.labels, intruded.neighbours)
+    assert np.flatnonzero(foreign).tolist() == list(COPIES)
+    assert (intruded.foreign == foreign).all()
     assert intruded.native.sum() == len(intruded.representatives) - 1
 
 
 def test_an_outlier_names_its_nearest_and_how_far_it_lies(intruded):
     because = outlier(intruded).because(SINGLE)
-    z = distances(intruded).z[intruded.position[SINGLE]]
+    z = distances(intruded.neighbours).z[intruded.position[SINGLE]]
     figure = float(because.split()[0])
     assert figure >= round(z, 1) - 0.05
     assert "farther from its 20 nearest than others" in because
@@ -123,7 +125,7 @@ def test_pictures_blurred_alike_are_no_strangers_that_could_be_dropped(cells, ev
 
 
 def test_copies_of_an_ordinary_cell_are_no_group_of_outliers(clean, cells, evidence_of):
-    ordinary = int(np.argsort(distances(clean).z)[80])
+    ordinary = int(np.argsort(distances(clean.neighbours).z)[80])
     images = np.concatenate([cells[0], np.repeat(cells[0][ordinary : ordinary + 1], 10, 0)])
     labels = np.concatenate([cells[1], np.arange(10) % 4])
     evidence = evidence_of(images, labels)
@@ -132,7 +134,7 @@ def test_copies_of_an_ordinary_cell_are_no_group_of_outliers(clean, cells, evide
 
 
 def test_three_copies_of_a_cell_somewhat_unlike_the_others_are_not_all_dropped(clean, cells, evidence_of):
-    z = distances(clean).z
+    z = distances(clean.neighbours).z
     unusual = int(np.argmax(z))
     assert 2 <= z[unusual] < 3  # one picture in fifty lies as far out
     images = np.concatenate([cells[0], cells[0][[unusual, unusual]]])
@@ -151,30 +153,7 @@ def test_among_fewer_than_twenty_different_pictures_none_is_far(cells, evidence_
     assert check(evidence_of(cells[0][:20])).note == ""
 
 
-def test_distances_are_measured_in_robust_deviations_of_the_set(clean):
-    z = distances(clean).z
-    assert abs(np.median(z)) < 1e-6
-    assert 1.4826 * np.median(np.abs(z)) == pytest.approx(1, abs=0.01)
-    again = distances(clean).of(clean.neighbours.distances[:, :20].mean(axis=1))
-    np.testing.assert_allclose(again, z, rtol=1e-6)
-
-
 def test_a_set_in_which_all_lie_alike_far_apart_has_no_outliers(rng, evidence_of):
     noise = rng.integers(0, 256, (60, 32, 32, 3), np.uint8)
     evidence = evidence_of(noise)
     assert flagged(outlier(evidence)) == flagged(outlier_group(evidence)) == []
-
-
-@pytest.mark.parametrize(
-    ("labels", "words"),
-    [
-        ([-1, -1, -1], "without labels"),
-        ([2, 2, -1], "all labelled kidney"),
-        ([1, 1, 0], "67% of them labelled round"),
-        ([0, 1, 2, 3], "spread over all 4 classes"),
-        ([0, 1, 3, 0, 1, 3], "spread over 3 classes"),
-    ],
-)
-def test_how_labels_are_spread_is_told_in_words(clean, labels, words):
-    images = replace(clean.images, labels=np.array(labels + [0] * (160 - len(labels))))
-    assert spread_over_classes(replace(clean, images=images), np.arange(len(labels))) == words

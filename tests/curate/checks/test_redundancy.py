@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.checks.redundancy import exact_duplicate, label_conflict, leak, near_duplicate, settled
-from curate.measuring.evidence import Probe
+from curate.checks.redundancy import exact_duplicate, label_conflict, leak, near_duplicate
+from curate.measuring.conflicts import settled
+from curate.measuring.probe import Probe
 
 CHECKS = (label_conflict, leak, exact_duplicate, near_duplicate)
 ANT, BEE, CAT = range(3)
@@ -43,7 +44,7 @@ def labelled(evidence, labels, likely=None):
         doubt = -np.log10(opinion[np.arange(len(rows)), images.labels[rows]])
         probe = Probe(rows, opinion, np.arange(len(CLASSES)), rows % 2, doubt)
     evidence = replace(evidence, images=images, probe=probe)
-    return replace(evidence, copies=settled(evidence))
+    return replace(evidence, copies=settled(evidence.copies, images.labels, probe))
 
 
 def sure_of(label: int, sure: float = 0.96) -> np.ndarray:
@@ -106,8 +107,8 @@ def test_a_class_that_the_probe_never_learnt_is_not_rejected_by_it(album, unknow
     rows = np.flatnonzero(evidence.images.labels != unknown)
     opinion = np.tile((0.96, 0.04), (len(rows), 1))
     probe = Probe(rows, opinion, known, rows % 2, np.zeros(len(rows)))
-    evidence = replace(evidence, probe=probe)
-    evidence = replace(evidence, copies=settled(evidence))
+    copies = settled(evidence.copies, evidence.images.labels, probe)
+    evidence = replace(evidence, probe=probe, copies=copies)
     found = label_conflict(evidence)
     assert flagged(found) == GROUPS[0]
     assert not found.certain.any()

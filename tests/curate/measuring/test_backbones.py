@@ -147,27 +147,3 @@ def test_any_other_failure_is_passed_on(monkeypatch):
     imagenet(monkeypatch, construct)
     with pytest.raises(ZeroDivisionError, match="boom"):
         application_model("Some", 32, "imagenet")
-
-
-# The process that converts
-
-
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [(WeightsUnavailable("offline"), 3), (DataError("does not fit"), 2), (UnknownName("no backbone"), 2)],
-)
-def test_the_exit_status_says_what_is_wrong_and_the_last_line_why(monkeypatch, capsys, error, status):
-    def convert(*_):
-        raise error
-
-    monkeypatch.setattr(backbones, "convert", convert)
-    assert backbones.main([NAME, "96", "imagenet", "out.xml"]) == status
-    assert capsys.readouterr().err.splitlines()[-1] == str(error)
-
-
-def test_a_conversion_that_succeeds_is_silent(monkeypatch, capsys, tmp_path):
-    asked = []
-    monkeypatch.setattr(backbones, "convert", lambda *arguments: asked.append(arguments))
-    assert backbones.main([NAME, "96", "random", str(tmp_path / "out.xml")]) == 0
-    assert asked == [(NAME, 96, "random", tmp_path / "out.xml")]
-    assert capsys.readouterr() == ("", "")

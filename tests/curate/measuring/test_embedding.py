@@ -152,8 +152,8 @@ def test_auto_takes_a_strong_backbone_on_a_gpu_and_a_small_one_elsewhere(monkeyp
         return name
 
     monkeypatch.setattr(embedding, "on_gpu", lambda: gpu)
-    monkeypatch.setattr(embedding, "_on_keras", loaded)
-    monkeypatch.setattr(embedding, "_on_openvino", loaded)
+    monkeypatch.setattr(embedding, "_keras_embedder", loaded)
+    monkeypatch.setattr(embedding, "_openvino_embedder", loaded)
     assert load_embedder("auto", None, SIZE, 1) == (name, "")
 
 

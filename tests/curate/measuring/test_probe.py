@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -165,6 +163,12 @@ def test_large_classes_are_judged_by_confident_learning_as_well(rng):
     assert len(set(ranked.tolist()) & set(range(0, 200, 20))) >= 9
 
 
+def probe_of(evidence, labels):
+    """The probe on the pictures of some evidence under other labels."""
+    usable = (labels != UNLABELLED) & (evidence.position >= 0) & ~evidence.foreign
+    return probe_labels(evidence.features, labels, evidence.fold, usable, evidence.representatives)
+
+
 # What is measured with it
 
 
@@ -195,15 +199,34 @@ def test_few_rows_bear_few_dimensions(rng, n, axes):
 
 def test_a_class_that_looks_as_before_is_recognised_and_one_that_is_mislabelled_is_not(clean):
     rows = np.flatnonzero(clean.images.labels == 2)[:15]
-    assert recognised(clean, rows)
     labels = clean.images.labels.copy()
+    assert recognised(clean.probe, clean.features, labels, rows)
     labels[rows] = 3
-    evidence = replace(clean, images=replace(clean.images, labels=labels))
-    assert not recognised(replace(evidence, probe=probe_labels(evidence)), rows)
+    assert not recognised(probe_of(clean, labels), clean.features, labels, rows)
 
 
 def test_without_a_probe_everything_is_recognised(clean):
-    assert recognised(replace(clean, probe=None), np.arange(10))
-    assert recognised(clean, np.arange(0))
-    unlabelled = replace(clean, images=replace(clean.images, labels=np.full(160, UNLABELLED)))
-    assert probe_labels(unlabelled) is None
+    labels = clean.images.labels
+    assert recognised(None, clean.features, labels, np.arange(10))
+    assert recognised(clean.probe, clean.features, labels, np.arange(0))
+    assert probe_of(clean, np.full(160, UNLABELLED)) is None
+
+
+# Whether what is under another light is known still
+
+
+def test_rows_are_recognised_where_a_probe_that_never_saw_them_finds_their_labels(points):
+    features, labels, fold = points
+    probe = fit_probe(features, labels, np.arange(120), fold)
+    rows = np.array([0, 1, 2, 50, 51, 90])
+    assert recognised(probe, features, labels, rows)
+    moved = features.copy()
+    moved[rows] = features[(rows + 40) % 120]  # each looks like another class
+    assert not recognised(probe, moved, labels, rows)
+
+
+def test_without_labels_to_tell_by_everything_is_recognised(points):
+    features, labels, fold = points
+    probe = fit_probe(features, labels, np.arange(60), fold[:60])
+    assert recognised(None, features, labels, np.arange(5))
+    assert recognised(probe, features, labels, np.array([100, 101]))

@@ -120,5 +120,6 @@ def scan() -> Scan:
         effect=CleaningEffect(0.861, 0.957, 0.951, 0.962, 31),
         notes=("no split: leaks were not looked for",),
         embedder="builtin",
+        embedder_digest="builtin-1",
         timings={"reading": 0.25, "judging": 1.5},
     )

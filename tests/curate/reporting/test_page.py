@@ -16,10 +16,9 @@ import pandas as pd
 import pytest
 
 from curate.configs import ScanConfig
-from curate.findings import SEVERITY, findings_table
+from curate.findings import CATALOGUE, SEVERITY, findings_table
 from curate.reporting import page
 from curate.reporting import page as public_page
-from curate.reporting.base import asset
 from curate.scans import CleaningEffect, Scan
 from curate.sets.imageset import ImageSet
 
@@ -254,13 +253,15 @@ def test_a_check_without_words_of_its_own_is_shown_under_its_name(scan: Scan) ->
     assert embedded(html, "data")["checks"][-1] == ["too_shiny", "Too shiny"]
 
 
-def test_every_check_has_words_and_a_colour() -> None:
-    style = asset("curate.reporting", "report.css")
-    assert set(page_module.IN_WORDS) == set(SEVERITY)
-    for check, (title, what) in page_module.IN_WORDS.items():
-        assert title
-        assert what.endswith(".")
-        assert f'[data-check="{check}"]' in style
+def test_every_check_has_words_and_a_colour(scan: Scan) -> None:
+    style = re.search(r"<style>(.*?)</style>", page(scan), re.S).group(1)
+    assert page_module.COLOURS_HERE not in style
+    assert set(CATALOGUE) == set(SEVERITY)
+    for name, check in CATALOGUE.items():
+        assert page_module._in_words(name) == (check.title, check.looks_for)
+        assert check.title
+        assert check.looks_for.endswith(".")
+        assert f'[data-check="{name}"] {{ --check: {check.colour}; }}' in style
 
 
 def test_strict_cleaning_is_told_differently(scan: Scan) -> None:

@@ -1,10 +1,8 @@
-"""What tests of reading and writing sets begin with: six pictures, ways to save and to look at them, a small disk."""
+"""What tests of reading and writing sets begin with: six pictures, ways to save and to look at them."""
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,16 +24,6 @@ def _files(folder: Path, *names: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (6, 5), (i, 40, 90)).save(path)
     return folder
-
-
-@contextmanager
-def _files_of_at_most(size: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture
@@ -66,9 +54,3 @@ def pixels() -> Callable[[ImageSet], np.ndarray]:
 def by_id() -> Callable[[ImageSet], dict[str, str]]:
     """The name of each picture's label by its id."""
     return lambda images: {id: images.label_name(row) for row, id in enumerate(images.ids)}
-
-
-@pytest.fixture(scope="session")
-def files_of_at_most() -> Callable[[int], AbstractContextManager[None]]:
-    """Within files_of_at_most(n) no file grows beyond n bytes, as on a disk that is full."""
-    return _files_of_at_most

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from disks import files_of_at_most
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -27,7 +28,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_disk_that_fills_halfway_leaves_nothing_behind(tmp_path, files_of_at_most):
+def test_a_disk_that_fills_halfway_leaves_nothing_behind(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (200, 32, 32, 3), dtype=np.uint8)
     np.savez(tmp_path / "d.npz", images=noise)
     images = read(tmp_path / "d.npz")

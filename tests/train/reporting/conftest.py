@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from metrics import run_metrics
 
 from train.answers import Answers, Track
 from train.configs import RunConfig
 from train.evaluation import metrics_of
-from train.explanation import Explained, Picture, hardest, panels
+from train.explanation import hardest, panels
+from train.panels import Explained, Picture
 from train.reporting import RunReport
 from train.slices import sliced
 
@@ -76,15 +78,8 @@ def made() -> RunReport:
     """The run that is not to be changed."""
     answers = _answers()
     metrics = metrics_of(answers, CLASSES, 50, 0)
-    metrics["slices"] = sliced(
-        answers, {"colour_cast": set(answers.ids[:9]), "in_group": set(answers.ids[30:42])}, CLASSES, 50, 0
-    )
-    metrics |= {
-        "format": 1,
-        "recipe": "baseline",
-        "model": {"backbones": ["cnn"], "input_side": 96, "parameters": 12345, "weights": "imagenet"},
-        "fit": {"kept": {"stage": 2, "epoch": 2, "score": 0.68}, "by": "corruptions", "epochs": 5},
-    }
+    flagged = {"colour_cast": set(answers.ids[:9]), "in_group": set(answers.ids[30:42])}
+    slices = sliced(answers, flagged, CLASSES, 50, 0)
     table, rng = answers.table(), np.random.default_rng(1)
     shown = panels(table, answers.tracks)
     pictures = {
@@ -97,7 +92,7 @@ def made() -> RunReport:
     return RunReport(
         name="heavy <2>",
         config=RunConfig(recipe="baseline", seed=7),
-        metrics=metrics,
+        metrics=run_metrics(metrics, slices=slices),
         history=_history(),
         explained=explained,
         digests={"scan_digest": "5ca1ab1e", "build_digest": "b111d", "source_digest": None},
@@ -109,4 +104,4 @@ def made() -> RunReport:
 @pytest.fixture
 def run(made: RunReport) -> RunReport:
     """A run of one's own, but for what is within."""
-    return replace(made, metrics=dict(made.metrics))
+    return replace(made)

@@ -2,16 +2,25 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from html.parser import HTMLParser
-from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
-from train.ensembles import EnsembleConfig
+from train.configs import EnsembleConfig
+from train.metrics import (
+    ClassScores,
+    CorruptionMeasures,
+    KeptEpoch,
+    Metrics,
+    RelativeErrors,
+    Spread,
+    Unlabelled,
+    WorstClass,
+)
 from train.reporting import RunReport, page
 
 # Elements that have no end.
@@ -54,6 +63,18 @@ class Outline(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.text))
 
 
+def with_parts(run: RunReport, **parts: object) -> RunReport:
+    """The run with other parts of its metrics."""
+    return replace(run, metrics=replace(run.metrics, **parts))
+
+
+def with_fog(run: RunReport, **measures: object) -> CorruptionMeasures:
+    """The measures of fog, some of them others."""
+    assert run.metrics.benchmark is not None
+    assert run.metrics.benchmark.corruptions is not None
+    return replace(run.metrics.benchmark.corruptions["fog"], **measures)
+
+
 def section(html: str, name: str) -> str:
     found = re.search(rf'<section id="{name}".*?</section>', html, re.S)
     assert found is not None, name
@@ -72,16 +93,16 @@ def rows_of(html: str) -> list[list[str]]:
 
 def test_it_says_at_once_how_right_the_model_is(run: RunReport) -> None:
     said = Outline(page(run)).said
-    clean, benchmark = run.metrics["clean"], run.metrics["benchmark"]
+    clean, benchmark = run.metrics.clean, run.metrics.benchmark
     assert (
-        f"Right on {clean['accuracy']:.3f} of the clean test images, {benchmark['mean_accuracy']:.3f} under corruption "
-        f"and {benchmark['composed']['composed-3']['accuracy']:.3f} with 3 corruptions at once."
+        f"Right on {clean.accuracy:.3f} of the clean test images, {benchmark.mean_accuracy:.3f} under corruption "
+        f"and {benchmark.composed['composed-3'].accuracy:.3f} with 3 corruptions at once."
     ) in said
-    for number in (*clean["interval"], *benchmark["interval"], run.metrics["external"]["zoo <1>.npz"]["accuracy"]):
+    for number in (*clean.interval, *benchmark.interval, run.metrics.external["zoo <1>.npz"].accuracy):
         assert f"{number:.3f}" in said
     for words in ("heavy <2>", "at 96 pixels", "12,345 parameters", "3 classes", "kept epoch 2 of stage 2"):
         assert words in said
-    assert f"{clean['worst_class']['recall']:.3f} of {clean['worst_class']['class']} is found, clean" in said
+    assert f"{clean.worst_class.recall:.3f} of {clean.worst_class.class_name} is found, clean" in said
 
 
 def test_the_page_is_well_formed_and_every_link_on_it_leads_somewhere(run: RunReport) -> None:
@@ -138,49 +159,46 @@ def test_each_corruption_has_its_row_with_every_severity_and_its_verdict(run: Ru
     table = re.search(r'<table class="heat shift">.*?</table>', html, re.S)
     assert table is not None
     rows = {row[0]: row[1:] for row in rows_of(table[0])}
-    told = run.metrics["benchmark"]["corruptions"]
+    told = run.metrics.benchmark.corruptions
     for name, words in (
         ("fog", "fog near"),
         ("shot_noise", "shot noise"),
         ("impulse_noise", "impulse noise identical"),
     ):
         row, of_one = rows[words], told[name]
-        expected = [*of_one["severities"].values(), of_one["accuracy"]]
+        expected = [*of_one.severities.values(), of_one.accuracy]
         assert row[:6] == [f"{value:.2f}" for value in expected]
-        assert row[6] == f"{of_one['interval'][0]:.3f} to {of_one['interval'][1]:.3f}"
-    assert rows["Mean of all"][5] == f"{run.metrics['benchmark']['mean_accuracy']:.2f}"
+        assert row[6] == f"{of_one.interval[0]:.3f} to {of_one.interval[1]:.3f}"
+    assert rows["Mean of all"][5] == f"{run.metrics.benchmark.mean_accuracy:.2f}"
     # By family, that of the corruption which hurts most first; and so within it.
-    order = sorted(told, key=lambda name: told[name]["accuracy"])
+    order = sorted(told, key=lambda name: told[name].accuracy)
     families = [row[0] for row in rows_of(table[0]) if len(row) == 1]
-    assert families[0] == told[order[0]]["family"]
+    assert families[0] == told[order[0]].family
     assert "identical ones are what training saw" in Outline(html).said
 
 
 def test_the_worse_an_accuracy_the_stronger_its_colour(run: RunReport) -> None:
     chance = 1 / 3
     accuracies = {"1": 1.0, "2": 0.9, "3": 0.6, "4": chance, "5": 0.0}
-    benchmark: dict[str, Any] = dict(run.metrics["benchmark"])
-    fog = benchmark["corruptions"]["fog"] | {"severities": accuracies}
-    run.metrics["benchmark"] = benchmark | {"corruptions": {"fog": fog}}  # type: ignore[index]
-    row = re.search(r"<tr>\s*<th scope=\"row\">fog.*?</tr>", page(run), re.S)
+    benchmark = replace(run.metrics.benchmark, corruptions={"fog": with_fog(run, severities=accuracies)})
+    html = page(with_parts(run, benchmark=benchmark))
+    row = re.search(r"<tr>\s*<th scope=\"row\">fog.*?</tr>", html, re.S)
     assert row is not None
     assert [int(level) for level in re.findall(r"bad-(\d+)", row[0])][:5] == [0, 3, 12, 20, 20]
 
 
 def test_a_severity_that_was_not_measured_leaves_its_cell_empty(run: RunReport) -> None:
-    benchmark: dict[str, Any] = dict(run.metrics["benchmark"])
-    fog = benchmark["corruptions"]["fog"]
-    some = {name: fog["severities"][name] for name in ("1", "5")}
-    benchmark["corruptions"] = benchmark["corruptions"] | {"fog": fog | {"severities": some}}
-    run.metrics["benchmark"] = benchmark  # type: ignore[index]
-    rows = {row[0]: row[1:] for row in rows_of(section(page(run), "shift"))}
+    benchmark = run.metrics.benchmark
+    some = {name: benchmark.corruptions["fog"].severities[name] for name in ("1", "5")}
+    benchmark = replace(benchmark, corruptions={**benchmark.corruptions, "fog": with_fog(run, severities=some)})
+    html = page(with_parts(run, benchmark=benchmark))
+    rows = {row[0]: row[1:] for row in rows_of(section(html, "shift"))}
     assert rows["fog near"][1:4] == ["", "", ""]
 
 
 def test_errors_relative_to_a_baseline_have_a_column(run: RunReport) -> None:
-    baseline = {"run": "plain", "ce": {"fog": 0.512, "shot_noise": None, "impulse_noise": 1.2}, "mce": 0.86}
-    run.metrics["benchmark"] = run.metrics["benchmark"] | {"baseline": baseline}  # type: ignore[index]
-    html = page(run)
+    baseline = RelativeErrors("plain", {"fog": 0.512, "shot_noise": None, "impulse_noise": 1.2}, 0.86, {}, None)
+    html = page(with_parts(run, benchmark=replace(run.metrics.benchmark, baseline=baseline)))
     rows = {row[0]: row for row in rows_of(section(html, "shift"))}
     assert rows["Corruption"][-1] == "CE"
     assert (rows["fog near"][-1], rows["shot noise"][-1], rows["Mean of all"][-1]) == ("0.51", "", "0.86")
@@ -189,17 +207,17 @@ def test_errors_relative_to_a_baseline_have_a_column(run: RunReport) -> None:
 
 def test_classes_and_who_is_taken_for_whom_stand_with_their_counts(run: RunReport) -> None:
     html = section(page(run), "classes")
-    clean = run.metrics["clean"]
+    clean = run.metrics.clean
     rows = rows_of(html)
-    cat = clean["per_class"]["cat"]
+    cat = clean.per_class["cat"]
     assert next(row[1:] for row in rows if row[0].startswith("cat")) == [
-        f"{cat['precision']:.3f}", f"{cat['recall']:.3f}", f"{cat['f1']:.3f}", str(cat["support"])
+        f"{cat.precision:.3f}", f"{cat.recall:.3f}", f"{cat.f1:.3f}", str(cat.support)
     ]  # fmt: skip
     matrix = re.search(r'<table class="heat matrix">.*?</table>', html, re.S)
     assert matrix is not None
     counts = [[int(cell.replace("·", "0")) for cell in row[1:]] for row in rows_of(matrix[0])[1:]]
-    assert counts == clean["confusion"]
-    wrong = np.array(clean["confusion"])
+    assert counts == list(map(list, clean.confusion))
+    wrong = np.array(clean.confusion)
     np.fill_diagonal(wrong, 0)
     assert f"({wrong.max()} of 20)" in html
 
@@ -208,36 +226,35 @@ def test_of_very_many_classes_the_worst_pairs_stand_for_the_matrix(run: RunRepor
     names = [f"class {i}" for i in range(60)]
     counts = 9 * np.eye(60, dtype=int)
     counts[3, 5], counts[7, 1] = 4, 2
-    one = {"precision": 0.9, "recall": 0.9, "f1": 0.9, "support": 9}
-    clean = run.metrics["clean"] | {
-        "per_class": dict.fromkeys(names, one),
-        "confusion": counts.tolist(),
-        "worst_class": {"class": "class 3", "recall": 0.6},
-    }
-    run.metrics["clean"] = clean  # type: ignore[index]
-    html = section(page(run), "classes")
+    clean = replace(
+        run.metrics.clean,
+        per_class=dict.fromkeys(names, ClassScores(0.9, 0.9, 0.9, 9)),
+        confusion=tuple(map(tuple, counts.tolist())),
+        worst_class=WorstClass("class 3", 0.6),
+    )
+    html = section(page(with_parts(run, clean=clean)), "classes")
     assert 'class="heat matrix"' not in html
     assert ["class 3", "class 5", "4", "13"] in rows_of(html)
     assert ["class 7", "class 1", "2", "11"] in rows_of(html)
 
 
 def test_a_class_that_a_set_does_not_have_has_no_recall(run: RunReport) -> None:
-    measures = run.metrics["external"]["zoo <1>.npz"]
-    per_class = measures["per_class"] | {"cat": {"precision": None, "recall": None, "f1": None, "support": 0}}
-    run.metrics["external"] = {"zoo": measures | {"per_class": per_class}, "unlabelled": {"images": 0}}  # type: ignore[index]
-    html = section(page(run), "elsewhere")
+    measures = run.metrics.external["zoo <1>.npz"]
+    per_class = {**measures.per_class, "cat": ClassScores(None, None, None, 0)}
+    external = {"zoo": replace(measures, per_class=per_class), "unlabelled": Unlabelled()}
+    html = section(page(with_parts(run, external=external)), "elsewhere")
     assert ["", "", "", "0"] in [row[1:] for row in rows_of(html)]
     assert "unlabelled" not in html
 
 
 def test_slices_are_told_in_words_against_the_rest(run: RunReport) -> None:
     html = section(page(run), "slices")
-    told = {one["slice"]: one for one in run.metrics["slices"]}
+    told = {one.slice: one for one in run.metrics.slices}
     rows = {row[0]: row[1:] for row in rows_of(html)}
     title = next(name for name in rows if name.startswith("Colour casts"))
     one = told["colour_cast"]
-    assert rows[title][:3] == ["9", f"{one['clean']['accuracy']:.3f}", f"{one['clean']['rest']:.3f}"]
-    assert rows[title][3].startswith(f"{one['clean']['difference']:+.3f}")
+    assert rows[title][:3] == ["9", f"{one.clean.accuracy:.3f}", f"{one.clean.rest:.3f}"]
+    assert rows[title][3].startswith(f"{one.clean.difference:+.3f}")
     assert any(name.startswith("In a group of copies") for name in rows)
 
 
@@ -280,8 +297,8 @@ def test_what_it_was_made_of_can_be_traced(run: RunReport) -> None:
 
 def test_a_probe_alone_has_no_curve(run: RunReport) -> None:
     assert run.history is not None
-    run.metrics["fit"] = {"kept": {"stage": 0, "epoch": 0, "score": 0.6}}  # type: ignore[index]
-    html = page(replace(run, history=run.history.head(1)))
+    probe = with_parts(run, fit=replace(run.metrics.fit, kept=KeptEpoch(0, 0, 0.6)))
+    html = page(replace(probe, history=run.history.head(1)))
     assert "There is one epoch, and so no curve." in html
     assert "kept the probe" in html
 
@@ -296,7 +313,7 @@ def test_curves_run_over_all_stages_and_mark_what_was_kept(run: RunReport) -> No
 
 
 def test_a_run_of_other_runs_has_a_page_without_model_and_fit(run: RunReport) -> None:
-    metrics = {key: value for key, value in run.metrics.items() if key not in ("model", "fit", "recipe")}
+    metrics = Metrics(**{field.name: getattr(run.metrics, field.name) for field in fields(Metrics)})
     html = page(RunReport("ensemble", EnsembleConfig(), metrics))
     for name in ("curves", "looks", "hardest"):
         assert f'id="{name}"' not in html
@@ -304,17 +321,17 @@ def test_a_run_of_other_runs_has_a_page_without_model_and_fit(run: RunReport) ->
 
 
 def test_without_benchmark_or_elsewhere_the_rest_stands(run: RunReport) -> None:
-    metrics = {key: run.metrics[key] for key in ("classes", "clean", "recipe")} | {"slices": [], "external": {}}
-    html = page(replace(run, metrics=metrics, explained=None))
+    clean_alone = with_parts(run, val=None, benchmark=None, calibration=None, slices=(), external={})
+    html = page(replace(clean_alone, explained=None))
     Outline(html)
-    assert f"Right on {metrics['clean']['accuracy']:.3f} of the clean test images." in html
+    assert f"Right on {run.metrics.clean.accuracy:.3f} of the clean test images." in html
     for name in ("shift", "elsewhere", "slices", "calibration"):
         assert f'id="{name}"' not in html
 
 
 def test_several_fits_tell_how_far_they_differ(run: RunReport) -> None:
-    run.metrics["spread"] = {"clean": {"mean": 0.951, "sd": 0.004, "values": [0.95, 0.96, 0.94]}}  # type: ignore[index]
-    assert "clean, 3 fits 0.951 sd 0.004" in Outline(page(run)).said
+    several = with_parts(run, spread={"clean": Spread(0.951, 0.004, (0.95, 0.96, 0.94))})
+    assert "clean, 3 fits 0.951 sd 0.004" in Outline(page(several)).said
 
 
 @pytest.mark.parametrize("gone", ["val_clean", "val_composed", "val_loss"])
@@ -324,9 +341,9 @@ def test_what_was_not_watched_is_left_out(run: RunReport, gone: str) -> None:
 
 
 def test_a_model_that_is_right_throughout_has_nothing_wrong_to_show(run: RunReport) -> None:
-    counts = (20 * np.eye(3, dtype=int)).tolist()
-    run.metrics["clean"] = run.metrics["clean"] | {"confusion": counts}  # type: ignore[index]
-    assert "No image was taken for another class." in section(page(run), "classes")
+    counts = tuple(map(tuple, (20 * np.eye(3, dtype=int)).tolist()))
+    right = with_parts(run, clean=replace(run.metrics.clean, confusion=counts))
+    assert "No image was taken for another class." in section(page(right), "classes")
 
 
 def test_an_empty_history_is_no_failure(run: RunReport) -> None:

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from train.explanation import Case, Explained, Picture
+from train.panels import Case, Explained, Picture
 from train.reporting import RunReport
-from train.reporting.sheets import beside, overlay, said_of, sheet
+from train.reporting.sheets import beside, caption_of, overlay, sheet
 
 CASE = Case("fog-5", "row 7", 0, 1, 0.934, 0.02, "fog, severe")
 
@@ -48,7 +48,7 @@ def test_a_sheet_shows_every_picture(run: RunReport) -> None:
 
 
 def test_long_and_foreign_names_do_not_break_a_sheet() -> None:
-    from train.explanation import Panel
+    from train.panels import Panel
 
     names = ("a very long name of a class that does not fit below its picture at all", "Größe 大きさ")
     picture = Picture(np.zeros((20, 20, 3), np.uint8), np.zeros((20, 20), np.float32))
@@ -62,4 +62,4 @@ def test_long_and_foreign_names_do_not_break_a_sheet() -> None:
 
 
 def test_a_right_one_is_said_to_be() -> None:
-    assert said_of(Case("test", "a", 1, 1, 0.999, 0.999), ("cat", "dog")) == ("dog", "right, 1.00", "a")
+    assert caption_of(Case("test", "a", 1, 1, 0.999, 0.999), ("cat", "dog")) == ("dog", "right, 1.00", "a")

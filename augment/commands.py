@@ -1,0 +1,257 @@
+"""augment's commands: each reads its options, calls the function of the same name, and prints what came of it."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from curate.commandline import Takes, application, command
+from curate.stage.errors import UnknownName
+from curate.stage.options import spelled
+from curate.terminal import Listing, Output, brief, elsewhere, err, out, print_json, print_table, records
+
+from .configs import SETS, BuildConfig, PreviewConfig, ReplayConfig
+
+if TYPE_CHECKING:
+    from .building import Built
+    from .replaying import Replayed
+
+# What builds is imported where it is called: it loads numpy and pandas.
+
+app = application("augment", "Build balanced training data and a corrupted domain-shift benchmark.")
+ScannedSet = Annotated[Path | None, typer.Argument(help="The scanned set; by default its clean set.")]
+AnySet = Annotated[Path | None, typer.Argument(help="Any set; by default the clean set, else drawn cells.")]
+# What each command that looks ahead takes of a build.
+PLANNED = (
+    "policy", "copies", "balance", "cap", "train", "val", "test", "balanced_test", "per_class", "fresh", "size",
+    "labels", "artifacts", "seed",
+)  # fmt: skip
+PREVIEWED = ("policy", "severities", "size", "labels", "artifacts", "seed")
+JUDGED = ("policy", "benchmark", "backbone", "labels", "artifacts", "seed")
+
+
+@command(app, takes={"config": Takes(BuildConfig, only=PLANNED)})
+def plan(config: BuildConfig, output: Output, source: ScannedSet = None) -> None:
+    """Say how many images of each class a build would make, before a byte is written."""
+    from .planning import plan as run
+
+    result = run(source, config)
+    build_command = f"{_build_command(source, config)}{elsewhere(config.artifacts)}"
+    if output.as_json:
+        print_json(
+            {
+                "classes": records(result.copy_plan.table),
+                "images": dict(result.images),
+                "size": list(result.size),
+                "bytes": result.bytes,
+                "notes": list(result.notes),
+                "next": build_command,
+            }
+        )
+        return
+    print_table(result.copy_plan.table)
+    out.print()
+    counts = ", ".join(f"{name} {number:,}" for name, number in result.images.items())
+    width, height = result.size
+    out.print(f"images  {counts}; {width}x{height}, {result.bytes / 1e6:,.0f} MB without the benchmark")
+    output.print_notes(result.notes)
+    out.print(f"next    {build_command}", markup=False)
+
+
+def _build_command(source: Path | None, config: BuildConfig) -> str:
+    """The command that builds what was planned."""
+    words = ["augment", "build", *([str(source)] if source else []), "--policy", config.policy]
+    return shlex.join([*words, *spelled(config, leave=("policy", "artifacts"))])
+
+
+@command(app)
+def policies(output: Listing) -> None:
+    """List the policies: what each is for, and the paper or report that it is from."""
+    from .policies import library
+
+    listed = [library.policy(name) for name in library.names()]
+    if output.as_json:
+        print_json(
+            [
+                {"name": policy.name, "copies": policy.copies, "about": policy.about, "origin": policy.origin}
+                for policy in listed
+            ]
+        )
+        return
+    for policy in listed:
+        out.print(f"[bold]{policy.name}[/bold]  ({policy.copies} {'copy' if policy.copies == 1 else 'copies'})")
+        out.print(f"    {policy.about}", markup=False)
+        if policy.origin:
+            out.print(f"    {policy.origin}", markup=False, style="dim")
+    out.print("\nlook    augment preview --policy NAME      your own: a .toml file, or file.py:function", markup=False)
+
+
+@command(app)
+def corruptions(output: Listing) -> None:
+    """List the corruptions of the benchmark: family, role, the sets that they belong to."""
+    import pandas as pd
+
+    from .corruptions.corruption import CORRUPTIONS
+
+    table = pd.DataFrame(
+        [
+            (corruption.name, corruption.family, corruption.role, ", ".join(corruption.sets), corruption.operation.name)
+            for corruption in CORRUPTIONS.values()
+        ],
+        columns=["corruption", "family", "role", "sets", "operation"],
+    )
+    if output.as_json:
+        print_json(records(table))
+        return
+    print_table(table)
+
+
+@command(app, takes={"config": Takes(BuildConfig, only=PREVIEWED)})
+def preview(config: BuildConfig, sheet: PreviewConfig, output: Output, source: AnySet = None) -> None:
+    """Show what a policy makes of some pictures, or what the corruptions do, as a contact sheet."""
+    from .previewing import CORRUPTIONS, POLICIES, POLICY
+    from .previewing import preview as run
+
+    show = POLICIES if sheet.policies else CORRUPTIONS if sheet.corruptions else POLICY
+    say = output.reporter.say
+    path = run(source, config, Path(sheet.out), show=show, copies=sheet.copies, images=sheet.images, say=say)
+    if output.as_json:
+        print_json({"sheet": str(path)})
+        return
+    out.print(f"sheet   {path}", markup=False)
+
+
+@command(app, takes={"config": Takes(BuildConfig, only=JUDGED)})
+def overlap(config: BuildConfig, output: Output, source: AnySet = None) -> None:
+    """Say of each corruption of the benchmark whether a policy contains it: disjoint, near or identical."""
+    from .judging import judge
+
+    if not config.benchmark:
+        raise UnknownName.among("set of corruptions", "none", SETS)
+    table = judge(source, replace(config, allow_overlap=True), output.reporter)
+    if output.as_json:
+        print_json(records(table))
+        return
+    out.print()
+    print_table(table)
+
+
+@command(app)
+def build(config: BuildConfig, output: Output, source: ScannedSet = None) -> None:
+    """Make the sets to train on: splits that do not leak, balanced augmented copies, a benchmark of shifted domains."""
+    from .building import build as run
+
+    result = run(source, config, output.reporter)
+    if output.as_json:
+        print_json(_build_json(result))
+    else:
+        _print_built(result, Path(config.artifacts), output)
+
+
+def _print_built(done: Built, artifacts: Path, output: Output) -> None:
+    out.print()
+    print_table(done.counts[["class", "train", "copies", "val", "test"]])
+    out.print()
+    if done.benchmark is not None:
+        sets = done.benchmark.sets
+        names = {role: {s.corruption for s in sets if s.role == role} for role in ("test", "validation")}
+        images = sum(s.images for s in sets)
+        out.print(
+            f"benchmark  {len(sets)} sets of {images:,} images: {len(names['test'])} corruptions and composed tracks "
+            f"to test on, {len(names['validation'])} to select by"
+        )
+        if done.counts["copies"].any():
+            verdicts = Counter({s.corruption: s.verdict for s in sets if s.role == "test"}.values())
+            told = ", ".join(f"{verdicts[name]} {name}" for name in ("disjoint", "near", "identical") if verdicts[name])
+            name = done.decisions.policy.name
+            out.print(f"overlap    {name} against the test: {told}    augment overlap tells which", markup=False)
+    lost = done.plan.labels_lost
+    if lost is not None:
+        copies = int(done.counts["copies"].sum())
+        out.print(
+            f"labels     {done.redrawn:,} of {copies:,} copies drawn again because a probe no longer knew their label, "
+            f"{done.doubted:,} of them in vain"
+        )
+        worst = [row for row in lost if row.lost >= _WORTH_TELLING][:3]
+        if worst:
+            most = ", ".join(f"{row.operation} {row.lost:.1%}" for row in worst)
+            out.print(f"           most by {most}", markup=False)
+    seconds = done.seconds.get("training images", 0)
+    made = done.images.get("train", 0)
+    if done.resumed:
+        out.print(f"resumed    {done.resumed:,} shards were there")
+    elif seconds:
+        out.print(f"speed      {made:,} training images in {seconds:.1f} s, {made / seconds:,.0f} a second")
+    output.print_notes(done.notes)
+    output.print_seconds(done.seconds)
+    out.print(f"built   {done.path}", markup=False)
+    out.print(f"next    train baseline{elsewhere(artifacts)}    or look first: augment preview", markup=False)
+
+
+_WORTH_TELLING = 0.02
+
+
+def _build_json(done: Built) -> dict[str, object]:
+    from curate.stage.records import document_of
+
+    return {
+        "path": str(done.path),
+        "images": dict(done.images),
+        "counts": records(done.counts),
+        "plan": document_of(done.plan),
+        "benchmark": document_of(done.benchmark),
+        "redrawn": done.redrawn,
+        "doubted": done.doubted,
+        "resumed": done.resumed,
+        "seconds": dict(done.seconds),
+    }
+
+
+@command(app)
+def replay(
+    id: Annotated[str, typer.Argument(help="Of an image of a built set, such as 17+2.")],
+    config: ReplayConfig,
+    output: Output,
+) -> None:
+    """Make one image of a built set again from its source and its record, and tell what was done to it."""
+    from .replaying import replay as run
+
+    result = run(id, config.artifacts, config.set)
+    picture = None if config.out is None else Path(config.out)
+    if picture is not None:
+        result.write(picture)
+    if output.as_json:
+        print_json(
+            {
+                "id": id,
+                "set": result.set,
+                "source_id": result.row.source_id,
+                "class": result.row.label_name,
+                "record": list(result.record),
+                "picture": None if picture is None else str(picture),
+                "equal": result.equal,
+            }
+        )
+    else:
+        _print_replayed(id, result, picture)
+    if not result.equal:
+        err.print("what came out now differs from the image that was built: another version of a library?")
+        raise typer.Exit(1)
+    if not output.as_json:
+        out.print("made again, pixel for pixel")
+
+
+def _print_replayed(id: str, result: Replayed, picture: Path | None) -> None:
+    out.print(f"{id} in {result.set}: from {result.row.source_id}, class {result.row.label_name}", markup=False)
+    for step in result.record:
+        values = ", ".join(f"{name} {brief(value)}" for name, value in step.items() if name != "op")
+        out.print(f"  {step['op']:<18} {values}", markup=False)
+    if not result.record:
+        out.print("  as it is")
+    if picture is not None:
+        out.print(f"picture {picture}", markup=False)

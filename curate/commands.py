@@ -1,0 +1,402 @@
+"""curate's commands: each reads its options, calls the function of the same name, and prints what came of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from .commandline import Takes, application, command
+from .configs import (
+    ApplyConfig,
+    DecideConfig,
+    DrawConfig,
+    GateConfig,
+    ScanConfig,
+    SelftestConfig,
+    SplitConfig,
+    UndoConfig,
+)
+from .findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY
+from .sets.formats import ExportConfig
+from .stage.errors import DataError, UnknownName
+from .stage.options import ARTIFACTS
+from .terminal import Output, elsewhere, err, out, print_json, print_table, records
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .cleaning import Applied
+    from .scans import Scan
+
+# What scans, splits and exports is imported where it is called: it loads numpy and pandas.
+
+app = application(
+    "curate", "Find what is wrong with a set of labelled images, show it, and leave a clean set beside it."
+)
+Source = Annotated[Path, typer.Argument(help="An .npz of images and labels, a folder of images, or a list of files.")]
+
+
+@command(app)
+def scan(source: Source, config: ScanConfig, gate: GateConfig, output: Output) -> None:
+    """Find what is wrong with a set of images; leave a report and a clean set, and the input as it is."""
+    conditions = _conditions(gate.fail_on)
+    from .scanning import scan as run
+
+    result = run(source, config, output.reporter)
+    artifacts = Path(config.artifacts or ARTIFACTS)
+    if output.as_json:
+        print_json(_scan_json(result, artifacts))
+    else:
+        _print_scan(result, artifacts, output)
+    _fail_on(conditions, result)
+
+
+def _print_scan(found: Scan, artifacts: Path, output: Output) -> None:
+    rows = []
+    for check, of in found.findings.groupby("check", sort=False):
+        groups = of.loc[of["group"] >= 0, "group"].nunique()
+        count = f"{(of['row'] >= 0).sum():,}"
+        rows.append((str(check), count, f"{groups:,}" if groups else "", _actions(of), _gist(found, str(check))))
+    # The last column alone gives way on a narrow screen.
+    taken = sum(max(len(row[i]) for row in rows) + 4 for i in range(4)) if rows else 0
+    table = Table(box=None, pad_edge=False, padding=(0, 2), header_style="dim")
+    for name in ("check", "rows", "groups", "action", ""):
+        table.add_column(name, justify="right" if name in ("rows", "groups") else "left", no_wrap=True)
+    for *fixed, gist in rows:
+        room = max(0, out.width - taken - 6)
+        table.add_row(*fixed, escape(gist if len(gist) <= room else gist[: max(0, room - 1)] + "…" * (room > 8)))
+    out.print()
+    if len(found.findings):
+        out.print(table)
+    else:
+        out.print("  no check has anything to say against these images")
+    out.print()
+    for i, sentence in enumerate(_telling(found), 1):
+        out.print(f"{i}. {sentence}", markup=False)
+    counts = found.table["verdict"].value_counts()
+    dropped, awaiting = int(counts.get(DROP, 0)), int(counts.get(REVIEW, 0))
+    line = f"would drop {dropped:,} rows ({dropped / len(found.table):.1%}), keep {awaiting:,} for your review"
+    if found.effect:
+        e = found.effect
+        line += (
+            f"; probe accuracy {e.before:.3f} -> {e.after:.3f} ({e.low:.3f} .. {e.high:.3f}) on the same held-out rows"
+        )
+    out.print()
+    out.print(line, markup=False)
+    output.print_notes(found.notes)
+    output.print_seconds(found.timings)
+    kept = len(found.table) - dropped - (awaiting if found.config.strict else 0)
+    clean = artifacts / ("clean.csv" if found.images.source.kind == "files" else "clean.npz")
+    out.print(f"report  {artifacts / 'scan' / 'report.html'}      clean set  {clean} ({kept:,} rows)", markup=False)
+    out.print(
+        f"next    augment build --policy heavy{elsewhere(artifacts)}    or look first: open the report", markup=False
+    )
+
+
+def _actions(of: pd.DataFrame) -> str:
+    """ "drop", "review", or how many of each."""
+    counts = of["action"].value_counts()
+    if len(counts) == 1:
+        return str(counts.index[0])
+    return ", ".join(f"{counts[action]:,} {action}" for action in (DROP, REVIEW))
+
+
+def _gist(found: Scan, check: str) -> str:
+    """The weightiest story of a check, short enough for a table."""
+    stories = [s for s in found.stories if s.check == check]
+    if not stories or not CATALOGUE[check].gist:
+        return ""
+    words = re.split(r"[:;,(]", stories[0].sentence)[0].strip()
+    more = f" (+{len(stories) - 1} more)" if len(stories) > 1 else ""
+    return words + more
+
+
+def _telling(found: Scan, at_most: int = 3) -> list[str]:
+    """The most telling findings in words, of as many kinds as there are, and what becomes of them."""
+    first: list[Any] = []
+    for story in found.stories:
+        if sum(s.check == story.check for s in first) < 2:
+            first.append(story)
+    lines = []
+    for story in first[:at_most]:
+        group = f" (group {story.group})" if story.group >= 0 and story.rows else ""
+        of = found.findings[(found.findings["check"] == story.check) & found.findings["row"].isin(story.rows)]
+        dropped = len(of) and (of["action"] == DROP).all()
+        lines.append(f"{story.sentence}{group}.{' All dropped.' if dropped else ''}")
+    return lines
+
+
+def _scan_json(found: Scan, artifacts: Path) -> dict[str, Any]:
+    counts = found.table["verdict"].value_counts()
+    effect = found.effect
+    return {
+        "source": str(found.images.source.path),
+        "images": len(found.table),
+        "classes": list(found.images.classes),
+        "embedder": found.embedder,
+        "verdicts": {v: int(counts.get(v, 0)) for v in (KEEP, DROP, REVIEW)},
+        "checks": {
+            str(check): {
+                "rows": int((of["row"] >= 0).sum()),
+                "groups": int(of.loc[of["group"] >= 0, "group"].nunique()),
+                "drop": int((of["action"] == DROP).sum()),
+                "review": int((of["action"] == REVIEW).sum()),
+            }
+            for check, of in found.findings.groupby("check", sort=False)
+        },
+        "stories": [
+            {"check": s.check, "group": s.group, "rows": len(s.rows), "sentence": s.sentence} for s in found.stories
+        ],
+        "effect": vars(effect) if effect else None,
+        "notes": list(found.notes),
+        "timings": dict(found.timings),
+        "artifacts": str(artifacts),
+    }
+
+
+@command(app)
+def apply(decisions: DecideConfig, config: ApplyConfig, output: Output) -> None:
+    """Rebuild the clean set from the findings and your decisions, which are recorded and can be undone."""
+    from .cleaning import apply as run
+    from .cleaning import decide
+
+    artifacts = Path(decisions.artifacts)
+    actions = dict.fromkeys(decisions.keep_id, KEEP) | dict.fromkeys(decisions.drop_id, DROP)
+    if actions:
+        decide(artifacts, actions, decisions.why)
+    applied = run(artifacts, config)
+    if output.as_json:
+        print_json(_applied_json(applied))
+    else:
+        _print_applied(applied, output)
+
+
+@command(app)
+def undo(
+    config: UndoConfig,
+    output: Output,
+    count: Annotated[int, typer.Argument(help="How many decisions to take back, the latest first.")] = 1,
+) -> None:
+    """Take back your last decisions, and rebuild the clean set without them."""
+    from .cleaning import undo as run
+
+    undone = run(Path(config.artifacts), count)
+    if output.as_json:
+        decisions = [
+            {"id": decision.id, "action": decision.action, "why": decision.why} for decision in undone.taken_back
+        ]
+        print_json({"taken_back": decisions, **_applied_json(undone.applied)})
+        return
+    for decision in undone.taken_back:
+        out.print(
+            f"taken back: {decision.action} {decision.id}{f' ({decision.why})' if decision.why else ''}", markup=False
+        )
+    _print_applied(undone.applied, output)
+
+
+def _print_applied(applied: Applied, output: Output) -> None:
+    out.print(
+        f"kept {applied.kept:,}, dropped {applied.dropped:,}, awaiting review {applied.review:,}; "
+        f"{applied.decided:,} by your decision"
+    )
+    output.print_notes(applied.notes)
+    out.print(f"clean set  {applied.path} ({applied.rows:,} rows)", markup=False)
+
+
+def _applied_json(applied: Applied) -> dict[str, object]:
+    return {**vars(applied), "path": str(applied.path)}
+
+
+@command(app)
+def diff(
+    scan_a: Annotated[Path, typer.Argument(help="Folder of a scan, or the artifacts that hold it.")],
+    scan_b: Annotated[Path, typer.Argument(help="Folder of a later scan.")],
+    output: Output,
+) -> None:
+    """What changed from one scan to another: images, findings, verdicts, settings."""
+    from .comparing import diff as run
+
+    result = run(scan_a, scan_b)
+    counts = {
+        "matched": result.matched,
+        "only in the first": len(result.only_a),
+        "only in the second": len(result.only_b),
+        "other pixels": len(result.pixels),
+        "other label": len(result.labels),
+        "other verdict": len(result.verdicts),
+    }
+    if output.as_json:
+        tables = {name: records(getattr(result, name)) for name in _DIFF_TABLES}
+        print_json({"counts": counts, **tables, "notes": list(result.notes)})
+        return
+    out.print(", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    for title, table in (("findings", result.summary), ("verdicts", result.moves), ("settings", result.settings)):
+        if len(table):
+            out.print()
+            print_table(table, title)
+    output.print_notes(result.notes)
+
+
+_DIFF_TABLES = (
+    "summary",
+    "moves",
+    "settings",
+    "only_a",
+    "only_b",
+    "pixels",
+    "labels",
+    "verdicts",
+    "gone",
+    "new",
+    "effect",
+)
+
+
+@command(app)
+def split(
+    config: SplitConfig,
+    output: Output,
+    source: Annotated[Path | None, typer.Argument(help="The scanned set; by default its clean set.")] = None,
+) -> None:
+    """Train, val and test by groups of copies, stratified; proves that no group crosses."""
+    from .splitting import split as run
+
+    result = run(source, config)
+    proof = result.proof
+    if output.as_json:
+        print_json(
+            {
+                "path": str(result.path),
+                "counts": records(result.counts),
+                "per_class": result.per_class,
+                "proof": {"groups": proof.groups, "several": proof.several, "crossings": proof.crossings},
+                "notes": list(result.notes),
+            }
+        )
+        return
+    print_table(result.counts)
+    out.print()
+    out.print(f"proof   {proof.crossings} of {proof.groups:,} groups cross ({proof.several:,} of more than one image)")
+    output.print_notes(result.notes)
+    out.print(f"splits  {result.path}", markup=False)
+
+
+@command(app)
+def export(
+    source: Annotated[
+        Path, typer.Argument(help="A set of any stage: an .npz, a folder of images, a list of files, a built set.")
+    ],
+    config: ExportConfig,
+    output: Output,
+) -> None:
+    """Write a set in the form that another tool reads; the set itself stays as it is."""
+    from .sets.exporting import export as run
+
+    result = run(source, config, output.reporter)
+    if output.as_json:
+        print_json({**vars(result), "path": str(result.path)})
+        return
+    images, files = (
+        f"{count:,} {noun}{'s' if count > 1 else ''}"
+        for count, noun in ((result.images, "image"), (result.files, "file"))
+    )
+    out.print(f"{images} as {result.to}: {files}, {result.bytes / 1e6:,.1f} MB", markup=False)
+    output.print_notes(result.notes)
+    out.print(f"written  {result.path}", markup=False)
+    out.print(f"load     {result.load}", markup=False)
+
+
+@command(app, takes={"config": Takes(SelftestConfig, defaults={"artifacts": ARTIFACTS})})
+def selftest(source: Source, config: SelftestConfig, output: Output) -> None:
+    """Plant known faults in a copy of your own images, and tell how many a scan finds."""
+    from .selftesting import selftest as run
+
+    result = run(source, config, output.reporter)
+    report = Path(config.artifacts or ARTIFACTS, "selftest.json")
+    if output.as_json:
+        print(report.read_text(encoding="utf-8"))
+        return
+    shown = result.table[
+        ["check", "planted", "found", "recall", "false_alarms", "precision", "ap", "threshold", "proposed"]
+    ]
+    out.print()
+    print_table(shown)
+    missed = result.ways[result.ways["found"] < result.ways["planted"]]
+    if len(missed):
+        out.print()
+        print_table(missed, "not all found")
+    output.print_notes(result.notes)
+    thresholds = config.scan.thresholds
+    changed = {name: value for name, value in result.thresholds.items() if value != thresholds.get(name, 0.5)}
+    out.print(f"full table  {report}", markup=False)
+    if changed:
+        options = " ".join(f"--threshold {name}={value:g}" for name, value in changed.items())
+        out.print(f"for a precision of {config.precision:g}  curate scan {source} {options}", markup=False)
+
+
+@command(app, takes={"scanning": Takes(ScanConfig, only=("map", "seed"))})
+def demo(
+    drawing: DrawConfig,
+    scanning: ScanConfig,
+    output: Output,
+    folder: Annotated[Path, typer.Argument(help="Where the set and the artifacts of its scan go.")] = Path("demo"),
+) -> None:
+    """Draw a synthetic set of cells with known faults, scan it, and tell what was found of them."""
+    from .demo import DemoConfig
+    from .demo import demo as run
+
+    artifacts = folder / "artifacts"
+    output.reporter.say("drawing cells: a synthetic set, generated here, with faults planted in it")
+    config = DemoConfig(images=drawing.images, seed=drawing.seed)
+    result = run(folder, config, replace(scanning, artifacts=str(artifacts)), output.reporter)
+    if output.as_json:
+        print_json(
+            {"path": str(result.path), "found": records(result.found), "scan": _scan_json(result.scan, artifacts)}
+        )
+        return
+    _print_scan(result.scan, artifacts, output)
+    out.print()
+    print_table(result.found, "planted and found")
+    out.print(f"the set  {result.path}, its truth  {result.path.with_name('truth.json')}", markup=False)
+
+
+Condition = tuple[str, str, float]
+_OPERATORS = {
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    "==": lambda a, b: a == b,
+}
+
+
+def _conditions(text: str) -> list[Condition]:
+    """The conditions of --fail-on: a check or a verdict, a comparison, a number."""
+    known = (*SEVERITY, KEEP, DROP, REVIEW)
+    conditions = []
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        match = re.fullmatch(r"(\w+)\s*(>=|<=|==|>|<)\s*(\d+(?:\.\d*)?)", part)
+        if not match:
+            raise DataError(f'--fail-on {part!r} is not a condition; needed is one such as "leak>0" or "drop>=100".')
+        if match[1] not in known:
+            raise UnknownName.among("check or verdict", match[1], known)
+        conditions.append((match[1], match[2], float(match[3])))
+    return conditions
+
+
+def _fail_on(conditions: list[Condition], found: Scan) -> None:
+    counts = found.findings["check"].value_counts().to_dict() | found.table["verdict"].value_counts().to_dict()
+    broken = [
+        f"{name} is {counts.get(name, 0)} ({op}{bound:g})"
+        for name, op, bound in conditions
+        if _OPERATORS[op](counts.get(name, 0), bound)
+    ]
+    if broken:
+        err.print(f"failed on: {'; '.join(broken)}", markup=False)
+        raise typer.Exit(1)

@@ -1,0 +1,76 @@
+"""gather(images, measured, config) -> Evidence: what a measured set shows as a whole, before anything is judged."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .configs import ScanConfig
+from .findings import SEVERITY, THRESHOLD
+from .measuring.conflicts import settled
+from .measuring.duplicates import Copies, find_copies, first_of_each
+from .measuring.evidence import Evidence, Measured
+from .measuring.neighbours import Neighbours, among, nearest, principal_features
+from .measuring.probe import folds_of, probe_labels
+from .measuring.strangers import foreign_copies
+from .sets.imageset import UNLABELLED, ImageSet, whole_groups
+
+_SPLIT_RANK = {"test": 2, "val": 1}
+
+
+def gather(images: ImageSet, measured: Measured, config: ScanConfig, workers: int) -> Evidence:
+    """What the measured set shows as a whole: its copies, its neighbours, and what its labels are worth."""
+    labels = images.labels
+    features, among_distinct = _compared(measured)
+    quality = _quality(images, measured)
+    copies = find_copies(first_of_each(measured.digests), measured.prints, among_distinct, quality, workers)
+    among_kept, position = _represented(copies, among_distinct, features)
+    fold = folds_of(labels, whole_groups(copies.group, images.groups), config.seed)
+    # What belongs to no class must teach neither the probe what the classes are nor the other checks what is usual.
+    foreign = foreign_copies(copies, position, labels, among_kept)
+    usable = (labels != UNLABELLED) & (position >= 0) & ~foreign
+    probe = probe_labels(features, labels, fold, usable, among_kept.rows)
+    return Evidence(
+        images=images,
+        measured=measured,
+        copies=settled(copies, labels, probe),
+        features=features,
+        neighbours=among_kept,
+        position=position,
+        fold=fold,
+        foreign=foreign,
+        probe=probe,
+        seed=config.seed,
+        thresholds={name: config.thresholds.get(name, THRESHOLD) for name in SEVERITY},
+    )
+
+
+def _compared(measured: Measured) -> tuple[np.ndarray, Neighbours]:
+    """(features float32 (N, d), neighbours among the first row of each of the different pictures)."""
+    first = first_of_each(measured.digests)
+    distinct = np.flatnonzero(first == np.arange(len(first)))
+    features = principal_features(measured.embeddings, fit_on=distinct)
+    return features, nearest(features, distinct)
+
+
+def _quality(images: ImageSet, measured: Measured) -> np.ndarray:
+    """float64 (N, 3): by which copy of a picture is kept, the first column counting first.
+
+    Of copies in several splits the held-out one is kept; of those in one split the larger, then the sharper, unless it
+    has more detail than three in four of the set: that may be noise. Less than a quarter octave is nothing.
+    """
+    properties = measured.properties
+    rank = np.array([_SPLIT_RANK.get(name, 0) for name in images.splits or [""] * len(images)], float)
+    detail = properties["detail"]
+    most = np.nanquantile(detail, 0.75) if (measured.digests != "").any() else 0.0
+    sharpness = np.round(4 * np.where(detail > most, 2 * most - detail, detail))
+    columns = [rank, properties["width"] * properties["height"], sharpness]
+    return np.nan_to_num(np.stack(columns, axis=1), nan=-1e9)
+
+
+def _represented(copies: Copies, among_distinct: Neighbours, features: np.ndarray) -> tuple[Neighbours, np.ndarray]:
+    """(neighbours among the kept one of each picture, int64 (N,): where among these each row's picture is, or -1)."""
+    n = len(copies.kept)
+    kept = np.flatnonzero((copies.first != -1) & (copies.kept == np.arange(n)))
+    position = np.full(n, -1)
+    position[kept] = np.arange(len(kept))
+    return among(among_distinct, kept, features), position[copies.kept]

@@ -1,0 +1,53 @@
+"""Copies under several labels: what the label probe gives each, and which copy is kept once it has spoken."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..sets.imageset import UNLABELLED
+from .duplicates import Copies
+from .probe import Probe
+
+# A label is rejected for its copies when the probe gives it less than this, and another of theirs more than that.
+REJECTED, ACCEPTED = 0.1, 0.7
+
+
+def opinion_on(rows: np.ndarray, labels: np.ndarray, probe: Probe | None) -> dict[int, float]:
+    """The probe's mean out-of-fold probability of each label that occurs among copies; empty where it has none.
+
+    rows  int64 (k,): copies of one picture;  labels  int64 (N,)
+    """
+    if probe is None:
+        return {}
+    at = np.flatnonzero(np.isin(probe.rows, rows))
+    if not len(at):
+        return {}
+    mean = probe.probabilities[at].mean(axis=0)
+    # A class that the probe never learnt is neither accepted nor rejected.
+    named = np.intersect1d(labels[rows], probe.classes)
+    return {int(label): float(mean[np.searchsorted(probe.classes, label)]) for label in named}
+
+
+def settled(copies: Copies, labels: np.ndarray, probe: Probe | None) -> Copies:
+    """The copies once the probe has spoken on conflicting labels.
+
+    Where it clearly rejects the label of the copy that quality alone would keep, the first copy with an accepted
+    label is kept instead.
+    """
+    kept, distance = copies.kept.copy(), copies.distance.copy()
+    for group in range(copies.group.max(initial=-1) + 1):
+        rows = copies.members(group)
+        named = rows[labels[rows] != UNLABELLED]
+        if len(np.unique(labels[named])) < 2:
+            continue
+        opinion = opinion_on(named, labels, probe)
+        label = max(opinion, key=lambda label: opinion[label], default=UNLABELLED)
+        if label != labels[kept[rows[0]]] and opinion.get(int(label), 0) > ACCEPTED:
+            alike = rows[labels[rows] == label]
+            best = alike[np.argmin(copies.rank[alike])]
+            # The way from the new kept copy is about that to it; exactly so for a copy of its very pixels.
+            distance[rows] = np.where(copies.first[rows] == copies.first[best], 0, copies.distance[best])
+            kept[rows] = best
+    return replace(copies, kept=kept, distance=distance)

@@ -1,0 +1,121 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer import Context
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from curate.commands import app
+from curate.configs import MAP_NAMES
+from curate.demo import DemoConfig, clean_cells
+from curate.findings import SEVERITY
+from curate.sets.exporting import EXPORTS
+from curate.sets.formats import FORMATS
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def document_of(*arguments: object):
+    """The one JSON document that a command prints, and nothing beside it."""
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    return json.loads(result.stdout)
+
+
+def completed(command: str, option: str, incomplete: str = "") -> list[str]:
+    program = get_command(app)
+    (param,) = (param for param in program.commands[command].params if param.name == option)
+    return [item.value for item in param.shell_complete(Context(program), incomplete)]
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    images, labels = clean_cells(DemoConfig(images=22, classes=2))
+    images = np.concatenate([images, images[3:5]])
+    np.savez(tmp_path / "data.npz", images=images, labels=np.append(labels, labels[3:5]))
+    return tmp_path / "data.npz"
+
+
+@pytest.fixture
+def artifacts(data) -> Path:
+    """Of a scan of it."""
+    place = data.parent / "artifacts"
+    result = run("scan", data, "--backbone", "builtin", "--map", "none", "--artifacts", place)
+    assert result.exit_code == 0, result.output
+    return place
+
+
+def test_decisions_and_what_becomes_of_them_are_told_as_json(artifacts):
+    applied = document_of("apply", "--artifacts", artifacts, "--drop-id", "0", "--why", "it is blurred")
+    assert applied["path"] == str(artifacts / "clean.npz")
+    assert applied["decided"] == 1
+    assert applied["kept"] + applied["review"] == applied["rows"]
+    undone = document_of("undo", "--artifacts", artifacts)
+    assert undone["taken_back"] == [{"id": "0", "action": "drop", "why": "it is blurred"}]
+    assert undone["rows"] == applied["rows"] + 1
+
+
+def test_splits_are_told_as_json(artifacts):
+    splits = document_of("split", "--artifacts", artifacts)
+    assert splits["path"] == str(artifacts / "splits.csv")
+    assert splits["proof"]["crossings"] == 0
+    assert sum(row["total"] for row in splits["counts"]) == 22
+
+
+def test_an_export_is_told_as_json(data, tmp_path):
+    export = document_of("export", data, "--to", "folder", "--out", tmp_path / "out")
+    assert export["path"] == str(tmp_path / "out")
+    assert export["images"] == 24
+    assert export["to"] == "folder"
+
+
+def test_a_demonstration_is_told_as_json(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("curate.scanning.load_embedder", embedder_of_its_own)
+    demo = document_of("demo", "here", "--images", 60, "--map", "none")
+    assert demo["path"] == "here/data.npz"
+    assert demo["scan"]["artifacts"] == "here/artifacts"
+    assert {row["kind"] for row in demo["found"]} >= {"exact"}
+
+
+def embedder_of_its_own(*given: object, **named: object):
+    from curate.measuring.embedding import builtin
+
+    return builtin(), ""
+
+
+def test_a_quiet_scan_prints_results_without_notes(data):
+    place = ("--artifacts", data.parent / "artifacts")
+    loud = run("scan", data, "--backbone", "builtin", "--map", "none", *place)
+    quiet = run("scan", data, "--backbone", "builtin", "--map", "none", *place, "-q")
+    assert quiet.exit_code == 0
+    lines = quiet.stdout.splitlines()
+    assert set(lines) <= set(loud.stdout.splitlines())
+    assert not any(line.startswith(("note ", "data.npz:")) for line in lines)
+    assert any(line.startswith("would drop 2 rows") for line in lines)
+
+
+def test_a_scan_says_how_long_it_took_when_asked(data):
+    place = ("--artifacts", data.parent / "artifacts")
+    result = run("scan", data, "--backbone", "builtin", "--map", "none", *place, "-v")
+    assert any(line.startswith("stages  ") for line in result.stdout.splitlines())
+    assert result.stderr.startswith("time    ")
+
+
+def test_the_formats_are_those_that_are_registered():
+    assert tuple(EXPORTS) == FORMATS
+
+
+def test_checks_maps_backbones_and_formats_complete():
+    assert completed("scan", "drop", "dark,li") == ["dark,light"]
+    assert completed("apply", "review") == list(SEVERITY)
+    assert completed("scan", "thresholds", "dark=0.6,lea") == ["dark=0.6,leak="]
+    assert completed("scan", "map") == list(MAP_NAMES)
+    assert completed("export", "to", "w") == ["webdataset"]
+    assert completed("scan", "backbone", "b") == ["builtin"]
+    assert "MobileNetV2" in completed("selftest", "backbone", "Mobile")
