@@ -28,8 +28,8 @@ OF_MANY = {
 
 def modules() -> list[str]:
     """Every module that is no __init__.py, as a path from the root."""
-    found = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if path.name != "__init__.py"]
-    return sorted(path.relative_to(ROOT).as_posix() for path in found)
+    paths = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if path.name != "__init__.py"]
+    return sorted(path.relative_to(ROOT).as_posix() for path in paths)
 
 
 def mirror_of(module: str) -> str:

@@ -15,18 +15,18 @@ from train.configs import (
 CONFIGS = (ModelConfig, FitConfig, EvaluateConfig, RunConfig)
 
 
-@pytest.mark.parametrize("config", CONFIGS)
-def test_every_option_has_a_default_and_cannot_be_changed_afterwards(config):
-    made = config()
-    assert made == config()
-    for option in fields(config):
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_every_option_has_a_default_and_cannot_be_changed_afterwards(kind):
+    config = kind()
+    assert config == kind()
+    for option in fields(kind):
         with pytest.raises(FrozenInstanceError):
-            setattr(made, option.name, None)
+            setattr(config, option.name, None)
 
 
-@pytest.mark.parametrize("config", [ModelConfig, FitConfig, EvaluateConfig])
-def test_every_option_says_what_it_is(config):
-    for option in fields(config):
+@pytest.mark.parametrize("kind", [ModelConfig, FitConfig, EvaluateConfig])
+def test_every_option_says_what_it_is(kind):
+    for option in fields(kind):
         assert option.metadata["help"].strip().endswith("."), option.name
 
 
@@ -49,7 +49,7 @@ def test_there_is_a_stage_at_least(name):
 
 
 @pytest.mark.parametrize(
-    ("config", "name", "given"),
+    ("kind", "name", "value"),
     [
         (FitConfig, "optimizer", "adm"), (FitConfig, "batch_norm", "no"), (FitConfig, "schedule", "cos"),
         (FitConfig, "precision", "float16"), (FitConfig, "class_weights", "plans"), (FitConfig, "flips", "all"),
@@ -57,9 +57,9 @@ def test_there_is_a_stage_at_least(name):
         (EvaluateConfig, "tta", "flip"), (EvaluateConfig, "filter", "highpass"),
     ],
 )  # fmt: skip
-def test_a_name_that_is_none_is_refused_with_those_that_are(config, name, given):
-    with pytest.raises(UnknownName, match=f"no {name.replace('_', ' ')} named '{given}'.* Known: "):
-        config(**{name: given})
+def test_a_name_that_is_none_is_refused_with_those_that_are(kind, name, value):
+    with pytest.raises(UnknownName, match=f"no {name.replace('_', ' ')} named '{value}'.* Known: "):
+        kind(**{name: value})
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -75,7 +75,7 @@ def test_shares_are_from_0_to_1(name, value):
 
 
 @pytest.mark.parametrize(
-    ("config", "name", "value", "least"),
+    ("kind", "name", "value", "least"),
     [
         (FitConfig, "weight_decay", -1e-3, 0), (FitConfig, "clip", -1, 0), (FitConfig, "batch", 0, 1),
         (FitConfig, "focal", -1, 0), (FitConfig, "mixup", -1, 0), (FitConfig, "cutmix", -1, 0),
@@ -85,9 +85,9 @@ def test_shares_are_from_0_to_1(name, value):
         (EvaluateConfig, "resamples", 0, 1), (RunConfig, "workers", -1, 0), (RunConfig, "seed", -1, 0),
     ],
 )  # fmt: skip
-def test_numbers_below_the_least_are_refused(config, name, value, least):
+def test_numbers_below_the_least_are_refused(kind, name, value, least):
     with pytest.raises(DataError, match=f"{name} is .*; needed is a number from {least}"):
-        config(**{name: value})
+        kind(**{name: value})
 
 
 @pytest.mark.parametrize("rate", [0.0, -1e-3, float("nan")])

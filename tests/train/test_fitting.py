@@ -61,11 +61,11 @@ class Dictated(Watched):
 
     script: list[float] = field(default_factory=list)
     models: list[Any] = field(default_factory=list)
-    seen: list[list[np.ndarray]] = field(default_factory=list)
+    snapshots: list[list[np.ndarray]] = field(default_factory=list)
 
     def scores(self, probabilities: np.ndarray) -> dict[str, float]:
-        self.seen.append(self.models[0].get_weights())
-        return {"clean": self.script[len(self.seen) - 1], "loss": 0.0}
+        self.snapshots.append(self.models[0].get_weights())
+        return {"clean": self.script[len(self.snapshots) - 1], "loss": 0.0}
 
 
 class Steps(keras.callbacks.Callback):
@@ -154,8 +154,8 @@ def job_of(tmp_path, monkeypatch):
     return job_of
 
 
-def the_same(some: list[np.ndarray], others: list[np.ndarray]) -> bool:
-    return all(np.array_equal(one, other) for one, other in zip(some, others, strict=True))
+def equal_weights(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
+    return all(np.array_equal(left, right) for left, right in zip(first, second, strict=True))
 
 
 def without_seconds(progress: Progress) -> list[dict]:
@@ -172,8 +172,8 @@ def test_without_epochs_the_head_is_fitted_and_the_backbone_stays_as_it_is(job_o
     assert [(row["stage"], row["epoch"], row["better"]) for row in progress.history] == [(0, 0, True)]
     assert np.isnan(progress.history[0]["loss"])
     assert progress.history[0]["val_clean"] > 0.9
-    assert the_same(backbones_of(job.model)[0].get_weights(), before)
-    assert the_same(job.model.get_weights(), progress.weights)
+    assert equal_weights(backbones_of(job.model)[0].get_weights(), before)
+    assert equal_weights(job.model.get_weights(), progress.weights)
     assert not job.checkpoint.path.exists()
 
 
@@ -190,18 +190,19 @@ def test_a_linear_head_is_fitted_to_the_optimum_whatever_it_began_with(job_of):
     logits.set_weights([np.ones_like(array) for array in logits.get_weights()])
     for job in (first, second):
         fit_head(job)
-    assert the_same(first.model.get_weights(), second.model.get_weights())
+    assert equal_weights(first.model.get_weights(), second.model.get_weights())
 
 
 def test_of_a_head_of_several_layers_the_best_look_is_kept(job_of, monkeypatch):
     monkeypatch.setattr(train.fitting, "_HEAD_EPOCHS", 15)
     job = job_of(model={"dense": (6,)}, scores=[0.2, 0.9, 0.5])
-    before = job.model.get_weights()
+    (network,) = backbones_of(job.model)
+    before = network.get_weights()
     fit_head(job)
-    assert len(job.watched.seen) == 3
-    assert the_same(job.model.get_weights(), job.watched.seen[1])
-    assert not the_same(job.model.get_weights(), job.watched.seen[2])
-    assert the_same(backbones_of(job.model)[0].get_weights(), before[: len(backbones_of(job.model)[0].get_weights())])
+    assert len(job.watched.snapshots) == 3
+    assert equal_weights(job.model.get_weights(), job.watched.snapshots[1])
+    assert not equal_weights(job.model.get_weights(), job.watched.snapshots[2])
+    assert equal_weights(network.get_weights(), before)
 
 
 def test_features_are_those_of_the_rows_in_their_order_some_at_a_time(job_of, monkeypatch):
@@ -209,9 +210,9 @@ def test_features_are_those_of_the_rows_in_their_order_some_at_a_time(job_of, mo
     listener = Listener()
     features_of = frozen_features(job_of().classifier, 1)
     rows = np.array([7, 3, 3, 20, 11, 0, 9])
-    found = features(TRAIN, rows, features_of, listener)
-    np.testing.assert_allclose(found, features_of(TRAIN.batch(rows)), atol=1e-5)
-    assert found.dtype == np.float32
+    values = features(TRAIN, rows, features_of, listener)
+    np.testing.assert_allclose(values, features_of(TRAIN.batch(rows)), atol=1e-5)
+    assert values.dtype == np.float32
     assert listener.steps == [("features", 5), ("features", 7)]
 
 
@@ -283,16 +284,16 @@ def test_the_epoch_that_scored_best_is_kept_the_first_of_equals(job_of, scores, 
     progress = fit(job)
     assert progress.best == best
     assert [row["score"] for row in progress.history] == scores
-    assert the_same(job.model.get_weights(), job.watched.seen[best])
-    assert the_same(progress.weights, job.watched.seen[best])
+    assert equal_weights(job.model.get_weights(), job.watched.snapshots[best])
+    assert equal_weights(progress.weights, job.watched.snapshots[best])
 
 
 def test_a_later_stage_begins_from_the_best_epoch_of_all_before(job_of):
     steps = Steps()
     job = job_of(epochs=(2, 1), scores=[0.8, 0.5, 0.3], callbacks=(steps,))
     fit(job)
-    assert the_same(steps.before[2 * 2], job.watched.seen[0])
-    assert the_same(job.model.get_weights(), job.watched.seen[0])
+    assert equal_weights(steps.before[2 * 2], job.watched.snapshots[0])
+    assert equal_weights(job.model.get_weights(), job.watched.snapshots[0])
 
 
 def test_the_moving_average_is_what_is_scored_and_the_fit_goes_on_from_the_weights_themselves(job_of):
@@ -300,7 +301,7 @@ def test_the_moving_average_is_what_is_scored_and_the_fit_goes_on_from_the_weigh
     job = job_of(epochs=(2,), ema=0.8, scores=[0.5, 0.6], callbacks=(steps,))
     fit(job)
     each = len(steps.before) // 2
-    assert the_same(steps.before[each], steps.after[each - 1])
+    assert equal_weights(steps.before[each], steps.after[each - 1])
     average = steps.after[0]
     averages = [average]
     for weights in steps.after[1:]:
@@ -308,18 +309,18 @@ def test_the_moving_average_is_what_is_scored_and_the_fit_goes_on_from_the_weigh
         averages.append(average)
     learning = {variable.path for variable in job.model.trainable_variables}
     for epoch in range(2):
-        seen, expected = job.watched.seen[epoch], averages[(epoch + 1) * each - 1]
-        for variable, value, mean in zip(job.model.weights, seen, expected, strict=True):
+        snapshot, expected = job.watched.snapshots[epoch], averages[(epoch + 1) * each - 1]
+        for variable, value, mean in zip(job.model.weights, snapshot, expected, strict=True):
             if variable.path in learning:
                 np.testing.assert_allclose(value, mean, atol=1e-6)
-    assert not the_same(job.watched.seen[0], steps.after[each - 1])
+    assert not equal_weights(job.watched.snapshots[0], steps.after[each - 1])
 
 
 def test_without_a_moving_average_the_weights_themselves_are_scored(job_of):
     steps = Steps()
     job = job_of(epochs=(1,), scores=[0.5], callbacks=(steps,))
     fit(job)
-    assert the_same(job.watched.seen[0], steps.after[-1])
+    assert equal_weights(job.watched.snapshots[0], steps.after[-1])
 
 
 # Patience
@@ -329,8 +330,8 @@ def test_a_stage_ends_after_so_many_epochs_without_a_better_one(job_of):
     listener = Listener()
     job = job_of(epochs=(6, 6), patience=1, scores=[0.5, 0.6, 0.6, 0.7, 0.3], listener=listener)
     progress = fit(job)
-    reached = [(row["stage"], row["epoch"]) for row in progress.history]
-    assert reached == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2)]
+    epochs = [(row["stage"], row["epoch"]) for row in progress.history]
+    assert epochs == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2)]
     ends = [line for line in listener.lines if line.startswith("no better")]
     assert ends == ["no better epoch in 1: stage 1 ends", "no better epoch in 1: stage 2 ends"]
     assert progress.best == 3
@@ -356,7 +357,7 @@ def goes_on_as_if_nothing_had_been(job_of, word: str, epochs: tuple[int, ...]) -
     assert any(line.startswith("going on after stage") for line in listener.lines)
     assert without_seconds(progress)[1:] == without_seconds(expected)[1:]
     assert progress.best == expected.best
-    assert the_same(job.model.get_weights(), whole.model.get_weights())
+    assert equal_weights(job.model.get_weights(), whole.model.get_weights())
 
 
 def test_a_fit_that_was_killed_within_a_stage_goes_on_as_if_nothing_had_been(job_of):
@@ -377,7 +378,7 @@ def test_a_fit_that_was_done_is_not_fitted_again(job_of):
     progress = fit(again)
     assert not steps.epochs
     assert progress.history == expected.history
-    assert the_same(again.model.get_weights(), first.model.get_weights())
+    assert equal_weights(again.model.get_weights(), first.model.get_weights())
 
 
 def test_patience_is_remembered_over_a_kill(job_of):
@@ -402,9 +403,9 @@ def test_a_loss_that_is_no_number_ends_the_fit_with_the_last_good_weights_beside
     job = job_of(probe=True, epochs=(3,), learning_rate=(1e30,))
     with pytest.raises(Diverged, match=r"stage 1, epoch \d, step \d of 2\. Lower --learning-rate, which is 1e\+30\."):
         fit(job)
-    kept = load_model(job.checkpoint.folder / LAST_GOOD)
-    assert all(np.isfinite(array).all() for array in kept.get_weights())
-    assert the_same(kept.get_weights(), job.model.get_weights())
+    last_good = load_model(job.checkpoint.folder / LAST_GOOD)
+    assert all(np.isfinite(array).all() for array in last_good.get_weights())
+    assert equal_weights(last_good.get_weights(), job.model.get_weights())
 
 
 def test_where_nothing_was_good_yet_no_weights_are_told_of(job_of):
@@ -437,10 +438,10 @@ FOUR_FIT = (5, {"batch": 8}, "a batch of 8 images does not fit into memory; 4 im
 def test_a_batch_that_does_not_fit_into_memory_is_told_with_one_that_does(
     job_of, monkeypatch, error, most, options, words
 ):
-    def fails(self, batches, *args, **given):
+    def fails(self, batches, *args, **options):
         raise error
 
-    def fits_some(self, images, *args, **given):
+    def fits_some(self, images, *args, **options):
         if len(images) > most:
             raise error
 
@@ -455,7 +456,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_told_with_one_that_does(
 
 
 def test_any_other_error_is_passed_on(job_of, monkeypatch):
-    def fails(self, batches, *args, **given):
+    def fails(self, batches, *args, **options):
         raise RuntimeError("something else")
 
     monkeypatch.setattr(keras.Model, "fit", fails)

@@ -9,12 +9,12 @@ from curate.stage.errors import UnknownName
 UNITS = {"side": 200.0, "sd_l": 4.0, "sd_a": 3.0, "sd_b": 5.0}
 
 
-def made(operation: str, strength: dict, **more: dict) -> Corruption:
+def corruption_of(operation: str, strength: dict, **more: dict) -> Corruption:
     return Corruption("mine", OPERATIONS[operation], TEST, ("common",), strength, **more)
 
 
 def test_strength_runs_from_mild_to_severe():
-    noise = made("gaussian_noise", {"sd": (0.05, 0.25)})
+    noise = corruption_of("gaussian_noise", {"sd": (0.05, 0.25)})
     values = [noise.settings(strength, UNITS)["sd"] for strength in (0, 0.25, 0.5, 1)]
     assert values[0] == pytest.approx(0.05)
     assert values[-1] == pytest.approx(0.25)
@@ -22,7 +22,7 @@ def test_strength_runs_from_mild_to_severe():
 
 
 def test_mild_may_be_the_larger_value():
-    noise = made("gaussian_noise", {"sd": (0.25, 0.05)})
+    noise = corruption_of("gaussian_noise", {"sd": (0.25, 0.05)})
     assert noise.settings(0, UNITS)["sd"] == pytest.approx(0.25)
     assert noise.settings(1, UNITS)["sd"] == pytest.approx(0.05)
 
@@ -38,54 +38,54 @@ WHOLE_ONES = [
 @pytest.mark.parametrize(("name", "key"), WHOLE_ONES)
 def test_whole_numbers_stay_whole(name, key):
     parameter = OPERATIONS[name].parameters[key]
-    found = made(name, {key: (parameter.low, parameter.high)})
-    values = [found.settings(strength, UNITS)[key] for strength in np.linspace(0, 1, 23)]
+    entry = corruption_of(name, {key: (parameter.low, parameter.high)})
+    values = [entry.settings(strength, UNITS)[key] for strength in np.linspace(0, 1, 23)]
     assert all(float(value).is_integer() for value in values)
     assert (values[0], values[-1]) == (parameter.low, parameter.high)
 
 
 @pytest.mark.parametrize("name", list(CORRUPTIONS))
 def test_what_is_neither_free_nor_along_the_path_is_fixed_or_neutral(name):
-    found = CORRUPTIONS[name]
-    settings = found.settings(0.5, UNITS)
-    parameters = found.operation.parameters
-    assert set(settings) == set(parameters) - set(found.free)
-    for parameter in set(settings) - set(found.strength):
+    entry = CORRUPTIONS[name]
+    settings = entry.settings(0.5, UNITS)
+    parameters = entry.operation.parameters
+    assert set(settings) == set(parameters) - set(entry.free)
+    for parameter in set(settings) - set(entry.strength):
         unit = parameters[parameter].unit
-        expected = found.fixed.get(parameter, parameters[parameter].neutral)
+        expected = entry.fixed.get(parameter, parameters[parameter].neutral)
         assert settings[parameter] == expected * (UNITS[unit] if unit else 1)
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, found in CORRUPTIONS.items() if "side" in str(found.operation.parameters)]
+    "name", [name for name, entry in CORRUPTIONS.items() if "side" in str(entry.operation.parameters)]
 )
 def test_lengths_grow_with_the_picture(name):
-    found = CORRUPTIONS[name]
-    small, large = (found.settings(0.5, {"side": side}) for side in (100.0, 200.0))
+    entry = CORRUPTIONS[name]
+    small, large = (entry.settings(0.5, {"side": side}) for side in (100.0, 200.0))
     for parameter, value in small.items():
-        times = 2 if found.operation.parameters[parameter].unit == "side" else 1
+        times = 2 if entry.operation.parameters[parameter].unit == "side" else 1
         assert large[parameter] == pytest.approx(times * value)
 
 
 @pytest.mark.parametrize("name", list(CORRUPTIONS))
 def test_severities_drawn_alike_differ_in_strength_alone(name):
-    found = CORRUPTIONS[name]
+    entry = CORRUPTIONS[name]
     mild, severe = (
-        found.draw(found.settings(strength, UNITS), np.random.default_rng(3), UNITS) for strength in (0.0, 1.0)
+        entry.draw(entry.settings(strength, UNITS), np.random.default_rng(3), UNITS) for strength in (0.0, 1.0)
     )
-    assert mild["op"] == severe["op"] == found.operation.name
-    assert {key for key in mild if mild[key] != severe[key]} <= set(found.strength)
-    assert (SEED in mild) == found.operation.seeded
+    assert mild["op"] == severe["op"] == entry.operation.name
+    assert {key for key in mild if mild[key] != severe[key]} <= set(entry.strength)
+    assert (SEED in mild) == entry.operation.seeded
 
 
-@pytest.mark.parametrize("name", [name for name, found in CORRUPTIONS.items() if found.free])
+@pytest.mark.parametrize("name", [name for name, entry in CORRUPTIONS.items() if entry.free])
 def test_what_is_free_is_drawn_from_its_span_anew_for_each_picture(name):
-    found = CORRUPTIONS[name]
-    settings = found.settings(0.5, UNITS)
-    drawn = [found.draw(settings, np.random.default_rng(row), UNITS) for row in range(20)]
-    for parameter, (low, high) in found.free.items():
-        unit = found.operation.parameters[parameter].unit
-        values = np.array([record[parameter] for record in drawn]) / (UNITS[unit] if unit else 1)
+    entry = CORRUPTIONS[name]
+    settings = entry.settings(0.5, UNITS)
+    records = [entry.draw(settings, np.random.default_rng(row), UNITS) for row in range(20)]
+    for parameter, (low, high) in entry.free.items():
+        unit = entry.operation.parameters[parameter].unit
+        values = np.array([record[parameter] for record in records]) / (UNITS[unit] if unit else 1)
         assert values.min() >= min(low, high) - 1e-9
         assert values.max() <= max(low, high) + 1e-9
         assert len(set(values.tolist())) > 1 or low == high
@@ -93,8 +93,8 @@ def test_what_is_free_is_drawn_from_its_span_anew_for_each_picture(name):
 
 def test_roles_and_severities_are_those_of_the_benchmark():
     assert SEVERITIES == (1, 2, 3, 4, 5)
-    assert {found.role for found in CORRUPTIONS.values()} == {TEST, VALIDATION}
-    assert all(found.family == found.operation.family for found in CORRUPTIONS.values())
+    assert {entry.role for entry in CORRUPTIONS.values()} == {TEST, VALIDATION}
+    assert all(entry.family == entry.operation.family for entry in CORRUPTIONS.values())
 
 
 @pytest.mark.parametrize(

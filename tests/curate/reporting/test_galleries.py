@@ -6,7 +6,7 @@ from curate.findings import Finding, findings_table
 from curate.reporting.galleries import MATES, ROUND, evenly, first_of_each, gallery
 
 
-def found(*findings: tuple[int, str, float, int]) -> pd.DataFrame:
+def findings_of(*findings: tuple[int, str, float, int]) -> pd.DataFrame:
     """Findings of (row, check, score, group)."""
     rows = [Finding(row, f"cell {row}", check, score, group, "review", "") for row, check, score, group in findings]
     return findings_table(rows).reset_index(drop=True)
@@ -18,67 +18,67 @@ def table(n: int, groups: dict[int, int] | None = None, dropped: tuple[int, ...]
     return pd.DataFrame({"row": range(n), "group": group, "verdict": verdict})
 
 
-def rows_of(shown, findings: pd.DataFrame) -> list[list[int]]:
-    return [findings["row"].iloc[list(unit.found)].tolist() for unit in shown.units]
+def rows_of(result, findings: pd.DataFrame) -> list[list[int]]:
+    return [findings["row"].iloc[list(unit.found)].tolist() for unit in result.units]
 
 
 def test_single_findings_come_worst_first_and_those_of_another_check_not_at_all():
-    findings = found((0, "dark", 0.6, -1), (1, "light", 0.99, -1), (2, "dark", 0.9, -1), (3, "dark", 0.75, -1))
-    shown = gallery("dark", findings, table(4), 10)
-    assert rows_of(shown, findings) == [[2], [3], [0]]
-    assert (shown.check, shown.total, shown.shown) == ("dark", 3, 3)
-    assert all((unit.group, unit.total, unit.mates) == (-1, 1, ()) for unit in shown.units)
+    findings = findings_of((0, "dark", 0.6, -1), (1, "light", 0.99, -1), (2, "dark", 0.9, -1), (3, "dark", 0.75, -1))
+    result = gallery("dark", findings, table(4), 10)
+    assert rows_of(result, findings) == [[2], [3], [0]]
+    assert (result.check, result.total, result.shown) == ("dark", 3, 3)
+    assert all((unit.group, unit.total, unit.mates) == (-1, 1, ()) for unit in result.units)
 
 
 def test_groups_stay_together_the_worst_first_and_of_those_as_bad_the_larger():
-    findings = found(
+    findings = findings_of(
         (0, "outlier_group", 0.901, 7), (1, "outlier_group", 0.7, 7),
         (2, "outlier_group", 0.899, 3), (3, "outlier_group", 0.6, 3), (4, "outlier_group", 0.8, 3),
         (5, "outlier_group", 0.95, 9),
     )  # fmt: skip
-    shown = gallery("outlier_group", findings, table(6), 10)
-    assert [unit.group for unit in shown.units] == [9, 3, 7]
-    assert rows_of(shown, findings) == [[5], [2, 4, 3], [0, 1]]
-    assert [unit.total for unit in shown.units] == [1, 3, 2]
+    result = gallery("outlier_group", findings, table(6), 10)
+    assert [unit.group for unit in result.units] == [9, 3, 7]
+    assert rows_of(result, findings) == [[5], [2, 4, 3], [0, 1]]
+    assert [unit.total for unit in result.units] == [1, 3, 2]
 
 
 def test_with_more_than_may_be_shown_there_are_some_of_every_group():
     many = [(row, "outlier_group", 0.9, 0) for row in range(3 * ROUND)]
     few = [(100 + row, "outlier_group", 0.6, 1) for row in range(3)]
-    shown = gallery("outlier_group", found(*many, *few), table(200), ROUND + 2)
-    assert shown.total == 3 * ROUND + 3
-    assert shown.shown == ROUND + 2
-    assert [len(unit.found) for unit in shown.units] == [ROUND, 2]
-    assert [unit.total for unit in shown.units] == [3 * ROUND, 3]
+    result = gallery("outlier_group", findings_of(*many, *few), table(200), ROUND + 2)
+    assert result.total == 3 * ROUND + 3
+    assert result.shown == ROUND + 2
+    assert [len(unit.found) for unit in result.units] == [ROUND, 2]
+    assert [unit.total for unit in result.units] == [3 * ROUND, 3]
 
 
 def test_beside_copies_stands_what_they_are_copies_of_and_beside_other_groups_nothing():
     groups = {0: 5, 1: 5, 2: 5, 3: 6}
-    findings = found((1, "exact_duplicate", 1, 5), (3, "outlier_group", 1, 5))
+    findings = findings_of((1, "exact_duplicate", 1, 5), (3, "outlier_group", 1, 5))
     everything = table(4, groups, dropped=(1, 2))
     assert gallery("exact_duplicate", findings, everything, 9).units[0].mates == (0,)
     assert gallery("outlier_group", findings, everything, 9).units[0].mates == ()
 
 
 def test_no_more_mates_are_shown_than_there_is_room_for():
-    findings = found((0, "near_duplicate", 1, 2))
+    findings = findings_of((0, "near_duplicate", 1, 2))
     (unit,) = gallery("near_duplicate", findings, table(30, dict.fromkeys(range(30), 2), dropped=(0,)), 9).units
     assert unit.mates == tuple(range(1, 1 + MATES))
 
 
 def test_an_accused_row_is_nobody_s_mate():
-    findings = found((0, "label_conflict", 1, 2), (1, "label_conflict", 0.6, 2))
+    findings = findings_of((0, "label_conflict", 1, 2), (1, "label_conflict", 0.6, 2))
     (unit,) = gallery("label_conflict", findings, table(3, {0: 2, 1: 2, 2: 2}, dropped=(0,)), 9).units
     assert unit.mates == (2,)
 
 
 def test_of_a_check_that_found_nothing_there_is_nothing():
-    shown = gallery("dark", found((0, "light", 0.9, -1)), table(1), 9)
-    assert (shown.total, shown.units) == (0, ())
+    result = gallery("dark", findings_of((0, "light", 0.9, -1)), table(1), 9)
+    assert (result.total, result.units) == (0, ())
 
 
 def test_the_rows_of_all_galleries_come_once_in_the_order_they_appear():
-    findings = found(
+    findings = findings_of(
         (3, "exact_duplicate", 1, 0), (5, "dark", 0.9, -1), (3, "dark", 0.8, -1), (-1, "shortcut", 0.7, -1)
     )  # fmt: skip
     everything = table(6, {3: 0, 1: 0}, dropped=(3,))
@@ -92,7 +92,7 @@ def test_rows_are_taken_evenly(rows, n, expected):
 
 
 def test_of_many_rows_each_is_taken_once_and_both_ends_are():
-    taken = evenly(np.arange(1000) * 3, 77)
-    assert len(set(taken.tolist())) == 77
-    assert (taken[0], taken[-1]) == (0, 2997)
-    assert np.ptp(np.diff(taken)) <= 3
+    chosen = evenly(np.arange(1000) * 3, 77)
+    assert len(set(chosen.tolist())) == 77
+    assert (chosen[0], chosen[-1]) == (0, 2997)
+    assert np.ptp(np.diff(chosen)) <= 3
