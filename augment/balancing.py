@@ -68,7 +68,7 @@ def plan_copies(
             f"class {classes[code]} has a single picture to train on, and copies of one picture teach that picture. "
             "Get more of its images, or leave the class out."
         )
-    used, target = _targets(sources, copies, config.balance, config.count)
+    used, target = _class_targets(sources, copies, config.balance, config.count)
     cap = config.cap if different is None else min(config.cap, different)
     kept_by_class, copies_by_class, notes = [], [], []
     for code in np.flatnonzero(sources).tolist():
@@ -90,7 +90,7 @@ def plan_copies(
     if short:
         most = f"has {cap} different copies" if cap == different else f"gets at most {cap} copies (--cap)"
         get = "gets" if len(short) == 1 else "get"
-        notes.append(f"{_listed(short)} {get} fewer images than were asked for: a picture {most}")
+        notes.append(f"{_joined_names(short)} {get} fewer images than were asked for: a picture {most}")
     weights = class_weights(totals)
     table = _table(classes, labels[kept_rows], kept_copies, sources, totals, weights)
     return CopyPlan(kept_rows, kept_copies, weights, table, tuple(notes))
@@ -115,7 +115,7 @@ def effective_number(counts: np.ndarray) -> np.ndarray:
     return np.asarray((1 - BETA ** np.asarray(counts, float)) / (1 - BETA))
 
 
-def _targets(sources: np.ndarray, copies: int, way: str, count: int | None) -> tuple[np.ndarray, np.ndarray]:
+def _class_targets(sources: np.ndarray, copies: int, way: str, count: int | None) -> tuple[np.ndarray, np.ndarray]:
     """(int64 (K,) pictures used of each class, int64 (K,) images it is to have)."""
     present = sources > 0
     if count is not None:
@@ -155,7 +155,7 @@ def _table(
     )
 
 
-def _listed(names: Sequence[str], at_most: int = 5) -> str:
+def _joined_names(names: Sequence[str], at_most: int = 5) -> str:
     if len(names) > at_most:
         return f"{', '.join(names[:at_most])} and {len(names) - at_most} more"
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]

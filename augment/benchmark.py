@@ -105,7 +105,7 @@ def benchmark_of(
     verdicts = overlap(
         policy, specimens, kept, calibrated, sample=features.some(COMPARED_ON), draws=features.some(DRAWS)
     )
-    entries = _entries(kept)
+    entries = _benchmark_sets(kept)
     for entry in entries:
         if entry.compose:
             parts = [verdicts[name] for name, corruption in kept.items() if corruption.role == entry.role]
@@ -143,7 +143,7 @@ def severities_of(
     return measured
 
 
-def _entries(corruptions: Mapping[str, Corruption]) -> tuple[Entry, ...]:
+def _benchmark_sets(corruptions: Mapping[str, Corruption]) -> tuple[Entry, ...]:
     """The sets of a benchmark: one for each corruption and severity, and the composed tracks of each role."""
     entries = []
     for name, corruption in corruptions.items():

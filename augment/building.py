@@ -90,7 +90,7 @@ def build(
         digest = identity(decisions, config)
     with draft_of(Path(config.artifacts, BUILT), config.resume) as draft:
         work = draft / "work"
-        if not (config.resume and _begun(work, digest, reporter)):
+        if not (config.resume and _can_resume(work, digest, reporter)):
             _check_room(decisions.bytes, config.artifacts)  # before anything is measured; the benchmark comes on top
             prepare(decisions, config, draft, watch, reporter)
             write_text(digest, work / IDENTITY)
@@ -113,7 +113,7 @@ def build(
     return Built(path, decisions, counts, images, *documents, redrawn, doubted, resumed, dict(watch.seconds))
 
 
-def _begun(work: Path, digest: str, reporter: Reporter) -> bool:
+def _can_resume(work: Path, digest: str, reporter: Reporter) -> bool:
     """Whether the folder holds an interrupted build of the same. Raises DataError where it is of another."""
     stamp = work / IDENTITY
     if not stamp.is_file():

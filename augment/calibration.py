@@ -140,20 +140,20 @@ def five_steps(
     if max(curve.values()) < _NOTHING * levels[0]:
         return "does next to nothing to these pictures"
     for _ in range(_ROUNDS):
-        for target in _targets(curve, levels):
+        for target in _target_levels(curve, levels):
             if all(abs(height / target - 1) > _CLOSE for _, height in _rising(curve)):
                 curve |= {strength: distance(strength) for strength in _crossing(curve, target)}
     rising = _rising(curve)
     if len(rising) < len(SEVERITIES):
         return "has fewer than five strengths that differ on these pictures"
     strengths, heights = (np.array(values) for values in zip(*rising, strict=True))
-    targets = _targets(curve, levels)
+    targets = _target_levels(curve, levels)
     fives = np.array(list(combinations(range(len(rising)), len(SEVERITIES))))
     best = fives[((heights[fives] / targets - 1) ** 2).sum(axis=1).argmin()]
     return tuple(strengths[best].tolist()), tuple(heights[best].tolist()), targets == tuple(levels)
 
 
-def _targets(curve: Mapping[float, float], levels: Sequence[float]) -> tuple[float, ...]:
+def _target_levels(curve: Mapping[float, float], levels: Sequence[float]) -> tuple[float, ...]:
     """The levels where all are within reach, otherwise equal steps of what is."""
     bottom, top = curve[min(curve)], max(curve.values())
     if bottom <= levels[0] and top >= levels[-1]:

@@ -153,62 +153,64 @@ def build(config: BuildConfig, output: Output, source: ScannedSet = None) -> Non
         _print_built(result, Path(config.artifacts), output)
 
 
-def _print_built(done: Built, artifacts: Path, output: Output) -> None:
+def _print_built(built: Built, artifacts: Path, output: Output) -> None:
     out.print()
-    print_table(done.counts[["class", "train", "copies", "val", "test"]])
+    print_table(built.counts[["class", "train", "copies", "val", "test"]])
     out.print()
-    if done.benchmark is not None:
-        sets = done.benchmark.sets
+    if built.benchmark is not None:
+        sets = built.benchmark.sets
         names = {role: {s.corruption for s in sets if s.role == role} for role in ("test", "validation")}
-        images = sum(s.images for s in sets)
+        benchmark_images = sum(s.images for s in sets)
         out.print(
-            f"benchmark  {len(sets)} sets of {images:,} images: {len(names['test'])} corruptions and composed tracks "
-            f"to test on, {len(names['validation'])} to select by"
+            f"benchmark  {len(sets)} sets of {benchmark_images:,} images: {len(names['test'])} corruptions and "
+            f"composed tracks to test on, {len(names['validation'])} to select by"
         )
-        if done.counts["copies"].any():
+        if built.counts["copies"].any():
             verdicts = Counter({s.corruption: s.verdict for s in sets if s.role == "test"}.values())
-            told = ", ".join(f"{verdicts[name]} {name}" for name in ("disjoint", "near", "identical") if verdicts[name])
-            name = done.decisions.policy.name
-            out.print(f"overlap    {name} against the test: {told}    augment overlap tells which", markup=False)
-    lost = done.plan.labels_lost
+            counts = ", ".join(
+                f"{verdicts[name]} {name}" for name in ("disjoint", "near", "identical") if verdicts[name]
+            )
+            name = built.decisions.policy.name
+            out.print(f"overlap    {name} against the test: {counts}    augment overlap tells which", markup=False)
+    lost = built.plan.labels_lost
     if lost is not None:
-        copies = int(done.counts["copies"].sum())
+        copies = int(built.counts["copies"].sum())
         out.print(
-            f"labels     {done.redrawn:,} of {copies:,} copies drawn again because a probe no longer knew their label, "
-            f"{done.doubted:,} of them in vain"
+            f"labels     {built.redrawn:,} of {copies:,} copies drawn again because a probe no longer knew their "
+            f"label, {built.doubted:,} of them in vain"
         )
         worst = [row for row in lost if row.lost >= _WORTH_TELLING][:3]
         if worst:
             most = ", ".join(f"{row.operation} {row.lost:.1%}" for row in worst)
             out.print(f"           most by {most}", markup=False)
-    seconds = done.seconds.get("training images", 0)
-    made = done.images.get("train", 0)
-    if done.resumed:
-        out.print(f"resumed    {done.resumed:,} shards were there")
+    seconds = built.seconds.get("training images", 0)
+    images = built.images.get("train", 0)
+    if built.resumed:
+        out.print(f"resumed    {built.resumed:,} shards were there")
     elif seconds:
-        out.print(f"speed      {made:,} training images in {seconds:.1f} s, {made / seconds:,.0f} a second")
-    output.print_notes(done.notes)
-    output.print_seconds(done.seconds)
-    out.print(f"built   {done.path}", markup=False)
+        out.print(f"speed      {images:,} training images in {seconds:.1f} s, {images / seconds:,.0f} a second")
+    output.print_notes(built.notes)
+    output.print_seconds(built.seconds)
+    out.print(f"built   {built.path}", markup=False)
     out.print(f"next    train baseline{elsewhere(artifacts)}    or look first: augment preview", markup=False)
 
 
 _WORTH_TELLING = 0.02
 
 
-def _build_json(done: Built) -> dict[str, object]:
+def _build_json(built: Built) -> dict[str, object]:
     from curate.stage.records import document_of
 
     return {
-        "path": str(done.path),
-        "images": dict(done.images),
-        "counts": records(done.counts),
-        "plan": document_of(done.plan),
-        "benchmark": document_of(done.benchmark),
-        "redrawn": done.redrawn,
-        "doubted": done.doubted,
-        "resumed": done.resumed,
-        "seconds": dict(done.seconds),
+        "path": str(built.path),
+        "images": dict(built.images),
+        "counts": records(built.counts),
+        "plan": document_of(built.plan),
+        "benchmark": document_of(built.benchmark),
+        "redrawn": built.redrawn,
+        "doubted": built.doubted,
+        "resumed": built.resumed,
+        "seconds": dict(built.seconds),
     }
 
 

@@ -117,7 +117,7 @@ class Task:
     def shard(self) -> Shard:
         """The shard that was made before, from its files."""
         rows = Provenance(self.provenance)
-        return Shard(self, _digest(self.path), int((rows.attempts > 0).sum()), int(rows.doubted.sum()))
+        return Shard(self, _file_sha256(self.path), int((rows.attempts > 0).sum()), int(rows.doubted.sum()))
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ class Workshop:
         return f"{self.images.ids[row]}+{copy}" if copy else self.images.ids[row]
 
 
-def _digest(path: Path) -> str:
+def _file_sha256(path: Path) -> str:
     """Hex SHA-256 of a file's bytes: processors have instructions for it, and people have sha256sum."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -286,7 +286,7 @@ def make(task: Task) -> Shard:
     ]
     write_provenance(origins, task.provenance)
     path = write_shard(task.path.parent, task.part, images, labels, ids, shop.job.classes)
-    return Shard(task, _digest(path), int((attempts > 0).sum()), int(doubted.sum()))
+    return Shard(task, _file_sha256(path), int((attempts > 0).sum()), int(doubted.sum()))
 
 
 def _redrawn(
@@ -326,7 +326,7 @@ def _opened(work: str, identity: str) -> Workshop:
     """The job of a folder, opened once in each process; of another identity, it is another one in its place."""
     folder = Path(work)
     job, listings = read_job(folder)
-    return Workshop(job, listings, _images(job, folder), _label_check(job, folder) if job.check else None)
+    return Workshop(job, listings, _job_images(job, folder), _label_check(job, folder) if job.check else None)
 
 
 def _label_check(job: Job, folder: Path) -> LabelCheck:
@@ -337,6 +337,6 @@ def _label_check(job: Job, folder: Path) -> LabelCheck:
     return partial(shows_label, open_label_probe(folder / PROBE), features)
 
 
-def _images(job: Job, folder: Path) -> ImageSet:
+def _job_images(job: Job, folder: Path) -> ImageSet:
     """The set of a job, with the groups that its splits were made by."""
     return replace(read(job.source, labels=job.labels), groups=np.load(folder / "groups.npy"))

@@ -138,7 +138,7 @@ def landmarks(
         points = np.array(
             [[marks.point([corruption.draw(values, rng, units)]) for _ in range(_EACH)] for values in judged]
         )
-        between = [corruption.draw(values, rng, units) for values in _between(judged) for _ in range(_EACH)]
+        between = [corruption.draw(values, rng, units) for values in _midpoints(judged) for _ in range(_EACH)]
         landmark = Place(corruption, settings, points, np.linalg.norm(points - marks.clean, axis=2))
         return replace(landmark, own=landmark.nearest(np.array([marks.point([draw]) for draw in between]))[0])
 
@@ -152,7 +152,7 @@ def compared(policy: Policy, marks: Landmarks, *, seed: int, draws: int = DRAWS)
     records = _records(policy, np.random.default_rng([seed, draws]), context, draws)
     points = np.stack([marks.clean, *threaded(marks.point, records, marks.features.workers)])
     held = policy.operations()
-    return {name: _judged(place, points, held, marks.units) for name, place in marks.places.items()}
+    return {name: _verdict_on(place, points, held, marks.units) for name, place in marks.places.items()}
 
 
 def worst(verdicts: Sequence[Verdict], name: str) -> Verdict:
@@ -170,7 +170,7 @@ def _records(policy: Policy, rng: np.random.Generator, context: Context, draws: 
     return [record for record in records if record]
 
 
-def _judged(
+def _verdict_on(
     place: Place, points: np.ndarray, held: Mapping[str, Mapping[str, Span]], units: Mapping[str, float]
 ) -> Verdict:
     """The verdict on a policy whose draws lie at `points`, and that holds operations with these spans."""
@@ -212,7 +212,7 @@ def _reached(
     return max((severity for severity, values in zip(SEVERITIES, settings, strict=True) if reaches(values)), default=0)
 
 
-def _between(settings: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+def _midpoints(settings: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
     """What lies in the middle between each severity and the next."""
     return [
         {name: type(value)((value + stronger[name]) / 2) for name, value in milder.items()}

@@ -61,8 +61,10 @@ def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch,
     contains what the benchmark tests.
     """
     images, policy, work = plan.set, plan.policy, draft / "work"
-    each = plan.size[0] * plan.size[1] * 3
-    rows = plan.copy_plan.rows[evenly(len(plan.copy_plan.rows), max(_FEWEST, min(_SAMPLE, _SAMPLE_BYTES // each)))]
+    image_bytes = plan.size[0] * plan.size[1] * 3
+    rows = plan.copy_plan.rows[
+        evenly(len(plan.copy_plan.rows), max(_FEWEST, min(_SAMPLE, _SAMPLE_BYTES // image_bytes)))
+    ]
     seen = list(FittedPictures(images, plan.size, config.fit, rows))
     units = {**lab_spread(seen), "side": float(min(plan.size))}
     copies = bool(plan.copy_plan.copies.any())

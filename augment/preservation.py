@@ -157,7 +157,9 @@ def fit_label_probe(
         for copy in range(_COPIES):
             # Pipelines take turns over copies and pictures, so that all are seen.
             record = policy.draw(generator(seed, i, f"copy {copy}"), 1 + i * _COPIES + copy, context)
-            images.append(perform(pictures[i], [drawn for drawn in record if drawn["op"] not in KINDS], _nobody))
+            images.append(
+                perform(pictures[i], [drawn for drawn in record if drawn["op"] not in KINDS], _refuse_partner)
+            )
         return images
 
     vectors = _features_of(features, versions, chosen)
@@ -299,5 +301,5 @@ def _probes(vectors: np.ndarray, own: np.ndarray, fold: np.ndarray) -> tuple[np.
     return tuple(np.array(values, np.float32) for values in zip(*probes, strict=True))  # type: ignore[return-value]  # of two
 
 
-def _nobody(row: int) -> Pixels:
+def _refuse_partner(row: int) -> Pixels:
     raise AssertionError(f"row {row} is mixed into nothing")

@@ -177,12 +177,12 @@ def chosen_rows(images: ImageSet, most: int = 8) -> list[int]:
         for members in by_class:
             if len(members) and len(rows) < most:
                 row = int(members[len(members) * turn // (most + 1)])
-                if row not in rows and _readable(images, row):
+                if row not in rows and _decodes(images, row):
                     rows.append(row)
     return sorted(rows, key=lambda row: (images.labels[row], row))
 
 
-def _readable(images: ImageSet, row: int) -> bool:
+def _decodes(images: ImageSet, row: int) -> bool:
     try:
         images.images[row]
     except Unreadable:  # the scan tells of it

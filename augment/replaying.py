@@ -60,7 +60,7 @@ def replay(name: str, artifacts: str | Path = "artifacts", set: str = "") -> Rep
     if not (built / "manifest.json").is_file():
         raise DataError(f"{built} holds no built set. Type `augment build` first, or give --artifacts DIR.")
     read_manifest(BuildManifest, built)
-    with _readable(built / PLAN_FILE):
+    with _rebuild_if_broken(built / PLAN_FILE):
         plan = read_plan(built)
     place, number, origin = _find(built, name, set)
     images = read(plan.source, labels=plan.labels)
@@ -85,7 +85,7 @@ def replay(name: str, artifacts: str | Path = "artifacts", set: str = "") -> Rep
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _rebuild_if_broken(path: Path) -> Iterator[None]:
     """Raise DataError with what to do where a document of a built set is missing or broken."""
     try:
         yield

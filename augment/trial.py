@@ -43,7 +43,7 @@ class Trial:
 
 def trial(source: str | Path | None, config: BuildConfig) -> Trial:
     """The set to try things on: what is given, else the clean set, else cells drawn for the purpose."""
-    images, drawn = _images(source, config)
+    images, drawn = _trial_images(source, config)
     size = config.size or common_size(images)[0]
     pictures = FittedPictures(images, size, config.fit)
     seen = {}
@@ -58,7 +58,7 @@ def trial(source: str | Path | None, config: BuildConfig) -> Trial:
     return Trial(images, pictures, np.array(list(seen)), units, drawn)
 
 
-def _images(source: str | Path | None, config: BuildConfig) -> tuple[ImageSet, bool]:
+def _trial_images(source: str | Path | None, config: BuildConfig) -> tuple[ImageSet, bool]:
     if source is not None:
         return read(source, labels=config.labels), False
     try:

@@ -93,7 +93,7 @@ def backbone(name: str, side: int, weights: str) -> Backbone:
         model = _of_run(weights, name, model)
     elif weights != published:
         load_weights(model, name, weights)
-    return Backbone(name, model, colours, _digest(model))
+    return Backbone(name, model, colours, _weights_digest(model))
 
 
 def _of_run(path: str, name: str, model: keras.Model) -> keras.Model:
@@ -133,7 +133,7 @@ def _small(side: int) -> keras.Model:
     return keras.Model(pixels, maps, name=CNN)
 
 
-def _digest(model: keras.Model) -> str:
+def _weights_digest(model: keras.Model) -> str:
     h = hashlib.blake2b(digest_size=16)
     for array in model.get_weights():
         h.update(np.ascontiguousarray(array).data)

@@ -55,11 +55,11 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no type
         self._copies = _Copies(train, self._rows) if config.jsd else None
         if self._copies is not None:
             self._rows = self._copies.sources
-        self._each = min(max(1, config.batch // 3) if config.jsd else config.batch, len(self._rows))
+        self._per_step = min(max(1, config.batch // 3) if config.jsd else config.batch, len(self._rows))
         self.begin(0, 0)
 
     def __len__(self) -> int:
-        return -(-len(self._rows) // self._each)
+        return -(-len(self._rows) // self._per_step)
 
     def __getitem__(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, _STEP, self.stage, self.epoch, step])
@@ -76,7 +76,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no type
         self.stage, self.epoch = stage, epoch
         order = np.random.default_rng([self.seed, _ORDER, stage, epoch]).permutation(self._rows)
         # Whole steps: the last one is filled up from the beginning.
-        self._order = np.resize(order, (len(self), self._each))
+        self._order = np.resize(order, (len(self), self._per_step))
 
     def _elements(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """int64 (n,): in which of eight orientations each image is shown; see `turned`."""
@@ -192,7 +192,7 @@ def mix_up(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
     mixed = np.empty_like(images)
     for image, source, to in zip(images, partner.tolist(), mixed, strict=True):
         cv2.addWeighted(image, kept, images[source], 1 - kept, 0, dst=to)
-    return mixed, _blended(targets, partner, kept), _blended(weights, partner, kept)
+    return mixed, _mixed_pair(targets, partner, kept), _mixed_pair(weights, partner, kept)
 
 
 def cut_mix(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
@@ -208,7 +208,7 @@ def cut_mix(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
     for source, to in zip(partner.tolist(), mixed, strict=True):
         to[top:bottom, left:right] = images[source, top:bottom, left:right]
     kept = 1 - (bottom - top) * (right - left) / (height * width)
-    return mixed, _blended(targets, partner, kept), _blended(weights, partner, kept)
+    return mixed, _mixed_pair(targets, partner, kept), _mixed_pair(weights, partner, kept)
 
 
 def _window(length: int, side: float, rng: np.random.Generator) -> tuple[int, int]:
@@ -217,5 +217,5 @@ def _window(length: int, side: float, rng: np.random.Generator) -> tuple[int, in
     return max(0, centre - half), min(length, centre + half)
 
 
-def _blended(values: np.ndarray, partner: np.ndarray, kept: float) -> np.ndarray:
+def _mixed_pair(values: np.ndarray, partner: np.ndarray, kept: float) -> np.ndarray:
     return (kept * values + (1 - kept) * values[partner]).astype(np.float32)

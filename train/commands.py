@@ -98,7 +98,7 @@ def _train(recipe: Recipe, options: Mapping[str, object], output: Output) -> Non
     config = replace(config, name=config.name or recipe.name)
     target = run_path(str(config.name), config.artifacts)
     inputs = read_inputs(config)  # what is wrong with them is told before Keras starts, which takes seconds
-    output.print_notes([*_meant_for(recipe, config.artifacts), *_begun(target, config.resume)], err)
+    output.print_notes([*_policy_notes(recipe, config.artifacts), *_resume_notes(target, config.resume)], err)
     _start_keras()
     try:
         result = fit(config, output.reporter, inputs=inputs)
@@ -112,7 +112,7 @@ def _train(recipe: Recipe, options: Mapping[str, object], output: Output) -> Non
         _print_trained(result, Path(config.artifacts), output)
 
 
-def _meant_for(recipe: Recipe, artifacts: str) -> list[str]:
+def _policy_notes(recipe: Recipe, artifacts: str) -> list[str]:
     """A note where the built set was made by another policy than the recipe's."""
     from .sets import policy_of
 
@@ -122,7 +122,7 @@ def _meant_for(recipe: Recipe, artifacts: str) -> list[str]:
     return [f"{recipe.name} is meant for what `{recipe.build_command}` makes; this was built by {built_by}"]
 
 
-def _begun(target: Path, resume: bool) -> list[str]:
+def _resume_notes(target: Path, resume: bool) -> list[str]:
     """A note where a run begins anew that could go on, or could not and was to."""
     draft = _unfinished(target)
     if draft and not resume:
@@ -151,8 +151,8 @@ def _start_keras() -> None:
         import keras  # noqa: F401
 
 
-def _print_trained(done: Trained, artifacts: Path, output: Output) -> None:
-    metrics = done.metrics
+def _print_trained(trained: Trained, artifacts: Path, output: Output) -> None:
+    metrics = trained.metrics
     out.print()
     _print_measured(metrics)
     out.print()
@@ -165,11 +165,11 @@ def _print_trained(done: Trained, artifacts: Path, output: Output) -> None:
     if metrics.clean:
         worst = metrics.clean.worst_class
         out.print(f"worst   {worst.class_name}: recall {worst.recall:.3f} on clean images", markup=False)
-    out.print("time    " + ", ".join(f"{name} {value:.0f} s" for name, value in done.seconds.items()))
-    output.print_notes(done.notes)
-    out.print(f"report  {done.path / 'report.html'}      model  {done.path / 'model.keras'}", markup=False)
+    out.print("time    " + ", ".join(f"{name} {value:.0f} s" for name, value in trained.seconds.items()))
+    output.print_notes(trained.notes)
+    out.print(f"report  {trained.path / 'report.html'}      model  {trained.path / 'model.keras'}", markup=False)
     place = elsewhere(artifacts)
-    out.print(f"next    train predict {done.path.name} FILE{place}    or look first: open the report", markup=False)
+    out.print(f"next    train predict {trained.path.name} FILE{place}    or look first: open the report", markup=False)
 
 
 def _print_measured(metrics: Metrics) -> None:
@@ -216,13 +216,13 @@ def _print_measured(metrics: Metrics) -> None:
         out.print(f"\nagainst {against.run}: {errors} (1 is as bad as it)", markup=False)
 
 
-def _trained_json(done: Trained) -> dict[str, object]:
+def _trained_json(trained: Trained) -> dict[str, object]:
     return {
-        "path": str(done.path),
-        "metrics": done.metrics,
-        "history": done.history.to_dict("records"),
-        "seconds": dict(done.seconds),
-        "notes": list(done.notes),
+        "path": str(trained.path),
+        "metrics": trained.metrics,
+        "history": trained.history.to_dict("records"),
+        "seconds": dict(trained.seconds),
+        "notes": list(trained.notes),
     }
 
 

@@ -85,12 +85,12 @@ def _target(members: Sequence[Run], config: EnsembleConfig) -> Path:
     if len(members) < 2:
         raise DataError(f"{len(members)} run is given; an ensemble is of two at least.")
     target = run_path(config.name, config.artifacts)
-    if target.exists() and not _is_ensemble(target, config.artifacts):
+    if target.exists() and not _holds_ensemble(target, config.artifacts):
         raise OutputError(f"{target} is there already, and no ensemble. Give this one another --name.")
     return target
 
 
-def _is_ensemble(target: Path, artifacts: str) -> bool:
+def _holds_ensemble(target: Path, artifacts: str) -> bool:
     return (target / METRICS).is_file() and isinstance(read_run(target, artifacts).manifest, EnsembleManifest)
 
 

@@ -83,7 +83,7 @@ def metrics_of(predictions: Predictions, classes: Sequence[str], resamples: int,
         clean=test,
         benchmark=under_shift(predictions, "test", classes, resamples, seed),
         external=measured_on(EXTERNAL),
-        calibration=_calibration(predictions),
+        calibration=_temperature_scaling(predictions),
         selection=_selection(predictions, under_shift(predictions, "validation", classes, resamples, seed)),
     )
 
@@ -110,7 +110,7 @@ def _selection(predictions: Predictions, shifted: Benchmark | None) -> Selection
     return Selection(score=score(scores, "corruptions") if scores else None, scores=scores, **measures)
 
 
-def _calibration(predictions: Predictions) -> Calibration | None:
+def _temperature_scaling(predictions: Predictions) -> Calibration | None:
     """The temperature that fits val best, and what it does to the calibration error of the sets; None without val.
 
     Of the benchmark all images of single corruptions are taken together.
@@ -245,7 +245,7 @@ def evaluate(
     chosen: list[LabelledSet] = []
     if set(asked) & {BENCHMARK, *_SPLITS}:
         built = read_built(artifacts)
-        _check_classes(built, classes)
+        _check_same_classes(built, classes)
         scan_digest = built.manifest.scan_digest
         chosen = [getattr(built, name) for name in _SPLITS if name in asked]
         chosen += built.benchmark if BENCHMARK in asked and config.benchmark else ()
@@ -262,7 +262,7 @@ def evaluate(
     return replace(evaluation, notes=(*((note,) if note else ()), *evaluation.notes))
 
 
-def _check_classes(built: BuiltSets, classes: Sequence[str]) -> None:
+def _check_same_classes(built: BuiltSets, classes: Sequence[str]) -> None:
     if built.classes != tuple(classes):
         raise DataError(
             f"the model knows {', '.join(classes)}, and {built.path} holds {', '.join(built.classes)}. Take a model "

@@ -122,7 +122,7 @@ def panels(predictions: pd.DataFrame, tracks: Sequence[Track]) -> tuple[Panel, .
 
     predictions  as in predictions.parquet;  tracks  of those sets that are to be shown
     """
-    table = _judged(predictions, tracks)
+    table = _labelled_rows(predictions, tracks)
     clean = table[table["set"].isin(_clean(tracks))]
     right = _surest(clean[clean["right"]]).drop_duplicates("label").sort_values("label", kind="stable")
     surest = "Those that it was surest of."
@@ -141,7 +141,7 @@ def panel_of(predictions: pd.DataFrame, tracks: Sequence[Track], images: Sequenc
 
     images  ids of the clean test. Raises DataError for one that is not among the predictions.
     """
-    table = _judged(predictions, tracks)
+    table = _labelled_rows(predictions, tracks)
     clean = table[table["set"].isin(_clean(tracks))]
     sources = dict(zip(clean["id"], clean["source"], strict=True))
     for name in images:
@@ -157,7 +157,7 @@ def _clean(tracks: Iterable[Track]) -> list[str]:
     return [track.name for track in tracks if track.role == "test" and not track.corruption]
 
 
-def _judged(predictions: pd.DataFrame, tracks: Sequence[Track]) -> pd.DataFrame:
+def _labelled_rows(predictions: pd.DataFrame, tracks: Sequence[Track]) -> pd.DataFrame:
     """Of each labelled row of those sets: set, id, source, label, predicted, confidence, own, right."""
     import pandas as pd
 
@@ -257,7 +257,7 @@ def hardest(predictions: pd.DataFrame, tracks: Sequence[Track], classes: Sequenc
     """
     import pandas as pd
 
-    table = _judged(predictions, tracks)
+    table = _labelled_rows(predictions, tracks)
     clean = table[table["set"].isin(_clean(tracks))].drop_duplicates("source").set_index("source", drop=False)
     under = table[table["set"].isin([track.name for track in tracks if track.role == "test" and track.corruption])]
     under = under[under["source"].isin(clean.index)]
@@ -314,7 +314,7 @@ def explained(
     with reporter.stage("heat maps", len(cases), "images") as advance:
         for rows in chunks(len(cases), _BATCH):
             batch = [cases[i] for i in rows]
-            pixels = _filtered(np.concatenate([_pixels(sets[case.set], [case.id]) for case in batch]), filter)
+            pixels = _filtered_pixels(np.concatenate([_pixels(sets[case.set], [case.id]) for case in batch]), filter)
             heat = heat_maps(model, pixels, np.array([case.predicted for case in batch]))
             pictures.update(zip(batch, map(Picture, pixels, heat), strict=True))
             advance(rows.stop)
@@ -365,7 +365,7 @@ def write_sheet(explained: Explained, path: Path) -> Path:
     return path
 
 
-def _filtered(pixels: np.ndarray, name: str) -> np.ndarray:
+def _filtered_pixels(pixels: np.ndarray, name: str) -> np.ndarray:
     return pixels if name == "none" else np.stack([FILTERS[name](picture) for picture in pixels])
 
 

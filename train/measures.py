@@ -49,7 +49,7 @@ def accuracy(counts: Tally) -> np.ndarray:
 
 def balanced_accuracy(counts: Tally) -> np.ndarray:
     """(...): the mean recall of the classes that are there."""
-    return _mean(_ratio(counts.hits, counts.support), counts.support > 0)
+    return _masked_mean(_ratio(counts.hits, counts.support), counts.support > 0)
 
 
 def scores(counts: Tally) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -63,7 +63,7 @@ def scores(counts: Tally) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def macro_f1(counts: Tally) -> np.ndarray:
     """(...): the mean F1 of the classes that are there."""
-    return _mean(scores(counts)[2], counts.support > 0)
+    return _masked_mean(scores(counts)[2], counts.support > 0)
 
 
 def class_aucs(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray | None:
@@ -198,6 +198,6 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
 
 
-def _mean(values: np.ndarray, among: np.ndarray) -> np.ndarray:
+def _masked_mean(values: np.ndarray, among: np.ndarray) -> np.ndarray:
     """The mean over the last axis, of those that are named; NaN of none."""
     return _ratio(np.where(among, values, 0).sum(axis=-1), among.sum(axis=-1))

@@ -278,7 +278,7 @@ def predict(
         lost: list[int] = []
 
         def read(rows: Sequence[int]) -> np.ndarray:
-            return _readable(images.batch, rows, size, lost)
+            return _decoded_images(images.batch, rows, size, lost)
 
         sample = read(range(min(SAMPLE, len(images))))
         predictor = load_predictor(loaded, sample, classes, as_measured(path, config), workers, reporter.say)
@@ -322,7 +322,7 @@ def classes_of(model: Path, artifacts: str | Path, count: int | None = None) -> 
     return tuple(map(str, range(count or 0))), "the model's classes have no names here, and go by their numbers"
 
 
-def _readable(
+def _decoded_images(
     batch: Callable[[Sequence[int]], np.ndarray], rows: Sequence[int], size: tuple[int, int], lost: list[int]
 ) -> np.ndarray:
     """The images of some rows; black ones for those that cannot be decoded, which are added to `lost`."""

@@ -41,12 +41,12 @@ _WORDS = ("about", "origin", "policy")
 _NEEDED = {str: 'text in "quotes"', int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def _listed() -> tuple[str, ...]:
+def _recipe_names() -> tuple[str, ...]:
     folder = resources.files(__package__) / "recipes"
     return tuple(sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")))
 
 
-RECIPES = _listed()
+RECIPES = _recipe_names()
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def load_recipe(name_or_path: str) -> Recipe:
     )
 
 
-def with_options(recipe: Recipe, given: Mapping[str, object]) -> RunConfig:
+def with_options(recipe: Recipe, options: Mapping[str, object]) -> RunConfig:
     """The recipe's configuration with what a person gave instead, by the names of the options; None is not given.
 
     A single value is taken where an option has several, one for each stage. Raises UnknownName for an option that there
@@ -112,30 +112,33 @@ def with_options(recipe: Recipe, given: Mapping[str, object]) -> RunConfig:
     >>> with_options(load_recipe("hendrix"), {"backbone": "cnn", "epochs": (1,), "tta": None}).model.backbone
     ('cnn',)
     """
-    config, rest = recipe.config, {name: value for name, value in given.items() if value is not None}
+    config, rest = recipe.config, {name: value for name, value in options.items() if value is not None}
     for section in SECTIONS:
         own = {name: rest.pop(name) for name in options_of(section) if name in rest}
-        config = replace(config, **{section: _with(section, getattr(config, section), own)})
+        config = replace(config, **{section: _with_values(section, getattr(config, section), own)})
     UnknownName.check("option", rest, [name for section in (*SECTIONS, _RUN) for name in options_of(section)])
-    return _with(_RUN, config, rest)
+    return _with_values(_RUN, config, rest)
 
 
-def to_toml(config: RunConfig, of: Recipe | None = None) -> str:
+def to_toml(config: RunConfig, recipe: Recipe | None = None) -> str:
     """A file of which `load_recipe` makes an equal configuration; every option is in it, as defaults may change.
 
-    of  a recipe whose own words, policy and options of the build are to be in it too
+    recipe  whose own words, policy and options of the build are to be in it too
     Raises DataError for text that TOML cannot hold: a file name that is no UTF-8.
     """
-    head = {name: getattr(of, name) for name in _WORDS if of and getattr(of, name)}
-    tables = {"build": of.build if of else {}, **{name: _values(name, getattr(config, name)) for name in SECTIONS}}
+    head = {name: getattr(recipe, name) for name in _WORDS if recipe and getattr(recipe, name)}
+    tables = {
+        "build": recipe.build if recipe else {},
+        **{name: _section_values(name, getattr(config, name)) for name in SECTIONS},
+    }
     lines = [f"{key} = {_written(key, value)}" for key, value in head.items()]
-    for name, values in {**tables, _RUN: _values(_RUN, config)}.items():
+    for name, values in {**tables, _RUN: _section_values(_RUN, config)}.items():
         if values:
             lines += ["", f"[{name}]", *(f"{key} = {_written(key, value)}" for key, value in values.items())]
     return "\n".join(lines).lstrip() + "\n"
 
 
-def _values(section: str, config: object) -> dict[str, object]:
+def _section_values(section: str, config: object) -> dict[str, object]:
     """The options of a section that have a value; TOML knows no None, which is always the default."""
     return {name: value for name in options_of(section) if (value := getattr(config, name)) is not None}
 
@@ -164,7 +167,7 @@ def _recipe_of(document: Document) -> Recipe:
         UnknownName.check("key of a recipe", table, (*_WORDS, "build", *SECTIONS, _RUN))
         parts = {section: _section(section, kind(), table.get(section, {})) for section, kind in SECTIONS.items()}
         config = RunConfig(**parts, recipe=str(path) if path else name)
-        words = {key: _read(key, str, table.get(key, "")) for key in _WORDS}
+        words = {key: _read_value(key, str, table.get(key, "")) for key in _WORDS}
         return Recipe(name, _section(_RUN, config, table.get(_RUN, {})), **words, build=_build(table), path=path)
 
 
@@ -178,38 +181,42 @@ def _section(name: str, config: Any, given: Any) -> Any:
             if homes and name not in homes:
                 raise DataError(f"{key} is an option of [{homes[0]}]. Move it there.")
         UnknownName.check("option", given, options_of(name))
-        return _with(name, config, given)
+        return _with_values(name, config, given)
 
 
 def _build(table: Mapping[str, object]) -> dict[str, object]:
     """The options of `augment build`, which are that command's to judge."""
-    given = table.get("build", {})
-    if not isinstance(given, dict) or not all(isinstance(value, (str, int, float)) for value in given.values()):
+    options = table.get("build", {})
+    if not isinstance(options, dict) or not all(isinstance(value, (str, int, float)) for value in options.values()):
         raise DataError('[build]: needed are lines such as balance = "weights" or allow_overlap = true.')
-    if given and not table.get("policy"):
+    if options and not table.get("policy"):
         raise DataError("there is a [build] but no policy, which is to be at the top of the file.")
-    return given
+    return options
 
 
 @cache
 def options_of(section: str) -> Mapping[str, object]:
     """The type of each option of a section, by name, in order."""
     kinds = get_type_hints(SECTIONS.get(section, RunConfig))
-    return {of.name: kinds[of.name] for of in fields(SECTIONS.get(section, RunConfig)) if of.name not in SECTIONS}
+    return {
+        option.name: kinds[option.name]
+        for option in fields(SECTIONS.get(section, RunConfig))
+        if option.name not in SECTIONS
+    }
 
 
-def _with(section: str, config: Any, given: Mapping[str, Any]) -> Any:
+def _with_values(section: str, config: Any, given: Mapping[str, Any]) -> Any:
     kinds = options_of(section)
-    return replace(config, **{name: _read(name, kinds[name], value) for name, value in given.items()})
+    return replace(config, **{name: _read_value(name, kinds[name], value) for name, value in given.items()})
 
 
-def _read(key: str, kind: Any, value: Any) -> Any:
+def _read_value(key: str, kind: Any, value: Any) -> Any:
     """A value of the type that an option has, from what a file or a person gives."""
     several = get_origin(kind) is tuple
     # tuple[int, ...] and int | None both have what is asked for first.
     single = next(iter(get_args(kind)), kind)
     values = list(value) if several and isinstance(value, (list, tuple)) else [value]
-    if not all(_fits(single, each) for each in values):
+    if not all(_fits(single, element) for element in values):
         raise DataError(f"{key} is {value!r}; needed is {_NEEDED[single]}{', or a list of them' if several else ''}.")
     return tuple(map(single, values)) if several else single(value)
 

@@ -73,10 +73,10 @@ def severity_weights(tracks: Sequence[Track]) -> np.ndarray:
 
 def mean_accuracy(predictions: Predictions) -> float:
     """The mean accuracy over the sets of some predictions: of clean ones that of the one set."""
-    return float(_values(predictions) @ severity_weights(predictions.tracks))
+    return float(_set_accuracies(predictions) @ severity_weights(predictions.tracks))
 
 
-def _values(predictions: Predictions) -> np.ndarray:
+def _set_accuracies(predictions: Predictions) -> np.ndarray:
     """float64 (S,): the accuracy on each set."""
     images = np.bincount(predictions.sets, minlength=len(predictions.tracks))
     return np.bincount(predictions.sets, predictions.right, minlength=len(predictions.tracks)) / images
@@ -86,7 +86,7 @@ def shares(predictions: Predictions, resamples: int, seed: int) -> Shares:
     """The accuracies on the sets of some predictions. One draw of the sources serves all sets."""
     resampling = bootstrap(predictions.groups, resamples, seed)
     draws = resampling.shares(predictions.groups, predictions.sets, predictions.right, len(predictions.tracks))
-    return Shares(predictions.tracks, _values(predictions), draws, len(resampling.units))
+    return Shares(predictions.tracks, _set_accuracies(predictions), draws, len(resampling.units))
 
 
 def benchmark_tracks(predictions: Predictions, role: str) -> tuple[Track, ...]:
@@ -112,7 +112,7 @@ def under_shift(
         return None
     shifted = predictions.on(tracks)
     accuracies = shares(shifted, resamples, seed)
-    composed = {track.corruption: _composed(accuracies, track) for track in tracks if track.composed}
+    composed = {track.corruption: _composed_measures(accuracies, track) for track in tracks if track.composed}
     benchmark = Benchmark(images=len(shifted), sources=accuracies.units, composed=composed)
     single = [track for track in tracks if not track.composed]
     if not single:
@@ -121,9 +121,9 @@ def under_shift(
     gap = _gap(predictions, role, value, draws, resamples, seed)
     recall = _recall(predictions.on(single), classes)
     worst = min(recall, key=recall.__getitem__)
-    verdicts = {name: _verdict(steps) for name, steps in by_corruption(single).items()}
+    verdicts = {name: _nearest_verdict(steps) for name, steps in by_corruption(single).items()}
     means = {
-        verdict: _of_verdict(accuracies, [track for track in single if verdicts[track.corruption] == verdict])
+        verdict: _verdict_measures(accuracies, [track for track in single if verdicts[track.corruption] == verdict])
         for verdict in VERDICTS
     }
     return replace(
@@ -139,7 +139,8 @@ def under_shift(
             for severity in sorted({track.severity for track in single})
         },
         corruptions={
-            name: _corruption(accuracies, steps, verdicts[name]) for name, steps in by_corruption(single).items()
+            name: _corruption_measures(accuracies, steps, verdicts[name])
+            for name, steps in by_corruption(single).items()
         },
         disjoint=means["disjoint"],
         near=means["near"],
@@ -149,25 +150,25 @@ def under_shift(
     )
 
 
-def _corruption(accuracies: Shares, steps: Sequence[Track], verdict: str) -> CorruptionMeasures:
+def _corruption_measures(accuracies: Shares, steps: Sequence[Track], verdict: str) -> CorruptionMeasures:
     """The measures of one corruption, of which the sets of its severities are given."""
-    mean, each = accuracies.over(steps), {str(track.severity): accuracies.on(track) for track in steps}
+    mean, by_severity = accuracies.over(steps), {str(track.severity): accuracies.on(track) for track in steps}
     return CorruptionMeasures(
         steps[0].family,
         verdict,
         mean.accuracy,
         mean.interval,
-        {severity: at.accuracy for severity, at in each.items()},
-        {severity: at.interval for severity, at in each.items()},
+        {severity: at.accuracy for severity, at in by_severity.items()},
+        {severity: at.interval for severity, at in by_severity.items()},
     )
 
 
-def _composed(accuracies: Shares, track: Track) -> ComposedMeasures:
+def _composed_measures(accuracies: Shares, track: Track) -> ComposedMeasures:
     share = accuracies.on(track)
     return ComposedMeasures(track.verdict, share.accuracy, share.interval)
 
 
-def _of_verdict(accuracies: Shares, tracks: Sequence[Track]) -> VerdictMeasures | None:
+def _verdict_measures(accuracies: Shares, tracks: Sequence[Track]) -> VerdictMeasures | None:
     """The mean over corruptions that are all of one verdict; None of none."""
     if not tracks:
         return None
@@ -175,7 +176,7 @@ def _of_verdict(accuracies: Shares, tracks: Sequence[Track]) -> VerdictMeasures 
     return VerdictMeasures(len(by_corruption(tracks)), mean.accuracy, mean.interval)
 
 
-def _verdict(tracks: Sequence[Track]) -> str:
+def _nearest_verdict(tracks: Sequence[Track]) -> str:
     """That of the severity that comes nearest to the policy."""
     return max((track.verdict for track in tracks), key=lambda verdict: VERDICTS.index(verdict) if verdict else -1)
 
@@ -237,7 +238,7 @@ def relative_errors(own: ShiftMeasures, baseline: ShiftMeasures | None, name: st
         baseline_errors = 1 - np.array([theirs[corruption].severities[severity] for severity in measures.severities])
         ce[corruption] = _divided(errors.sum(), baseline_errors.sum())
         relative[corruption] = _divided((errors - clean).sum(), (baseline_errors - clean_theirs).sum())
-    return RelativeErrors(name, ce, _mean(ce.values()), relative, _mean(relative.values()))
+    return RelativeErrors(name, ce, _mean_of_numbers(ce.values()), relative, _mean_of_numbers(relative.values()))
 
 
 def _clean_error(shifted: ShiftMeasures | None) -> float:
@@ -249,6 +250,6 @@ def _divided(part: float, whole: float) -> float | None:
     return float(part / whole) if whole > 1e-9 and not np.isnan(part) else None
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
+def _mean_of_numbers(values: Iterable[float | None]) -> float | None:
     numbers = [value for value in values if value is not None]
     return float(np.mean(numbers)) if numbers else None

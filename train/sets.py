@@ -107,7 +107,7 @@ class LabelledSet:
         rows = _numbers(rows)
         return replace(
             self,
-            images=_Taken(self.images, rows),
+            images=_Selection(self.images, rows),
             labels=self.labels[rows],
             soft=None if self.soft is None else self.soft[rows],
             ids=tuple(self.ids[row] for row in rows.tolist()),
@@ -141,7 +141,7 @@ class BuiltSets:
     def benchmark(self) -> tuple[LabelledSet, ...]:
         """The sets of benchmark.json in its order, of roles test and validation; () where none was built. Read when
         first asked for. Raises DataError."""
-        sets = tuple(_tested(self.path, entry) for entry in _entries(self.path).values())
+        sets = tuple(_benchmark_set(self.path, entry) for entry in _benchmark_entries(self.path).values())
         for images in sets:
             _check_alike(self.train, images, self.path)
         return sets
@@ -169,13 +169,13 @@ class Fitted:
     def __getitem__(self, rows: int | np.ndarray) -> np.ndarray:
         rows = np.asarray(rows)
         if not rows.ndim:
-            return self._one(int(rows))
-        taken = np.empty((len(rows), *self.size, 3), np.uint8)
+            return self._picture(int(rows))
+        images = np.empty((len(rows), *self.size, 3), np.uint8)
         for at, row in enumerate(rows.tolist()):
-            taken[at] = self._one(row)
-        return taken
+            images[at] = self._picture(row)
+        return images
 
-    def _one(self, row: int) -> np.ndarray:
+    def _picture(self, row: int) -> np.ndarray:
         try:
             return fit_to_size(self.pictures[row].pixels, self.size[::-1], MIDDLE)
         except Unreadable as error:
@@ -187,12 +187,12 @@ class Fitted:
 
 def _numbers(rows: Sequence[int] | np.ndarray) -> np.ndarray:
     """int64: rows given by number, or as a mask."""
-    given = np.asarray(rows)
-    return np.flatnonzero(given) if given.dtype == bool else given.astype(np.int64)
+    numbers = np.asarray(rows)
+    return np.flatnonzero(numbers) if numbers.dtype == bool else numbers.astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
-class _Taken:
+class _Selection:
     """Some of the pictures of others."""
 
     images: Images
@@ -222,9 +222,9 @@ def read_built(artifacts: str | Path) -> BuiltSets:
     for other in (val, test):
         _check_alike(train, other, path)
     for images in (train, val, test):
-        _check_classes(images, path)
-    for one, other in ((train, val), (train, test), (val, test)):
-        _check_apart(one, other)
+        _check_every_class(images, path)
+    for first, second in ((train, val), (train, test), (val, test)):
+        _check_apart(first, second)
     if set(plan.class_weights) != set(train.classes):
         raise DataError(f"{path / PLAN_FILE} has no weight for each class of train. Run `augment build` again.")
     weights = np.array([plan.class_weights[name] for name in train.classes], np.float64)
@@ -256,13 +256,13 @@ def read_set(
     path, name = Path(artifacts, BUILT), str(source)
     names = _names(path)
     if name in names:
-        found = _named(path, name, size)
+        images = _built_set(path, name, size)
     elif Path(name).exists() or Path(name).suffix or len(Path(name).parts) > 1:
-        found = _external(Path(name), size, path)
+        images = _external_set(Path(name), size, path)
     else:
         _manifest(path)
         raise UnknownName.among("set or file", name, names)
-    return found if classes is None else _named_as(found, tuple(classes), name)
+    return images if classes is None else _renumbered(images, tuple(classes), name)
 
 
 def _manifest(path: Path) -> BuildManifest:
@@ -274,7 +274,7 @@ def _manifest(path: Path) -> BuildManifest:
     return read_manifest(BuildManifest, path)
 
 
-def _entries(path: Path) -> dict[str, CorruptedSet | ComposedSet]:
+def _benchmark_entries(path: Path) -> dict[str, CorruptedSet | ComposedSet]:
     """The sets of benchmark.json by name; {} where no benchmark was built."""
     benchmark = read_benchmark(path)
     return {entry.name: entry for entry in benchmark.sets} if benchmark is not None else {}
@@ -282,35 +282,35 @@ def _entries(path: Path) -> dict[str, CorruptedSet | ComposedSet]:
 
 def _names(path: Path) -> list[str]:
     """The sets that a finished build may have; none without one."""
-    return [*SPLITS, *_entries(path)] if (path / "manifest.json").is_file() else []
+    return [*SPLITS, *_benchmark_entries(path)] if (path / "manifest.json").is_file() else []
 
 
 def _folder(name: str) -> str:
     return name if name in SPLITS else f"{BENCHMARK}/{name}"
 
 
-def _named(path: Path, name: str, size: tuple[int, int] | None) -> LabelledSet:
+def _built_set(path: Path, name: str, size: tuple[int, int] | None) -> LabelledSet:
     _manifest(path)
-    return _split(path, name, size) if name in SPLITS else _tested(path, _entries(path)[name], size)
+    return _split(path, name, size) if name in SPLITS else _benchmark_set(path, _benchmark_entries(path)[name], size)
 
 
 def _split(path: Path, name: str, size: tuple[int, int] | None = None) -> LabelledSet:
     if not is_sharded(path / name):
         raise DataError(f"{path} has no {name} set. {_how_to_fill(name)}")
-    return _of_folder(path / name, name, name, size)
+    return _read_folder(path / name, name, name, size)
 
 
-def _tested(path: Path, entry: CorruptedSet | ComposedSet, size: tuple[int, int] | None = None) -> LabelledSet:
+def _benchmark_set(path: Path, entry: CorruptedSet | ComposedSet, size: tuple[int, int] | None = None) -> LabelledSet:
     """A benchmark set."""
     images = replace(
-        _of_folder(path / BENCHMARK / entry.name, entry.name, entry.role, size),
+        _read_folder(path / BENCHMARK / entry.name, entry.name, entry.role, size),
         corruption=entry.corruption,
         verdict=entry.verdict,
     )
     return replace(images, severity=entry.severity, family=entry.family) if isinstance(entry, CorruptedSet) else images
 
 
-def _of_folder(folder: Path, name: str, role: str, size: tuple[int, int] | None) -> LabelledSet:
+def _read_folder(folder: Path, name: str, role: str, size: tuple[int, int] | None) -> LabelledSet:
     """A set as `augment build` writes it, with its rows.parquet, at its own size or another."""
     images = read_shards(folder)
     rows = _provenance(folder)  # read_shards has seen that its ids are those of the shards
@@ -348,7 +348,7 @@ def _built_size(path: Path) -> tuple[int, int]:
     return height, width
 
 
-def _external(path: Path, size: tuple[int, int] | None, built: Path) -> LabelledSet:
+def _external_set(path: Path, size: tuple[int, int] | None, built: Path) -> LabelledSet:
     images = read(path)
     size = size or _built_size(built)
     n = len(images)
@@ -374,43 +374,43 @@ def _resized(images: ImageSet, size: tuple[int, int]) -> Iterator[str]:
         yield f"pictures ({images.describe}) are resized to {wanted}, and what sticks out is cut off"
 
 
-def _named_as(found: LabelledSet, classes: tuple[str, ...], source: str) -> LabelledSet:
+def _renumbered(images: LabelledSet, classes: tuple[str, ...], source: str) -> LabelledSet:
     """The set with its labels as numbers of other classes, found by name."""
-    if found.classes == classes:
-        return found
-    to, notes = _matched(found, classes, source)
-    labels = np.append(to, UNLABELLED)[found.labels]
-    lost = sorted({found.classes[code] for code in found.labels[(found.labels >= 0) & (labels < 0)].tolist()})
+    if images.classes == classes:
+        return images
+    numbers, notes = _class_numbers(images, classes, source)
+    labels = np.append(numbers, UNLABELLED)[images.labels]
+    lost = sorted({images.classes[code] for code in images.labels[(images.labels >= 0) & (labels < 0)].tolist()})
     if lost:
-        count = int(((found.labels >= 0) & (labels < 0)).sum())
+        count = int(((images.labels >= 0) & (labels < 0)).sum())
         notes += (f"{count:,} images count as unlabelled: the model knows no class {', '.join(lost)}",)
-    known = [code for code in to.tolist() if code >= 0]
+    matched = [code for code in numbers.tolist() if code >= 0]
     soft = None
-    if found.soft is not None and not lost and len(set(known)) == len(known):
-        soft = np.zeros((len(found), len(classes)), np.float32)
-        soft[:, known] = found.soft[:, to >= 0]
-    return replace(found, labels=labels, soft=soft, classes=classes, notes=(*found.notes, *notes))
+    if images.soft is not None and not lost and len(set(matched)) == len(matched):
+        soft = np.zeros((len(images), len(classes)), np.float32)
+        soft[:, matched] = images.soft[:, numbers >= 0]
+    return replace(images, labels=labels, soft=soft, classes=classes, notes=(*images.notes, *notes))
 
 
-def _matched(found: LabelledSet, classes: tuple[str, ...], source: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def _class_numbers(images: LabelledSet, classes: tuple[str, ...], source: str) -> tuple[np.ndarray, tuple[str, ...]]:
     """(int64 (K of the set,): number of each class among `classes`, -1 for none; notes)."""
     alike = {name.strip().casefold(): code for code, name in reversed(list(enumerate(classes)))}
     exact = {name: code for code, name in reversed(list(enumerate(classes)))}
-    to = [exact.get(name, alike.get(name.strip().casefold(), UNLABELLED)) for name in found.classes]
-    if any(code >= 0 for code in to) or not (found.labels >= 0).any():
-        return np.array(to, np.int64), ()
-    if all(name.isdecimal() for name in found.classes):
-        numbers = [int(name) for name in found.classes]
-        if max(numbers) < len(classes):
-            return np.array(numbers, np.int64), (
+    numbers = [exact.get(name, alike.get(name.strip().casefold(), UNLABELLED)) for name in images.classes]
+    if any(code >= 0 for code in numbers) or not (images.labels >= 0).any():
+        return np.array(numbers, np.int64), ()
+    if all(name.isdecimal() for name in images.classes):
+        codes = [int(name) for name in images.classes]
+        if max(codes) < len(classes):
+            return np.array(codes, np.int64), (
                 f"labels of {source} have no names; the numbers are taken as they are, 0 for {classes[0]} and so on",
             )
         raise DataError(
-            f"labels of {source} are numbers from {min(numbers)} to {max(numbers)}, and the model has "
+            f"labels of {source} are numbers from {min(codes)} to {max(codes)}, and the model has "
             f"{len(classes)} classes from 0 on: {', '.join(classes)}. Add their names to the file, as class_names."
         )
     raise DataError(
-        f"{source} has classes {', '.join(found.classes)}, and the model {', '.join(classes)}: none is the same. "
+        f"{source} has classes {', '.join(images.classes)}, and the model {', '.join(classes)}: none is the same. "
         "Rename the classes of the file."
     )
 
@@ -428,7 +428,7 @@ def _check_alike(train: LabelledSet, other: LabelledSet, path: Path) -> None:
         raise DataError(f"images are of two sizes: {sizes}. Run `augment build` again.")
 
 
-def _check_classes(images: LabelledSet, path: Path) -> None:
+def _check_every_class(images: LabelledSet, path: Path) -> None:
     """Raise DataError where a class has no image."""
     counts = np.bincount(images.labels[images.labels >= 0], minlength=len(images.classes))
     absent = [name for name, count in zip(images.classes, counts.tolist(), strict=True) if not count]
@@ -442,14 +442,14 @@ def _how_to_fill(split: str) -> str:
     return f"Nothing can be told of it: split anew with `augment build --fresh`, or with a larger --{split}."
 
 
-def _check_apart(one: LabelledSet, other: LabelledSet) -> None:
+def _check_apart(first: LabelledSet, second: LabelledSet) -> None:
     """Raise DataError where images of one group are in two splits."""
-    shared = np.intersect1d(one.groups, other.groups)
-    same = np.intersect1d(one.sources, other.sources)
+    shared = np.intersect1d(first.groups, second.groups)
+    same = np.intersect1d(first.sources, second.sources)
     if len(shared) or len(same):
-        first = same[0] if len(same) else one.sources[np.isin(one.groups, shared)][0]
+        example = same[0] if len(same) else first.sources[np.isin(first.groups, shared)][0]
         count = max(len(shared), len(same))
         raise DataError(
-            f"{one.name} and {other.name} have images of the same groups ({count:,}, such as that of {first}): a model "
-            "would be measured on what it learned. Split anew with `augment build --fresh`."
+            f"{first.name} and {second.name} have images of the same groups ({count:,}, such as that of {example}): a "
+            "model would be measured on what it learned. Split anew with `augment build --fresh`."
         )

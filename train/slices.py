@@ -60,7 +60,7 @@ def sliced(
             continue
         support = np.bincount(test.labels[inside])
         corrupted = np.isin(shifted.sources, list(ids))
-        both = corrupted.any() and not corrupted.all()
+        divided = corrupted.any() and not corrupted.all()
         slices.append(
             Slice(
                 slice=name,
@@ -69,7 +69,7 @@ def sliced(
                 class_name=classes[int(support.argmax())],
                 class_share=float(support.max() / support.sum()),
                 clean=_against_rest(test, inside, resamples, seed),
-                benchmark=_against_rest(shifted, corrupted, resamples, seed) if both else None,
+                benchmark=_against_rest(shifted, corrupted, resamples, seed) if divided else None,
             )
         )
     return tuple(sorted(slices, key=lambda part: (part.benchmark or part.clean).difference))

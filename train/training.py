@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 _DEFAULT = RunConfig()
 
 
-def _composed(metrics: Metrics, track: str) -> float | None:
+def _composed_accuracy(metrics: Metrics, track: str) -> float | None:
     tracks = metrics.benchmark.composed if metrics.benchmark else {}
     return tracks[track].accuracy if track in tracks else None
 
@@ -79,8 +79,8 @@ def _composed(metrics: Metrics, track: str) -> float | None:
 SPREAD: Mapping[str, Callable[[Metrics], float | None]] = {
     "clean": lambda metrics: metrics.clean.accuracy if metrics.clean else None,
     "under corruption": lambda metrics: metrics.benchmark.mean_accuracy if metrics.benchmark else None,
-    "composed of 2": lambda metrics: _composed(metrics, "composed-2"),
-    "composed of 3": lambda metrics: _composed(metrics, "composed-3"),
+    "composed of 2": lambda metrics: _composed_accuracy(metrics, "composed-2"),
+    "composed of 3": lambda metrics: _composed_accuracy(metrics, "composed-3"),
 }
 
 

@@ -303,12 +303,12 @@ def _best_trial(trials: Sequence[Trial]) -> Trial | None:
 
 
 def _trial_line(number: int, total: int, trial: Trial) -> str:
-    options = "  ".join(f"{name} {_shown(value)}" for name, value in trial.options.items())
+    options = "  ".join(f"{name} {_option_text(value)}" for name, value in trial.options.items())
     came = f"{trial.score:.4f}" if trial.score is not None else f"failed: {trial.failed}"
     return f"trial {number} of {total}  {options}  {came}"
 
 
-def _shown(value: object) -> str:
+def _option_text(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else json.dumps(value)
 
 

@@ -27,7 +27,7 @@ def defocus_blur(image: Pixels, radius: float, alias: float) -> Pixels:
     if alias > 0:
         side = 3 if radius <= 8 else 5
         kernel = cv2.GaussianBlur(kernel, (side, side), alias, borderType=cv2.BORDER_CONSTANT)
-    return _filtered(image, kernel / kernel.sum(), (-1, -1), cv2.BORDER_REFLECT_101)
+    return _convolved(image, kernel / kernel.sum(), (-1, -1), cv2.BORDER_REFLECT_101)
 
 
 @operation(
@@ -74,7 +74,7 @@ def motion_blur(image: Pixels, radius: float, sigma: float, angle: float) -> Pix
     The trail runs to one side, as in ImageMagick's MotionBlurImage, by which the published sets are made.
     """
     kernel, anchor = trail(radius, sigma, angle)
-    return _filtered(image, kernel, anchor, cv2.BORDER_REPLICATE)
+    return _convolved(image, kernel, anchor, cv2.BORDER_REPLICATE)
 
 
 @operation("blur", zoom=Parameter(1, 1.35, 1), step=Parameter(0.02, 0.02, 0.02))
@@ -135,7 +135,7 @@ def trail(radius: float, sigma: float, angle: float) -> tuple[np.ndarray, tuple[
     return kernel / kernel.sum(), (-left, -top)
 
 
-def _filtered(image: Pixels, kernel: np.ndarray, anchor: tuple[int, int], border: int) -> Pixels:
+def _convolved(image: Pixels, kernel: np.ndarray, anchor: tuple[int, int], border: int) -> Pixels:
     # In float32, where OpenCV is up to twice as fast as on bytes.
     blurred = cv2.filter2D(image.astype(np.float32), -1, kernel, anchor=anchor, borderType=border)
     return np.rint(blurred).astype(np.uint8)

@@ -187,7 +187,7 @@ def _blurred(field: np.ndarray, sigma: float) -> np.ndarray:
     small = (max(2, round(width / shrink)), max(2, round(height / shrink)))
     if shrink > 1:
         field = cv2.resize(field, small, interpolation=cv2.INTER_AREA)
-    by = [sigma * less / full for less, full in zip(field.shape[1::-1], (width, height), strict=True)]
-    size = [2 * math.ceil(3 * each) + 1 for each in by]
-    field = cv2.GaussianBlur(field, size, by[0], sigmaY=by[1], borderType=cv2.BORDER_REFLECT)
+    sigmas = [sigma * less / full for less, full in zip(field.shape[1::-1], (width, height), strict=True)]
+    size = [2 * math.ceil(3 * axis) + 1 for axis in sigmas]
+    field = cv2.GaussianBlur(field, size, sigmas[0], sigmaY=sigmas[1], borderType=cv2.BORDER_REFLECT)
     return np.asarray(cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR))

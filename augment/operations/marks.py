@@ -17,7 +17,7 @@ _ANGLES = np.linspace(0, 2 * np.pi, 32, endpoint=False)
 _CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
 
 
-def _window(image: Pixels, low: np.ndarray, high: np.ndarray) -> tuple[int, int, int, int]:
+def _pixel_bounds(image: Pixels, low: np.ndarray, high: np.ndarray) -> tuple[int, int, int, int]:
     """left, top, right and bottom of the pixels that lie between two points (x, y), within the picture."""
     height, width = image.shape[:2]
     left, top = np.clip(np.floor(low), 0, (width, height)).astype(int).tolist()
@@ -27,7 +27,7 @@ def _window(image: Pixels, low: np.ndarray, high: np.ndarray) -> tuple[int, int,
 
 def _fill(image: Pixels, outline: np.ndarray, colour: tuple[float, float, float]) -> None:
     """Fill an outline, (N, 2) in pixels, in place; pixels that it covers in part are filled in part."""
-    left, top, right, bottom = _window(image, outline.min(axis=0), outline.max(axis=0))
+    left, top, right, bottom = _pixel_bounds(image, outline.min(axis=0), outline.max(axis=0))
     if right <= left or bottom <= top:
         return
     fine = np.zeros(((bottom - top) * _FINE, (right - left) * _FINE), np.uint8)
@@ -125,7 +125,7 @@ def bubbles(image: Pixels, radius: float, count: float, seed: int) -> Pixels:
         x, y, size = rng.random(3)
         outer = full * (smallest + size * (radius - smallest))
         middle = np.array([x * (width - 1), y * (height - 1)])
-        left, top, right, bottom = _window(image, middle - outer, middle + outer)
+        left, top, right, bottom = _pixel_bounds(image, middle - outer, middle + outer)
         away = np.hypot(np.arange(left, right) - middle[0], np.arange(top, bottom)[:, None] - middle[1])
         disc = np.rint(130 * _disc(away, outer) - 30 * _disc(away, max(0.0, outer - 2 * unit)))
         white[top:bottom, left:right] = np.maximum(white[top:bottom, left:right], disc)

@@ -83,16 +83,16 @@ def policy(name_or_path: str) -> Policy:
     raise UnknownName(f"{unknown}. A file of your own is taken too: mine.toml, or mine.py:function.")
 
 
-def digest(of: Policy) -> str:
+def digest(policy: Policy) -> str:
     """Hex BLAKE2b-128 of all that decides what a policy draws; its name and its words do not."""
-    described = json.dumps([FORMAT, _described(of.pipelines)], sort_keys=True)
+    described = json.dumps([FORMAT, _described(policy.pipelines)], sort_keys=True)
     return hashlib.blake2b(described.encode(), digest_size=16).hexdigest()
 
 
 def _described(value: Any) -> Any:
     """A step in what JSON knows."""
     if dataclasses.is_dataclass(value):
-        fields = {of.name: _described(getattr(value, of.name)) for of in dataclasses.fields(value)}
+        fields = {field.name: _described(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return {"is": type(value).__name__, **fields}
     if isinstance(value, Mapping):
         return {name: _described(inner) for name, inner in value.items()}
@@ -142,41 +142,43 @@ def _steps(tables: Any, folder: Path, kind: str = "step") -> tuple[Step, ...]:
 
 
 def _step(table: Any, folder: Path) -> Step:
-    given = dict(table) if isinstance(table, dict) else {}
-    kinds = [key for key in ("op", "one_of", "call") if key in given]
+    options = dict(table) if isinstance(table, dict) else {}
+    kinds = [key for key in ("op", "one_of", "call") if key in options]
     if len(kinds) != 1:
         raise DataError(f'this is {table!r}; needed is a table with op, one_of or call, as in {{op = "flip_x"}}.')
     kind = kinds[0]
-    value, p = given.pop(kind), _share("p", given.pop("p", 1.0))
+    value, p = options.pop(kind), _share("p", options.pop("p", 1.0))
     if kind == "op":
-        return _operation(_words("op", value), given, p)
-    UnknownName.check(f"key of {kind}", given, ("p",))
+        return _operation(_words("op", value), options, p)
+    UnknownName.check(f"key of {kind}", options, ("p",))
     if kind == "one_of":
         return OneOf(_steps(value, folder, "choice"), p)
     return _call(_words("call", value), folder, p)
 
 
-def _operation(name: str, given: dict[str, Any], p: float) -> Step:
+def _operation(name: str, options: dict[str, Any], p: float) -> Step:
     if name in _SPECIAL:
         make, keys = _SPECIAL[name]
-        UnknownName.check(f"key of {name}", given, ("p", *keys))
-        return make(p=p, **{key: _READERS[key](key, value) for key, value in given.items()})
-    of = _named(name)
-    spans = {key: _span(key, value) for key, value in given.items()}
+        UnknownName.check(f"key of {name}", options, ("p", *keys))
+        return make(p=p, **{key: _READERS[key](key, value) for key, value in options.items()})
+    operation = _find_operation(name)
+    spans = {key: _span(key, value) for key, value in options.items()}
     for key, span in spans.items():
-        of.check(key, span)
-        _within(of, key, span)
-    return Use(of, spans, p)
+        operation.check(key, span)
+        _within(operation, key, span)
+    return Use(operation, spans, p)
 
 
-def _within(of: Operation, key: str, span: Span) -> None:
+def _within(operation: Operation, key: str, span: Span) -> None:
     """Raise where values are far from sensible: pixels where shares are meant, per cent, a ninth of eight elements."""
-    parameter = of.parameters[key]
+    parameter = operation.parameters[key]
     low, high = parameter.low, parameter.high
     far = 1 if parameter.scale == WHOLE else _FAR
     if low < high and not parameter.at(far, up=False) <= span[0] <= span[1] <= parameter.at(far, up=True):
         unit = ", as shares of the shorter side" if parameter.unit == "side" else ""
-        raise DataError(f"{key} of {of.name} is [{span[0]:g}, {span[1]:g}]; sensible is {low:g} to {high:g}{unit}.")
+        raise DataError(
+            f"{key} of {operation.name} is [{span[0]:g}, {span[1]:g}]; sensible is {low:g} to {high:g}{unit}."
+        )
 
 
 def _call(target: str, folder: Path, p: float = 1.0) -> Call:
@@ -187,21 +189,21 @@ def _call(target: str, folder: Path, p: float = 1.0) -> Call:
     return Call(target, of_file, p)
 
 
-def _randaugment(among: tuple[Operation, ...] | None = None, **given: Any) -> RandAugment:
-    return RandAugment(among or _operations("among", RANDAUGMENT), **given)
+def _randaugment(among: tuple[Operation, ...] | None = None, **options: Any) -> RandAugment:
+    return RandAugment(among or _operations("among", RANDAUGMENT), **options)
 
 
-def _augmix(among: tuple[Operation, ...] | None = None, all_ops: bool = False, **given: Any) -> AugMix:
+def _augmix(among: tuple[Operation, ...] | None = None, all_ops: bool = False, **options: Any) -> AugMix:
     if among and all_ops:
         raise DataError("augmix has all_ops and among; give one of them.")
-    return AugMix(among or _operations("among", AUGMIX_ALL if all_ops else AUGMIX), **given)
+    return AugMix(among or _operations("among", AUGMIX_ALL if all_ops else AUGMIX), **options)
 
 
 # Readers of single values: (key, what the file has) -> what a step is made with.
 _Reader = Callable[[str, Any], Any]
 
 
-def _number(kind: type[int] | type[float], needed: str, fits: Callable[[float], bool]) -> _Reader:
+def _number_reader(kind: type[int] | type[float], needed: str, fits: Callable[[float], bool]) -> _Reader:
     def read(key: str, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, kind)) or not fits(value):
             raise DataError(f"{key} is {value!r}; needed is {needed}.")
@@ -210,11 +212,11 @@ def _number(kind: type[int] | type[float], needed: str, fits: Callable[[float], 
     return read
 
 
-_share = _number(float, "a number from 0 to 1", lambda value: 0 <= value <= 1)
-_amount = _number(float, "a number from 0 on", lambda value: 0 <= value < math.inf)
-_positive = _number(float, "a number above 0", lambda value: 0 < value < math.inf)
-_whole = _number(int, "a whole number from 0 on", lambda value: value >= 0)
-_count = _number(int, "a whole number from 1 on", lambda value: value >= 1)
+_share = _number_reader(float, "a number from 0 to 1", lambda value: 0 <= value <= 1)
+_amount = _number_reader(float, "a number from 0 on", lambda value: 0 <= value < math.inf)
+_positive = _number_reader(float, "a number above 0", lambda value: 0 < value < math.inf)
+_whole = _number_reader(int, "a whole number from 0 on", lambda value: value >= 0)
+_count = _number_reader(int, "a whole number from 1 on", lambda value: value >= 1)
 
 
 def _span(key: str, value: Any) -> Span:
@@ -236,7 +238,7 @@ def _words(key: str, value: Any) -> str:
     return value
 
 
-def _named(name: str) -> Operation:
+def _find_operation(name: str) -> Operation:
     if name not in OPERATIONS:
         raise UnknownName.among("operation", name, [*OPERATIONS, *_SPECIAL])
     return OPERATIONS[name]

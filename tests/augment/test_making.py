@@ -40,7 +40,7 @@ def job(prepared):
 
 
 def shop_of(job, lists, work, known=None):
-    return Workshop(job, lists, making._images(job, work), known)
+    return Workshop(job, lists, making._job_images(job, work), known)
 
 
 def made_of(task):
@@ -132,7 +132,7 @@ def test_an_empty_shard_can_be_made_and_read(job):
 
 def test_a_shard_and_its_provenance_tell_of_the_same_images(job):
     of, lists, work, out = job(policy="mixup-cutmix-traditional", copies=3)
-    images = making._images(of, work)
+    images = making._job_images(of, work)
     task = tasks(of, lists, work, out)[0]
     rows, arrays = made_of(task)
     listing = lists["train"]
@@ -152,7 +152,7 @@ def test_a_shard_and_its_provenance_tell_of_the_same_images(job):
 
 def test_the_picture_itself_is_the_source_pixel_for_pixel(job):
     of, lists, work, out = job()
-    images = making._images(of, work)
+    images = making._job_images(of, work)
     for task in tasks(of, lists, work, out):
         rows, arrays = made_of(task)
         for i in np.flatnonzero(rows["copy"] == 0).tolist():
@@ -161,7 +161,7 @@ def test_the_picture_itself_is_the_source_pixel_for_pixel(job):
 
 def test_every_image_is_what_its_record_makes_of_its_source(job):
     of, lists, work, out = job(policy="mixup-cutmix-traditional", copies=2)
-    images = making._images(of, work)
+    images = making._job_images(of, work)
     rows, arrays = made_of(tasks(of, lists, work, out)[0])
     for i in range(40):
         source = images.images[int(rows["source_row"][i])].pixels
@@ -171,7 +171,7 @@ def test_every_image_is_what_its_record_makes_of_its_source(job):
 
 def test_labels_of_mixed_images_are_shares_that_add_up_to_one(job):
     of, lists, work, out = job(policy="mixup-cutmix-traditional", copies=3)
-    images = making._images(of, work)
+    images = making._job_images(of, work)
     rows, arrays = made_of(tasks(of, lists, work, out)[0])
     labels = arrays["labels"]
     assert labels.dtype == np.float32
@@ -371,7 +371,7 @@ def test_a_shard_is_whole_or_not_there(job, monkeypatch):
 
 def test_the_set_that_a_job_is_of_has_the_groups_that_it_was_split_by(job, artifacts):
     of, _, work, _ = job()
-    images = making._images(of, work)
+    images = making._job_images(of, work)
     assert (images.groups >= 0).any()
     assert images.ids == read(artifacts / "clean.npz").ids
 

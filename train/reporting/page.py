@@ -83,7 +83,7 @@ def page(run: RunReport) -> str:
     content = {
         "run": run,
         "facts": _facts(run),
-        "verdict": _verdict(metrics),
+        "verdict": _verdict_sentence(metrics),
         "tracks": _tracks(metrics),
         "remarks": _remarks(metrics),
         "views": views_in_words(metrics),
@@ -93,11 +93,11 @@ def page(run: RunReport) -> str:
         "corruptions": _corruptions(metrics),
         "levels": [f"bad-{level}" for level in range(0, scales.LEVELS, 2)],
         "chance": _chance(metrics),
-        "composed": _composed(metrics.benchmark) if metrics.benchmark else [],
-        "verdicts": _verdicts(metrics.benchmark) if metrics.benchmark else [],
+        "composed": _composed_rows(metrics.benchmark) if metrics.benchmark else [],
+        "verdicts": _verdict_rows(metrics.benchmark) if metrics.benchmark else [],
         "external": [_set(name, measures) for name, measures in metrics.external_measures.items()],
         "slices": list(map(_slice, metrics.slices or ())),
-        "calibration": _calibration(metrics.calibration) if metrics.calibration else None,
+        "calibration": _calibration_view(metrics.calibration) if metrics.calibration else None,
         "panels": [_panel(panel, run.explained) for panel in run.explained.panels] if run.explained else [],
         "places": _places(run.explained),
         "hardest": _hardest(run.explained) if run.explained else [],
@@ -144,7 +144,7 @@ def _facts(run: RunReport) -> list[str]:
     ]
 
 
-def _verdict(metrics: Metrics) -> str:
+def _verdict_sentence(metrics: Metrics) -> str:
     """How right the model is, in one sentence."""
     clean, benchmark = metrics.clean, metrics.benchmark
     if clean is None:
@@ -197,7 +197,7 @@ def _remarks(metrics: Metrics) -> list[tuple[str, str, str]]:
     clean, benchmark = metrics.clean, metrics.benchmark
     remarks = []
     if benchmark and benchmark.gap is not None:
-        remarks.append(("lost to corruption", f"{benchmark.gap:.3f}", _between(benchmark.gap_interval)))
+        remarks.append(("lost to corruption", f"{benchmark.gap:.3f}", _interval_text(benchmark.gap_interval)))
     if clean:
         worst_class = clean.worst_class
         remarks.append(("worst class", f"{worst_class.recall:.3f}", f"of {worst_class.class_name} is found, clean"))
@@ -225,7 +225,7 @@ def _confidence(calibration: Calibration | None) -> str:
     return "too modest" if calibration.temperature < 0.9 else "as sure as it may be"
 
 
-def _between(interval: Interval | None) -> str:
+def _interval_text(interval: Interval | None) -> str:
     return f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
 
 
@@ -281,11 +281,11 @@ def _epochs(history: pd.DataFrame | None) -> View | None:
     """The history as a table of words."""
     if history is None:
         return None
-    rows = [[_number(value) for value in row] for row in history.itertuples(index=False)]
+    rows = [[_cell_text(value) for value in row] for row in history.itertuples(index=False)]
     return {"columns": [str(name).replace("_", " ") for name in history.columns], "rows": rows}
 
 
-def _number(value: object) -> str:
+def _cell_text(value: object) -> str:
     if isinstance(value, bool | np.bool_):
         return "yes" if value else ""
     if isinstance(value, float):
@@ -379,7 +379,7 @@ def _corruptions(metrics: Metrics) -> View | None:
                 "verdict": measures.verdict,
                 "cells": [_shaded(measures.severities.get(severity), metrics) for severity in severities],
                 "mean": _shaded(measures.accuracy, metrics),
-                "interval": _between(measures.interval),
+                "interval": _interval_text(measures.interval),
                 "relative": "" if error is None else f"{error:.2f}",
             }
         )
@@ -389,25 +389,25 @@ def _corruptions(metrics: Metrics) -> View | None:
         "families": list(families.items()),
         "count": len(corruptions),
         "mean": _shaded(benchmark.mean_accuracy, metrics),
-        "interval": _between(benchmark.interval),
+        "interval": _interval_text(benchmark.interval),
         "means": [_shaded(means.get(severity), metrics) for severity in severities],
         "baseline": benchmark.baseline if relative else None,
     }
 
 
-def _composed(benchmark: Benchmark) -> list[View]:
+def _composed_rows(benchmark: Benchmark) -> list[View]:
     return [
         {
             "name": _in_words(name),
             "verdict": track.verdict,
             "accuracy": track.accuracy,
-            "interval": _between(track.interval),
+            "interval": _interval_text(track.interval),
         }
         for name, track in benchmark.composed.items()
     ]
 
 
-def _verdicts(benchmark: Benchmark) -> list[View]:
+def _verdict_rows(benchmark: Benchmark) -> list[View]:
     """Means over the corruptions that the training policy stands to alike."""
     rows = (
         ("disjoint", benchmark.disjoint, "unlike anything that the training policy draws"),
@@ -420,7 +420,7 @@ def _verdicts(benchmark: Benchmark) -> list[View]:
             "means": means,
             "corruptions": measures.corruptions,
             "accuracy": measures.mean_accuracy,
-            "interval": _between(measures.interval),
+            "interval": _interval_text(measures.interval),
         }
         for name, measures, means in rows
         if measures
@@ -457,7 +457,7 @@ def _contrast(contrast: Contrast) -> View:
     }
 
 
-def _calibration(calibration: Calibration) -> View:
+def _calibration_view(calibration: Calibration) -> View:
     """Charts of the clean and the corrupted images, and the table of all sets."""
     titles = {"clean": "Clean test images", "benchmark": "Under corruption"}
     charts = [
