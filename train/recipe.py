@@ -27,7 +27,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from curate.stage.documents import Document, find_document
 from curate.stage.errors import DataError, UnknownName, telling
@@ -35,10 +35,18 @@ from curate.stage.errors import DataError, UnknownName, telling
 from .configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig
 
 # Sections of a file that are dataclasses of a run's configuration, under the names of its fields.
-SECTIONS: Mapping[str, type[Any]] = {"model": ModelConfig, "fit": FitConfig, "evaluate": EvaluateConfig}
+SECTIONS: Mapping[str, type[ModelConfig | FitConfig | EvaluateConfig]] = {
+    "model": ModelConfig,
+    "fit": FitConfig,
+    "evaluate": EvaluateConfig,
+}
 _RUN = "run"  # the fields of RunConfig itself
 _WORDS = ("about", "origin", "policy")
 _NEEDED = {str: 'text in "quotes"', int: "a whole number", float: "a number", bool: "true or false"}
+
+
+# A dataclass of the options of a section.
+C = TypeVar("C", bound=ModelConfig | FitConfig | EvaluateConfig | RunConfig)
 
 
 def _recipe_names() -> tuple[str, ...]:
@@ -115,7 +123,8 @@ def with_options(recipe: Recipe, options: Mapping[str, object]) -> RunConfig:
     config, rest = recipe.config, {name: value for name, value in options.items() if value is not None}
     for section in SECTIONS:
         own = {name: rest.pop(name) for name in options_of(section) if name in rest}
-        config = replace(config, **{section: _with_values(section, getattr(config, section), own)})
+        part: dict[str, Any] = {section: _with_values(section, getattr(config, section), own)}
+        config = replace(config, **part)
     UnknownName.check("option", rest, [name for section in (*SECTIONS, _RUN) for name in options_of(section)])
     return _with_values(_RUN, config, rest)
 
@@ -165,23 +174,25 @@ def _recipe_of(document: Document) -> Recipe:
     name, path = document.name, document.path
     with document.tables() as table:
         UnknownName.check("key of a recipe", table, (*_WORDS, "build", *SECTIONS, _RUN))
-        parts = {section: _section(section, kind(), table.get(section, {})) for section, kind in SECTIONS.items()}
+        parts: dict[str, Any] = {
+            section: _section(section, kind(), table.get(section, {})) for section, kind in SECTIONS.items()
+        }
         config = RunConfig(**parts, recipe=str(path) if path else name)
-        words = {key: _read_value(key, str, table.get(key, "")) for key in _WORDS}
+        words = {key: str(_read_value(key, str, table.get(key, ""))) for key in _WORDS}
         return Recipe(name, _section(_RUN, config, table.get(_RUN, {})), **words, build=_build(table), path=path)
 
 
-def _section(name: str, config: Any, given: Any) -> Any:
+def _section(name: str, config: C, options: object) -> C:
     """A part of the configuration with what its section of the file says."""
     with telling(f"[{name}]"):
-        if not isinstance(given, dict):
-            raise DataError(f"this is {given!r}; needed is a section, in brackets, of lines such as seed = 1.")
-        for key in given:
+        if not isinstance(options, dict):
+            raise DataError(f"this is {options!r}; needed is a section, in brackets, of lines such as seed = 1.")
+        for key in options:
             homes = [other for other in (*SECTIONS, _RUN) if key in options_of(other)]
             if homes and name not in homes:
                 raise DataError(f"{key} is an option of [{homes[0]}]. Move it there.")
-        UnknownName.check("option", given, options_of(name))
-        return _with_values(name, config, given)
+        UnknownName.check("option", options, options_of(name))
+        return _with_values(name, config, options)
 
 
 def _build(table: Mapping[str, object]) -> dict[str, object]:
@@ -205,16 +216,19 @@ def options_of(section: str) -> Mapping[str, object]:
     }
 
 
-def _with_values(section: str, config: Any, given: Mapping[str, Any]) -> Any:
+def _with_values(section: str, config: C, options: Mapping[str, object]) -> C:
+    """The configuration of a section with some options of other values."""
     kinds = options_of(section)
-    return replace(config, **{name: _read_value(name, kinds[name], value) for name, value in given.items()})
+    values: dict[str, Any] = {name: _read_value(name, kinds[name], value) for name, value in options.items()}
+    return replace(config, **values)
 
 
-def _read_value(key: str, kind: Any, value: Any) -> Any:
+def _read_value(key: str, kind: object, value: object) -> object:
     """A value of the type that an option has, from what a file or a person gives."""
     several = get_origin(kind) is tuple
     # tuple[int, ...] and int | None both have what is asked for first.
     single = next(iter(get_args(kind)), kind)
+    assert isinstance(single, type)
     values = list(value) if several and isinstance(value, (list, tuple)) else [value]
     if not all(_fits(single, element) for element in values):
         raise DataError(f"{key} is {value!r}; needed is {_NEEDED[single]}{', or a list of them' if several else ''}.")

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from types import MappingProxyType
-from typing import Any
 
 from curate.stage.documents import packaged_document
 from curate.stage.errors import DataError, UnknownName
@@ -60,8 +59,8 @@ def _preset(name: str, sets: tuple[str, ...], table: object) -> Preset:
     if not isinstance(table, dict):
         raise DataError(f"{name} is {table!r}; needed is a table.")
     registered = CORRUPTIONS.get(name)
-    parameters: dict[str, Any] = dict(table)
-    operation = OPERATIONS[parameters.pop("operation")] if "operation" in parameters else CORRUPTIONS[name].operation
+    parameters: dict[str, list[float]] = {key: values for key, values in table.items() if key != "operation"}
+    operation = OPERATIONS[table["operation"]] if "operation" in table else CORRUPTIONS[name].operation
     for key, values in parameters.items():
         operation.check(key, (min(values), max(values)))
     free = {key: span for key, span in registered.free.items() if key not in parameters} if registered else {}

@@ -77,7 +77,7 @@ class Operation:
     seeded: bool = False
     resizes: bool = False
 
-    def __call__(self, image: Pixels, **values: Any) -> Pixels:
+    def __call__(self, image: Pixels, **values: object) -> Pixels:
         return self.function(image, **values)
 
     def check(self, name: str, span: Span) -> None:

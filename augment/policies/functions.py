@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -33,7 +32,7 @@ def digest_of(target: str) -> str:
 
 
 @lru_cache
-def load(target: str, digest: str) -> Callable[[np.ndarray, np.random.Generator], Any]:
+def load(target: str, digest: str) -> Callable[[np.ndarray, np.random.Generator], object]:
     """The function that `target` names, of a file of that digest. Raises DataError where there is none."""
     path, name = split_target(target)
     if digest_of(target) != digest:

@@ -25,7 +25,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from types import FunctionType
+from typing import TypeVar
 
 from curate.stage.documents import Document, find_document
 from curate.stage.errors import DataError, UnknownName, telling
@@ -89,16 +90,16 @@ def digest(policy: Policy) -> str:
     return hashlib.blake2b(described.encode(), digest_size=16).hexdigest()
 
 
-def _described(value: Any) -> Any:
+def _described(value: object) -> object:
     """A step in what JSON knows."""
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: _described(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return {"is": type(value).__name__, **fields}
     if isinstance(value, Mapping):
         return {name: _described(inner) for name, inner in value.items()}
     if isinstance(value, (tuple, list)):
         return [_described(inner) for inner in value]
-    return value.__name__ if callable(value) else value
+    return value.__name__ if isinstance(value, FunctionType) else value
 
 
 # Reading a file. A reader's error tells of the mistake alone; `telling` puts the place before it.
@@ -120,7 +121,7 @@ def _policy_of(document: Document) -> Policy:
         )
 
 
-def _pipelines(tables: Any, folder: Path) -> tuple[tuple[Step, ...], ...]:
+def _pipelines(tables: object, folder: Path) -> tuple[tuple[Step, ...], ...]:
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
         raise DataError("pipeline is no list of tables; write [[pipeline]], in two pairs of brackets.")
     pipelines: list[tuple[Step, ...]] = []
@@ -131,7 +132,7 @@ def _pipelines(tables: Any, folder: Path) -> tuple[tuple[Step, ...], ...]:
     return tuple(pipelines)
 
 
-def _steps(tables: Any, folder: Path, kind: str = "step") -> tuple[Step, ...]:
+def _steps(tables: object, folder: Path, kind: str = "step") -> tuple[Step, ...]:
     if not isinstance(tables, list) or not tables:
         raise DataError(f'there is no {kind}; needed is a list of one or more, as in [{{op = "flip_x"}}].')
     steps = []
@@ -141,8 +142,8 @@ def _steps(tables: Any, folder: Path, kind: str = "step") -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _step(table: Any, folder: Path) -> Step:
-    options = dict(table) if isinstance(table, dict) else {}
+def _step(table: object, folder: Path) -> Step:
+    options: dict[str, object] = dict(table) if isinstance(table, dict) else {}
     kinds = [key for key in ("op", "one_of", "call") if key in options]
     if len(kinds) != 1:
         raise DataError(f'this is {table!r}; needed is a table with op, one_of or call, as in {{op = "flip_x"}}.')
@@ -156,7 +157,7 @@ def _step(table: Any, folder: Path) -> Step:
     return _call(_words("call", value), folder, p)
 
 
-def _operation(name: str, options: dict[str, Any], p: float) -> Step:
+def _operation(name: str, options: dict[str, object], p: float) -> Step:
     if name in _SPECIAL:
         make, keys = _SPECIAL[name]
         UnknownName.check(f"key of {name}", options, ("p", *keys))
@@ -189,22 +190,28 @@ def _call(target: str, folder: Path, p: float = 1.0) -> Call:
     return Call(target, of_file, p)
 
 
-def _randaugment(among: tuple[Operation, ...] | None = None, **options: Any) -> RandAugment:
-    return RandAugment(among or _operations("among", RANDAUGMENT), **options)
+def _randaugment(**options: object) -> Step:
+    return _step_among(RandAugment, RANDAUGMENT, options)
 
 
-def _augmix(among: tuple[Operation, ...] | None = None, all_ops: bool = False, **options: Any) -> AugMix:
-    if among and all_ops:
+def _augmix(all_ops: bool = False, **options: object) -> Step:
+    if all_ops and "among" in options:
         raise DataError("augmix has all_ops and among; give one of them.")
-    return AugMix(among or _operations("among", AUGMIX_ALL if all_ops else AUGMIX), **options)
+    return _step_among(AugMix, AUGMIX_ALL if all_ops else AUGMIX, options)
+
+
+def _step_among(make: Callable[..., Step], operations: tuple[str, ...], options: Mapping[str, object]) -> Step:
+    """A step that draws among operations: those of its options, by default the named ones."""
+    return make(**{"among": _operations("among", operations), **options})
 
 
 # Readers of single values: (key, what the file has) -> what a step is made with.
-_Reader = Callable[[str, Any], Any]
+N = TypeVar("N", int, float)
+_Reader = Callable[[str, object], object]
 
 
-def _number_reader(kind: type[int] | type[float], needed: str, fits: Callable[[float], bool]) -> _Reader:
-    def read(key: str, value: Any) -> float:
+def _number_reader(kind: type[N], needed: str, fits: Callable[[float], bool]) -> Callable[[str, object], N]:
+    def read(key: str, value: object) -> N:
         if isinstance(value, bool) or not isinstance(value, (int, kind)) or not fits(value):
             raise DataError(f"{key} is {value!r}; needed is {needed}.")
         return kind(value)
@@ -219,20 +226,21 @@ _whole = _number_reader(int, "a whole number from 0 on", lambda value: value >= 
 _count = _number_reader(int, "a whole number from 1 on", lambda value: value >= 1)
 
 
-def _span(key: str, value: Any) -> Span:
+def _span(key: str, value: object) -> Span:
     ends = value if isinstance(value, list) else [value, value]
-    if len(ends) != 2 or any(isinstance(end, bool) or not isinstance(end, (int, float)) for end in ends):
+    numbers = [end for end in ends if isinstance(end, (int, float)) and not isinstance(end, bool)]
+    if not len(ends) == len(numbers) == 2:
         raise DataError(f"{key} is {value!r}; needed is a number, or two as [low, high].")
-    return float(ends[0]), float(ends[1])
+    return float(numbers[0]), float(numbers[1])
 
 
-def _flag(key: str, value: Any) -> bool:
+def _flag(key: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise DataError(f"{key} is {value!r}; needed is true or false.")
     return value
 
 
-def _words(key: str, value: Any) -> str:
+def _words(key: str, value: object) -> str:
     if not isinstance(value, str):
         raise DataError(f'{key} is {value!r}; needed is text in "quotes".')
     return value
@@ -244,7 +252,7 @@ def _find_operation(name: str) -> Operation:
     return OPERATIONS[name]
 
 
-def _operations(key: str, value: Any) -> tuple[Operation, ...]:
+def _operations(key: str, value: object) -> tuple[Operation, ...]:
     if not isinstance(value, (list, tuple)) or not value:
         raise DataError(f'{key} is {value!r}; needed is a list of operations, as in ["rotate", "equalize"].')
     return tuple(OPERATIONS[_words(key, name)] for name in value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import cv2
 import numpy as np
@@ -27,12 +26,12 @@ def draw(kind: str, alpha: float, rng: np.random.Generator) -> dict[str, float]:
     return {"kept": 1 - (right - left) * (bottom - top), "left": left, "top": top, "right": right, "bottom": bottom}
 
 
-def mixup(image: np.ndarray, partner: np.ndarray, drawn: Mapping[str, Any]) -> np.ndarray:
+def mixup(image: np.ndarray, partner: np.ndarray, drawn: Mapping[str, float]) -> np.ndarray:
     """Both pictures at once, the first with weight `kept`. Source: Zhang et al., 2018."""
     return np.asarray(cv2.addWeighted(image, drawn["kept"], partner, 1 - drawn["kept"], 0))
 
 
-def cutmix(image: np.ndarray, partner: np.ndarray, drawn: Mapping[str, Any]) -> np.ndarray:
+def cutmix(image: np.ndarray, partner: np.ndarray, drawn: Mapping[str, float]) -> np.ndarray:
     """The first picture with a box of the second. Source: Yun et al., 2019.
 
     A pixel that the box's edge runs through is mixed, so that the box has its exact share of the picture at any size.
@@ -58,7 +57,7 @@ def _inside(low: float, high: float, pixels: int) -> np.ndarray:
     return np.diff(edges).astype(np.float32)
 
 
-KINDS: Mapping[str, Callable[[np.ndarray, np.ndarray, Mapping[str, Any]], np.ndarray]] = {
+KINDS: Mapping[str, Callable[[np.ndarray, np.ndarray, Mapping[str, float]], np.ndarray]] = {
     "mixup": mixup,
     "cutmix": cutmix,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -11,10 +12,20 @@ import numpy as np
 from ..panels import Case, Explained, Panel, Picture
 
 # Pixels, and RGB.
+Colour = tuple[int, int, int]
 _SIDE, _GAP, _ACROSS, _MARGIN, _HEAD, _CAPTION = 132, 2, 4, 24, 74, 76
 _CELL = 2 * _SIDE + _GAP
 _WIDTH = _MARGIN + _ACROSS * (_CELL + _MARGIN)
 _PAPER, _INK, _FAINT, _RIGHT, _WRONG = (255, 255, 255), (31, 35, 40), (100, 106, 115), (45, 100, 88), (179, 54, 29)
+
+
+@dataclass(frozen=True)
+class _Typeface:
+    """How a line is written: `size` as a factor of OpenCV's letters."""
+
+    size: float
+    colour: Colour = _INK
+    bold: bool = False
 
 
 def overlay(picture: Picture) -> np.ndarray:
@@ -65,8 +76,8 @@ def _block(panel: Panel, explained: Explained) -> np.ndarray:
     cells = [[_cell(case, explained) for case in line] for line in lines]
     heights = [max(len(cell) for cell in line) for line in cells]
     canvas = np.full((_HEAD + sum(heights) + _MARGIN, _WIDTH, 3), _PAPER, np.uint8)
-    _write_line(canvas, panel.title, _MARGIN, 38, 0.62, _INK, bold=True)
-    _write_line(canvas, panel.about, _MARGIN, 60, 0.45, _FAINT)
+    _write_line(canvas, panel.title, _MARGIN, 38, _Typeface(0.62, bold=True))
+    _write_line(canvas, panel.about, _MARGIN, 60, _Typeface(0.45, _FAINT))
     top = _HEAD
     for line, height in zip(cells, heights, strict=True):
         for column, cell in enumerate(line):
@@ -81,22 +92,20 @@ def _cell(case: Case, explained: Explained) -> np.ndarray:
     cell = np.full((len(pair) + _CAPTION, _CELL, 3), _PAPER, np.uint8)
     cell[: len(pair), : pair.shape[1]] = pair
     name, verdict, source = caption_of(case, explained.classes)
-    _write_line(cell, name, 0, len(pair) + 19, 0.48, _INK, bold=True)
-    _write_line(cell, verdict, 0, len(pair) + 38, 0.46, _RIGHT if case.right else _WRONG)
-    _write_line(cell, source, 0, len(pair) + 56, 0.42, _FAINT)
+    _write_line(cell, name, 0, len(pair) + 19, _Typeface(0.48, bold=True))
+    _write_line(cell, verdict, 0, len(pair) + 38, _Typeface(0.46, _RIGHT if case.right else _WRONG))
+    _write_line(cell, source, 0, len(pair) + 56, _Typeface(0.42, _FAINT))
     return cell
 
 
-def _write_line(
-    canvas: np.ndarray, text: str, left: int, base: int, size: float, colour: tuple[int, int, int], bold: bool = False
-) -> None:
+def _write_line(canvas: np.ndarray, text: str, left: int, base: int, typeface: _Typeface) -> None:
     """Put one line of text into the canvas, cut short where it does not fit."""
-    font = cv2.FONT_HERSHEY_DUPLEX if bold else cv2.FONT_HERSHEY_SIMPLEX
+    font = cv2.FONT_HERSHEY_DUPLEX if typeface.bold else cv2.FONT_HERSHEY_SIMPLEX
     if int(cv2.__version__.split(".")[0]) < 5:  # whose letters are those of ASCII
         text = unicodedata.normalize("NFKD", text.replace("·", "-")).encode("ascii", "ignore").decode()
     room = canvas.shape[1] - left
     shown = text
-    while shown and cv2.getTextSize(shown, font, size, 1)[0][0] > room:
+    while shown and cv2.getTextSize(shown, font, typeface.size, 1)[0][0] > room:
         text = text[:-1]
         shown = text.rstrip() + "..."
-    cv2.putText(canvas, shown, (left, base), font, size, colour, 1, cv2.LINE_AA)
+    cv2.putText(canvas, shown, (left, base), font, typeface.size, typeface.colour, 1, cv2.LINE_AA)
