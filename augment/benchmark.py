@@ -100,7 +100,7 @@ def benchmark_of(
     calibrated = severities_of(chosen, specimens, config.severities, notes.append)
     kept = {name: chosen[name] for name in calibrated}
     if policy.steps():
-        reporter.say(f"comparing the policy {policy.name} with them")
+        reporter.say(f"comparing the policy {policy.name} with the corruptions")
     features = specimens.features
     verdicts = overlap(
         policy, specimens, kept, calibrated, sample=features.some(COMPARED_ON), draws=features.some(DRAWS)
@@ -165,5 +165,5 @@ def _refuse(policy: Policy, verdicts: Mapping[str, Verdict], corruptions: Mappin
     more = f" and {len(same) - 5} more" if len(same) > 5 else ""
     raise DataError(
         f"policy {policy.name} contains what the benchmark tests: {', '.join(same[:5])}{more}. A model would be tested "
-        "on what it was trained on. Take another policy, or --allow-overlap, and results are reported apart."
+        "on what it was trained on. Take another policy, or --allow-overlap, and results are reported separately."
     )

@@ -121,8 +121,8 @@ def _can_resume(work: Path, digest: str, reporter: Reporter) -> bool:
         return False
     if stamp.read_text(encoding="utf-8") != digest:
         raise DataError(
-            f"what {work.parent} holds is of another input or of other options. Give the options that it was begun "
-            "with, or leave out --resume to start over."
+            f"the interrupted build in {work.parent} is of another input or of other options. Give the options that it "
+            "was begun with, or leave out --resume to start over."
         )
     return True
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 app = application("augment", "Build balanced training data and a corrupted domain-shift benchmark.")
 ScannedSet = Annotated[Path | None, typer.Argument(help="The scanned set; by default its clean set.")]
-AnySet = Annotated[Path | None, typer.Argument(help="Any set; by default the clean set, else drawn cells.")]
+AnySet = Annotated[Path | None, typer.Argument(help="Any set; by default the clean set, else synthetic cells.")]
 # What each command that looks ahead takes of a build.
 PLANNED = (
     "policy", "copies", "balance", "cap", "train", "val", "test", "balanced_test", "per_class", "fresh", "size",
@@ -163,7 +163,7 @@ def _print_built(built: Built, artifacts: Path, output: Output) -> None:
         benchmark_images = sum(s.images for s in sets)
         out.print(
             f"benchmark  {len(sets)} sets of {benchmark_images:,} images: {len(names['test'])} corruptions and "
-            f"composed tracks to test on, {len(names['validation'])} to select by"
+            f"composed tracks for testing, {len(names['validation'])} for selection"
         )
         if built.counts["copies"].any():
             verdicts = Counter({s.corruption: s.verdict for s in sets if s.role == "test"}.values())
@@ -171,22 +171,22 @@ def _print_built(built: Built, artifacts: Path, output: Output) -> None:
                 f"{verdicts[name]} {name}" for name in ("disjoint", "near", "identical") if verdicts[name]
             )
             name = built.decisions.policy.name
-            out.print(f"overlap    {name} against the test: {counts}    augment overlap tells which", markup=False)
+            out.print(f"overlap    {name} against the test: {counts}    details: augment overlap", markup=False)
     lost = built.plan.labels_lost
     if lost is not None:
         copies = int(built.counts["copies"].sum())
         out.print(
-            f"labels     {built.redrawn:,} of {copies:,} copies drawn again because a probe no longer knew their "
-            f"label, {built.doubted:,} of them in vain"
+            f"labels     {built.redrawn:,} of {copies:,} copies redrawn because the label probe rejected them; "
+            f"{built.doubted:,} still rejected"
         )
         worst = [row for row in lost if row.lost >= _WORTH_TELLING][:3]
         if worst:
             most = ", ".join(f"{row.operation} {row.lost:.1%}" for row in worst)
-            out.print(f"           most by {most}", markup=False)
+            out.print(f"           label loss by operation: {most}", markup=False)
     seconds = built.seconds.get("training images", 0)
     images = built.images.get("train", 0)
     if built.resumed:
-        out.print(f"resumed    {built.resumed:,} shards were there")
+        out.print(f"resumed    {built.resumed:,} shards already built")
     elif seconds:
         out.print(f"speed      {images:,} training images in {seconds:.1f} s, {images / seconds:,.0f} a second")
     output.print_notes(built.notes)
@@ -216,11 +216,11 @@ def _build_json(built: Built) -> dict[str, object]:
 
 @command(app)
 def replay(
-    id: Annotated[str, typer.Argument(help="Of an image of a built set, such as 17+2.")],
+    id: Annotated[str, typer.Argument(help="Id of an image of a built set, such as 17+2.")],
     config: ReplayConfig,
     output: Output,
 ) -> None:
-    """Make one image of a built set again from its source and its record, and tell what was done to it."""
+    """Reproduce one image of a built set from its source and its record, and list its operations."""
     from .replaying import replay as run
 
     result = run(id, config.artifacts, config.set)
@@ -242,10 +242,10 @@ def replay(
     else:
         _print_replayed(id, result, picture)
     if not result.equal:
-        err.print("what came out now differs from the image that was built: another version of a library?")
+        err.print("the image made now differs from the one that was built: another version of a library?")
         raise typer.Exit(1)
     if not output.as_json:
-        out.print("made again, pixel for pixel")
+        out.print("reproduced, pixel for pixel")
 
 
 def _print_replayed(id: str, result: Replayed, picture: Path | None) -> None:
@@ -254,6 +254,6 @@ def _print_replayed(id: str, result: Replayed, picture: Path | None) -> None:
         values = ", ".join(f"{name} {brief(value)}" for name, value in step.items() if name != "op")
         out.print(f"  {step['op']:<18} {values}", markup=False)
     if not result.record:
-        out.print("  as it is")
+        out.print("  unchanged")
     if picture is not None:
         out.print(f"picture {picture}", markup=False)

@@ -66,10 +66,12 @@ class BuildConfig:
     val: float = option(SplitConfig.val, "Share of the images.", SPLITTING)
     test: float = option(SplitConfig.test, "Share of the images.", SPLITTING)
     balanced_test: bool = option(False, "The same number of images of every class in test.", SPLITTING, switch=True)
-    per_class: int | None = option(None, "That number; by default the largest that fits.", SPLITTING)
+    per_class: int | None = option(
+        None, "Images of every class in a balanced test; by default the largest number that fits.", SPLITTING
+    )
     fresh: bool = option(False, "Forget the splits that the set has.", SPLITTING, switch=True)
     size: tuple[int, int] | None = option(None, "WIDTHxHEIGHT of all images; by default the set's own.")
-    fit: str = option("crop", f"How other sizes are brought to it: {', '.join(FITS)}.", among=FITS)
+    fit: str = option("crop", f"How pictures of other sizes are brought to it: {', '.join(FITS)}.", among=FITS)
     benchmark: tuple[str, ...] = option(
         SETS,
         f"Sets of corruptions: {', '.join(SETS)}, or none.",
@@ -88,7 +90,7 @@ class BuildConfig:
     allow_overlap: bool = option(
         False, "Build although the policy contains a corruption of the test.", BENCHMARK, switch=True
     )
-    check: bool = option(True, "Draw images again whose label a probe no longer knows.")
+    check: bool = option(True, "Redraw copies whose label the label probe rejects.")
     backbone: str = backbone_option()
     weights: str | None = weights_option()
     input_size: int | None = option(
@@ -151,6 +153,6 @@ class PreviewConfig:
 class ReplayConfig:
     """Which image is made again, and where it is shown: the options of `augment replay`."""
 
-    set: str = option("", "That it is of, such as benchmark/fog-3.")
+    set: str = option("", "Set of the image, such as benchmark/fog-3; by default train, val or test.")
     artifacts: str = artifacts_option()
-    out: str | None = option(None, "PNG of the source beside what became of it.", path=True)
+    out: str | None = option(None, "PNG of the source beside the image.", path=True)

@@ -34,7 +34,7 @@ def judge(
     policy = library.policy(config.policy)
     sample = trial(source, config)
     if sample.drawn:
-        reporter.say("no set is given and none was scanned here: judged on drawn cells")
+        reporter.say("no set is given and none was scanned here: judged on synthetic cells")
     size = config.input_size or input_size(min(sample.pictures.size))
     features, note = load_features(config.backbone, config.weights, size, config.workers or cores(), reporter.say)
     if note:

@@ -80,7 +80,7 @@ def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch,
         notes += benchmark.notes
     lost: pd.DataFrame | None = None
     if features is not None and config.check and copies:
-        reporter.say("learning what the classes look like, to check that augmented images still show them")
+        reporter.say("fitting the label probe, which checks that augmented images keep their labels")
         with watch.stage("learning labels"):
             probe, lost, note = _label_probe(plan, config, features, units)
         notes += [note] if note else []
@@ -199,8 +199,8 @@ def _size_warnings(policy: Policy, pictures: Sequence[np.ndarray], labels: np.nd
     if share < _TELLING:
         return []
     return [
-        f"the size of things tells the classes apart ({share:.0%} of its variation lies between them), and "
-        f"{policy.name} changes it by {', '.join(resizing)}: keep the spans of that small, or leave it out"
+        f"object size tells the classes apart ({share:.0%} of its variance lies between them), and {policy.name} "
+        f"changes it by {', '.join(resizing)}: keep their spans small, or leave them out"
     ]
 
 

@@ -171,7 +171,7 @@ def fit_label_probe(
     right = (probabilities.argmax(axis=1) == own).reshape(-1, 1 + _COPIES)
     clean, augmented = float(right[:, 0].mean()), float(right[:, 1:].mean())
     if clean < max(_RIGHT, (1 + 1 / len(classes)) / 2):
-        return None, f"{_UNCHECKED}: a probe finds the labels of only {clean:.0%} of clean pictures"
+        return None, f"{_UNCHECKED}: the label probe is right on only {clean:.0%} of clean pictures"
     factor = temperature(np.log(np.clip(probabilities, 1e-12, 1)), own)
     rows = training.rows_of(chosen)
     order = np.argsort(rows)

@@ -96,7 +96,7 @@ def preview(
     policy = library.policy(config.policy)
     sample = trial(source, config)
     if sample.drawn:
-        say("no set is given and none was scanned here: shown on drawn cells")
+        say("no set is given and none was scanned here: shown on synthetic cells")
     rows = chosen_rows(sample.images, images)
     if not rows:
         raise DataError(f"{sample.images.source.path} holds no picture that can be shown.")

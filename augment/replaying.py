@@ -80,7 +80,7 @@ def replay(name: str, artifacts: str | Path = "artifacts", set: str = "") -> Rep
     stored = read_shards(built / place).images[number].pixels
     replayed = Replayed(place, origin, record, open_row(row), perform(open_row(row), record, open_row), stored)
     if not replayed.equal and plan.source_digest and file_digest(Path(plan.source)) != plan.source_digest:
-        raise DataError(f"{plan.source} has changed since: {name} does not come out of it any more. Build again.")
+        raise DataError(f"{plan.source} has changed since: {name} cannot be reproduced from it any more. Build again.")
     return replayed
 
 

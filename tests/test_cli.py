@@ -719,7 +719,7 @@ def test_a_build_prints_what_it_made_and_where(scanned, thumbnails):
     assert [row[0] for row in rows] == ["lobed", "round"]
     assert len({row[1] for row in rows}) == 1  # balanced
     told = "\n".join(lines)
-    assert "benchmark  22 sets of 52 images: 3 corruptions and composed tracks to test on, 3 to select by" in told
+    assert "benchmark  22 sets of 52 images: 3 corruptions and composed tracks for testing, 3 for selection" in told
     assert "overlap    light against the test: " in told
     assert lines[-2] == f"built   {scanned / 'built'}"
     assert lines[-1].startswith(f"next    train baseline --artifacts {scanned}")
@@ -753,7 +753,7 @@ def test_what_was_interrupted_is_resumed(scanned, monkeypatch):
     said_in_one_line(run(*given, "--resume", "--seed", "1"), "is of another input or of other options")
     resumed = run(*given, "--resume")
     assert resumed.exit_code == 0, resumed.output
-    assert "resumed    2 shards were there" in resumed.stdout
+    assert "resumed    2 shards already built" in resumed.stdout
 
 
 def test_an_image_is_replayed(scanned, tmp_path):
@@ -765,10 +765,10 @@ def test_an_image_is_replayed(scanned, tmp_path):
     lines = result.stdout.splitlines()
     assert lines[0] == f"{of['id']} in train: from {of['source_id']}, class {of['label_name']}"
     assert [line.split()[0] for line in lines[1:-2]] == [record["op"] for record in json.loads(of["ops"])]
-    assert lines[-2:] == [f"picture {tmp_path / 'one.png'}", "made again, pixel for pixel"]
+    assert lines[-2:] == [f"picture {tmp_path / 'one.png'}", "reproduced, pixel for pixel"]
     assert cv2.imread(str(tmp_path / "one.png")) is not None
     as_it_is = run("augment", "replay", of["source_id"], "--artifacts", scanned)
-    assert as_it_is.stdout.splitlines()[1:] == ["  as it is", "made again, pixel for pixel"]
+    assert as_it_is.stdout.splitlines()[1:] == ["  unchanged", "reproduced, pixel for pixel"]
     said_in_one_line(run("augment", "replay", "no", "--artifacts", scanned), "UnknownName: no image has the id 'no'")
     said_in_one_line(run("augment", "replay", "no", "--set", "tarin", "--artifacts", scanned), "Did you mean 'train'?")
 
@@ -782,7 +782,7 @@ def test_an_image_that_comes_out_differently_is_a_failure(scanned):
     id = arrays["ids"][0]
     result = run("augment", "replay", id, "--artifacts", scanned)
     assert result.exit_code == 1
-    assert "differs from the image that was built" in result.stderr
+    assert "differs from the one that was built" in result.stderr
     assert "pixel for pixel" not in result.stdout
 
 
@@ -935,8 +935,8 @@ def test_a_recipe_of_ones_own_is_run_where_and_as_it_says_unless_told_otherwise(
 def test_a_build_by_another_policy_than_the_recipes_is_noted(built, asked):
     result = run("train", "m2g", "--artifacts", built)
     assert result.stderr.splitlines() == [
-        "note    m2g is meant for what `augment build --policy randaugment --balance weights --allow-overlap` makes; "
-        "this was built by heavy",
+        "note    m2g is meant for the data of `augment build --policy randaugment --balance weights --allow-overlap`; "
+        "this set was built by heavy",
         "DataError: enough.",
     ]
     assert run("train", "baseline", "--artifacts", built).stderr == "DataError: enough.\n"
@@ -986,7 +986,7 @@ def test_a_mistake_with_train_is_told_in_one_line_before_keras_starts(tmp_path, 
     ("arguments", "words"),
     [
         (["--backbone", "MobilNetV2"], ["UnknownName: no backbone named 'MobilNetV2'. Did you mean 'MobileNetV2'?"]),
-        ([*TINY, "--learning-rate", "1e30"], ["Diverged: the loss is no number any more", "Lower --learning-rate"]),
+        ([*TINY, "--learning-rate", "1e30"], ["Diverged: the loss became NaN or infinite", "Lower --learning-rate"]),
         ([*TINY, "--external", "nowhere.npz"], ["DataError: nowhere.npz does not exist"]),
     ],
     ids=lambda value: value[-1] if value[0].startswith("--") else "",
@@ -1069,7 +1069,7 @@ def test_any_set_may_be_measured_on(trained, built, monkeypatch, name, first):
     (at,) = (number for number, line in enumerate(lines) if line.startswith("measured on"))
     assert lines[at + 1].startswith(first)
     (looks,) = lines[at + 2 :]
-    assert looks == "  the mean of 4 looks at each picture, mirrored either way; --tta none looks once"
+    assert looks == "  test-time augmentation: the mean of 4 views (mirrored either way); --tta none takes one view"
 
 
 @pytest.mark.slow
@@ -1134,7 +1134,7 @@ def test_a_model_is_exported_with_how_to_load_it(trained, tmp_path):
     assert result.stderr == ""
     assert f"written {out}      to load it:" in result.stdout
     assert f'openvino.compile_model("{out}/model.xml"' in result.stdout
-    assert result.stdout.splitlines()[-1].endswith("looks at each picture (flips), and this model looks once")
+    assert result.stdout.splitlines()[-1].endswith("test-time augmentation (flips); the exported model takes one view")
     assert (out / "labels.txt").read_text() == "lobed\nround\n"
     said_in_one_line(run(*given, "--to", "openvino", "--out", out), "OutputError", "Add --force")
     said_in_one_line(run(*given, "--to", "onx"), "UnknownName", "Did you mean 'onnx'?")
@@ -1176,7 +1176,7 @@ def test_a_run_that_is_interrupted_tells_how_it_goes_on(artifacts, monkeypatch):
     monkeypatch.setattr(train.evaluation, "measured", measured)
     resumed = run(*given, "--resume")
     assert resumed.exit_code == 0, resumed.output
-    assert "going on after stage 1, epoch 1" in resumed.stdout
+    assert "resuming after stage 1, epoch 1" in resumed.stdout
 
 
 def test_what_an_unfinished_run_comes_to_is_noted(artifacts, asked):
@@ -1187,7 +1187,7 @@ def test_what_an_unfinished_run_comes_to_is_noted(artifacts, asked):
     (draft / ".lock").touch()
     assert run(*given).stderr == "DataError: enough.\n"
     (draft / "checkpoint.npz").touch()
-    begun = f"note    an unfinished run was in {draft}, and begins anew; --resume would have gone on"
+    begun = f"note    the unfinished run in {draft} starts over; --resume would have continued it"
     assert run(*given).stderr.splitlines()[0] == begun
     assert run(*given, "--resume").stderr == "DataError: enough.\n"
 

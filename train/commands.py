@@ -66,7 +66,7 @@ def _train_command(recipe: Recipe) -> None:
     def fit(options: Mapping[str, object], output: Output) -> None:
         _train(recipe, options, output)
 
-    fit.__doc__ = f"{recipe.about}\n\nIt is meant for what `{recipe.build_command}` makes."
+    fit.__doc__ = f"{recipe.about}\n\nIt is meant for the data of `{recipe.build_command}`."
     takes = Takes(RunConfig, base=recipe.config, defaults={"artifacts": RunConfig.artifacts, "name": None})
     command(app, recipe.name, panel=TO_FIT, takes={"options": takes})(fit)
 
@@ -119,14 +119,14 @@ def _policy_notes(recipe: Recipe, artifacts: str) -> list[str]:
     built_by = policy_of(artifacts)
     if not built_by or not recipe.policy or built_by == recipe.policy:
         return []
-    return [f"{recipe.name} is meant for what `{recipe.build_command}` makes; this was built by {built_by}"]
+    return [f"{recipe.name} is meant for the data of `{recipe.build_command}`; this set was built by {built_by}"]
 
 
 def _resume_notes(target: Path, resume: bool) -> list[str]:
     """A note where a run begins anew that could go on, or could not and was to."""
     draft = _unfinished(target)
     if draft and not resume:
-        return [f"an unfinished run was in {draft}, and begins anew; --resume would have gone on"]
+        return [f"the unfinished run in {draft} starts over; --resume would have continued it"]
     return ["nothing to resume: fitting from the start"] if resume and not draft else []
 
 
@@ -161,7 +161,7 @@ def _print_trained(trained: Trained, artifacts: Path, output: Output) -> None:
         out.print(f"spread  {name} {spread.mean:.3f} ± {spread.sd:.3f} ({values})")
     kept = metrics.fit.kept
     epoch = f"epoch {kept.epoch} of stage {kept.stage}" if kept.stage else "the probe"
-    out.print(f"kept    {epoch}, {kept.score:.3f} on val by {metrics.fit.by}")
+    out.print(f"kept    {epoch}, validation score {kept.score:.3f} (by {metrics.fit.by})")
     if metrics.clean:
         worst = metrics.clean.worst_class
         out.print(f"worst   {worst.class_name}: recall {worst.recall:.3f} on clean images", markup=False)
@@ -206,14 +206,16 @@ def _print_measured(metrics: Metrics) -> None:
         add(name, measures.accuracy, measures.interval)
     print_table(pd.DataFrame(rows))
     if views_in_words(metrics):
-        out.print(f"  {views_in_words(metrics)}; --tta none looks once", style="dim", markup=False)
+        out.print(
+            f"  test-time augmentation: {views_in_words(metrics)}; --tta none takes one view", style="dim", markup=False
+        )
     against = metrics.benchmark.baseline if metrics.benchmark else None
     if against:
         errors = ", ".join(
-            f"{name} {'not known' if error is None else format(error, '.3f')}"
+            f"{name} {'unknown' if error is None else format(error, '.3f')}"
             for name, error in (("mean corruption error", against.mce), ("relative to clean", against.relative_mce))
         )
-        out.print(f"\nagainst {against.run}: {errors} (1 is as bad as it)", markup=False)
+        out.print(f"\nagainst {against.run}: {errors} (1: as many as {against.run})", markup=False)
 
 
 def _trained_json(trained: Trained) -> dict[str, object]:
@@ -228,7 +230,7 @@ def _trained_json(trained: Trained) -> dict[str, object]:
 
 @command(app, panel=TO_FIT)
 def recipes(output: Listing) -> None:
-    """List the recipes: whose they are, and what their data are built by."""
+    """List the recipes: whose they are, and the build of their data."""
     if output.as_json:
         print_json(
             [
@@ -301,13 +303,13 @@ def compare(runs: RunsArgument, config: CompareConfig, output: Output) -> None:
     print_table(result.table.rename(columns={"low": "95 % from", "high": "to"}))
     out.print()
     tests = result.tests.rename(columns={"p_adjusted": "adjusted"})
-    print_table(tests, "differences: intervals by bootstrap over sources, p by exchanging answers")
+    print_table(tests, "differences: intervals by bootstrap over sources, p by permuting predictions")
     output.print_notes(result.notes)
 
 
 @command(app, panel=TO_USE)
 def ensemble(runs: RunsArgument, config: EnsembleConfig, output: Output) -> None:
-    """Join what several runs predict, as a run of its own."""
+    """Join the predictions of several runs as a run of its own."""
     from .ensembles import ensemble as join
     from .runs import metrics_text
 
@@ -341,8 +343,8 @@ def explain(config: ExplainConfig, output: Output, run: RunArgument = _DEFAULT) 
     if not config.images:
         columns, count = _HARDEST
         print_table(
-            result.hardest[columns].head(count).rename(columns={"worst_set": "worst under"}),
-            "hardest images: what each is said to be, the probability of its class, the share wrong under corruption",
+            result.hardest[columns].head(count).rename(columns={"said": "predicted", "worst_set": "worst under"}),
+            "hardest images: predicted class, probability of the true class, share wrong under corruption",
         )
         out.print()
     out.print(f"picture {path}", markup=False)
@@ -384,7 +386,7 @@ def export(model: ModelArgument, config: ModelExportConfig, output: Output) -> N
     classes = classes_of(path, config.artifacts)[0]
     result = convert(path, config.to, classes, config.out, config.force, output.reporter)
     views = as_measured(path, EvaluateConfig()).tta
-    notes = [f"the run was measured by several looks at each picture ({views}), and this model looks once"]
+    notes = [f"the run was measured with test-time augmentation ({views}); the exported model takes one view"]
     notes = [] if views == "none" else notes
     if output.as_json:
         print_json({**vars(result), "path": str(result.path), "notes": notes})
@@ -407,7 +409,7 @@ def tune(
         str, typer.Argument(help="A recipe, by name or as a .toml file.", autocompletion=_recipes)
     ] = _DEFAULT,
 ) -> None:
-    """Search for options that do better on the validation corruptions; what was tried before is not fitted again."""
+    """Search for options that do better on the validation corruptions; finished trials are not fitted again."""
     from .runs import metrics_text
     from .sets import read_built
     from .training import score_of

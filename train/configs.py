@@ -31,9 +31,6 @@ TEST_TIME = ("none", "flips", "dihedral", "scales")
 FILTERS = ("none", "high-pass", "denoise", "nucleus")
 DEVICES = ("one", "all")
 JOINS = ("mean", "weighted", "vote", "one-vs-rest")
-
-
-JOINS = ("mean", "weighted", "vote", "one-vs-rest")
 SEARCHES = ("random", "bayesian", "hyperband")
 MODEL, FITTING, MEASURING = "The model", "Fitting", "Measuring"
 # The forms that a model is exported in (see exporting.TARGETS).
@@ -58,7 +55,7 @@ class ModelConfig:
     weights: str = option("imagenet", "Weights to start from: imagenet, random, or a file without the top.", MODEL)
     input_size: int | None = option(
         None,
-        "Pixels a side that the backbone sees; by default the images' own and a half more, from 96 to 224.",
+        "Pixels a side that the backbone sees; by default 1.5 times the images' side, from 96 to 224.",
         MODEL,
         at_least=8,
     )
@@ -91,22 +88,24 @@ class FitConfig:
     unfreeze: tuple[float, ...] = option(
         (0.6,), "Share of the backbone's layers trained, from its end, by stage.", FITTING, share=True
     )
-    epochs: tuple[int, ...] = option((10,), "Epochs of each stage; 0 leaves it at the probe.", FITTING, at_least=0)
+    epochs: tuple[int, ...] = option((10,), "Epochs of each stage; 0 keeps the probe.", FITTING, at_least=0)
     learning_rate: tuple[float, ...] = option((5e-4,), "Highest learning rate of each stage.", FITTING)
     batch_norm: str = option(
         "frozen", "Batch normalisation of the backbone: frozen, or train.", FITTING, among=BATCH_NORMS
     )
     optimizer: str = option("adamw", f"{', '.join(OPTIMIZERS)}.", FITTING, among=OPTIMIZERS)
-    momentum: float = option(0.9, "Of sgd and rmsprop.", FITTING, share=True)
+    momentum: float = option(0.9, "Momentum of sgd and rmsprop.", FITTING, share=True)
     weight_decay: float = option(0.01, "Decoupled weight decay of adamw, lion and ranger.", FITTING, at_least=0)
-    schedule: str = option("cosine", f"Of the learning rate: {', '.join(SCHEDULES)}.", FITTING, among=SCHEDULES)
+    schedule: str = option(
+        "cosine", f"Schedule of the learning rate: {', '.join(SCHEDULES)}.", FITTING, among=SCHEDULES
+    )
     warmup: float = option(
         0.1, "Share of a stage in which the learning rate rises from 0; cosine only.", FITTING, share=True
     )
     clip: float = option(1.0, "Largest norm of a gradient; 0 does not clip.", FITTING, at_least=0)
     ema: float = option(
         0.99,
-        "Momentum of the moving average of the weights, which is what is kept; 0 keeps the last.",
+        "Momentum of the moving average of the weights, which is kept; 0 keeps the last weights.",
         FITTING,
         share=True,
     )
@@ -120,7 +119,9 @@ class FitConfig:
         FITTING,
         among=CLASS_WEIGHTS,
     )
-    flips: str = option("dihedral", f"Each image anew at each epoch: {', '.join(FLIPS)}.", FITTING, among=FLIPS)
+    flips: str = option(
+        "dihedral", f"Random flips and turns of each image at each epoch: {', '.join(FLIPS)}.", FITTING, among=FLIPS
+    )
     mixup: float = option(0.0, "Alpha of MixUp on the batch; 0 is none.", FITTING, at_least=0)
     cutmix: float = option(0.0, "Alpha of CutMix on the batch; 0 is none.", FITTING, at_least=0)
     mix: float = option(
@@ -134,7 +135,7 @@ class FitConfig:
     )
     select: str = option(
         "corruptions",
-        f"By which measure on val the best epoch is kept: {', '.join(SELECTIONS)}.",
+        f"Measure on val by which the best epoch is kept: {', '.join(SELECTIONS)}.",
         FITTING,
         among=SELECTIONS,
     )
@@ -145,7 +146,7 @@ class FitConfig:
         0, "Fit so many times, each on all but one fold of train by groups; 0 uses val.", FITTING, at_least=0
     )
     seeds: int = option(1, "Fit so many times, from seed on.", FITTING, at_least=1)
-    devices: str = option("one", "one, or all that the machine has.", FITTING, among=DEVICES)
+    devices: str = option("one", "Devices to fit on: one, or all that the machine has.", FITTING, among=DEVICES)
     tensorboard: bool = option(False, "Write logs for TensorBoard.", FITTING)
 
     def __post_init__(self) -> None:
@@ -183,23 +184,23 @@ class EvaluateConfig:
     benchmark: bool = option(True, "Measure on the benchmark too.", MEASURING)
     external: tuple[str, ...] = option(
         (),
-        "Files or folders of images from elsewhere; classes are matched by name. Repeat, or separate by commas.",
+        "Files or folders of external images; classes are matched by name. Repeat, or separate by commas.",
         MEASURING,
     )
     tta: str | None = option(
         None,
-        f"Test-time augmentation: {', '.join(TEST_TIME)}. By default flips where fitting turned the pictures "
-        "(--flips dihedral), and what a run was measured with ever after.",
+        f"Test-time augmentation: {', '.join(TEST_TIME)}. By default flips for --flips dihedral; "
+        "afterwards as the run was measured.",
         MEASURING,
         among=TEST_TIME,
     )
     filter: str | None = option(
         None,
-        f"What is done to a picture before it is predicted: {', '.join(FILTERS)}; by default as the run was.",
+        f"Filter of each picture before prediction: {', '.join(FILTERS)}; by default as the run was measured.",
         MEASURING,
         among=FILTERS,
     )
-    baseline: str | None = option(None, "A run whose errors those under corruption are divided by.", MEASURING)
+    baseline: str | None = option(None, "Run by whose errors the errors under corruption are divided.", MEASURING)
     resamples: int = option(1000, "Bootstrap samples of each confidence interval.", MEASURING, at_least=1)
 
     def __post_init__(self) -> None:
@@ -223,7 +224,7 @@ class RunConfig:
     evaluate: EvaluateConfig = section(EvaluateConfig)
     recipe: str = "baseline"
     artifacts: str = artifacts_option()
-    name: str | None = option(None, "Of the run's folder; the recipe's by default.")
+    name: str | None = option(None, "Name of the run's folder; by default the recipe's.")
     resume: bool = option(False, "Go on where an interrupted run of the same options stopped.", RUNNING, switch=True)
     workers: int = workers_option()
     seed: int = seed_option()
@@ -236,7 +237,7 @@ class RunConfig:
 class MeasureConfig:
     """Where a model is measured, and what is written of it: the other options of `train evaluate`."""
 
-    out: str | None = option(None, "JSON of all measures.", path=True)
+    out: str | None = option(None, "JSON file of all measures.", path=True)
     artifacts: str = artifacts_option()
     workers: int = workers_option()
     seed: int = seed_option()
@@ -264,8 +265,10 @@ class EnsembleConfig:
          one-vs-rest  of each class the probability by the run that tells it best from the rest on that part
     """
 
-    how: str = option("mean", f"{', '.join(JOINS[:-1])} or {JOINS[-1]}.", among=JOINS, noun="way to join runs")
-    name: str = option("ensemble", "Of the run's folder.")
+    how: str = option(
+        "mean", f"How to join: {', '.join(JOINS[:-1])} or {JOINS[-1]}.", among=JOINS, noun="way to join runs"
+    )
+    name: str = option("ensemble", "Name of the run's folder.")
     artifacts: str = artifacts_option()
     resamples: int = option(EvaluateConfig.resamples, "Bootstrap samples of each confidence interval.", at_least=1)
     seed: int = seed_option()
@@ -295,7 +298,9 @@ class PredictConfig:
 class ModelExportConfig:
     """How a model is exported: the options of `train export`."""
 
-    to: str = field(metadata=metadata(Option("onnx, tflite, savedmodel or openvino.", names=lambda: EXPORT_TARGETS)))
+    to: str = field(
+        metadata=metadata(Option("Format: onnx, tflite, savedmodel or openvino.", names=lambda: EXPORT_TARGETS))
+    )
     out: str | None = option(None, "Folder; by default export/ beside the model.", path=True)
     force: bool = option(False, "Replace what is there.", switch=True)
     artifacts: str = artifacts_option()
@@ -309,10 +314,12 @@ class TuneConfig:
          fits, and ever longer ones of those that do best; it may end before so many trials)
     """
 
-    space: str | None = option(None, "A .toml of what may be drawn; by default one that comes with us.", path=True)
-    how: str = option("random", f"{', '.join(SEARCHES[:-1])} or {SEARCHES[-1]}.", among=SEARCHES, noun="way to search")
-    trials: int = option(20, "At most.", at_least=1)
-    trial_epochs: int = option(3, "Of each stage of a trial; 0 takes the recipe's.", at_least=0)
+    space: str | None = option(None, "A .toml of the search space; by default the built-in one.", path=True)
+    how: str = option(
+        "random", f"How to search: {', '.join(SEARCHES[:-1])} or {SEARCHES[-1]}.", among=SEARCHES, noun="way to search"
+    )
+    trials: int = option(20, "Most trials.", at_least=1)
+    trial_epochs: int = option(3, "Epochs of each stage of a trial; 0 takes the recipe's.", at_least=0)
 
     def __post_init__(self) -> None:
         check(self)

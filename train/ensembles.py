@@ -99,7 +99,7 @@ def _classes(members: Sequence[Run]) -> tuple[str, ...]:
     for member in members[1:]:
         if member.metrics.classes != first.metrics.classes:
             classes = " and ".join(f"{', '.join(run.metrics.classes)} in {run.name}" for run in (first, member))
-            raise DataError(f"the runs tell other classes apart: {classes}. Join runs of one set.")
+            raise DataError(f"the runs have different classes: {classes}. Join runs of one set.")
     return first.metrics.classes
 
 

@@ -265,8 +265,8 @@ def evaluate(
 def _check_same_classes(built: BuiltSets, classes: Sequence[str]) -> None:
     if built.classes != tuple(classes):
         raise DataError(
-            f"the model knows {', '.join(classes)}, and {built.path} holds {', '.join(built.classes)}. Take a model "
-            "that was fitted to this set."
+            f"the model has classes {', '.join(classes)}, and {built.path} has {', '.join(built.classes)}. Take a "
+            "model that was fitted to this set."
         )
 
 
@@ -308,5 +308,7 @@ def _named_apart(sets: Sequence[LabelledSet]) -> list[LabelledSet]:
 def _with_baseline(benchmark: Benchmark | None, run: Run) -> Benchmark:
     """The benchmark's part of the metrics with errors relative to those of a run."""
     if benchmark is None or benchmark.corruptions is None:
-        raise DataError(f"errors are to be divided by those of {run.name}, but no benchmark is measured. Take it in.")
+        raise DataError(
+            f"errors relative to {run.name} need the benchmark, but no benchmark is measured. Measure it too."
+        )
     return replace(benchmark, baseline=relative_errors(benchmark, run.metrics.benchmark, run.name))

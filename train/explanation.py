@@ -125,10 +125,12 @@ def panels(predictions: pd.DataFrame, tracks: Sequence[Track]) -> tuple[Panel, .
     table = _labelled_rows(predictions, tracks)
     clean = table[table["set"].isin(_clean(tracks))]
     right = _surest(clean[clean["right"]]).drop_duplicates("label").sort_values("label", kind="stable")
-    surest = "Those that it was surest of."
+    surest = "The most confident ones first."
     elsewhere = [track.name for track in tracks if track.role == "external"]
     shown = [
-        Panel("Right, and sure of it", "The surest one of each class.", (_cases(right.head(CLASSES_SHOWN)),)),
+        Panel(
+            "Right, with high confidence", "The most confident one of each class.", (_cases(right.head(CLASSES_SHOWN)),)
+        ),
         Panel("Wrong on clean pictures", surest, (_worst(clean),)),
         *(Panel(f"Wrong on {name}", surest, (_worst(table[table["set"] == name]),)) for name in elsewhere),
         _shifted(table, tracks),
@@ -149,7 +151,9 @@ def panel_of(predictions: pd.DataFrame, tracks: Sequence[Track], images: Sequenc
             few = ", ".join(list(sources)[:5])
             raise DataError(f"no test image {name!r} in this run. There are {len(sources):,}, such as {few}.")
     rows = tuple(_row(table[table["source"] == sources[name]], tracks, _ladders(tracks)) for name in images)
-    return Panel("As asked for", "One picture a row: clean, under what misleads most, and composed.", rows)
+    return Panel(
+        "As asked for", "One picture a row: clean, under the corruption that misleads most, and composed.", rows
+    )
 
 
 def _clean(tracks: Iterable[Track]) -> list[str]:

@@ -120,7 +120,7 @@ def export(
         draft.mkdir()
         report = _convert_in_process(model, to, draft)
         if report["shape"][-1] != len(classes):
-            raise DataError(f"{model} tells {report['shape'][-1]} classes apart, and {len(classes)} names are given.")
+            raise DataError(f"{model} has {report['shape'][-1]} classes, and {len(classes)} names are given.")
         write_text("".join(f"{' '.join(name.split())}\n" for name in classes), draft / LABELS)
         record = {
             "format": _FORMAT,
@@ -202,8 +202,8 @@ def convert(model: keras.Model, target: Target, folder: Path) -> float:
     worst = float(np.abs(actual - expected).max()) if actual.shape == expected.shape else float("nan")
     if not worst <= TOLERANCE:
         raise DataError(
-            f"what came out computes something else: probabilities are off by {worst:.2g}, and {TOLERANCE:g} is put up "
-            "with. Nothing was written. Another target may do."
+            f"the exported model differs: probabilities are off by {worst:.2g}, and {TOLERANCE:g} is allowed. Nothing "
+            "was written. Another target may do."
         )
     return worst
 

@@ -113,7 +113,7 @@ def fit(job: Job) -> Progress:
             _fit_head_first(job, progress)
     else:
         progress = _resumed(job.model, reached)
-        job.reporter.say(f"going on after stage {reached.stage}, epoch {reached.epoch}")
+        job.reporter.say(f"resuming after stage {reached.stage}, epoch {reached.epoch}")
     for number, (unfreeze, epochs, rate) in enumerate(job.config.fit.stages, 1):
         stage = Stage(number, unfreeze, epochs, rate)
         if epochs and (reached is None or reached.stage <= number):
@@ -220,7 +220,7 @@ def _fit_epoch(
     if bad_steps:
         position = f"stage {stage.number}, epoch {epoch}, step {bad_steps[0]} of {len(batches)}"
         raise Diverged(
-            f"the loss is no number any more at {position}. "
+            f"the loss became NaN or infinite at {position}. "
             f"Lower --learning-rate, which is {stage.rate:g}.{_last_good(job, progress)}"
         )
     return float(log.history["loss"][0]), end_weights[0]

@@ -120,7 +120,7 @@ def views_in_words(metrics: Metrics) -> str:
     """A few words on the views of each picture that the probabilities are a mean of; "" of a single one."""
     how = metrics.prediction.tta if metrics.prediction else "none"
     words = {"flips": "mirrored either way", "dihedral": "turned and mirrored", "scales": "nearer and farther"}
-    return f"the mean of {len(VIEWS[how])} looks at each picture, {words[how]}" if how in words else ""
+    return f"the mean of {len(VIEWS[how])} views ({words[how]})" if how in words else ""
 
 
 def views_of(name: str, size: tuple[int, int]) -> tuple[View, ...]:
@@ -169,7 +169,7 @@ def load_predictor(
     size = (int(model.input_shape[1]), int(model.input_shape[2]))
     if model.output_shape[-1] != len(classes):
         raise DataError(
-            f"the model tells {model.output_shape[-1]} classes apart, and needed are {len(classes)}: "
+            f"the model has {model.output_shape[-1]} classes, and needed are {len(classes)}: "
             f"{', '.join(classes)}. Take a model that was fitted to them."
         )
     if sample.shape[1:3] != size:
@@ -220,12 +220,12 @@ def _on_openvino(
         fast = on_openvino(model, "probabilities", workers)
     except Exception as error:  # of whatever kind: Keras can do it, and the note tells
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        return on_keras, f"OpenVINO does not take this model ({reason}), so that Keras predicts: more slowly"
+        return on_keras, f"OpenVINO does not take this model ({reason}): predicting with Keras, more slowly"
     # Called and not predicted with, which would trace the model for sixteen images.
     expected = np.asarray(keras.ops.convert_to_numpy(model(sample, training=False)))
     off = float(np.abs(fast(sample) - expected).max(initial=0))
     if not off <= _TOLERANCE:
-        return on_keras, f"OpenVINO is off by {off:.2g} on this model, so that Keras predicts: more slowly"
+        return on_keras, f"OpenVINO is off by {off:.2g} on this model: predicting with Keras, more slowly"
     return fast, ""
 
 
@@ -312,14 +312,14 @@ def classes_of(model: Path, artifacts: str | Path, count: int | None = None) -> 
     if run is not None:
         if count not in (None, len(run.classes)):
             file = model.parent / METRICS
-            raise DataError(f"{model} tells {count} classes apart, and {file} has {len(run.classes)}. Run it again.")
+            raise DataError(f"{model} has {count} classes, and {file} has {len(run.classes)}. Run it again.")
         return run.classes, ""
     built = Path(artifacts, BUILT)
     if (built / PLAN_FILE).is_file():
         classes = tuple(read_plan(built).class_weights)
         if count in (None, len(classes)):
             return classes, ""
-    return tuple(map(str, range(count or 0))), "the model's classes have no names here, and go by their numbers"
+    return tuple(map(str, range(count or 0))), "the model's classes have no names here, and are numbered"
 
 
 def _decoded_images(

@@ -371,7 +371,7 @@ def _external_set(path: Path, size: tuple[int, int] | None, built: Path) -> Labe
 def _resized(images: ImageSet, size: tuple[int, int]) -> Iterator[str]:
     wanted = f"{size[1]}x{size[0]}"
     if images.describe.split()[:1] != [wanted]:
-        yield f"pictures ({images.describe}) are resized to {wanted}, and what sticks out is cut off"
+        yield f"pictures ({images.describe}) are cropped to their middle and resized to {wanted}"
 
 
 def _renumbered(images: LabelledSet, classes: tuple[str, ...], source: str) -> LabelledSet:
@@ -383,7 +383,7 @@ def _renumbered(images: LabelledSet, classes: tuple[str, ...], source: str) -> L
     lost = sorted({images.classes[code] for code in images.labels[(images.labels >= 0) & (labels < 0)].tolist()})
     if lost:
         count = int(((images.labels >= 0) & (labels < 0)).sum())
-        notes += (f"{count:,} images count as unlabelled: the model knows no class {', '.join(lost)}",)
+        notes += (f"{count:,} images count as unlabelled: the model has no class {', '.join(lost)}",)
     matched = [code for code in numbers.tolist() if code >= 0]
     soft = None
     if images.soft is not None and not lost and len(set(matched)) == len(matched):
@@ -439,7 +439,7 @@ def _check_every_class(images: LabelledSet, path: Path) -> None:
 def _how_to_fill(split: str) -> str:
     if split == "train":
         return "What is not there cannot be learned: get images of it, or split anew with `augment build --fresh`."
-    return f"Nothing can be told of it: split anew with `augment build --fresh`, or with a larger --{split}."
+    return f"It cannot be measured: split anew with `augment build --fresh`, or with a larger --{split}."
 
 
 def _check_apart(first: LabelledSet, second: LabelledSet) -> None:

@@ -30,9 +30,9 @@ def found_by_scan(artifacts: Path, scan_digest: str | None) -> tuple[dict[str, s
     folder = artifacts / "scan"
     tables = [folder / name for name in ("manifest.json", "findings.parquet", "images.parquet")]
     if not all(path.is_file() for path in tables):
-        return {}, f"{folder} holds no finished scan, so that nothing is told by its findings"
+        return {}, f"{folder} holds no finished scan: accuracy by finding is left out"
     if scan_digest != file_digest(tables[0]):
-        return {}, f"{folder} is not the scan that the set was built from, so that nothing is told by its findings"
+        return {}, f"{folder} is not the scan that the set was built from: accuracy by finding is left out"
     findings = pd.read_parquet(tables[1], columns=["row", "id", "check"])
     images = pd.read_parquet(tables[2], columns=["id", "group"])
     flagged = {str(check): set(rows["id"]) for check, rows in findings[findings["row"] >= 0].groupby("check")}

@@ -119,7 +119,7 @@ def tune(
         for number in range(1, most + 1):
             draw = ask(trials)
             if draw is None:
-                reporter.say(f"the search is through after {number - 1} trials")
+                reporter.say(f"the search ended after {number - 1} trials")
                 break
             options, epochs = draw
             if number <= len(past_trials):
@@ -304,8 +304,8 @@ def _best_trial(trials: Sequence[Trial]) -> Trial | None:
 
 def _trial_line(number: int, total: int, trial: Trial) -> str:
     options = "  ".join(f"{name} {_option_text(value)}" for name, value in trial.options.items())
-    came = f"{trial.score:.4f}" if trial.score is not None else f"failed: {trial.failed}"
-    return f"trial {number} of {total}  {options}  {came}"
+    outcome = f"{trial.score:.4f}" if trial.score is not None else f"failed: {trial.failed}"
+    return f"trial {number} of {total}  {options}  {outcome}"
 
 
 def _option_text(value: object) -> str:

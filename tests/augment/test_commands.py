@@ -57,7 +57,7 @@ def plan(monkeypatch):
             images={"train": 60}, size=(96, 64), bytes=10, notes=("a note",),
         )  # fmt: skip
 
-    monkeypatch.setattr(augment.planning, "planned", planned)
+    monkeypatch.setattr(augment.planning, "plan", planned)
     return configs
 
 

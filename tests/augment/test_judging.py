@@ -30,7 +30,7 @@ def test_every_corruption_and_composed_track_has_a_verdict(artifacts, quick):
         role = "validation" if name.endswith("-validation") else "test"
         assert row["role"] == (CORRUPTIONS[name].role if name in CORRUPTIONS else role)
     assert table.loc["brightness", "verdict"] == "near"  # light changes the light
-    assert not any("drawn cells" in line for line in noted.said)
+    assert not any("synthetic cells" in line for line in noted.said)
 
 
 def test_where_nothing_was_scanned_it_is_judged_on_drawn_cells_and_that_is_told(tmp_path, quick):
@@ -39,7 +39,7 @@ def test_where_nothing_was_scanned_it_is_judged_on_drawn_cells_and_that_is_told(
         artifacts=str(tmp_path), policy="dihedral8", benchmark=("blood",), size=(32, 32), allow_overlap=True
     )
     table = judge(None, config, noted)
-    assert noted.said[0] == "no set is given and none was scanned here: judged on drawn cells"
+    assert noted.said[0] == "no set is given and none was scanned here: judged on synthetic cells"
     assert set(table["verdict"]) == {"disjoint"}
     assert list(tmp_path.iterdir()) == []
 

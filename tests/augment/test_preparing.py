@@ -185,7 +185,7 @@ def test_where_size_tells_the_classes_apart_a_policy_that_changes_it_is_warned_o
         notes[policy] = read_json(draft / "plan.json")["notes"]
     assert notes["light"] == []
     (note,) = notes["shear-zoom-flip"]
-    assert note.startswith("the size of things tells the classes apart (")
+    assert note.startswith("object size tells the classes apart (")
     assert "and shear-zoom-flip changes it by affine: keep" in note
 
 

@@ -186,7 +186,7 @@ def test_neither_a_picture_s_copies_nor_its_group_help_to_know_it():
     context = Context({"side": 16.0}, np.arange(240))
     apart, note = fit(images, labels, groups, still, random_features(), context, seed=0)
     assert apart is None
-    assert "a probe finds the labels of only" in note
+    assert "the label probe is right on only" in note
     together, _ = fit(images, labels, None, still, random_features(), context, seed=0)
     assert together is not None
     assert together.clean > 0.9

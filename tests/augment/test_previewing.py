@@ -161,7 +161,7 @@ def test_where_nothing_was_scanned_it_is_previewed_on_drawn_cells_and_that_is_to
     said = []
     config = BuildConfig(artifacts=str(tmp_path / "nowhere"), policy="light")
     preview(None, config, tmp_path / "p.png", copies=2, images=2, say=said.append)
-    assert said == ["no set is given and none was scanned here: shown on drawn cells"]
+    assert said == ["no set is given and none was scanned here: shown on synthetic cells"]
     assert {path.name for path in tmp_path.iterdir()} == {"p.png"}
 
 

@@ -135,7 +135,7 @@ def changed(path, change):
 def test_other_pixels_in_the_source_are_told_of(moved):
     rows = pd.read_parquet(moved / "built" / "train" / "rows.parquet")
     changed(moved / "clean.npz", lambda arrays: arrays["images"].__iadd__(1))
-    with pytest.raises(DataError, match=r"clean\.npz has changed since: .* does not come out of it any more"):
+    with pytest.raises(DataError, match=r"clean\.npz has changed since: .* cannot be reproduced from it any more"):
         replay(rows["id"].iloc[0], moved)
 
 

@@ -79,7 +79,7 @@ def test_an_export_is_told_as_json(monkeypatch, idle):
     assert export["path"] == "out"
     assert export["files"] == ["model.onnx"]
     assert export["notes"] == [
-        "the run was measured by several looks at each picture (flips), and this model looks once"
+        "the run was measured with test-time augmentation (flips); the exported model takes one view"
     ]
 
 

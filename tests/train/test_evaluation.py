@@ -296,7 +296,7 @@ def test_what_is_no_set_or_no_model_is_refused(of_run, built, sets, run, tmp_pat
     other.mkdir()
     (other / "model.keras").write_bytes((run / "model.keras").read_bytes())
     write_metrics(run_metrics(classes=("ant", "bee", "cat")), other)
-    with pytest.raises(DataError, match="the model knows ant, bee, cat, and"):
+    with pytest.raises(DataError, match="the model has classes ant, bee, cat, and"):
         evaluate(other, artifacts=built)
 
 

@@ -288,7 +288,7 @@ def test_no_more_are_shown_than_fit() -> None:
 
 def test_without_a_benchmark_and_with_nothing_wrong_there_is_less_to_show() -> None:
     only = table([("test", "a", 0, 0.9), ("test", "b", 1, 0.1)])
-    assert [panel.title for panel in panels(only, [TRACKS[1]])] == ["Right, and sure of it"]
+    assert [panel.title for panel in panels(only, [TRACKS[1]])] == ["Right, with high confidence"]
     found = hardest(only, [TRACKS[1]], CLASSES)
     assert found["id"].tolist() == ["a", "b"]
     assert found["corrupted"].isna().all()
@@ -363,7 +363,7 @@ def test_what_is_shown_are_the_pictures_of_the_sets(fitted: tuple[Any, Path], bu
     sets = read_built(built)
     predictions = pd.read_parquet(folder / "predictions.parquet")
     made = explained(model, RunInputs(sets), predictions)
-    assert made.panels[0].title == "Right, and sure of it"
+    assert made.panels[0].title == "Right, with high confidence"
     assert {case for panel in made.panels for case in panel.cases} == set(made.pictures)
     by_name = {one.name: one for one in (sets.test, *sets.benchmark)}
     for case, picture in made.pictures.items():

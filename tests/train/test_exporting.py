@@ -130,14 +130,14 @@ def test_the_pictures_that_it_is_tried_on_are_of_both_kinds_and_always_the_same(
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        (lambda right: right + 0.01, "off by 0.01, and 0.001 is put up with"),
+        (lambda right: right + 0.01, "off by 0.01, and 0.001 is allowed"),
         (lambda right: right * np.nan, "off by nan"),
         (lambda right: right[:, :2], "off by nan"),
     ],
 )
 def test_an_export_that_computes_something_else_is_an_error(model, tmp_path, wrong, told):
     target = Target(writes, lambda folder, size: lambda pictures: wrong(predicted(model, pictures)), "")
-    with pytest.raises(DataError, match=f"computes something else: probabilities are {told}"):
+    with pytest.raises(DataError, match=f"the exported model differs: probabilities are {told}"):
         convert(model, target, tmp_path)
 
 
@@ -213,7 +213,7 @@ def test_it_goes_beside_the_model_and_replaces_only_an_export_and_only_when_told
 
 def test_names_must_be_as_many_as_classes(saved, tmp_path, instead):
     instead(whole)
-    with pytest.raises(DataError, match="tells 3 classes apart, and 2 names are given"):
+    with pytest.raises(DataError, match="has 3 classes, and 2 names are given"):
         export(saved, "openvino", CLASSES[:2], tmp_path / "out")
     assert listed(tmp_path) == []
 

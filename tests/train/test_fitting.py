@@ -354,7 +354,7 @@ def goes_on_as_if_nothing_had_been(job_of, word: str, epochs: tuple[int, ...]) -
     listener = Listener()
     job = job_of(name="killed", listener=listener, **options)
     progress = fit(job)
-    assert any(line.startswith("going on after stage") for line in listener.lines)
+    assert any(line.startswith("resuming after stage") for line in listener.lines)
     assert without_seconds(progress)[1:] == without_seconds(expected)[1:]
     assert progress.best == expected.best
     assert equal_weights(job.model.get_weights(), whole.model.get_weights())

@@ -109,7 +109,7 @@ def test_a_model_looks_as_its_run_was_measured_unless_it_is_told_otherwise(tmp_p
 @pytest.mark.parametrize("name", TEST_TIME)
 def test_it_is_said_how_often_each_picture_is_looked_at(name):
     said = views_in_words(metrics_with(prediction=PredictionFacts("keras", name, "none")))
-    assert said.startswith(f"the mean of {len(VIEWS[name])} looks") if name != "none" else said == ""
+    assert said.startswith(f"the mean of {len(VIEWS[name])} views (") if name != "none" else said == ""
 
 
 @given(st.integers(9, 40), st.integers(9, 40), st.sampled_from([0.87, 1.0, 1.15]))
@@ -155,13 +155,13 @@ def test_classes_are_those_of_the_run_or_of_the_build_or_numbers(tmp_path, built
     model.parent.mkdir()
     assert classes_of(model, tmp_path, 2) == (
         ("0", "1"),
-        "the model's classes have no names here, and go by their numbers",
+        "the model's classes have no names here, and are numbered",
     )
     assert classes_of(model, built, 3) == (blob_classes, "")
     assert classes_of(model, built, 2)[0] == ("0", "1")
     write_metrics(run_metrics(classes=("ant", "bee")), model.parent)
     assert classes_of(model, built, 2) == (("ant", "bee"), "")
-    with pytest.raises(DataError, match="tells 3 classes apart"):
+    with pytest.raises(DataError, match="has 3 classes"):
         classes_of(model, built, 3)
 
 
@@ -206,7 +206,7 @@ def test_where_conversion_fails_or_is_off_keras_predicts_and_a_note_says_so(
 
 
 def test_a_model_of_other_classes_or_of_another_size_is_refused(model_file, sample):
-    with pytest.raises(DataError, match="tells 3 classes apart, and needed are 2: ant, bee"):
+    with pytest.raises(DataError, match="has 3 classes, and needed are 2: ant, bee"):
         load_predictor(model_file, sample, ("ant", "bee"))
     with pytest.raises(DataError, match="takes pictures of 32x32, and these are 30x32"):
         load_predictor(model_file, sample[:, :, :30], CLASSES)

@@ -302,7 +302,7 @@ def test_classes_that_a_model_does_not_know_count_as_unlabelled(built, sets, tmp
     path = external(tmp_path, ["jade", "teal", "crimson", "teal", "ochre", "jade"])
     found = read_set(path, sets.classes, built)
     assert found.labels.tolist() == [1, -1, 0, -1, -1, 1]
-    assert "3 images count as unlabelled: the model knows no class ochre, teal" in found.notes
+    assert "3 images count as unlabelled: the model has no class ochre, teal" in found.notes
 
 
 def test_a_file_of_other_classes_only_is_refused(built, sets, tmp_path):
@@ -344,7 +344,7 @@ def test_pictures_of_another_size_are_resized_and_that_is_told(built, sets, tmp_
     found = read_set(external(tmp_path, ["jade"] * 6, side=50), sets.classes, built)
     assert found.batch([5]).shape == (1, 32, 32, 3)
     assert (found.batch([5]) == 5).all()
-    assert any("(50x50 RGB) are resized to 32x32" in note for note in found.notes)
+    assert any("(50x50 RGB) are cropped to their middle and resized to 32x32" in note for note in found.notes)
 
 
 def test_a_file_needs_no_build_where_the_size_is_known(tmp_path):

@@ -154,7 +154,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_figures(artifacts, word):
     assert not (artifacts / "runs" / "killed").exists()
     listener = Listener()
     resumed = train(replace(asked, name="killed", resume=True), listener)
-    assert any("going on after" in line for line in listener.said)
+    assert any("resuming after" in line for line in listener.said)
     ignored = ["seconds"]
     pd.testing.assert_frame_equal(
         resumed.history.drop(columns=ignored), whole.history.drop(columns=ignored), check_exact=True
@@ -354,5 +354,5 @@ def test_a_run_goes_on_when_it_is_to_be_measured_in_another_way(artifacts):
         train(config(artifacts), Listener(until="predicting"))
     listener = Listener()
     done = train(replace(config(artifacts), evaluate=EvaluateConfig(tta="none", resamples=50), resume=True), listener)
-    assert any("going on after stage 1, epoch 2" in line for line in listener.said)
+    assert any("resuming after stage 1, epoch 2" in line for line in listener.said)
     assert done.metrics.prediction.tta == "none"

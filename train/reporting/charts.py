@@ -90,11 +90,11 @@ def reliability_chart(title: str, confidence: Sequence[float], right: Sequence[f
         )
         parts.append(
             f'<circle class="bin" cx="{frame.across(x):.1f}" cy="{frame.up(y):.1f}" '
-            f'r="{2.5 + 7 * math.sqrt(count / most):.1f}"><title>{count:,} images: confidence {x:.2f}, right {y:.2f}'
+            f'r="{2.5 + 7 * math.sqrt(count / most):.1f}"><title>{count:,} images: confidence {x:.2f}, accuracy {y:.2f}'
             "</title></circle>"
         )
     description = f"{title}. " + "; ".join(
-        f"{count:,} images with confidence {x:.2f} are right in {y:.2f}"
+        f"{count:,} images with confidence {x:.2f} have accuracy {y:.2f}"
         for x, y, count in zip(confidence, right, images, strict=True)
     )
     return _figure(title, description, parts, Markup(""))

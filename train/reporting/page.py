@@ -149,7 +149,7 @@ def _verdict_sentence(metrics: Metrics) -> str:
     clean, benchmark = metrics.clean, metrics.benchmark
     if clean is None:
         return "Not measured on clean test images."
-    accuracies = [f"Right on {clean.accuracy:.3f} of the clean test images"]
+    accuracies = [f"Accuracy {clean.accuracy:.3f} on the clean test images"]
     if benchmark and benchmark.mean_accuracy is not None:
         accuracies.append(f"{benchmark.mean_accuracy:.3f} under corruption")
     if benchmark and benchmark.composed:
@@ -200,7 +200,7 @@ def _remarks(metrics: Metrics) -> list[tuple[str, str, str]]:
         remarks.append(("lost to corruption", f"{benchmark.gap:.3f}", _interval_text(benchmark.gap_interval)))
     if clean:
         worst_class = clean.worst_class
-        remarks.append(("worst class", f"{worst_class.recall:.3f}", f"of {worst_class.class_name} is found, clean"))
+        remarks.append(("worst class", f"{worst_class.recall:.3f}", f"recall of {worst_class.class_name}, clean"))
     if benchmark and benchmark.corruptions:
         name, worst = min(benchmark.corruptions.items(), key=lambda item: (item[1].accuracy, item[0]))
         remarks.append(("worst corruption", f"{worst.accuracy:.3f}", _in_words(name)))
@@ -212,7 +212,7 @@ def _remarks(metrics: Metrics) -> list[tuple[str, str, str]]:
         remarks.append((f"{name}, {len(spread.values)} fits", f"{spread.mean:.3f}", f"sd {spread.sd:.3f}"))
     baseline = benchmark.baseline if benchmark else None
     if baseline and baseline.mce is not None:
-        remarks.append(("errors under corruption", f"{baseline.mce:.3f}", f"times those of {baseline.run}"))
+        remarks.append(("errors under corruption", f"{baseline.mce:.3f}", f"relative to {baseline.run}"))
     return remarks
 
 
@@ -221,8 +221,8 @@ def _confidence(calibration: Calibration | None) -> str:
     if calibration is None:
         return ""
     if calibration.temperature > 1.1:
-        return "too sure of itself"
-    return "too modest" if calibration.temperature < 0.9 else "as sure as it may be"
+        return "overconfident"
+    return "underconfident" if calibration.temperature < 0.9 else "well calibrated"
 
 
 def _interval_text(interval: Interval | None) -> str:
@@ -411,8 +411,8 @@ def _verdict_rows(benchmark: Benchmark) -> list[View]:
     """Means over the corruptions that the training policy stands to alike."""
     rows = (
         ("disjoint", benchmark.disjoint, "unlike anything that the training policy draws"),
-        ("near", benchmark.near, "the training policy comes near to them"),
-        ("identical", benchmark.identical, "the training policy draws the very same: they flatter"),
+        ("near", benchmark.near, "similar to what the training policy draws"),
+        ("identical", benchmark.identical, "the training policy draws the same: accuracy is optimistic"),
     )
     return [
         {

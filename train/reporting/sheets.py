@@ -54,13 +54,13 @@ def _scaled(pixels: np.ndarray, side: int) -> np.ndarray:
 
 
 def caption_of(case: Case, classes: Sequence[str]) -> tuple[str, str, str]:
-    """What stands below a picture: its class, what the model said and how surely, and which picture it is.
+    """What stands below a picture: its class, the class predicted and its probability, and which picture it is.
 
     >>> from train.panels import Case
     >>> caption_of(Case("fog-5", "7", 0, 1, 0.934, 0.02, "fog, severe"), ("cat", "dog"))
-    ('cat', 'said dog, 0.93', 'fog, severe · 7')
+    ('cat', 'predicted dog, 0.93', 'fog, severe · 7')
     """
-    verdict = "right" if case.right else f"said {classes[case.predicted]}"
+    verdict = "right" if case.right else f"predicted {classes[case.predicted]}"
     return classes[case.label], f"{verdict}, {case.confidence:.2f}", " · ".join(filter(None, (case.variant, case.id)))
 
 
@@ -93,7 +93,7 @@ def _cell(case: Case, explained: Explained) -> np.ndarray:
     cell[: len(pair), : pair.shape[1]] = pair
     name, verdict, source = caption_of(case, explained.classes)
     _write_line(cell, name, 0, len(pair) + 19, _Typeface(0.48, bold=True))
-    _write_line(cell, verdict, 0, len(pair) + 38, _Typeface(0.46, _RIGHT if case.right else _WRONG))
+    _write_line(cell, verdict, 0, len(pair) + 38, _Typeface(0.42, _RIGHT if case.right else _WRONG))
     _write_line(cell, source, 0, len(pair) + 56, _Typeface(0.42, _FAINT))
     return cell
 

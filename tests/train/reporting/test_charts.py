@@ -67,4 +67,4 @@ def test_on_the_diagonal_a_model_is_as_sure_as_it_may_be() -> None:
     assert lengths == pytest.approx([0, frame.up(0.5) - frame.up(0.75)], abs=0.11)
     small, large = (float(r) for r in re.findall(r'<circle class="bin"[^>]*r="([^"]+)"', chart))
     assert small < large
-    assert "10 images: confidence 0.25, right 0.25" in chart
+    assert "10 images: confidence 0.25, accuracy 0.25" in chart

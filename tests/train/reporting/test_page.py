@@ -95,14 +95,14 @@ def test_it_says_at_once_how_right_the_model_is(run: RunReport) -> None:
     said = Outline(page(run)).said
     clean, benchmark = run.metrics.clean, run.metrics.benchmark
     assert (
-        f"Right on {clean.accuracy:.3f} of the clean test images, {benchmark.mean_accuracy:.3f} under corruption "
+        f"Accuracy {clean.accuracy:.3f} on the clean test images, {benchmark.mean_accuracy:.3f} under corruption "
         f"and {benchmark.composed['composed-3'].accuracy:.3f} with 3 corruptions at once."
     ) in said
     for number in (*clean.interval, *benchmark.interval, run.metrics.external["zoo <1>.npz"].accuracy):
         assert f"{number:.3f}" in said
     for words in ("heavy <2>", "at 96 pixels", "12,345 parameters", "3 classes", "kept epoch 2 of stage 2"):
         assert words in said
-    assert f"{clean.worst_class.recall:.3f} of {clean.worst_class.class_name} is found, clean" in said
+    assert f"{clean.worst_class.recall:.3f} recall of {clean.worst_class.class_name}, clean" in said
 
 
 def test_the_page_is_well_formed_and_every_link_on_it_leads_somewhere(run: RunReport) -> None:
@@ -202,7 +202,7 @@ def test_errors_relative_to_a_baseline_have_a_column(run: RunReport) -> None:
     rows = {row[0]: row for row in rows_of(section(html, "shift"))}
     assert rows["Corruption"][-1] == "CE"
     assert (rows["fog near"][-1], rows["shot noise"][-1], rows["Mean of all"][-1]) == ("0.51", "", "0.86")
-    assert "0.860 times those of plain" in Outline(html).said
+    assert "0.860 relative to plain" in Outline(html).said
 
 
 def test_classes_and_who_is_taken_for_whom_stand_with_their_counts(run: RunReport) -> None:
@@ -269,7 +269,7 @@ def test_every_panel_is_shown_with_its_pictures_in_their_order(run: RunReport) -
     assert pixels.shape == (160, 2 * 160 + 2, 3)
     for panel in run.explained.panels:
         assert panel.title in html.replace("&lt;", "<").replace("&gt;", ">")
-    assert "4x3 places" in html  # width first, as sizes are told everywhere
+    assert "The resolution of the map is 4x3." in html  # width first, as sizes are told everywhere
 
 
 def test_the_hardest_images_stand_in_the_order_of_the_table(run: RunReport) -> None:
@@ -324,7 +324,7 @@ def test_without_benchmark_or_elsewhere_the_rest_stands(run: RunReport) -> None:
     clean_alone = with_parts(run, val=None, benchmark=None, calibration=None, slices=(), external={})
     html = page(replace(clean_alone, explained=None))
     Outline(html)
-    assert f"Right on {run.metrics.clean.accuracy:.3f} of the clean test images." in html
+    assert f"Accuracy {run.metrics.clean.accuracy:.3f} on the clean test images." in html
     for name in ("shift", "elsewhere", "slices", "calibration"):
         assert f'id="{name}"' not in html
 
@@ -343,7 +343,7 @@ def test_what_was_not_watched_is_left_out(run: RunReport, gone: str) -> None:
 def test_a_model_that_is_right_throughout_has_nothing_wrong_to_show(run: RunReport) -> None:
     counts = tuple(map(tuple, (20 * np.eye(3, dtype=int)).tolist()))
     right = with_parts(run, clean=replace(run.metrics.clean, confusion=counts))
-    assert "No image was taken for another class." in section(page(right), "classes")
+    assert "No image was predicted as another class." in section(page(right), "classes")
 
 
 def test_an_empty_history_is_no_failure(run: RunReport) -> None:
