@@ -31,9 +31,6 @@ TEST_TIME = ("none", "flips", "dihedral", "scales")
 FILTERS = ("none", "high-pass", "denoise", "nucleus")
 DEVICES = ("one", "all")
 JOINS = ("mean", "weighted", "vote", "one-vs-rest")
-
-
-JOINS = ("mean", "weighted", "vote", "one-vs-rest")
 SEARCHES = ("random", "bayesian", "hyperband")
 MODEL, FITTING, MEASURING = "The model", "Fitting", "Measuring"
 # The forms that a model is exported in (see exporting.TARGETS).
