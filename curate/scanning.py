@@ -79,7 +79,7 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
         timings=watch.seconds,
     )
     if config.artifacts is not None:
-        from .reporting import page  # it loads pandas, which is being loaded aside while the set is read
+        from .reporting import page  # it needs pandas, which is loaded aside while the set is read
 
         write_scan(result, page(result), Path(config.artifacts), watch, reporter)
     return result

@@ -15,6 +15,7 @@ from .arrays import ArrayPictures
 from .classes import CLASS_KEYS, SPLIT_NAMES, Labels, as_column, as_strings, encode_array, encode_names, split_name
 from .files import read_folder, read_list
 from .imageset import UNLABELLED, ImageSet, Source
+from .shards import is_sharded, read_shards
 
 IMAGE_KEYS = ("images", "image", "imgs", "x", "data")
 LABEL_KEYS = ("labels", "label", "y", "target", "targets")
@@ -45,8 +46,6 @@ def read(source: str | Path, *, labels: str | Path | None = None) -> ImageSet:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
     if is_folder:
-        from .shards import is_sharded, read_shards  # which writes as well, and writing knows how archives are read
-
         if not is_sharded(path):
             return read_folder(path, table)
         if table is None:
