@@ -928,18 +928,18 @@ train_app.command("run", rich_help_panel=_TO_FIT)(_with_recipe_options(_train_ru
 
 
 def _train(recipe: Recipe, given: dict[str, Any], as_json: bool) -> None:
-    from train.inputs import read_inputs
     from train.runs import metrics_text, run_path
+    from train.sets import read_built
     from train.training import train as run
 
     config = with_options(recipe, given)
     config = dataclasses.replace(config, name=config.name or recipe.name)
     target = run_path(str(config.name), config.artifacts)
-    inputs = read_inputs(config)  # what is wrong with them is told before Keras starts, which takes seconds
+    built = read_built(config.artifacts)  # what is wrong with it is told before Keras starts, which takes seconds
     _print_notes([*_meant_for(recipe, config.artifacts), *_begun(target, config.resume)], err)
     _start_keras()
     try:
-        done = run(config, Terminal(err if as_json else out, quiet=as_json), inputs=inputs)
+        done = run(config, Terminal(err if as_json else out, quiet=as_json), built=built)
     except KeyboardInterrupt:
         if _unfinished(target):
             err.print("interrupted; the epochs that were finished are kept: go on with --resume")

@@ -822,7 +822,7 @@ def asked(monkeypatch):
     """The configurations that a command asks for; nothing is fitted."""
     given = []
 
-    def noted(config, reporter):
+    def noted(config, reporter, built):
         given.append(config)
         raise DataError("enough.")
 
