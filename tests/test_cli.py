@@ -23,7 +23,6 @@ import augment.preparing
 import augment.previewing
 import cli
 import curate.scanning
-import train.evaluation
 import train.training
 from augment.configs import BuildConfig
 from augment.corruptions.corruption import CORRUPTIONS
@@ -1152,15 +1151,15 @@ def test_a_run_that_is_interrupted_tells_how_it_goes_on(artifacts, monkeypatch):
         raise KeyboardInterrupt
 
     given = ("train", "baseline", *TINY, "--artifacts", artifacts)
-    measured = train.evaluation.measured
-    monkeypatch.setattr(train.evaluation, "measured", stopped)
+    measured = train.training.measured
+    monkeypatch.setattr(train.training, "measured", stopped)
     interrupted = run(*given)
     assert interrupted.exit_code == 130
     assert interrupted.stderr.splitlines() == [
         "interrupted; the epochs that were finished are kept: go on with --resume",
         "stopped; nothing was left half-written.",
     ]
-    monkeypatch.setattr(train.evaluation, "measured", measured)
+    monkeypatch.setattr(train.training, "measured", measured)
     resumed = run(*given, "--resume")
     assert resumed.exit_code == 0, resumed.output
     assert "going on after stage 1, epoch 1" in resumed.stdout
