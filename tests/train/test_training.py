@@ -109,7 +109,7 @@ def test_what_is_kept_is_the_epoch_that_scored_best(trained):
     history = pd.read_csv(trained.done.path / "history.csv")
     kept = trained.done.metrics.fit.kept
     best = history.loc[history["score"].idxmax()]
-    assert (kept["stage"], kept["epoch"]) == (best["stage"], best["epoch"])
+    assert (kept.stage, kept.epoch) == (best["stage"], best["epoch"])
     assert list(history["stage"]) == [0, 1, 1]
 
 
