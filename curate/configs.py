@@ -219,6 +219,6 @@ def _check_thresholds(thresholds: Mapping[str, float]) -> None:
 
 
 def _check_apart(drop: tuple[str, ...], review: tuple[str, ...]) -> None:
-    both = set(drop) & set(review)
-    if both:
-        raise DataError(f"{', '.join(sorted(both))} is given to both --drop and --review; choose one.")
+    shared = set(drop) & set(review)
+    if shared:
+        raise DataError(f"{', '.join(sorted(shared))} is given to both --drop and --review; choose one.")

@@ -118,10 +118,10 @@ def selftest(
         planted = plant(_pixels(sample)[base], sample.labels[base], _faults(len(base), config, repeat))
         copy = _copy(sample, base, bystanders, planted)
         step = "planted" if config.repeats == 1 else f"planted {repeat + 1}/{config.repeats}"
-        found = scan(copy, plain, _Within(reporter, step))
+        copy_scan = scan(copy, plain, _Within(reporter, step))
         ignored = np.arange(len(copy)) >= len(planted.images)
         ids = ["" if row < 0 else sample.ids[base[row]] for row in planted.source.tolist()]
-        tallies.append(tally(planted.truth["planted"], found.table, found.findings, thresholds, ignored, ids))
+        tallies.append(tally(planted.truth["planted"], copy_scan.table, copy_scan.findings, thresholds, ignored, ids))
         sets.append(planted)
     flagged = baseline.findings.loc[baseline.findings["row"] >= 0, "check"].tolist()
     natural = {name: flagged.count(name) for name in SEVERITY}
@@ -191,12 +191,12 @@ def _sample(images: ImageSet, config: SelftestConfig, reporter: Reporter) -> tup
     pictures, sizes, good = [], set(), []
     with reporter.stage("reading", len(rows), "images") as advance:
         looked = threaded(look, rows.tolist(), config.scan.workers or cores())
-        for done, (row, (pixels, shape)) in enumerate(zip(rows.tolist(), looked, strict=True), start=1):
+        for number, (row, (pixels, shape)) in enumerate(zip(rows.tolist(), looked, strict=True), start=1):
             if pixels is not None:
                 pictures.append(pixels)
                 sizes.add(shape)
                 good.append(row)
-            advance(done)
+            advance(number)
     if len(good) < FEWEST:
         raise DataError(
             f"{images.source.path} has {len(good):,} images that can be read; a self-test needs {FEWEST} at least, to "
@@ -328,8 +328,8 @@ class Counts:
 
     def at(self, threshold: float) -> tuple[int, int, int]:
         """At a threshold: faults found, rows rightly flagged, false alarms."""
-        found = self.otherwise | (self.target >= threshold)
-        return int(found.sum()), int((self.right >= threshold).sum()), int((self.clean >= threshold).sum())
+        hits = self.otherwise | (self.target >= threshold)
+        return int(hits.sum()), int((self.right >= threshold).sum()), int((self.clean >= threshold).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -450,16 +450,16 @@ def summary(
         n = len(counts.target)
         if not n and not counts.flagged:
             continue
-        found, right, wrong = counts.at(threshold)
+        hits, right, wrong = counts.at(threshold)
         proposed = propose(counts, threshold, precision) if n else None
         # Where nothing was planted for a check, all that it flags is false by definition.
-        recall, exact = (found, n), (right if n else 0, right + wrong if n else 0)
+        recall, exact = (hits, n), (right if n else 0, right + wrong if n else 0)
         rows.append(
             {
                 "check": name,
                 "natural": int(natural.get(name, 0)),
                 "planted": n,
-                "found": found,
+                "found": hits,
                 "recall": _share(*recall),
                 "recall_low": wilson(*recall)[0],
                 "recall_high": wilson(*recall)[1],
@@ -504,9 +504,9 @@ def propose(counts: Counts, threshold: float, precision: float) -> float | None:
     """
     best, most = None, -1
     for candidate in (threshold, *sorted(_GRID.tolist(), key=lambda t: (abs(t - threshold), t))):
-        found, right, wrong = counts.at(candidate)
-        if right and right >= precision * (right + wrong) and found > most:
-            best, most = candidate, found
+        hits, right, wrong = counts.at(candidate)
+        if right and right >= precision * (right + wrong) and hits > most:
+            best, most = candidate, hits
     return None if best == threshold else best
 
 

@@ -48,9 +48,9 @@ class Terminal:
         with Progress(*columns, console=self.console) as progress:
             task = progress.add_task(name, total=total, rate="")
 
-            def advance(done: int) -> None:
+            def advance(count: int) -> None:
                 speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
-                progress.update(task, completed=done, rate=f"{speed:,.0f} {unit}/s" if speed else "")
+                progress.update(task, completed=count, rate=f"{speed:,.0f} {unit}/s" if speed else "")
 
             yield advance
 

@@ -107,18 +107,18 @@ def _published(name: str, pooling: str | None) -> Any:
         raise WeightsUnavailable(f"no ImageNet weights for {name}: {error}.") from error
 
 
-def carried(given: Any, to: Any) -> Any:
-    """`to`, a model of the same weights as `given` at another size, with the weights of `given`.
+def carried(donor: Any, model: Any) -> Any:
+    """`model`, which is that of `donor` at another size, with the weights of `donor`.
 
     EfficientNet has one layer more where its weights are ImageNet's, which divides once more by the spread of the
-    colours: where the layers are not the same, those of `given` are laid out anew.
+    colours: where the layers are not the same, those of `donor` are laid out anew.
     """
     import keras
 
-    if [type(layer) for layer in given.layers] != [type(layer) for layer in to.layers]:
-        return copied(given, keras.config.dtype_policy().name, keras.Input(to.input_shape[1:]))
-    _set_weights(to, given.get_weights())
-    return to
+    if [type(layer) for layer in donor.layers] != [type(layer) for layer in model.layers]:
+        return copied(donor, keras.config.dtype_policy().name, keras.Input(model.input_shape[1:]))
+    _set_weights(model, donor.get_weights())
+    return model
 
 
 def copied(model: Any, policy: str, pixels: Any = None) -> Any:
@@ -171,5 +171,5 @@ def traced(model: Any) -> Any | None:
     import tensorflow as tf
 
     pixels = model.input
-    given = tf.TensorSpec(pixels.shape, pixels.dtype, name=pixels.name)
-    return tf.function(lambda images: model(images, training=False), autograph=False).get_concrete_function(given)
+    spec = tf.TensorSpec(pixels.shape, pixels.dtype, name=pixels.name)
+    return tf.function(lambda images: model(images, training=False), autograph=False).get_concrete_function(spec)

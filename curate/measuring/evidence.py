@@ -111,9 +111,9 @@ def measure(
         prints.take(new, pictures)
         return new, [square(pixels, embedder.size) for pixels in pictures], failed
 
-    def embed(some: tuple[list[int], list[np.ndarray]]) -> None:
-        vectors = embedder.embed(np.stack(some[1]))
-        embeddings[some[0]] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    def embed(batch: tuple[list[int], list[np.ndarray]]) -> None:
+        vectors = embedder.embed(np.stack(batch[1]))
+        embeddings[batch[0]] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
     # Decoding files gains from threads; measuring arrays loses by them, for its many small steps hold the
     # interpreter's lock. Looking and embedding take turns by the block, which bounds the memory of the views.

@@ -74,9 +74,9 @@ def load(
         out = np.empty((len(pictures), dimensions), np.float32)
         for start in range(0, len(pictures), BATCH):
             piece = pictures[start : start + BATCH]
-            given = np.zeros((BATCH, *shape), kind.to_dtype())
-            given[: len(piece)] = piece
-            out[start : start + len(piece)] = local.request.infer({0: given})[0][: len(piece)]
+            batch = np.zeros((BATCH, *shape), kind.to_dtype())
+            batch[: len(piece)] = piece
+            out[start : start + len(piece)] = local.request.infer({0: batch})[0][: len(piece)]
         return out
 
     # Once from this thread: two threads that meet in the first inference of a process can wait for each other for ever.

@@ -73,11 +73,11 @@ def _locked(draft: Path, stage: str) -> Iterator[Path]:
     with refusals(draft, draft):
         file = path.open("w")
     with file:
-        _lock(file, draft, stage)
+        _lock_draft(file, draft, stage)
         yield path
 
 
-def _lock(file: IO[str], draft: Path, stage: str) -> None:
+def _lock_draft(file: IO[str], draft: Path, stage: str) -> None:
     try:
         import fcntl
     except ImportError:  # no such locks on this system
