@@ -22,7 +22,6 @@ from .stage.errors import DataError, UnknownName
 
 
 @dataclass(frozen=True)
-@dataclass(frozen=True)
 class Decisions:
     """What `decide` wrote: the decisions just made, and all that are in force, by id."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -22,7 +22,7 @@ from .configs import (
     SplitConfig,
     UndoConfig,
 )
-from .findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY
+from .findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY, Story
 from .sets.formats import ExportConfig
 from .stage.errors import DataError, UnknownName
 from .stage.options import ARTIFACTS
@@ -119,7 +119,7 @@ def _gist(result: Scan, check: str) -> str:
 
 def _telling(result: Scan, at_most: int = 3) -> list[str]:
     """The most telling findings in words, of as many kinds as there are, and what becomes of them."""
-    first: list[Any] = []
+    first: list[Story] = []
     for story in result.stories:
         if sum(s.check == story.check for s in first) < 2:
             first.append(story)
@@ -132,7 +132,7 @@ def _telling(result: Scan, at_most: int = 3) -> list[str]:
     return lines
 
 
-def _scan_json(result: Scan, artifacts: Path) -> dict[str, Any]:
+def _scan_json(result: Scan, artifacts: Path) -> dict[str, object]:
     counts = result.table["verdict"].value_counts()
     effect = result.effect
     return {

@@ -10,14 +10,14 @@ import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from .configs import DrawConfig, ScanConfig
 from .findings import SEVERITY, THRESHOLD
-from .planting import Cast, PlantConfig, plant
+from .planting import Cast, PlantConfig, Truth, plant
 from .stage.errors import DataError, OutputError
 from .stage.files import replacing, write_text
 from .stage.options import check
@@ -155,7 +155,7 @@ class DemoConfig(DrawConfig):
             raise DataError(f"between is {self.between}; it must be between 0 and 1.")
 
 
-def demo_set(config: DemoConfig) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], dict[str, Any]]:
+def demo_set(config: DemoConfig) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], Truth]:
     """Images uint8 (N, 96, 96, 3), labels int64 (N,), class names, and the truth of the planted faults."""
     images, labels = clean_cells(config)
     planted = plant(images, labels, replace(config.faults, seed=config.seed))

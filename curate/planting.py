@@ -11,7 +11,7 @@ import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Required, TypedDict
 
 import cv2
 import numpy as np
@@ -257,6 +257,34 @@ class PlantConfig:
         return max(round(share * n), 1 if share > 0 and n >= ENOUGH_FOR_ONE_EACH else 0)
 
 
+class PlantedFault(TypedDict, total=False):
+    """A faulty row, in the truth.
+
+    row     its number;  kind  one of KINDS
+    of      the row that it copies, or the letter of a strange picture;  how  of a near copy: its way
+    was     the label before
+    colour, strength  of a cast
+    """
+
+    row: int
+    kind: Required[str]
+    of: int | str
+    how: str
+    was: int
+    colour: str
+    strength: str
+
+
+class Truth(TypedDict):
+    """What was planted: numbers of rows, faults per kind, and an entry for each faulty row, in their order."""
+
+    rows: int
+    clean_rows: int
+    seed: int
+    counts: dict[str, int]
+    planted: list[PlantedFault]
+
+
 @dataclass(frozen=True, eq=False)
 class Planted:
     """A set with planted faults, and their truth.
@@ -264,15 +292,13 @@ class Planted:
     images   uint8 (N + copies, H, W, 3), in a drawn order
     labels   int64 (N + copies,)
     source   int64 (N + copies,): the clean row that each row shows, -1 for a strange picture
-    truth    rows, clean_rows, seed, counts per kind, and `planted`, one entry per faulty row in order: row,
-             kind, of (the row that it copies, or the letter of a strange picture), how (of a near copy), was
-             (the label before), colour and strength (of a cast)
+    truth    what was planted in which row
     """
 
     images: np.ndarray
     labels: np.ndarray
     source: np.ndarray
-    truth: dict[str, Any]
+    truth: Truth
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,7 +308,7 @@ class _Plant:
     picture: np.ndarray
     label: int
     source: int
-    entry: dict[str, Any]  # of the truth, in rows of the clean images
+    entry: PlantedFault  # of the truth, in rows of the clean images
 
 
 class _Plot:
@@ -316,7 +342,7 @@ class _Plot:
             if number == len(self.config.intruder):
                 labels = np.full(size, draws.choice(classes))
             for label in labels:
-                entry = {"kind": "intruder", "of": string.ascii_lowercase[number]}
+                entry: PlantedFault = {"kind": "intruder", "of": string.ascii_lowercase[number]}
                 self.added.append(_Plant(strangers[number], int(label), -1, entry))
 
     def copies(self) -> None:
@@ -336,7 +362,7 @@ class _Plot:
 
         def conflict(row: int) -> _Plant | None:
             label = self._other_label(row)
-            entry = {"kind": "conflict", "of": row}
+            entry: PlantedFault = {"kind": "conflict", "of": row}
             return None if label is None else _Plant(self.images[row], label, row, entry)
 
         self.added += self._planted(self.config.exact, "exact", exact)
@@ -348,19 +374,19 @@ class _Plot:
 
         def label(row: int) -> _Plant | None:
             wrong = self._other_label(row)
-            entry = {"kind": "label", "was": int(self.labels[row])}
+            entry: PlantedFault = {"kind": "label", "was": int(self.labels[row])}
             return None if wrong is None else _Plant(self.images[row], wrong, row, entry)
 
         self.changed += self._planted(self.config.label, "label", label)
 
-    def spoil(self, rate: float, fault: str, entry: dict[str, Any], only: int | None = None) -> None:
+    def spoil(self, rate: float, fault: str, entry: PlantedFault, only: int | None = None) -> None:
         """Apply a function of FAULTS to a share of the images, or of those of the class `only`."""
 
         def spoiled(row: int) -> _Plant | None:
             if only is not None and self.labels[row] != only:
                 return None
             picture = self._altered(FAULTS[fault], row)
-            return None if picture is None else _Plant(picture, int(self.labels[row]), row, dict(entry))
+            return None if picture is None else _Plant(picture, int(self.labels[row]), row, entry.copy())
 
         self.changed += self._planted(rate, entry["kind"], spoiled)
 
@@ -404,17 +430,18 @@ class _Plot:
         labels = np.empty(total, np.int64)
         source = np.empty(total, np.int64)
         images[place[:n]], labels[place[:n]], source[place[:n]] = self.images, self.labels, np.arange(n)
-        planted = []
+        planted: list[PlantedFault] = []
         for before, plant in [*((p.source, p) for p in self.changed), *enumerate(self.added, start=n)]:
             row = int(place[before])
             images[row], labels[row], source[row] = plant.picture, plant.label, plant.source
-            entry = {"row": row, **plant.entry}
-            if isinstance(entry.get("of"), int):
-                entry["of"] = int(place[entry["of"]])
+            entry: PlantedFault = {"row": row, **plant.entry}
+            original = entry.get("of")
+            if isinstance(original, int):
+                entry["of"] = int(place[original])
             planted.append(entry)
         planted.sort(key=lambda entry: entry["row"])
         kinds = [entry["kind"] for entry in planted]
-        truth = {
+        truth: Truth = {
             "rows": total,
             "clean_rows": n,
             "seed": self.config.seed,
@@ -447,7 +474,7 @@ def plant(
     plot.wrong_labels()
     if colourful:
         for cast in config.casts:
-            entry = {"kind": "cast", "colour": cast.colour, "strength": cast.strength}
+            entry: PlantedFault = {"kind": "cast", "colour": cast.colour, "strength": cast.strength}
             plot.spoil(cast.rate, cast_name(cast.colour, cast.strength), entry, cast.label)
         plot.spoil(config.grey, "grey", {"kind": "grey"})
     plot.spoil(config.blur, "blur", {"kind": "blur"})

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ import pandas as pd
 from .configs import FEWEST, SelftestConfig
 from .findings import CATALOGUE, DROP, REVIEW, SEVERITY, THRESHOLD
 from .measuring.properties import LONGEST_SIDE, bounded
-from .planting import COLOURS, KINDS, STRENGTHS, Cast, PlantConfig, Planted, plant
+from .planting import COLOURS, KINDS, STRENGTHS, Cast, PlantConfig, Planted, PlantedFault, plant
 from .scanning import scan
 from .scans import Scan
 from .sets.arrays import ArrayPictures
@@ -340,8 +339,24 @@ class Tally:
     rows: pd.DataFrame
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    """What a scan makes of one planted fault.
+
+    rows       that show it: the planted one, then the original of a copy
+    score      of the check that it was planted for; of a copy in no group with its original, 0
+    otherwise  another check that may tell of it flags it;  found  any check that may tell of it does
+    """
+
+    fault: PlantedFault
+    rows: list[int]
+    score: float
+    otherwise: bool
+    found: bool
+
+
 def tally(
-    planted: Sequence[Mapping[str, Any]],
+    planted: Sequence[PlantedFault],
     table: pd.DataFrame,
     findings: pd.DataFrame,
     thresholds: Mapping[str, float],
@@ -357,59 +372,82 @@ def tally(
     ignored     bool (N,): rows that count neither way
     ids         what each planted row is called; by default its number
     """
-    n = len(table)
+    flags = _flags(findings, len(table))
+    scores = {name: _heeded(table[f"{name}_score"].to_numpy(), flags[name], thresholds[name]) for name in SEVERITY}
     group = table["group"].to_numpy()
+    outcomes = [_outcome(fault, flags, scores, group) for fault in planted]
+    clean = ~ignored  # rows in which nothing was planted, and of which no copy was made
+    for outcome in outcomes:
+        clean[outcome.rows] = False
+    counts = {name: _counts(name, outcomes, flags[name], scores[name], clean, ignored) for name in SEVERITY}
+    names = ids or [str(row) for row in range(len(table))]
+    rows = [
+        (
+            names[outcome.rows[0]],
+            outcome.fault["kind"],
+            _how(outcome.fault),
+            outcome.found,
+            ", ".join(_flagged_by(flags, outcome.rows)),
+            outcome.score,
+        )
+        for outcome in outcomes
+    ]
+    alarms = [
+        (names[row], "", "", False, name, float(scores[name][row]))
+        for name in SEVERITY
+        for row in np.flatnonzero(clean & flags[name]).tolist()
+    ]
+    return Tally(counts, pd.DataFrame(rows + alarms, columns=["id", "kind", "how", "found", "flagged", "score"]))
+
+
+def _flags(findings: pd.DataFrame, n: int) -> dict[str, np.ndarray]:
+    """check -> bool (n,): the rows that it flags."""
     flags = {name: np.zeros(n, bool) for name in SEVERITY}
     for name, row in zip(findings["check"], findings["row"], strict=True):
         if row >= 0:
             flags[name][row] = True
-    scores = {name: _heeded(table[f"{name}_score"].to_numpy(), flags[name], thresholds[name]) for name in SEVERITY}
+    return flags
 
-    touched = np.zeros(n, bool)  # what nothing was planted in, and no copy was made of, is clean
-    rightful = {name: np.zeros(n, bool) for name in SEVERITY}
-    target: dict[str, list[float]] = {name: [] for name in SEVERITY}
-    otherwise: dict[str, list[bool]] = {name: [] for name in SEVERITY}
-    told = []
-    for entry in planted:
-        row, kind = int(entry["row"]), str(entry["kind"])
-        first, *others = SEES[kind]
-        rows = [row, int(entry["of"])] if kind in _COPIES else [row]
-        touched[rows] = True
-        for name in SEES[kind]:
-            rightful[name][rows] = True
-        together = kind not in _COPIES or bool(group[row] != NO_GROUP and group[row] == group[rows[1]])
-        score = float(scores[first][rows].max()) if together else 0.0
-        by_other = together and any(bool(flags[name][rows].any()) for name in others)
-        target[first].append(score)
-        otherwise[first].append(by_other)
-        told.append(
-            (
-                ids[row] if ids else str(row),
-                kind,
-                _how(entry),
-                by_other or (together and bool(flags[first][rows].any())),
-                ", ".join(name for name in SEVERITY if flags[name][rows].any()),
-                score,
-            )
-        )
 
-    clean = ~touched & ~ignored
-    for name in SEVERITY:
-        told += [
-            (ids[row] if ids else str(row), "", "", False, name, float(scores[name][row]))
-            for row in np.flatnonzero(clean & flags[name]).tolist()
-        ]
-    counts = {
-        name: Counts(
-            np.array(target[name], float),
-            np.array(otherwise[name], bool),
-            scores[name][rightful[name] & ~ignored],
-            scores[name][clean],
-            int((flags[name] & ~ignored).sum()),
-        )
-        for name in SEVERITY
-    }
-    return Tally(counts, pd.DataFrame(told, columns=["id", "kind", "how", "found", "flagged", "score"]))
+def _flagged_by(flags: Mapping[str, np.ndarray], rows: list[int]) -> list[str]:
+    """The checks that flag any of the rows."""
+    return [name for name in SEVERITY if flags[name][rows].any()]
+
+
+def _counts(
+    check: str,
+    outcomes: Sequence[_Outcome],
+    flagged: np.ndarray,
+    scores: np.ndarray,
+    clean: np.ndarray,
+    ignored: np.ndarray,
+) -> Counts:
+    """The counts of one check: which rows it flags, its scores, which rows are clean and which ignored, each (N,)."""
+    targets = [outcome for outcome in outcomes if SEES[outcome.fault["kind"]][0] == check]
+    rightful = np.zeros(len(scores), bool)
+    for outcome in outcomes:
+        if check in SEES[outcome.fault["kind"]]:
+            rightful[outcome.rows] = True
+    return Counts(
+        target=np.array([outcome.score for outcome in targets], float),
+        otherwise=np.array([outcome.otherwise for outcome in targets], bool),
+        right=scores[rightful & ~ignored],
+        clean=scores[clean],
+        flagged=int((flagged & ~ignored).sum()),
+    )
+
+
+def _outcome(
+    fault: PlantedFault, flags: Mapping[str, np.ndarray], scores: Mapping[str, np.ndarray], group: np.ndarray
+) -> _Outcome:
+    row, kind = fault["row"], fault["kind"]
+    rows = [row, int(fault["of"])] if kind in _COPIES else [row]
+    together = kind not in _COPIES or bool(group[row] != NO_GROUP and group[row] == group[rows[1]])
+    check, *helpers = SEES[kind]
+    flagging = _flagged_by(flags, rows) if together else []
+    otherwise = any(name in flagging for name in helpers)
+    score = float(scores[check][rows].max()) if together else 0.0
+    return _Outcome(fault, rows, score, otherwise, otherwise or check in flagging)
 
 
 def _heeded(score: np.ndarray, flagged: np.ndarray, threshold: float) -> np.ndarray:
@@ -421,13 +459,13 @@ def _heeded(score: np.ndarray, flagged: np.ndarray, threshold: float) -> np.ndar
     return np.where(flagged, np.maximum(score, threshold), np.minimum(score, np.nextafter(threshold, 0)))
 
 
-def _how(entry: Mapping[str, Any]) -> str:
+def _how(fault: PlantedFault) -> str:
     """In which way a fault was planted, "" where there is one only."""
-    if entry["kind"] == "cast":
-        return f"{entry['strength']} {entry['colour']}"
-    if entry["kind"] == "intruder":
-        return f"picture {entry['of']}"
-    return str(entry.get("how", ""))
+    if fault["kind"] == "cast":
+        return f"{fault['strength']} {fault['colour']}"
+    if fault["kind"] == "intruder":
+        return f"picture {fault['of']}"
+    return str(fault.get("how", ""))
 
 
 def pooled(tallies: Sequence[Tally], name: str) -> Counts:
@@ -603,7 +641,7 @@ def _document(result: Selftest, config: SelftestConfig) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
     """The rows of a table as JSON has them: null for NaN, four decimals."""
     return [
         {

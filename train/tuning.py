@@ -12,6 +12,7 @@ keras-tuner draws the same trials, and those with a score are not fitted again.
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import json
 import math
@@ -217,10 +218,9 @@ def _draws(space: Space, config: TuneConfig, seed: int, most: int, longest: int)
 
 def _keras_tuner() -> ModuleType:
     try:
-        import keras_tuner
+        return importlib.import_module("keras_tuner")
     except ImportError as error:
         raise MissingExtra("`train tune` needs keras-tuner: pip install 'trustset[tune]'.") from error
-    return keras_tuner
 
 
 def _oracle(tuner: ModuleType, space: Space, config: TuneConfig, seed: int, most: int, longest: int) -> Oracle:

@@ -53,7 +53,7 @@ class Shift:
 
     @property
     def size(self) -> np.ndarray:
-        return np.hypot(self.a, self.b)
+        return np.asarray(np.hypot(self.a, self.b))
 
 
 def _shift(evidence: Evidence, name: str) -> Shift:

@@ -20,7 +20,7 @@ _SMALLEST = 1 / 512  # half a grey level: keeps the logarithm of black finite
 
 def _of(evidence: Evidence, name: str) -> np.ndarray:
     """A property of the representatives, float64."""
-    return evidence.measured.properties[name][evidence.representatives].astype(np.float64)
+    return np.asarray(evidence.measured.properties[name][evidence.representatives].astype(np.float64))
 
 
 def _beyond(values: np.ndarray, plain: float) -> np.ndarray:

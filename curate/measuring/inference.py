@@ -6,27 +6,30 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .backbones import traced
+
+if TYPE_CHECKING:
+    from keras import Model
 
 # Four 160-px pictures at a time keep the activations in the second-level cache: 1,990 a second on two cores against
 # 1,500 with 32.
 BATCH = 4
 
 
-def import_openvino() -> Any:
+def import_openvino() -> ModuleType:
     """The openvino module, without its telemetry: nothing is sent, and no process forked to send it."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None makes its import fail
-    import openvino
-
-    return openvino
+    return import_module("openvino")
 
 
-def to_openvino(model: Any, path: str | Path) -> None:
+def to_openvino(model: Model, path: str | Path) -> None:
     """Write a Keras model as OpenVINO IR, `path` (an .xml) and the .bin beside it, whole or not at all.
 
     The batch stays open. Raises OSError where the folder cannot be written.

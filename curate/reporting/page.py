@@ -11,7 +11,7 @@ import json
 import math
 from importlib.resources import files
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -147,7 +147,7 @@ def _verdict_counts(verdicts: pd.Series[str]) -> dict[str, int]:
     return {verdict: int(counts.get(verdict, 0)) for verdict in VERDICTS}
 
 
-def _effect(effect: CleaningEffect) -> dict[str, Any]:
+def _effect(effect: CleaningEffect) -> dict[str, object]:
     """The numbers of the effect, what they mean, and where they lie on a scale of 0 to 100."""
     if effect.before < effect.low:
         meaning = "Cleaning helps."
@@ -162,7 +162,7 @@ def _effect(effect: CleaningEffect) -> dict[str, Any]:
     return {**numbers, "rows": effect.rows, "meaning": meaning, "left": left, "right": right, "at": at}
 
 
-def _check_summary(gallery: Gallery, findings: pd.DataFrame) -> dict[str, Any]:
+def _check_summary(gallery: Gallery, findings: pd.DataFrame) -> dict[str, object]:
     """One line of the summary table."""
     own_findings = findings[findings["check"] == gallery.check]
     title, looks_for = _check_in_words(gallery.check)
@@ -186,7 +186,7 @@ def _strip(story: Story) -> list[int]:
     return [int(row) for row in story.rows if row >= 0][:STRIP]
 
 
-def _story_data(i: int, story: Story, galleries: list[Gallery]) -> dict[str, Any]:
+def _story_data(i: int, story: Story, galleries: list[Gallery]) -> dict[str, object]:
     return {
         "number": i,
         "check": story.check,
@@ -198,7 +198,7 @@ def _story_data(i: int, story: Story, galleries: list[Gallery]) -> dict[str, Any
     }
 
 
-def _classes(balance: pd.DataFrame) -> list[dict[str, Any]]:
+def _classes(balance: pd.DataFrame) -> list[dict[str, object]]:
     """Per class its counts, and how long each piece of its bar is in percent of the largest class."""
     largest = max(1, int(balance["images"].max())) if len(balance) else 1
     classes = []
@@ -260,7 +260,7 @@ def _pictures(scan: Scan, flagged: list[int], mapped: np.ndarray) -> Thumbnails:
     return thumbnails(scan.images.images, sides, {row: digest[row] for row in sides}, PICTURE_BYTES)
 
 
-def _picture_data(pictures: Thumbnails) -> dict[str, Any]:
+def _picture_data(pictures: Thumbnails) -> dict[str, object]:
     return {
         "beginnings": [[beginning.width, beginning.height, beginning.text] for beginning in pictures.beginnings],
         "kind": pictures.kind,
@@ -275,7 +275,7 @@ def _data(
     rows: np.ndarray,
     pictures: Thumbnails,
     strips: list[list[int]],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Everything that the script shows; a row is given by its place among `rows`."""
     table = scan.table.iloc[rows]
     place = {int(row): i for i, row in enumerate(rows)}

@@ -249,7 +249,7 @@ def _soft_shares(labels: np.ndarray, classes: int) -> np.ndarray:
     """float32 (n, K) of labels of either kind."""
     if labels.ndim == 2:
         return labels
-    return (labels[:, None] == np.arange(classes)).astype(np.float32)
+    return np.asarray((labels[:, None] == np.arange(classes)).astype(np.float32))
 
 
 def _shard_groups(parts: Sequence[_Shard]) -> tuple[np.ndarray | None, tuple[str, ...]]:
