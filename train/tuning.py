@@ -12,7 +12,6 @@ keras-tuner draws the same trials, and those with a score are not fitted again.
 from __future__ import annotations
 
 import csv
-import importlib
 import io
 import json
 import math
@@ -218,9 +217,11 @@ def _draws(space: Space, config: TuneConfig, seed: int, most: int, longest: int)
 
 def _keras_tuner() -> ModuleType:
     try:
-        return importlib.import_module("keras_tuner")
+        import keras_tuner
     except ImportError as error:
         raise MissingExtra("`train tune` needs keras-tuner: pip install 'trustset[tune]'.") from error
+    tuner: ModuleType = keras_tuner
+    return tuner
 
 
 def _oracle(tuner: ModuleType, space: Space, config: TuneConfig, seed: int, most: int, longest: int) -> Oracle:

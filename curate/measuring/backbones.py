@@ -15,7 +15,8 @@ from ..stage.errors import DataError, UnknownName
 
 if TYPE_CHECKING:
     import numpy as np
-    from keras import KerasTensor, Model
+    from keras import KerasTensor
+    from keras import Model as Model
     from tensorflow.types.experimental import ConcreteFunction
 
 # What a family needs at least, where it is more than 32 pixels: as each says itself when it is built smaller.

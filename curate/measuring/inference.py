@@ -6,7 +6,6 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ import numpy as np
 from .backbones import traced
 
 if TYPE_CHECKING:
-    from keras import Model
+    from .backbones import Model
 
 # Four 160-px pictures at a time keep the activations in the second-level cache: 1,990 a second on two cores against
 # 1,500 with 32.
@@ -26,7 +25,10 @@ BATCH = 4
 def import_openvino() -> ModuleType:
     """The openvino module, without its telemetry: nothing is sent, and no process forked to send it."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None makes its import fail
-    return import_module("openvino")
+    import openvino
+
+    module: ModuleType = openvino
+    return module
 
 
 def to_openvino(model: Model, path: str | Path) -> None:
