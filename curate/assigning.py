@@ -237,7 +237,7 @@ def _filled(plan: _Plan, assigned: np.ndarray, shares: np.ndarray) -> tuple[str,
                 f"each class needs one in train. Ask for fewer splits (a share of 0), or get more images."
             )
         assigned[plan.units == unit] = s
-        notes.append(f"{NAMES[s]} would have been empty, and got one group all the same")
+        notes.append(f"{NAMES[s]} would have been empty, so it got one group")
     return tuple(notes)
 
 

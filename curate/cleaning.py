@@ -70,7 +70,9 @@ def decide(artifacts: Path, decisions: Mapping[str, str], why: str = "") -> Deci
         if action not in ACTIONS:
             raise UnknownName.among("action", action, ACTIONS)
     if not decisions:
-        raise DataError("no ids were given. Name the images to decide on, as the column id of the scan does.")
+        raise DataError(
+            "no ids were given. Give those of the images to decide on, from the column id of images.parquet."
+        )
     scan = open_scan(Path(artifacts) / "scan")
     digests = dict(zip(scan.table["id"], scan.table["digest"], strict=True))
     _check_known(list(decisions), list(digests), scan.folder)
@@ -239,7 +241,7 @@ def _write_clean_set(
     keep = (verdict == KEEP) | ((verdict == REVIEW) & (not strict))
     blind = keep & (scan.table["digest"] == "").to_numpy()
     if blind.any():
-        remarks.append(f"{blind.sum():,} images that cannot be decoded are left out all the same")
+        remarks.append(f"{blind.sum():,} images that cannot be decoded are left out in any case")
         keep &= ~blind
     if not keep.any():
         raise DataError(

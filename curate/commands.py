@@ -75,7 +75,7 @@ def _print_scan(result: Scan, artifacts: Path, output: Output) -> None:
     if len(result.findings):
         out.print(table)
     else:
-        out.print("  no check has anything to say against these images")
+        out.print("  no check found anything")
     out.print()
     for i, sentence in enumerate(_telling(result), 1):
         out.print(f"{i}. {sentence}", markup=False)
@@ -330,7 +330,7 @@ def selftest(source: Source, config: SelftestConfig, output: Output) -> None:
     missed = result.ways[result.ways["found"] < result.ways["planted"]]
     if len(missed):
         out.print()
-        print_table(missed, "not all found")
+        print_table(missed, "missed, by kind")
     output.print_notes(result.notes)
     thresholds = config.scan.thresholds
     changed = {name: value for name, value in result.thresholds.items() if value != thresholds.get(name, 0.5)}

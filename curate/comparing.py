@@ -184,9 +184,9 @@ def _comparison_notes(
         first = only_a[renamed].iloc[0]
         now = only_b.loc[only_b["digest"] == first["digest"], "id"].iloc[0]
         notes.append(
-            f"{renamed.sum():,} images only in A have the very pixels of one only in B: renamed, "
+            f"{renamed.sum():,} images only in A have the same pixels as an image only in B: renamed, "
             f"such as {first['id']} to {now}"
         )
     if a.manifest.source != b.manifest.source:
-        notes.append(f"A scanned {a.manifest.source}, B {b.manifest.source}")
+        notes.append(f"A is a scan of {a.manifest.source}, B of {b.manifest.source}")
     return tuple(notes)

@@ -124,7 +124,7 @@ def _scan_notes(images: ImageSet, note: str, config: ScanConfig) -> list[str]:
     if len(images) > neighbours.EXACT_LIMIT and not neighbours.index_available():
         remarks.append("neighbours are searched exactly, which takes minutes; pip install 'trustset[ann]' for seconds")
     if config.artifacts is not None and standing(Path(config.artifacts)):
-        remarks.append("the clean set is this scan's alone; type `curate apply` to bring your decisions into it")
+        remarks.append("the clean set does not follow your earlier decisions yet; type `curate apply` to apply them")
     return remarks
 
 

@@ -212,7 +212,7 @@ def _sample(images: ImageSet, config: SelftestConfig, reporter: Reporter) -> tup
     elif (*array.shape[1:],) not in sizes:
         notes.append(f"images were shrunk to {size}")
     if images.splits is not None and len(set(images.splits)) > 1:
-        notes.append("splits were not looked at: leaks between them are not tested")
+        notes.append("splits are ignored: leaks between them are not tested")
     at = np.array(good)
     sample = ImageSet(
         ArrayPictures([array]),
@@ -610,13 +610,13 @@ def _caveats(
             notes.append(f"not planted: {', '.join(missing)} ({why})")
     if dropped or len(bystanders):
         notes.append(
-            f"before anything was planted, the scan dropped {dropped:,} of {len(baseline.table):,} images, which were "
-            f"left out, and {len(bystanders):,} more were flagged or like others; these stayed and count neither way, "
-            "as nobody knows whether they are wrong: precision is of the other rows"
+            f"before planting, the scan dropped {dropped:,} of {len(baseline.table):,} images, which were left out; "
+            f"{len(bystanders):,} more were flagged or have copies, and count neither as found nor as false alarms, "
+            "as nobody knows whether they are wrong"
         )
     rates = ", ".join(f"{kind} {count / total:.1%}" for kind, count in planted.items() if count)
-    notes.append(f"planted: {rates}; where faults are rarer than that, precision is lower")
-    notes.append("planted faults are not real ones, which can be fainter or plainer: take these numbers as a guide")
+    notes.append(f"planted: {rates}; where faults are rarer, precision is lower")
+    notes.append("real faults can be fainter or plainer than planted ones: take these numbers as a guide")
     short = [
         str(row["check"])
         for row in table.to_dict("records")

@@ -103,7 +103,7 @@ def divided(
         raise DataError(f"{place} does not exist. Give the set that was scanned, or leave it out for its clean set.")
     if not (artifacts / "scan" / "manifest.json").is_file():
         raise DataError(
-            f"{place} has not been scanned: there is no scan in {artifacts}, so that nothing is known of its copies. "
+            f"{place} has not been scanned: there is no scan in {artifacts}, so its duplicates are unknown. "
             f"Type `{_scan_command(place, config)}` first."
         )
     scan = open_scan(artifacts / "scan")
@@ -346,6 +346,6 @@ def _proof(images: ImageSet, copies: np.ndarray, set_groups: np.ndarray | None, 
     crossings = sum(len(splits_of_group) > 1 for splits_of_group in sides.values())
     if len(rows) != len(images) or "" in splits or crossings:
         path.unlink(missing_ok=True)
-        raise OutputError(f"{path} did not come back as it was written, and was removed. Split again.")
+        raise OutputError(f"{path} was read back with other splits than were written, and was removed. Split again.")
     alone = sizes.pop("", 0)
     return Proof(alone + len(sizes), len(sizes), crossings)

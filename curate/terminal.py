@@ -73,7 +73,7 @@ class Output(Listing):
     quiet: bool = option(False, "Print results only: no progress and no notes.", PRINTING, short="-q", switch=True)
     verbose: bool = option(
         False,
-        "Tell how long it took as well, and of a refusal where in the code it was made.",
+        "Print timings as well, and the traceback of an error.",
         PRINTING,
         short="-v",
         switch=True,

@@ -18,7 +18,7 @@ def label_error(evidence: Evidence) -> Judgement:
     if not evidence.images.labelled:
         return Judgement.silent(n, "no labels")
     if probe is None:
-        return Judgement.silent(n, "one class only, or too few images of each, to learn what a label should be")
+        return Judgement.silent(n, "one class only, or too few images of each class for the label probe")
     labels = evidence.images.labels
     own = np.searchsorted(probe.classes, labels[probe.rows])
     index = np.arange(len(own))

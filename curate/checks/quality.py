@@ -135,7 +135,7 @@ def grayscale(evidence: Evidence) -> Judgement:
     # Saturation and not chroma, for a dark picture has little chroma and all its colour.
     saturation = _of(evidence, "saturation")
     if not len(saturation) or np.median(saturation) < 0.05:
-        return Judgement.silent(len(evidence), "the images have next to no colour, so a grey one is nothing odd")
+        return Judgement.silent(len(evidence), "the images have next to no colour, so a grey image is not unusual")
     usual = np.median(saturation)
     score = exceedance(usual / (saturation + 0.001) / 10, 1.0)
 

@@ -121,7 +121,7 @@ class Archive:
                         f"cannot decompress {key} of {self.path} ({size}) into {tempfile.gettempdir()}: "
                         f"{error.strerror}. Set TMPDIR to a folder with room, or save it with np.savez."
                     ) from error
-            self.notes.append(f"{key} is compressed: {size} were unpacked into a temporary file; np.savez spares that")
+            self.notes.append(f"{key} is compressed: {size} were unpacked into a temporary file; np.savez avoids this")
             return np.asarray(np.memmap(file, member.dtype, "r", 0, member.shape, member.order))
 
     def _member_pieces(self, member: Member) -> Iterator[bytes]:

@@ -280,7 +280,7 @@ def _groups_of(path: Path, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     groups, sources = rows.groups, np.array(rows.source_ids, dtype=np.str_)
     if rows.ids != list(ids):
         raise DataError(
-            f"{path} tells of other images than the shards beside it: {len(rows.ids):,} of {len(ids):,}. "
+            f"{path} lists other images than the shards beside it: {len(rows.ids):,} of {len(ids):,}. "
             "Copy the folder again whole, or build it again."
         )
     return groups, sources

@@ -95,4 +95,4 @@ def _swap(draft: Path, path: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)  # of a power cut
         put_in_place(draft, path, old)
     except OSError as error:
-        raise OutputError(f"cannot put what was made in {path}: {error.strerror}. It is in {draft}.") from error
+        raise OutputError(f"cannot move the result to {path}: {error.strerror}. The result is in {draft}.") from error

@@ -348,6 +348,6 @@ def test_a_result_that_does_not_come_back_is_removed(home, monkeypatch):
 
     original = splitting._write
     monkeypatch.setattr(splitting, "_write", torn)
-    with pytest.raises(OutputError, match=r"did not come back as it was written, and was removed"):
+    with pytest.raises(OutputError, match=r"was read back with other splits than were written, and was removed"):
         split()
     assert not (home / "artifacts" / "splits.csv").exists()
