@@ -379,7 +379,7 @@ def tally(
     clean = ~ignored  # rows in which nothing was planted, and of which no copy was made
     for outcome in outcomes:
         clean[outcome.rows] = False
-    counts = {name: _counts(name, outcomes, flags[name], scores[name], clean, ignored) for name in SEVERITY}
+    counts = {name: _check_counts(name, outcomes, flags[name], scores[name], clean, ignored) for name in SEVERITY}
     names = ids or [str(row) for row in range(len(table))]
     rows = [
         (
@@ -414,7 +414,7 @@ def _flagged_by(flags: Mapping[str, np.ndarray], rows: list[int]) -> list[str]:
     return [name for name in SEVERITY if flags[name][rows].any()]
 
 
-def _counts(
+def _check_counts(
     check: str,
     outcomes: Sequence[_Outcome],
     flagged: np.ndarray,
