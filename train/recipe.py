@@ -117,7 +117,8 @@ def with_options(recipe: Recipe, given: Mapping[str, object]) -> RunConfig:
         own = {name: rest.pop(name) for name in options_of(section) if name in rest}
         config = replace(config, **{section: _with(section, getattr(config, section), own)})
     UnknownName.check("option", rest, [name for section in (*SECTIONS, _RUN) for name in options_of(section)])
-    return _with(_RUN, config, rest)
+    run: RunConfig = _with(_RUN, config, rest)
+    return run
 
 
 def to_toml(config: RunConfig, of: Recipe | None = None) -> str:

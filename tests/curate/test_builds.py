@@ -167,7 +167,7 @@ def test_a_plan_that_is_not_as_it_should_be_is_refused_in_a_line(golden, values,
 def test_a_benchmark_whose_sets_are_not_as_they_should_be_is_refused_in_a_line(golden, sets):
     changed(golden / BENCHMARK_FILE, sets=sets)
     with pytest.raises(
-        DataError, match=r"benchmark.json lists no sets as it should\. Run `augment build` again"
+        DataError, match=r"benchmark.json has no valid list of sets\. Run `augment build` again"
     ) as error:
         read_benchmark(golden)
     assert "\n" not in str(error.value)

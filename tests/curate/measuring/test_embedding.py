@@ -111,7 +111,7 @@ def test_without_weights_the_builtin_descriptor_stands_in_and_says_so(converting
     embedder, note = load_embedder("auto", None, SIZE, 1)
     assert embedder.name == "builtin"
     assert SMALL_BACKBONE in note
-    assert "built-in descriptor stands in" in note
+    assert "built-in descriptor is used instead" in note
     assert "KERAS_HOME" in note
     assert len(asked) == 1
 
