@@ -13,7 +13,6 @@ ELSEWHERE = {
     "curate/stage/columns.py": "tests/curate/test_scans.py",
     # Parts of one thing, which is tested as a whole.
     "curate/sets/provenance.py": "tests/curate/test_builds.py",
-    "train/inputs.py": "tests/train/test_training.py",
     "train/loading.py": "tests/train/test_models.py",
     "train/panels.py": "tests/train/test_explanation.py",
 }
