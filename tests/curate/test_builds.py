@@ -173,8 +173,10 @@ def test_a_benchmark_whose_sets_are_not_as_they_should_be_is_refused_in_a_line(g
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", ""])
-def test_a_document_that_is_none_is_refused(golden, text):
+@pytest.mark.parametrize(
+    ("text", "words"), [("{", "is not valid JSON"), ("[]", "holds no JSON object"), ("", "is not valid JSON")]
+)
+def test_a_document_that_is_none_is_refused(golden, text, words):
     (golden / BENCHMARK_FILE).write_text(text)
-    with pytest.raises(DataError, match=r"benchmark.json is no.*Run `augment build` again"):
+    with pytest.raises(DataError, match=rf"benchmark.json {words}.*Run `augment build` again"):
         read_benchmark(golden)

@@ -346,8 +346,8 @@ def test_a_result_that_does_not_come_back_is_removed(home, monkeypatch):
         keep_apart[0], keep_apart[1] = "train", "test"
         original(replace(images, splits=tuple(keep_apart)), path)
 
-    original = splitting._write
-    monkeypatch.setattr(splitting, "_write", torn)
+    original = splitting._write_splits_file
+    monkeypatch.setattr(splitting, "_write_splits_file", torn)
     with pytest.raises(OutputError, match=r"was read back with other splits than were written, and was removed"):
         split()
     assert not (home / "artifacts" / "splits.csv").exists()
