@@ -176,7 +176,7 @@ class BenchmarkRecord:
 def read_plan(folder: Path) -> PlanRecord:
     """plan.json of a build's folder. Raises DataError where it is damaged or of another format."""
     # Its first release wrote no format.
-    return _read_build_record(PlanRecord, folder / PLAN_FILE, "has no valid policy, size or class weights")
+    return _read_build_record(PlanRecord, folder / PLAN_FILE, "has no valid policy, size or weight for each class")
 
 
 def read_benchmark(folder: Path) -> BenchmarkRecord | None:
