@@ -66,9 +66,7 @@ class BuildConfig:
     val: float = option(SplitConfig.val, "Share of the images.", SPLITTING)
     test: float = option(SplitConfig.test, "Share of the images.", SPLITTING)
     balanced_test: bool = option(False, "The same number of images of every class in test.", SPLITTING, switch=True)
-    per_class: int | None = option(
-        None, "Images of every class in a balanced test; by default the largest number that fits.", SPLITTING
-    )
+    per_class: int | None = option(None, "Test images of each class; by default as many as fit.", SPLITTING)
     fresh: bool = option(False, "Forget the splits that the set has.", SPLITTING, switch=True)
     size: tuple[int, int] | None = option(None, "WIDTHxHEIGHT of all images; by default the set's own.")
     fit: str = option("crop", f"How pictures of other sizes are brought to it: {', '.join(FITS)}.", among=FITS)

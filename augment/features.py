@@ -43,7 +43,7 @@ class Features:
         vectors = np.zeros((len(images), self.dimensions), np.float32)
         for rows in chunks(len(images), _AT_ONCE):
             vectors[rows.start : rows.stop] = self.embed(np.stack([square(images[row], self.size) for row in rows]))
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
 
 
 def load_features(

@@ -67,7 +67,7 @@ def plan(source: str | Path | None = None, config: BuildConfig = BuildConfig()) 
     """
     policy = library.policy(config.policy)
     place = Path(source) if source is not None else clean_set(Path(config.artifacts))
-    division = divided(place, config.split, made=_splits_before(config))
+    division = divided(place, config.split, previous=_splits_before(config))
     images = division.images
     if not images.labelled:
         raise DataError(f"{place} has no labels, and nothing can be balanced without. Give --labels FILE.csv.")

@@ -104,7 +104,7 @@ class LabelProbe:
         best = np.maximum(own, other)
         replaced = other > _TIMES * own
         nothing = best * (len(self.classes) - 1) < _ODDS * (1 - best)
-        return ~(replaced | nothing) | ~self._learnt(np.asarray(labels))
+        return np.asarray(~(replaced | nothing) | ~self._learnt(np.asarray(labels)))
 
     def save(self, path: Path) -> None:
         """Write it, whole or not at all."""

@@ -144,7 +144,7 @@ def _due(have: np.ndarray, lacking: np.ndarray, shares: np.ndarray) -> np.ndarra
     """
     ideal = np.maximum(shares * (have.sum(axis=1) + lacking)[:, None] - have, 0)
     ideal *= (lacking / np.maximum(ideal.sum(axis=1), 1e-12))[:, None]
-    due = np.floor(ideal + 1e-9).astype(np.int64)
+    due: np.ndarray = np.floor(ideal + 1e-9).astype(np.int64)
     owed = np.zeros(3)
     for i in range(len(due)):
         rest = ideal[i] - due[i]
@@ -237,7 +237,7 @@ def _filled(plan: _Plan, assigned: np.ndarray, shares: np.ndarray) -> tuple[str,
                 f"each class needs one in train. Ask for fewer splits (a share of 0), or get more images."
             )
         assigned[plan.units == unit] = s
-        notes.append(f"{NAMES[s]} would have been empty, and got one group all the same")
+        notes.append(f"{NAMES[s]} would have been empty, so it got one group")
     return tuple(notes)
 
 

@@ -176,16 +176,16 @@ class BenchmarkRecord:
 def read_plan(folder: Path) -> PlanRecord:
     """plan.json of a build's folder. Raises DataError where it is damaged or of another format."""
     # Its first release wrote no format.
-    return _read(PlanRecord, folder / PLAN_FILE, "names no policy, no size or no weight for each class as it should")
+    return _read_build_record(PlanRecord, folder / PLAN_FILE, "has no valid policy, size or weight for each class")
 
 
 def read_benchmark(folder: Path) -> BenchmarkRecord | None:
     """benchmark.json of a build's folder, None where no benchmark was built. Raises DataError as `read_plan` does."""
     path = folder / BENCHMARK_FILE
-    return _read(BenchmarkRecord, path, "lists no sets as it should") if path.is_file() else None
+    return _read_build_record(BenchmarkRecord, path, "has no valid list of sets") if path.is_file() else None
 
 
-def _read(kind: type[D], path: Path, fault: str) -> D:
+def _read_build_record(kind: type[D], path: Path, fault: str) -> D:
     document = read_document(path, _REMEDY)
     if document.get("format", FORMAT) != FORMAT:
         raise DataError(f"{path} is of format {document['format']!r}; needed is {FORMAT}. {_REMEDY}")

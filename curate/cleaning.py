@@ -70,7 +70,9 @@ def decide(artifacts: Path, decisions: Mapping[str, str], why: str = "") -> Deci
         if action not in ACTIONS:
             raise UnknownName.among("action", action, ACTIONS)
     if not decisions:
-        raise DataError("no ids were given. Name the images to decide on, as the column id of the scan does.")
+        raise DataError(
+            "no ids were given. Give those of the images to decide on, from the column id of images.parquet."
+        )
     scan = open_scan(Path(artifacts) / "scan")
     digests = dict(zip(scan.table["id"], scan.table["digest"], strict=True))
     _check_known(list(decisions), list(digests), scan.folder)
@@ -140,13 +142,13 @@ def _last(history: History, count: int, path: Path) -> list[Decision]:
 _COMPARED = 5_000  # ids that are compared letter by letter: a tenth of a second
 
 
-def _check_known(wanted: Sequence[str], known: Sequence[str], folder: Path) -> None:
+def _check_known(wanted: Sequence[str], ids: Sequence[str], folder: Path) -> None:
     """Raise DataError where an id is none of the scan's, naming the nearest one."""
-    known_ids = set(known)
+    known_ids = set(ids)
     strange = [name for name in wanted if name not in known_ids]
     if not strange:
         return
-    near = difflib.get_close_matches(strange[0], _near(strange[0], known), n=1, cutoff=0.0)
+    near = difflib.get_close_matches(strange[0], _near(strange[0], ids), n=1, cutoff=0.0)
     hint = f" The nearest is {near[0]!r}." if near else ""
     more = f", nor have {len(strange) - 1:,} more of those given" if len(strange) > 1 else ""
     raise DataError(
@@ -155,14 +157,14 @@ def _check_known(wanted: Sequence[str], known: Sequence[str], folder: Path) -> N
     )
 
 
-def _near(name: str, known: Sequence[str]) -> Sequence[str]:
+def _near(name: str, ids: Sequence[str]) -> Sequence[str]:
     """Ids worth a comparison: all of a small set; of a large one namesakes, and the neighbours in order."""
-    if len(known) <= _COMPARED:
-        return known
+    if len(ids) <= _COMPARED:
+        return ids
     base = name.rpartition("/")[2].lower()
-    ordered = sorted(known)
+    ordered = sorted(ids)
     at = bisect_left(ordered, name)
-    namesakes = [other for other in known if other.rpartition("/")[2].lower() == base]
+    namesakes = [other for other in ids if other.rpartition("/")[2].lower() == base]
     return [*namesakes[:_COMPARED], *ordered[max(0, at - 200) : at + 200]]
 
 
@@ -239,7 +241,7 @@ def _write_clean_set(
     keep = (verdict == KEEP) | ((verdict == REVIEW) & (not strict))
     blind = keep & (scan.table["digest"] == "").to_numpy()
     if blind.any():
-        remarks.append(f"{blind.sum():,} images that cannot be decoded are left out all the same")
+        remarks.append(f"{blind.sum():,} images that cannot be decoded are left out in any case")
         keep &= ~blind
     if not keep.any():
         raise DataError(

@@ -32,7 +32,7 @@ F = TypeVar("F", bound=Callable[..., None])
 class Group(TyperGroup):
     """Commands whose user errors end as one line and exit status 2; anything else is a bug and shows its traceback."""
 
-    def invoke(self, ctx: Any) -> Any:
+    def invoke(self, ctx: Any) -> object:
         try:
             return super().invoke(ctx)
         except ToolkitError as error:
@@ -212,7 +212,7 @@ def _annotated(entry: FieldOption) -> tuple[object, object]:
     if entry.shape.several or entry.shape.size:
         default = written(entry, entry.default)
         return (str if default is not None else str | None), default
-    kind: Any = Path if entry.option.path else entry.shape.single
+    kind: type = Path if entry.option.path else entry.shape.single
     if entry.default is None:
         return kind | None, None
     return kind, Path(str(entry.default)) if entry.option.path and entry.default is not MISSING else entry.default

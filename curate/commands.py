@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -22,7 +22,7 @@ from .configs import (
     SplitConfig,
     UndoConfig,
 )
-from .findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY
+from .findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY, Story
 from .sets.formats import ExportConfig
 from .stage.errors import DataError, UnknownName
 from .stage.options import ARTIFACTS
@@ -57,59 +57,59 @@ def scan(source: Source, config: ScanConfig, gate: GateConfig, output: Output) -
     _fail_on(conditions, result)
 
 
-def _print_scan(found: Scan, artifacts: Path, output: Output) -> None:
+def _print_scan(result: Scan, artifacts: Path, output: Output) -> None:
     rows = []
-    for check, of in found.findings.groupby("check", sort=False):
-        groups = of.loc[of["group"] >= 0, "group"].nunique()
-        count = f"{(of['row'] >= 0).sum():,}"
-        rows.append((str(check), count, f"{groups:,}" if groups else "", _actions(of), _gist(found, str(check))))
+    for check, findings in result.findings.groupby("check", sort=False):
+        groups = findings.loc[findings["group"] >= 0, "group"].nunique()
+        count = f"{(findings['row'] >= 0).sum():,}"
+        rows.append((str(check), count, f"{groups:,}" if groups else "", _actions(findings), _gist(result, str(check))))
     # The last column alone gives way on a narrow screen.
-    taken = sum(max(len(row[i]) for row in rows) + 4 for i in range(4)) if rows else 0
+    width = sum(max(len(row[i]) for row in rows) + 4 for i in range(4)) if rows else 0
     table = Table(box=None, pad_edge=False, padding=(0, 2), header_style="dim")
     for name in ("check", "rows", "groups", "action", ""):
         table.add_column(name, justify="right" if name in ("rows", "groups") else "left", no_wrap=True)
     for *fixed, gist in rows:
-        room = max(0, out.width - taken - 6)
+        room = max(0, out.width - width - 6)
         table.add_row(*fixed, escape(gist if len(gist) <= room else gist[: max(0, room - 1)] + "…" * (room > 8)))
     out.print()
-    if len(found.findings):
+    if len(result.findings):
         out.print(table)
     else:
-        out.print("  no check has anything to say against these images")
+        out.print("  no check found anything")
     out.print()
-    for i, sentence in enumerate(_telling(found), 1):
+    for i, sentence in enumerate(_telling(result), 1):
         out.print(f"{i}. {sentence}", markup=False)
-    counts = found.table["verdict"].value_counts()
+    counts = result.table["verdict"].value_counts()
     dropped, awaiting = int(counts.get(DROP, 0)), int(counts.get(REVIEW, 0))
-    line = f"would drop {dropped:,} rows ({dropped / len(found.table):.1%}), keep {awaiting:,} for your review"
-    if found.effect:
-        e = found.effect
+    line = f"would drop {dropped:,} rows ({dropped / len(result.table):.1%}), keep {awaiting:,} for your review"
+    if result.effect:
+        e = result.effect
         line += (
             f"; probe accuracy {e.before:.3f} -> {e.after:.3f} ({e.low:.3f} .. {e.high:.3f}) on the same held-out rows"
         )
     out.print()
     out.print(line, markup=False)
-    output.print_notes(found.notes)
-    output.print_seconds(found.timings)
-    kept = len(found.table) - dropped - (awaiting if found.config.strict else 0)
-    clean = artifacts / ("clean.csv" if found.images.source.kind == "files" else "clean.npz")
+    output.print_notes(result.notes)
+    output.print_seconds(result.timings)
+    kept = len(result.table) - dropped - (awaiting if result.config.strict else 0)
+    clean = artifacts / ("clean.csv" if result.images.source.kind == "files" else "clean.npz")
     out.print(f"report  {artifacts / 'scan' / 'report.html'}      clean set  {clean} ({kept:,} rows)", markup=False)
     out.print(
         f"next    augment build --policy heavy{elsewhere(artifacts)}    or look first: open the report", markup=False
     )
 
 
-def _actions(of: pd.DataFrame) -> str:
+def _actions(findings: pd.DataFrame) -> str:
     """ "drop", "review", or how many of each."""
-    counts = of["action"].value_counts()
+    counts = findings["action"].value_counts()
     if len(counts) == 1:
         return str(counts.index[0])
     return ", ".join(f"{counts[action]:,} {action}" for action in (DROP, REVIEW))
 
 
-def _gist(found: Scan, check: str) -> str:
+def _gist(result: Scan, check: str) -> str:
     """The weightiest story of a check, short enough for a table."""
-    stories = [s for s in found.stories if s.check == check]
+    stories = [s for s in result.stories if s.check == check]
     if not stories or not CATALOGUE[check].gist:
         return ""
     words = re.split(r"[:;,(]", stories[0].sentence)[0].strip()
@@ -117,45 +117,45 @@ def _gist(found: Scan, check: str) -> str:
     return words + more
 
 
-def _telling(found: Scan, at_most: int = 3) -> list[str]:
+def _telling(result: Scan, at_most: int = 3) -> list[str]:
     """The most telling findings in words, of as many kinds as there are, and what becomes of them."""
-    first: list[Any] = []
-    for story in found.stories:
+    first: list[Story] = []
+    for story in result.stories:
         if sum(s.check == story.check for s in first) < 2:
             first.append(story)
     lines = []
     for story in first[:at_most]:
         group = f" (group {story.group})" if story.group >= 0 and story.rows else ""
-        of = found.findings[(found.findings["check"] == story.check) & found.findings["row"].isin(story.rows)]
-        dropped = len(of) and (of["action"] == DROP).all()
+        findings = result.findings[(result.findings["check"] == story.check) & result.findings["row"].isin(story.rows)]
+        dropped = len(findings) and (findings["action"] == DROP).all()
         lines.append(f"{story.sentence}{group}.{' All dropped.' if dropped else ''}")
     return lines
 
 
-def _scan_json(found: Scan, artifacts: Path) -> dict[str, Any]:
-    counts = found.table["verdict"].value_counts()
-    effect = found.effect
+def _scan_json(result: Scan, artifacts: Path) -> dict[str, object]:
+    counts = result.table["verdict"].value_counts()
+    effect = result.effect
     return {
-        "source": str(found.images.source.path),
-        "images": len(found.table),
-        "classes": list(found.images.classes),
-        "embedder": found.embedder,
+        "source": str(result.images.source.path),
+        "images": len(result.table),
+        "classes": list(result.images.classes),
+        "embedder": result.embedder,
         "verdicts": {v: int(counts.get(v, 0)) for v in (KEEP, DROP, REVIEW)},
         "checks": {
             str(check): {
-                "rows": int((of["row"] >= 0).sum()),
-                "groups": int(of.loc[of["group"] >= 0, "group"].nunique()),
-                "drop": int((of["action"] == DROP).sum()),
-                "review": int((of["action"] == REVIEW).sum()),
+                "rows": int((findings["row"] >= 0).sum()),
+                "groups": int(findings.loc[findings["group"] >= 0, "group"].nunique()),
+                "drop": int((findings["action"] == DROP).sum()),
+                "review": int((findings["action"] == REVIEW).sum()),
             }
-            for check, of in found.findings.groupby("check", sort=False)
+            for check, findings in result.findings.groupby("check", sort=False)
         },
         "stories": [
-            {"check": s.check, "group": s.group, "rows": len(s.rows), "sentence": s.sentence} for s in found.stories
+            {"check": s.check, "group": s.group, "rows": len(s.rows), "sentence": s.sentence} for s in result.stories
         ],
         "effect": vars(effect) if effect else None,
-        "notes": list(found.notes),
-        "timings": dict(found.timings),
+        "notes": list(result.notes),
+        "timings": dict(result.timings),
         "artifacts": str(artifacts),
     }
 
@@ -330,7 +330,7 @@ def selftest(source: Source, config: SelftestConfig, output: Output) -> None:
     missed = result.ways[result.ways["found"] < result.ways["planted"]]
     if len(missed):
         out.print()
-        print_table(missed, "not all found")
+        print_table(missed, "missed, by kind")
     output.print_notes(result.notes)
     thresholds = config.scan.thresholds
     changed = {name: value for name, value in result.thresholds.items() if value != thresholds.get(name, 0.5)}
@@ -378,20 +378,20 @@ _OPERATORS = {
 
 def _conditions(text: str) -> list[Condition]:
     """The conditions of --fail-on: a check or a verdict, a comparison, a number."""
-    known = (*SEVERITY, KEEP, DROP, REVIEW)
+    names = (*SEVERITY, KEEP, DROP, REVIEW)
     conditions = []
     for part in filter(None, (p.strip() for p in text.split(","))):
         match = re.fullmatch(r"(\w+)\s*(>=|<=|==|>|<)\s*(\d+(?:\.\d*)?)", part)
         if not match:
             raise DataError(f'--fail-on {part!r} is not a condition; needed is one such as "leak>0" or "drop>=100".')
-        if match[1] not in known:
-            raise UnknownName.among("check or verdict", match[1], known)
+        if match[1] not in names:
+            raise UnknownName.among("check or verdict", match[1], names)
         conditions.append((match[1], match[2], float(match[3])))
     return conditions
 
 
-def _fail_on(conditions: list[Condition], found: Scan) -> None:
-    counts = found.findings["check"].value_counts().to_dict() | found.table["verdict"].value_counts().to_dict()
+def _fail_on(conditions: list[Condition], result: Scan) -> None:
+    counts = result.findings["check"].value_counts().to_dict() | result.table["verdict"].value_counts().to_dict()
     broken = [
         f"{name} is {counts.get(name, 0)} ({op}{bound:g})"
         for name, op, bound in conditions

@@ -57,22 +57,24 @@ def diff(scan_a: str | Path, scan_b: str | Path) -> Difference:
     Raises DataError where there is no whole scan.
     """
     a, b = (open_scan(_scan_folder(Path(place))) for place in (scan_a, scan_b))
-    both = _side_by_side(a.table, b.table)
+    matched = _side_by_side(a.table, b.table)
     ids_a, ids_b = set(a.table["id"]), set(b.table["id"])
     gone = _without(a.findings, b.findings, ids_b)
     new = _without(b.findings, a.findings, ids_a)
-    verdicts = both[both["verdict_a"] != both["verdict_b"]]
+    verdicts = matched[matched["verdict_a"] != matched["verdict_b"]]
     moves = verdicts.groupby(["verdict_a", "verdict_b"], sort=True).size().reset_index(name="images")
-    pixels = both[both["digest_a"] != both["digest_b"]]
+    pixels = matched[matched["digest_a"] != matched["digest_b"]]
     only_a, only_b = _only(a.table, ids_b), _only(b.table, ids_a)
     return Difference(
         a=a.folder,
         b=b.folder,
-        matched=len(both),
+        matched=len(matched),
         only_a=only_a.drop(columns="digest"),
         only_b=only_b.drop(columns="digest"),
         pixels=_columns(pixels, "id", "row_a", "row_b"),
-        labels=_columns(both[both["label_a"] != both["label_b"]], "id", "row_a", "row_b", "label_a", "label_b"),
+        labels=_columns(
+            matched[matched["label_a"] != matched["label_b"]], "id", "row_a", "row_b", "label_a", "label_b"
+        ),
         verdicts=_columns(
             verdicts.rename(columns={"label_b": "label"}),
             *("id", "row_a", "row_b", "label", "verdict_a", "verdict_b"),
@@ -80,10 +82,10 @@ def diff(scan_a: str | Path, scan_b: str | Path) -> Difference:
         moves=moves,
         gone=gone,
         new=new,
-        summary=_summary(a.findings, b.findings, gone, new),
+        summary=_findings_per_check(a.findings, b.findings, gone, new),
         settings=_settings(a.manifest, b.manifest),
         effect=_effects(a.manifest, b.manifest),
-        notes=_notes(a, b, len(both), len(pixels), only_a, only_b),
+        notes=_comparison_notes(a, b, len(matched), len(pixels), only_a, only_b),
     )
 
 
@@ -99,10 +101,10 @@ def _side_by_side(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     return merged.rename(columns={"label_name_a": "label_a", "label_name_b": "label_b"})
 
 
-def _only(table: pd.DataFrame, others: set[str]) -> pd.DataFrame:
+def _only(table: pd.DataFrame, ids: set[str]) -> pd.DataFrame:
     """Images whose id is none of the others."""
-    there = table.loc[~table["id"].isin(others), ["row", "id", "label_name", "verdict", "digest"]]
-    return there.rename(columns={"label_name": "label"}).reset_index(drop=True)
+    images = table.loc[~table["id"].isin(ids), ["row", "id", "label_name", "verdict", "digest"]]
+    return images.rename(columns={"label_name": "label"}).reset_index(drop=True)
 
 
 def _columns(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
@@ -115,17 +117,18 @@ def _keys(findings: pd.DataFrame) -> pd.Series:
     return findings["check"] + "\0" + findings["id"].where(findings["row"] >= 0, "\0" + findings["because"])
 
 
-def _without(findings: pd.DataFrame, others: pd.DataFrame, ids: set[str]) -> pd.DataFrame:
+def _without(findings: pd.DataFrame, reference: pd.DataFrame, ids: set[str]) -> pd.DataFrame:
     """Findings that the others have not, in their own order; `matched` where the other scan has the image."""
-    left = findings[~_keys(findings).isin(set(_keys(others)))]
+    left = findings[~_keys(findings).isin(set(_keys(reference)))]
     left = left[["check", "row", "id", "score", "action", "because"]].reset_index(drop=True)
     return left.assign(matched=left["id"].isin(ids) | (left["row"] < 0))
 
 
-def _summary(a: pd.DataFrame, b: pd.DataFrame, gone: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+def _findings_per_check(a: pd.DataFrame, b: pd.DataFrame, gone: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     """Findings per check that speaks in either scan, the gravest check first."""
     counted = {
-        name: of["check"].value_counts() for name, of in (("in_a", a), ("in_b", b), ("gone", gone), ("new", new))
+        name: findings["check"].value_counts()
+        for name, findings in (("in_a", a), ("in_b", b), ("gone", gone), ("new", new))
     }
     table = pd.DataFrame({name: counts.reindex(SEVERITY, fill_value=0) for name, counts in counted.items()})
     table = table[(table["in_a"] > 0) | (table["in_b"] > 0)].astype("int64")
@@ -165,7 +168,7 @@ def _effects(a: ScanManifest, b: ScanManifest) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["scan", *columns])
 
 
-def _notes(
+def _comparison_notes(
     a: Scanned, b: Scanned, matched: int, changed: int, only_a: pd.DataFrame, only_b: pd.DataFrame
 ) -> tuple[str, ...]:
     notes = []
@@ -181,9 +184,9 @@ def _notes(
         first = only_a[renamed].iloc[0]
         now = only_b.loc[only_b["digest"] == first["digest"], "id"].iloc[0]
         notes.append(
-            f"{renamed.sum():,} images only in A have the very pixels of one only in B: renamed, "
+            f"{renamed.sum():,} images only in A have the same pixels as an image only in B: renamed, "
             f"such as {first['id']} to {now}"
         )
     if a.manifest.source != b.manifest.source:
-        notes.append(f"A scanned {a.manifest.source}, B {b.manifest.source}")
+        notes.append(f"A is a scan of {a.manifest.source}, B of {b.manifest.source}")
     return tuple(notes)

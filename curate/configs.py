@@ -59,7 +59,7 @@ class ScanConfig:
     backbone: str = backbone_option()
     weights: str | None = weights_option()
     input_size: int = option(160, "Pixels a side that pictures are resized to for embedding.", SEEING)
-    map: str = option("umap", f"Picture of the set: {', '.join(MAP_NAMES)}.", SEEING, among=MAP_NAMES)
+    map: str = option("umap", f"Method of the map: {', '.join(MAP_NAMES)}.", SEEING, among=MAP_NAMES)
     drop: tuple[str, ...] = option(
         (),
         "Drop every finding of this check. Repeat, or separate by commas.",
@@ -73,7 +73,7 @@ class ScanConfig:
     )
     thresholds: Mapping[str, float] = option(
         {},
-        "CHECK=SCORE from which a check speaks, instead of 0.5.",
+        "CHECK=SCORE: the score from which a check flags a row, instead of 0.5.",
         DECIDING,
         flag="--threshold",
         metavar="CHECK=SCORE",
@@ -140,7 +140,7 @@ class SplitConfig:
     val: float = option(0.15, "Share of the images.")
     test: float = option(0.15, "Share of the images.")
     balanced_test: bool = option(False, "The same number of images of every class in test.", switch=True)
-    per_class: int | None = option(None, "That number; by default the largest that fits.")
+    per_class: int | None = option(None, "Test images of each class; by default as many as fit.")
     fresh: bool = option(False, "Forget the splits that the set has.", switch=True)
     labels: str | None = labels_option()
     artifacts: str = artifacts_option()
@@ -179,9 +179,9 @@ class SelftestConfig:
     scan: ScanConfig = section(
         ScanConfig, only=("labels", "backbone", "weights", "input_size", "thresholds", "workers", "seed")
     )
-    images: int = option(2000, "How many of the images to try on.")
-    precision: float = option(0.95, "Wanted of the thresholds that are proposed.")
-    repeats: int = option(1, "How often faults are planted anew.", at_least=1)
+    images: int = option(2000, "Images to plant faults among.")
+    precision: float = option(0.95, "Precision that the proposed thresholds should reach.")
+    repeats: int = option(1, "How often to plant faults, each time in the clean images.", at_least=1)
     seed: int = seed_option()
     faults: PlantConfig | None = None
     artifacts: str | None = option(None, "Folder for everything that is written.", path=True)
@@ -219,6 +219,6 @@ def _check_thresholds(thresholds: Mapping[str, float]) -> None:
 
 
 def _check_apart(drop: tuple[str, ...], review: tuple[str, ...]) -> None:
-    both = set(drop) & set(review)
-    if both:
-        raise DataError(f"{', '.join(sorted(both))} is given to both --drop and --review; choose one.")
+    shared = set(drop) & set(review)
+    if shared:
+        raise DataError(f"{', '.join(sorted(shared))} is given to both --drop and --review; choose one.")

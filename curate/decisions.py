@@ -124,7 +124,7 @@ def append_decisions(path: Path, entries: Callable[[History], Sequence[Mapping[s
     """Append what `entries` makes of the history so far, all of it or nothing; return the history with it."""
     try:
         with path.open("a+b") as file:
-            _lock(file)  # until the file is closed
+            _lock_decisions(file)  # until the file is closed
             file.seek(0)
             data = file.read()
             past = _parse(path, data)
@@ -148,7 +148,7 @@ def append_decisions(path: Path, entries: Callable[[History], Sequence[Mapping[s
     return History(after.decisions, after.whole, after.lines, past.notes)
 
 
-def _lock(file: BinaryIO) -> None:
+def _lock_decisions(file: BinaryIO) -> None:
     """Keep other processes from writing the file until it is closed, where the system can."""
     if sys.platform != "win32":
         import fcntl

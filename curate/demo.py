@@ -18,7 +18,6 @@ import numpy as np
 from .configs import DrawConfig, ScanConfig
 from .findings import SEVERITY, THRESHOLD
 from .planting import Cast, PlantConfig, Truth, plant
-from .scanning import scan
 from .stage.errors import DataError, OutputError
 from .stage.files import replacing, write_text
 from .stage.options import check
@@ -373,7 +372,8 @@ class Demo:
 
 def demo(folder: Path, config: DemoConfig, scan_config: ScanConfig, reporter: Reporter = Silent()) -> Demo:
     """Draw the set into a folder, scan it as a user's own, and hold the findings against the truth."""
-    from .selftesting import tally, ways_of  # it loads pandas, and the drawn cells need none
+    from .scanning import scan
+    from .selftesting import tally, ways_of
 
     path = write_demo(folder, config)
     result = scan(path, scan_config, reporter)

@@ -73,7 +73,7 @@ CATALOGUE: Mapping[str, Check] = {
         Check(
             name="leak",
             title="Leaks",
-            looks_for="A picture of one split that comes back in another, so that test results flatter.",
+            looks_for="A picture of one split that is in another split as well: test results are too good.",
             outcome="drop the copy outside of test",
             colour="#a33dc2",
             action=DROP,
@@ -125,7 +125,7 @@ CATALOGUE: Mapping[str, Check] = {
         Check(
             name="label_error",
             title="Likely label errors",
-            looks_for="A model that never saw the picture would have labelled it otherwise.",
+            looks_for="The label probe, fitted without the picture, predicts another class.",
             outcome="review",
             colour="#f2770b",
             planted_by=("label",),
@@ -204,7 +204,7 @@ CATALOGUE: Mapping[str, Check] = {
         Check(
             name="shortcut",
             title="Shortcuts",
-            looks_for="Something beside the subject that gives the class away: a model may learn that instead.",
+            looks_for="A property other than the subject that predicts the class: a model may learn it instead.",
             outcome="report, for the set as a whole",
             colour="#3a9a4d",
         ),

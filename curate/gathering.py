@@ -64,7 +64,7 @@ def _quality(images: ImageSet, measured: Measured) -> np.ndarray:
     most = np.nanquantile(detail, 0.75) if (measured.digests != "").any() else 0.0
     sharpness = np.round(4 * np.where(detail > most, 2 * most - detail, detail))
     columns = [rank, properties["width"] * properties["height"], sharpness]
-    return np.nan_to_num(np.stack(columns, axis=1), nan=-1e9)
+    return np.asarray(np.nan_to_num(np.stack(columns, axis=1), nan=-1e9))
 
 
 def _represented(copies: Copies, among_distinct: Neighbours, features: np.ndarray) -> tuple[Neighbours, np.ndarray]:

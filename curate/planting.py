@@ -11,7 +11,7 @@ import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypedDict
+from typing import Required, TypedDict
 
 import cv2
 import numpy as np
@@ -257,16 +257,17 @@ class PlantConfig:
         return max(round(share * n), 1 if share > 0 and n >= ENOUGH_FOR_ONE_EACH else 0)
 
 
-class Entry(TypedDict, total=False):
-    """A planted row of the truth: its row, the kind of its fault, and what there is to know of one of that kind.
+class PlantedFault(TypedDict, total=False):
+    """A faulty row, in the truth.
 
-    of                of a copy the row that it copies, of an intruder the letter of the strange picture
-    how               of a near copy its name in NEAR;  was  of a wrong label the one before
+    row     its number;  kind  one of KINDS
+    of      the row that it copies, or the letter of a strange picture;  how  of a near copy: its way
+    was     the label before
     colour, strength  of a cast
     """
 
     row: int
-    kind: str
+    kind: Required[str]
     of: int | str
     how: str
     was: int
@@ -275,13 +276,13 @@ class Entry(TypedDict, total=False):
 
 
 class Truth(TypedDict):
-    """How many rows there are, how many of each kind of fault, and an entry for each faulty row, in order."""
+    """What was planted: numbers of rows, faults per kind, and an entry for each faulty row, in their order."""
 
     rows: int
     clean_rows: int
     seed: int
     counts: dict[str, int]
-    planted: list[Entry]
+    planted: list[PlantedFault]
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,7 +292,7 @@ class Planted:
     images   uint8 (N + copies, H, W, 3), in a drawn order
     labels   int64 (N + copies,)
     source   int64 (N + copies,): the clean row that each row shows, -1 for a strange picture
-    truth    what was planted where
+    truth    what was planted in which row
     """
 
     images: np.ndarray
@@ -307,7 +308,7 @@ class _Plant:
     picture: np.ndarray
     label: int
     source: int
-    entry: Entry  # of the truth, in rows of the clean images
+    entry: PlantedFault  # of the truth, in rows of the clean images
 
 
 class _Plot:
@@ -341,7 +342,7 @@ class _Plot:
             if number == len(self.config.intruder):
                 labels = np.full(size, draws.choice(classes))
             for label in labels:
-                entry: Entry = {"kind": "intruder", "of": string.ascii_lowercase[number]}
+                entry: PlantedFault = {"kind": "intruder", "of": string.ascii_lowercase[number]}
                 self.added.append(_Plant(strangers[number], int(label), -1, entry))
 
     def copies(self) -> None:
@@ -361,7 +362,7 @@ class _Plot:
 
         def conflict(row: int) -> _Plant | None:
             label = self._other_label(row)
-            entry: Entry = {"kind": "conflict", "of": row}
+            entry: PlantedFault = {"kind": "conflict", "of": row}
             return None if label is None else _Plant(self.images[row], label, row, entry)
 
         self.added += self._planted(self.config.exact, "exact", exact)
@@ -373,12 +374,12 @@ class _Plot:
 
         def label(row: int) -> _Plant | None:
             wrong = self._other_label(row)
-            entry: Entry = {"kind": "label", "was": int(self.labels[row])}
+            entry: PlantedFault = {"kind": "label", "was": int(self.labels[row])}
             return None if wrong is None else _Plant(self.images[row], wrong, row, entry)
 
         self.changed += self._planted(self.config.label, "label", label)
 
-    def spoil(self, rate: float, fault: str, entry: Entry, only: int | None = None) -> None:
+    def spoil(self, rate: float, fault: str, entry: PlantedFault, only: int | None = None) -> None:
         """Apply a function of FAULTS to a share of the images, or of those of the class `only`."""
 
         def spoiled(row: int) -> _Plant | None:
@@ -429,11 +430,11 @@ class _Plot:
         labels = np.empty(total, np.int64)
         source = np.empty(total, np.int64)
         images[place[:n]], labels[place[:n]], source[place[:n]] = self.images, self.labels, np.arange(n)
-        planted: list[Entry] = []
+        planted: list[PlantedFault] = []
         for before, plant in [*((p.source, p) for p in self.changed), *enumerate(self.added, start=n)]:
             row = int(place[before])
             images[row], labels[row], source[row] = plant.picture, plant.label, plant.source
-            entry: Entry = {"row": row, **plant.entry}
+            entry: PlantedFault = {"row": row, **plant.entry}
             original = entry.get("of")
             if isinstance(original, int):
                 entry["of"] = int(place[original])
@@ -473,7 +474,7 @@ def plant(
     plot.wrong_labels()
     if colourful:
         for cast in config.casts:
-            entry: Entry = {"kind": "cast", "colour": cast.colour, "strength": cast.strength}
+            entry: PlantedFault = {"kind": "cast", "colour": cast.colour, "strength": cast.strength}
             plot.spoil(cast.rate, cast_name(cast.colour, cast.strength), entry, cast.label)
         plot.spoil(config.grey, "grey", {"kind": "grey"})
     plot.spoil(config.blur, "blur", {"kind": "blur"})

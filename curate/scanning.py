@@ -60,7 +60,7 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
         reporter.stage("judging", len(CATALOGUE), "checks") as advance,
         small_algebra(len(images)),
     ):
-        verdicts = weigh(evidence, _judged(evidence, advance), config)
+        verdicts = weigh(evidence, _judgements(evidence, advance), config)
         effect = cleaning_effect(evidence, verdicts.verdict)
     places = _laid_out(evidence, config, watch, reporter)
     result = Scan(
@@ -73,7 +73,7 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
         stories=verdicts.stories,
         balance=balance_table(images, verdicts.verdict),
         effect=effect,
-        notes=(*images.source.notes, *_remarks(images, note, config), *left_out(verdicts.judgements)),
+        notes=(*images.source.notes, *_scan_notes(images, note, config), *left_out(verdicts.judgements)),
         embedder=f"{embedder.describe}, {embedder.size} px",
         embedder_digest=embedder.digest,
         timings=watch.seconds,
@@ -85,7 +85,7 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
     return result
 
 
-def _judged(evidence: Evidence, advance: Advance) -> dict[str, Judgement]:
+def _judgements(evidence: Evidence, advance: Advance) -> dict[str, Judgement]:
     """What each check says, by name, the gravest first."""
     judgements: dict[str, Judgement] = {}
     for name in CATALOGUE:
@@ -118,13 +118,13 @@ def _preload() -> None:
         import_module(name)
 
 
-def _remarks(images: ImageSet, note: str, config: ScanConfig) -> list[str]:
+def _scan_notes(images: ImageSet, note: str, config: ScanConfig) -> list[str]:
     """What the person should know of how the set was embedded, and what still has to be done."""
     remarks = [note] if note else []
     if len(images) > neighbours.EXACT_LIMIT and not neighbours.index_available():
         remarks.append("neighbours are searched exactly, which takes minutes; pip install 'trustset[ann]' for seconds")
     if config.artifacts is not None and standing(Path(config.artifacts)):
-        remarks.append("the clean set is this scan's alone; type `curate apply` to bring your decisions into it")
+        remarks.append("the clean set does not follow your earlier decisions yet; type `curate apply` to apply them")
     return remarks
 
 

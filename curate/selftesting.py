@@ -15,7 +15,7 @@ import pandas as pd
 from .configs import FEWEST, SelftestConfig
 from .findings import CATALOGUE, DROP, REVIEW, SEVERITY, THRESHOLD
 from .measuring.properties import LONGEST_SIDE, bounded
-from .planting import COLOURS, KINDS, STRENGTHS, Cast, Entry, PlantConfig, Planted, plant
+from .planting import COLOURS, KINDS, STRENGTHS, Cast, PlantConfig, Planted, PlantedFault, plant
 from .scanning import scan
 from .scans import Scan
 from .sets.arrays import ArrayPictures
@@ -117,10 +117,10 @@ def selftest(
         planted = plant(_pixels(sample)[base], sample.labels[base], _faults(len(base), config, repeat))
         copy = _copy(sample, base, bystanders, planted)
         step = "planted" if config.repeats == 1 else f"planted {repeat + 1}/{config.repeats}"
-        found = scan(copy, plain, _Within(reporter, step))
+        copy_scan = scan(copy, plain, _Within(reporter, step))
         ignored = np.arange(len(copy)) >= len(planted.images)
         ids = ["" if row < 0 else sample.ids[base[row]] for row in planted.source.tolist()]
-        tallies.append(tally(planted.truth["planted"], found.table, found.findings, thresholds, ignored, ids))
+        tallies.append(tally(planted.truth["planted"], copy_scan.table, copy_scan.findings, thresholds, ignored, ids))
         sets.append(planted)
     flagged = baseline.findings.loc[baseline.findings["row"] >= 0, "check"].tolist()
     natural = {name: flagged.count(name) for name in SEVERITY}
@@ -190,12 +190,12 @@ def _sample(images: ImageSet, config: SelftestConfig, reporter: Reporter) -> tup
     pictures, sizes, good = [], set(), []
     with reporter.stage("reading", len(rows), "images") as advance:
         looked = threaded(look, rows.tolist(), config.scan.workers or cores())
-        for done, (row, (pixels, shape)) in enumerate(zip(rows.tolist(), looked, strict=True), start=1):
+        for number, (row, (pixels, shape)) in enumerate(zip(rows.tolist(), looked, strict=True), start=1):
             if pixels is not None:
                 pictures.append(pixels)
                 sizes.add(shape)
                 good.append(row)
-            advance(done)
+            advance(number)
     if len(good) < FEWEST:
         raise DataError(
             f"{images.source.path} has {len(good):,} images that can be read; a self-test needs {FEWEST} at least, to "
@@ -212,7 +212,7 @@ def _sample(images: ImageSet, config: SelftestConfig, reporter: Reporter) -> tup
     elif (*array.shape[1:],) not in sizes:
         notes.append(f"images were shrunk to {size}")
     if images.splits is not None and len(set(images.splits)) > 1:
-        notes.append("splits were not looked at: leaks between them are not tested")
+        notes.append("splits are ignored: leaks between them are not tested")
     at = np.array(good)
     sample = ImageSet(
         ArrayPictures([array]),
@@ -327,8 +327,8 @@ class Counts:
 
     def at(self, threshold: float) -> tuple[int, int, int]:
         """At a threshold: faults found, rows rightly flagged, false alarms."""
-        found = self.otherwise | (self.target >= threshold)
-        return int(found.sum()), int((self.right >= threshold).sum()), int((self.clean >= threshold).sum())
+        hits = self.otherwise | (self.target >= threshold)
+        return int(hits.sum()), int((self.right >= threshold).sum()), int((self.clean >= threshold).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -339,8 +339,24 @@ class Tally:
     rows: pd.DataFrame
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    """What a scan makes of one planted fault.
+
+    rows       that show it: the planted one, then the original of a copy
+    score      of the check that it was planted for; of a copy in no group with its original, 0
+    otherwise  another check that may tell of it flags it;  found  any check that may tell of it does
+    """
+
+    fault: PlantedFault
+    rows: list[int]
+    score: float
+    otherwise: bool
+    found: bool
+
+
 def tally(
-    planted: Sequence[Entry],
+    planted: Sequence[PlantedFault],
     table: pd.DataFrame,
     findings: pd.DataFrame,
     thresholds: Mapping[str, float],
@@ -356,59 +372,82 @@ def tally(
     ignored     bool (N,): rows that count neither way
     ids         what each planted row is called; by default its number
     """
-    n = len(table)
+    flags = _flags(findings, len(table))
+    scores = {name: _heeded(table[f"{name}_score"].to_numpy(), flags[name], thresholds[name]) for name in SEVERITY}
     group = table["group"].to_numpy()
+    outcomes = [_outcome(fault, flags, scores, group) for fault in planted]
+    clean = ~ignored  # rows in which nothing was planted, and of which no copy was made
+    for outcome in outcomes:
+        clean[outcome.rows] = False
+    counts = {name: _check_counts(name, outcomes, flags[name], scores[name], clean, ignored) for name in SEVERITY}
+    names = ids or [str(row) for row in range(len(table))]
+    rows = [
+        (
+            names[outcome.rows[0]],
+            outcome.fault["kind"],
+            _how(outcome.fault),
+            outcome.found,
+            ", ".join(_flagged_by(flags, outcome.rows)),
+            outcome.score,
+        )
+        for outcome in outcomes
+    ]
+    alarms = [
+        (names[row], "", "", False, name, float(scores[name][row]))
+        for name in SEVERITY
+        for row in np.flatnonzero(clean & flags[name]).tolist()
+    ]
+    return Tally(counts, pd.DataFrame(rows + alarms, columns=["id", "kind", "how", "found", "flagged", "score"]))
+
+
+def _flags(findings: pd.DataFrame, n: int) -> dict[str, np.ndarray]:
+    """check -> bool (n,): the rows that it flags."""
     flags = {name: np.zeros(n, bool) for name in SEVERITY}
     for name, row in zip(findings["check"], findings["row"], strict=True):
         if row >= 0:
             flags[name][row] = True
-    scores = {name: _heeded(table[f"{name}_score"].to_numpy(), flags[name], thresholds[name]) for name in SEVERITY}
+    return flags
 
-    touched = np.zeros(n, bool)  # what nothing was planted in, and no copy was made of, is clean
-    rightful = {name: np.zeros(n, bool) for name in SEVERITY}
-    target: dict[str, list[float]] = {name: [] for name in SEVERITY}
-    otherwise: dict[str, list[bool]] = {name: [] for name in SEVERITY}
-    told = []
-    for entry in planted:
-        row, kind = int(entry["row"]), str(entry["kind"])
-        first, *others = SEES[kind]
-        rows = [row, int(entry["of"])] if kind in _COPIES else [row]
-        touched[rows] = True
-        for name in SEES[kind]:
-            rightful[name][rows] = True
-        together = kind not in _COPIES or bool(group[row] != NO_GROUP and group[row] == group[rows[1]])
-        score = float(scores[first][rows].max()) if together else 0.0
-        by_other = together and any(bool(flags[name][rows].any()) for name in others)
-        target[first].append(score)
-        otherwise[first].append(by_other)
-        told.append(
-            (
-                ids[row] if ids else str(row),
-                kind,
-                _how(entry),
-                by_other or (together and bool(flags[first][rows].any())),
-                ", ".join(name for name in SEVERITY if flags[name][rows].any()),
-                score,
-            )
-        )
 
-    clean = ~touched & ~ignored
-    for name in SEVERITY:
-        told += [
-            (ids[row] if ids else str(row), "", "", False, name, float(scores[name][row]))
-            for row in np.flatnonzero(clean & flags[name]).tolist()
-        ]
-    counts = {
-        name: Counts(
-            np.array(target[name], float),
-            np.array(otherwise[name], bool),
-            scores[name][rightful[name] & ~ignored],
-            scores[name][clean],
-            int((flags[name] & ~ignored).sum()),
-        )
-        for name in SEVERITY
-    }
-    return Tally(counts, pd.DataFrame(told, columns=["id", "kind", "how", "found", "flagged", "score"]))
+def _flagged_by(flags: Mapping[str, np.ndarray], rows: list[int]) -> list[str]:
+    """The checks that flag any of the rows."""
+    return [name for name in SEVERITY if flags[name][rows].any()]
+
+
+def _check_counts(
+    check: str,
+    outcomes: Sequence[_Outcome],
+    flagged: np.ndarray,
+    scores: np.ndarray,
+    clean: np.ndarray,
+    ignored: np.ndarray,
+) -> Counts:
+    """The counts of one check: which rows it flags, its scores, which rows are clean and which ignored, each (N,)."""
+    targets = [outcome for outcome in outcomes if SEES[outcome.fault["kind"]][0] == check]
+    rightful = np.zeros(len(scores), bool)
+    for outcome in outcomes:
+        if check in SEES[outcome.fault["kind"]]:
+            rightful[outcome.rows] = True
+    return Counts(
+        target=np.array([outcome.score for outcome in targets], float),
+        otherwise=np.array([outcome.otherwise for outcome in targets], bool),
+        right=scores[rightful & ~ignored],
+        clean=scores[clean],
+        flagged=int((flagged & ~ignored).sum()),
+    )
+
+
+def _outcome(
+    fault: PlantedFault, flags: Mapping[str, np.ndarray], scores: Mapping[str, np.ndarray], group: np.ndarray
+) -> _Outcome:
+    row, kind = fault["row"], fault["kind"]
+    rows = [row, int(fault["of"])] if kind in _COPIES else [row]
+    together = kind not in _COPIES or bool(group[row] != NO_GROUP and group[row] == group[rows[1]])
+    check, *helpers = SEES[kind]
+    flagging = _flagged_by(flags, rows) if together else []
+    otherwise = any(name in flagging for name in helpers)
+    score = float(scores[check][rows].max()) if together else 0.0
+    return _Outcome(fault, rows, score, otherwise, otherwise or check in flagging)
 
 
 def _heeded(score: np.ndarray, flagged: np.ndarray, threshold: float) -> np.ndarray:
@@ -420,13 +459,13 @@ def _heeded(score: np.ndarray, flagged: np.ndarray, threshold: float) -> np.ndar
     return np.where(flagged, np.maximum(score, threshold), np.minimum(score, np.nextafter(threshold, 0)))
 
 
-def _how(entry: Entry) -> str:
+def _how(fault: PlantedFault) -> str:
     """In which way a fault was planted, "" where there is one only."""
-    if entry["kind"] == "cast":
-        return f"{entry['strength']} {entry['colour']}"
-    if entry["kind"] == "intruder":
-        return f"picture {entry['of']}"
-    return str(entry.get("how", ""))
+    if fault["kind"] == "cast":
+        return f"{fault['strength']} {fault['colour']}"
+    if fault["kind"] == "intruder":
+        return f"picture {fault['of']}"
+    return str(fault.get("how", ""))
 
 
 def pooled(tallies: Sequence[Tally], name: str) -> Counts:
@@ -449,16 +488,16 @@ def summary(
         n = len(counts.target)
         if not n and not counts.flagged:
             continue
-        found, right, wrong = counts.at(threshold)
+        hits, right, wrong = counts.at(threshold)
         proposed = propose(counts, threshold, precision) if n else None
         # Where nothing was planted for a check, all that it flags is false by definition.
-        recall, exact = (found, n), (right if n else 0, right + wrong if n else 0)
+        recall, exact = (hits, n), (right if n else 0, right + wrong if n else 0)
         rows.append(
             {
                 "check": name,
                 "natural": int(natural.get(name, 0)),
                 "planted": n,
-                "found": found,
+                "found": hits,
                 "recall": _share(*recall),
                 "recall_low": wilson(*recall)[0],
                 "recall_high": wilson(*recall)[1],
@@ -503,9 +542,9 @@ def propose(counts: Counts, threshold: float, precision: float) -> float | None:
     """
     best, most = None, -1
     for candidate in (threshold, *sorted(_GRID.tolist(), key=lambda t: (abs(t - threshold), t))):
-        found, right, wrong = counts.at(candidate)
-        if right and right >= precision * (right + wrong) and found > most:
-            best, most = candidate, found
+        hits, right, wrong = counts.at(candidate)
+        if right and right >= precision * (right + wrong) and hits > most:
+            best, most = candidate, hits
     return None if best == threshold else best
 
 
@@ -571,13 +610,13 @@ def _caveats(
             notes.append(f"not planted: {', '.join(missing)} ({why})")
     if dropped or len(bystanders):
         notes.append(
-            f"before anything was planted, the scan dropped {dropped:,} of {len(baseline.table):,} images, which were "
-            f"left out, and {len(bystanders):,} more were flagged or like others; these stayed and count neither way, "
-            "as nobody knows whether they are wrong: precision is of the other rows"
+            f"before planting, the scan dropped {dropped:,} of {len(baseline.table):,} images, which were left out; "
+            f"{len(bystanders):,} more were flagged or have copies, and count neither as found nor as false alarms, "
+            "as nobody knows whether they are wrong"
         )
     rates = ", ".join(f"{kind} {count / total:.1%}" for kind, count in planted.items() if count)
-    notes.append(f"planted: {rates}; where faults are rarer than that, precision is lower")
-    notes.append("planted faults are not real ones, which can be fainter or plainer: take these numbers as a guide")
+    notes.append(f"planted: {rates}; where faults are rarer, precision is lower")
+    notes.append("real faults can be fainter or plainer than planted ones: take these numbers as a guide")
     short = [
         str(row["check"])
         for row in table.to_dict("records")

@@ -67,13 +67,13 @@ class Divided:
     """A set of images, split; nothing is written yet.
 
     images  the set, with its splits and groups;  names  of all splits
-    copies, given   int64 (N,): the groups that had to stay whole: of copies, and of the set itself (or None)
+    copies, set_groups  int64 (N,): the groups that had to stay whole: of copies, and of the set itself (or None)
     """
 
     images: ImageSet
     names: tuple[str, ...]
     copies: np.ndarray
-    given: np.ndarray | None
+    set_groups: np.ndarray | None
     per_class: int | None
     notes: tuple[str, ...]
 
@@ -91,11 +91,11 @@ def split(source: str | Path | None = None, config: SplitConfig = SplitConfig())
 
 
 def divided(
-    source: str | Path | None = None, config: SplitConfig = SplitConfig(), *, made: Path | None = None
+    source: str | Path | None = None, config: SplitConfig = SplitConfig(), *, previous: Path | None = None
 ) -> Divided:
     """What `split` would write down.
 
-    made  a splits.csv that was made before: where it names every image of the set, its splits are kept
+    previous  a splits.csv that was written before: where it names every image of the set, its splits are kept
     """
     artifacts = Path(config.artifacts)
     place = Path(source) if source is not None else clean_set(artifacts)
@@ -103,32 +103,36 @@ def divided(
         raise DataError(f"{place} does not exist. Give the set that was scanned, or leave it out for its clean set.")
     if not (artifacts / "scan" / "manifest.json").is_file():
         raise DataError(
-            f"{place} has not been scanned: there is no scan in {artifacts}, so that nothing is known of its copies. "
+            f"{place} has not been scanned: there is no scan in {artifacts}, so its duplicates are unknown. "
             f"Type `{_scan_command(place, config)}` first."
         )
     scan = open_scan(artifacts / "scan")
     scanned_itself = Path(scan.manifest.source) == place.resolve()
     images = read(place, labels=config.labels or (scan.manifest.config.labels if scanned_itself else None))
-    before = _as_made(images, made) if made is not None else None
+    before = _as_made(images, previous) if previous is not None else None
     if before is not None:
         images = replace(images, splits=before)
     copies, notes = _copies(images, scan, config)
     units = whole_groups(copies, images.groups)
     fixed, names = _given_splits(images, config)
     _check_given(images, units, fixed, names)
-    assigned, per_class, told = assign(images.labels, units, config, fixed, images.classes)
-    done = replace(images, splits=tuple(names[i] for i in assigned.tolist()), groups=_numbered(units))
-    remarks = _remarks(done, config, fixed, _counts(done, names), per_class, made if before is not None else None)
-    return Divided(done, names, copies, images.groups, per_class, (*notes, *remarks, *told))
+    assigned, per_class, balance_notes = assign(images.labels, units, config, fixed, images.classes)
+    split_set = replace(images, splits=tuple(names[i] for i in assigned.tolist()), groups=_numbered(units))
+    remarks = _split_notes(
+        split_set, config, fixed, _class_counts(split_set, names), per_class, previous if before is not None else None
+    )
+    return Divided(split_set, names, copies, images.groups, per_class, (*notes, *remarks, *balance_notes))
 
 
-def write_splits(done: Divided, config: SplitConfig) -> Splits:
+def write_splits(division: Divided, config: SplitConfig) -> Splits:
     """Write splits.csv, read it back, and prove that no group crosses. Raises OutputError."""
     path = Path(config.out) if config.out is not None else Path(config.artifacts, "splits.csv")
-    _write(done.images, path)
-    proof = _proof(done.images, done.copies, done.given, path)
-    counts = _counts(done.images, done.names)
-    return Splits(done.images, _table(done.images), counts, proof, done.per_class, path, done.notes)
+    _write_splits_file(division.images, path)
+    proof = _proof(division.images, division.copies, division.set_groups, path)
+    counts = _class_counts(division.images, division.names)
+    return Splits(
+        division.images, _splits_table(division.images), counts, proof, division.per_class, path, division.notes
+    )
 
 
 # What has to stay together
@@ -230,7 +234,7 @@ def _check_given(images: ImageSet, units: np.ndarray, fixed: np.ndarray, names: 
 # What is told
 
 
-def _counts(images: ImageSet, names: Sequence[str]) -> pd.DataFrame:
+def _class_counts(images: ImageSet, names: Sequence[str]) -> pd.DataFrame:
     """Per class: class, images in each split, total; a last row for what has no label."""
     import pandas as pd
 
@@ -239,11 +243,14 @@ def _counts(images: ImageSet, names: Sequence[str]) -> pd.DataFrame:
     parts = [(name, images.labels == c) for c, name in enumerate(images.classes)]
     if (images.labels == UNLABELLED).any():
         parts.append(("(no label)", images.labels == UNLABELLED))
-    rows = [(name, *np.bincount(code[of], minlength=len(names)).tolist(), int(of.sum())) for name, of in parts]
+    rows = [
+        (name, *np.bincount(code[members], minlength=len(names)).tolist(), int(members.sum()))
+        for name, members in parts
+    ]
     return pd.DataFrame(rows, columns=["class", *names, "total"])
 
 
-def _table(images: ImageSet) -> pd.DataFrame:
+def _splits_table(images: ImageSet) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(
@@ -256,19 +263,19 @@ def _table(images: ImageSet) -> pd.DataFrame:
     )
 
 
-def _remarks(
+def _split_notes(
     images: ImageSet,
     config: SplitConfig,
     fixed: np.ndarray,
     counts: pd.DataFrame,
     per_class: int | None,
-    made: Path | None,
+    previous: Path | None,
 ) -> list[str]:
     """What a person should know of how it was split."""
     notes = []
     kept = int((fixed >= 0).sum())
-    if made is not None:
-        notes.append(f"the splits are those of {made}; --fresh makes new ones")
+    if previous is not None:
+        notes.append(f"the splits are those of {previous}; --fresh makes new ones")
     elif kept:
         rest = len(images) - kept
         notes.append(
@@ -304,7 +311,7 @@ def _listed(names: Sequence[str], at_most: int = 5) -> str:
 # On disk
 
 
-def _write(images: ImageSet, path: Path) -> None:
+def _write_splits_file(images: ImageSet, path: Path) -> None:
     """splits.csv. Of files it is a list of them, which `read` takes."""
     if path.exists() and images.source.path.exists() and path.samefile(images.source.path):
         raise OutputError(f"{path} is what was read, and no input is overwritten. Write elsewhere (--out FILE).")
@@ -320,7 +327,7 @@ def _write(images: ImageSet, path: Path) -> None:
     write_text(text.getvalue(), path)
 
 
-def _proof(images: ImageSet, copies: np.ndarray, given: np.ndarray | None, path: Path) -> Proof:
+def _proof(images: ImageSet, copies: np.ndarray, set_groups: np.ndarray | None, path: Path) -> Proof:
     """Read the file back, and look for groups of each kind in more than one split."""
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -328,7 +335,7 @@ def _proof(images: ImageSet, copies: np.ndarray, given: np.ndarray | None, path:
     splits = [split_of.get(name, "") for name in images.ids]
     written = [row["group"] for row in rows] if rows and "group" in rows[0] else [""] * len(rows)
     sides: dict[tuple[int, object], set[str]] = {}
-    for kind, groups in enumerate((copies.tolist(), [] if given is None else given.tolist())):
+    for kind, groups in enumerate((copies.tolist(), [] if set_groups is None else set_groups.tolist())):
         for group, side in zip(groups, splits if groups else (), strict=True):
             if group >= 0:
                 sides.setdefault((kind, group), set()).add(side)
@@ -336,9 +343,9 @@ def _proof(images: ImageSet, copies: np.ndarray, given: np.ndarray | None, path:
     for row, group in zip(rows, written, strict=True):
         if group:
             sides.setdefault((2, group), set()).add(row["split"])
-    crossings = sum(len(found) > 1 for found in sides.values())
+    crossings = sum(len(splits_of_group) > 1 for splits_of_group in sides.values())
     if len(rows) != len(images) or "" in splits or crossings:
         path.unlink(missing_ok=True)
-        raise OutputError(f"{path} did not come back as it was written, and was removed. Split again.")
+        raise OutputError(f"{path} was read back with other splits than were written, and was removed. Split again.")
     alone = sizes.pop("", 0)
     return Proof(alone + len(sizes), len(sizes), crossings)

@@ -48,9 +48,9 @@ class Terminal:
         with Progress(*columns, console=self.console) as progress:
             task = progress.add_task(name, total=total, rate="")
 
-            def advance(done: int) -> None:
+            def advance(count: int) -> None:
                 speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
-                progress.update(task, completed=done, rate=f"{speed:,.0f} {unit}/s" if speed else "")
+                progress.update(task, completed=count, rate=f"{speed:,.0f} {unit}/s" if speed else "")
 
             yield advance
 
@@ -73,7 +73,7 @@ class Output(Listing):
     quiet: bool = option(False, "Print results only: no progress and no notes.", PRINTING, short="-q", switch=True)
     verbose: bool = option(
         False,
-        "Tell how long it took as well, and of a refusal where in the code it was made.",
+        "Print timings as well, and the traceback of an error.",
         PRINTING,
         short="-v",
         switch=True,

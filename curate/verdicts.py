@@ -52,7 +52,7 @@ def weigh(evidence: Evidence, judgements: Mapping[str, Judgement], config: ScanC
     """What the judgements of all checks, by name, come to."""
     judgements = _numbered_on(_unexplained(evidence, judgements))
     findings = _findings(evidence, judgements, config)
-    verdict = _verdict(len(evidence), findings)
+    verdict = _row_verdicts(len(evidence), findings)
     return Verdicts(judgements, findings, verdict, _stories(judgements, findings))
 
 
@@ -101,8 +101,10 @@ def _numbered_on(judgements: Mapping[str, Judgement]) -> dict[str, Judgement]:
     """The judgements with groups of no number twice: a check's own are numbered on from those of the others."""
     numbered = dict(judgements)
     own = [name for name, check in CATALOGUE.items() if check.groups == OWN and judgements[name].group is not None]
-    taken = [j.group.max(initial=NO_GROUP) for name, j in judgements.items() if j.group is not None and name not in own]
-    first = 1 + int(max(taken, default=NO_GROUP))
+    highest = [
+        j.group.max(initial=NO_GROUP) for name, j in judgements.items() if j.group is not None and name not in own
+    ]
+    first = 1 + int(max(highest, default=NO_GROUP))
     for name in own:
         judgement = judgements[name]
         assert judgement.group is not None
@@ -160,7 +162,7 @@ def _findings_on_rows(
     ]
 
 
-def _verdict(n: int, findings: pd.DataFrame) -> np.ndarray:
+def _row_verdicts(n: int, findings: pd.DataFrame) -> np.ndarray:
     """(N,) of keep, drop or review: the gravest action on each row."""
     verdict = np.full(n, KEEP, dtype="<U6")
     for action in (REVIEW, DROP):

@@ -25,8 +25,7 @@ import augment
 import cli
 import curate
 import train
-from curate.checks import CHECKS
-from curate.findings import SEVERITY
+from curate.findings import CATALOGUE
 
 ROOT = Path(__file__).resolve().parents[1]
 APPS = {"curate": cli.curate_app, "augment": cli.augment_app, "train": cli.train_app}
@@ -226,13 +225,25 @@ def first_line(text: str | None) -> str:
 def page_of_checks() -> str:
     """Every check in one table, each with a link to its section on the long page."""
     rows = (
-        (f"[`{name}`](../checks.md#{name})", " ".join(docstring(CHECKS[name]).paragraphs[0].split()))
-        for name in SEVERITY
+        (
+            f"[`{check.name}`](../checks.md#{check.name})",
+            escaped(check.looks_for),
+            escaped(check.outcome),
+            " ".join(map(code, (*check.explained_by, *check.explained_if_recognised))),
+            " ".join(map(code, check.planted_by)),
+        )
+        for check in CATALOGUE.values()
     )
     intro = (
         "Every check, the gravest first. [The long page](../checks.md) tells how each is measured, and where it fails."
     )
-    return "\n\n".join(["# The checks at a glance", intro, table(("check", "looks for"), rows)])
+    return "\n\n".join(
+        [
+            "# The checks at a glance",
+            intro,
+            table(("check", "looks for", "action", "explained by", "tested by planting"), rows),
+        ]
+    )
 
 
 # Python

@@ -349,7 +349,7 @@ def test_a_clean_set_is_told_to_be_clean(tmp_path, pictures):
     np.savez(tmp_path / "data.npz", images=pictures[0][:12])
     result = run("curate", "scan", tmp_path / "data.npz", *QUICK, "--artifacts", tmp_path / "artifacts")
     assert result.exit_code == 0, result.output
-    assert "no check has anything to say against these images" in result.stdout
+    assert "no check found anything" in result.stdout
     assert "would drop 0 rows (0.0%)" in result.stdout
 
 
@@ -840,7 +840,7 @@ def asked(monkeypatch):
     """The configurations that a command asks for; nothing is fitted."""
     given = []
 
-    def noted(config, reporter):
+    def noted(config, reporter, built):
         given.append(config)
         raise DataError("enough.")
 
@@ -1165,15 +1165,15 @@ def test_a_run_that_is_interrupted_tells_how_it_goes_on(artifacts, monkeypatch):
         raise KeyboardInterrupt
 
     given = ("train", "baseline", *TINY, "--artifacts", artifacts)
-    measured = train.evaluation.measured
-    monkeypatch.setattr(train.evaluation, "measured", stopped)
+    measured = train.training.measured
+    monkeypatch.setattr(train.training, "measured", stopped)
     interrupted = run(*given)
     assert interrupted.exit_code == 130
     assert interrupted.stderr.splitlines() == [
         "interrupted; the epochs that were finished are kept: go on with --resume",
         "stopped; nothing was left half-written.",
     ]
-    monkeypatch.setattr(train.evaluation, "measured", measured)
+    monkeypatch.setattr(train.training, "measured", measured)
     resumed = run(*given, "--resume")
     assert resumed.exit_code == 0, resumed.output
     assert "resuming after stage 1, epoch 1" in resumed.stdout

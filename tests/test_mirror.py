@@ -8,9 +8,13 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("curate", "augment", "train")
 # Modules without a test file of their name, and what tests them instead. Shorter is better.
 ELSEWHERE = {
-    # The folders of scan and build: types and the manifests of every kind, which are tested side by side.
-    "curate/builds.py": "tests/curate/stage/test_manifest.py",
-    "curate/scans.py": "tests/curate/stage/test_manifest.py",
+    # Tables of names and types, of which there is nothing to say but what those do that use them.
+    "curate/sets/formats.py": "tests/curate/sets/test_exporting.py",
+    "curate/stage/columns.py": "tests/curate/test_scans.py",
+    # Parts of one thing, which is tested as a whole.
+    "curate/sets/provenance.py": "tests/curate/test_builds.py",
+    "train/loading.py": "tests/train/test_models.py",
+    "train/panels.py": "tests/train/test_explanation.py",
 }
 # Test files of no one module: of all of a kind, of how things fit together, or of what no module is.
 OF_MANY = {

@@ -163,7 +163,7 @@ def class_weights(name: str, train: LabelledSet, plan: np.ndarray, rows: np.ndar
         return np.asarray(plan, np.float64)
     counts = train.targets(np.arange(len(train)) if rows is None else rows).sum(axis=0, dtype=np.float64)
     of_all = np.divide(counts.sum(), counts, out=np.zeros(len(counts)), where=counts > 0)
-    return of_all / len(counts) if name == "balanced" else of_all
+    return np.asarray(of_all / len(counts) if name == "balanced" else of_all)
 
 
 def turned(images: np.ndarray, elements: np.ndarray) -> np.ndarray:
@@ -218,4 +218,4 @@ def _window(length: int, side: float, rng: np.random.Generator) -> tuple[int, in
 
 
 def _mixed_pair(values: np.ndarray, partner: np.ndarray, kept: float) -> np.ndarray:
-    return (kept * values + (1 - kept) * values[partner]).astype(np.float32)
+    return np.asarray((kept * values + (1 - kept) * values[partner]).astype(np.float32))

@@ -90,18 +90,18 @@ def run(
 
 
 def _train(recipe: Recipe, options: Mapping[str, object], output: Output) -> None:
-    from .inputs import read_inputs
     from .runs import metrics_text, run_path
+    from .sets import read_built
     from .training import train as fit
 
     config = with_options(recipe, options)
     config = replace(config, name=config.name or recipe.name)
     target = run_path(str(config.name), config.artifacts)
-    inputs = read_inputs(config)  # what is wrong with them is told before Keras starts, which takes seconds
+    built = read_built(config.artifacts)  # what is wrong with it is told before Keras starts, which takes seconds
     output.print_notes([*_policy_notes(recipe, config.artifacts), *_resume_notes(target, config.resume)], err)
     _start_keras()
     try:
-        result = fit(config, output.reporter, inputs=inputs)
+        result = fit(config, output.reporter, built=built)
     except KeyboardInterrupt:
         if _unfinished(target):
             err.print("interrupted; the epochs that were finished are kept: go on with --resume")

@@ -103,7 +103,9 @@ def _strategy(backend: str, names: list[str]) -> Strategy:
     if backend == "tensorflow":
         import tensorflow as tf
 
-        return tf.distribute.MirroredStrategy(names)
+        mirrored: Strategy = tf.distribute.MirroredStrategy(names)
+        return mirrored
     import keras
 
-    return keras.distribution.DataParallel(devices=names)
+    parallel: Strategy = keras.distribution.DataParallel(devices=names)
+    return parallel

@@ -122,7 +122,7 @@ def _joined(stacked: np.ndarray, weights: np.ndarray, how: str) -> np.ndarray:
         votes = (stacked.argmax(axis=2)[..., None] == np.arange(stacked.shape[2])).sum(axis=0)
         # A mean probability is below 1, and so decides between equal numbers of votes only.
         mean = votes + mean
-    return (mean / mean.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray((mean / mean.sum(axis=1, keepdims=True)).astype(np.float32))
 
 
 def _alike_weights(predictions: Sequence[Predictions]) -> np.ndarray:
@@ -156,7 +156,7 @@ def best_of_class(predictions: Sequence[Predictions]) -> np.ndarray:
     if any(area is None for area in areas):
         raise DataError("there are no predictions of val of every class to choose runs by. Take mean or vote.")
     best = np.argmax(np.array(areas), axis=0)
-    return (best == np.arange(len(predictions))[:, None]).astype(np.float64)
+    return np.asarray((best == np.arange(len(predictions))[:, None]).astype(np.float64))
 
 
 _WEIGHTS: Mapping[str, Callable[[Sequence[Predictions]], np.ndarray]] = {

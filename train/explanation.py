@@ -111,7 +111,7 @@ def _heat(
         heat += np.stack([cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR) for part in weighed])
     heat = np.maximum(heat, 0)
     most = heat.max(axis=(1, 2), keepdims=True)
-    return np.divide(heat, most, out=np.zeros_like(heat), where=most > 0)
+    return np.asarray(np.divide(heat, most, out=np.zeros_like(heat), where=most > 0))
 
 
 # Which cases are shown

@@ -75,7 +75,7 @@ def nucleus(image: np.ndarray) -> np.ndarray:
     ground = np.median(outside[outside[:, 1] >= np.quantile(outside[:, 1], 0.75)], axis=0)
     # Without a hard edge, which would be a thing of its own.
     share = cv2.GaussianBlur(kept.astype(np.float32), (0, 0), max(0.5, side / 64))[..., None]
-    return np.rint(image * share + ground * (1 - share)).astype(np.uint8)
+    return np.asarray(np.rint(image * share + ground * (1 - share)).astype(np.uint8))
 
 
 def _noise(image: np.ndarray) -> float:

@@ -23,9 +23,14 @@ class RunInputs:
     baseline: Run | None = None
 
 
-def read_inputs(config: RunConfig) -> RunInputs:
-    """The inputs of a run. Raises DataError where one of them will not do, or config.toml cannot hold an option."""
-    built = read_built(config.artifacts)
+def read_inputs(config: RunConfig, built: BuiltSets | None = None) -> RunInputs:
+    """The inputs of a run.
+
+    built  the built set, where it is read already
+
+    Raises DataError where one of them will not do, or config.toml cannot hold an option.
+    """
+    built = built or read_built(config.artifacts)
     to_toml(config)
     return inputs_of(built, config.evaluate)
 

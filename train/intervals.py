@@ -64,7 +64,7 @@ class Resampling:
         sums = self.totals(groups, columns + width * right, 2 * width)
         wrong, correct = sums[:, :width], sums[:, width:]
         count = wrong + correct
-        return np.divide(correct, count, out=np.full(count.shape, np.nan), where=count > 0)
+        return np.asarray(np.divide(correct, count, out=np.full(count.shape, np.nan), where=count > 0))
 
 
 def bootstrap(groups: np.ndarray, resamples: int, seed: int) -> Resampling:
@@ -108,7 +108,8 @@ def permuted_p(values: np.ndarray, weights: np.ndarray, inside: np.ndarray, resa
 
     def apart(chosen: np.ndarray) -> np.ndarray:
         sums = [(part @ np.stack([values * weights, weights], axis=1)) for part in (chosen, ~chosen)]
-        return sums[0][..., 0] / sums[0][..., 1] - sums[1][..., 0] / sums[1][..., 1]
+        gap: np.ndarray = sums[0][..., 0] / sums[0][..., 1] - sums[1][..., 0] / sums[1][..., 1]
+        return gap
 
     count, difference = len(inside), abs(float(apart(inside)))
     piece = max(1, _AT_ONCE // count)

@@ -87,12 +87,12 @@ class Predictions:
     @property
     def predicted(self) -> np.ndarray:
         """int64 (n,): the likeliest class."""
-        return self.probabilities.argmax(axis=1)
+        return np.asarray(self.probabilities.argmax(axis=1))
 
     @property
     def right(self) -> np.ndarray:
         """bool (n,)."""
-        return self.predicted == self.labels
+        return np.asarray(self.predicted == self.labels)
 
     def on(self, chosen: Sequence[Track], among: np.ndarray | bool = True) -> Predictions:
         """Those on some sets, of these those that `among` (bool (n,)) names. Rows without a label are left out."""

@@ -32,7 +32,8 @@ class Probe:
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """float32 (n, K): logits of features (n, D)."""
-        return features @ self.kernel + self.bias
+        logits: np.ndarray = features @ self.kernel + self.bias
+        return logits
 
 
 def fit_probe(
@@ -88,4 +89,4 @@ def _minimised(
         return value, slope.ravel().astype(np.float64)
 
     result = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": _MOST_STEPS, "gtol": 1e-5})
-    return result.x.reshape(start.shape)
+    return np.asarray(result.x.reshape(start.shape))

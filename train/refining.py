@@ -42,4 +42,4 @@ def _smallest(features: np.ndarray, clusters: int, seed: int) -> np.ndarray:
         kmeans = KMeans(clusters, n_init=4, random_state=seed).fit(features)
     sizes = np.bincount(kmeans.labels_, minlength=clusters)
     distance = np.linalg.norm(kmeans.cluster_centers_ - features.mean(axis=0), axis=1)
-    return kmeans.labels_ == np.lexsort((-distance, sizes))[0]
+    return np.asarray(kmeans.labels_ == np.lexsort((-distance, sizes))[0])

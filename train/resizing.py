@@ -27,7 +27,7 @@ def matrix(length: int, new_length: int) -> np.ndarray:
     centres = (np.arange(new_length) + 0.5) * scale - 0.5
     distance = np.abs(np.clip(centres, 0, length - 1)[:, None] - np.arange(length)) / max(scale, 1.0)
     weights = np.maximum(0.0, 1.0 - distance)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
 
 @lru_cache
@@ -62,7 +62,8 @@ def _down(images: Array, new_height: int, xp: ModuleType) -> Array:
     # follow a concatenation at once, along another axis.
     lines = xp.reshape(images, (-1, height, width * channels))
     parts = [xp.matmul(weights, lines[:, start:stop]) for start, stop, weights in bands(height, new_height)]
-    return xp.reshape(xp.concatenate(parts, axis=1), (-1, new_height, width, channels))
+    resized: Array = xp.reshape(xp.concatenate(parts, axis=1), (-1, new_height, width, channels))
+    return resized
 
 
 def _across(images: Array, new_width: int, xp: ModuleType) -> Array:
@@ -71,4 +72,5 @@ def _across(images: Array, new_width: int, xp: ModuleType) -> Array:
         return images
     lines = xp.reshape(images, (-1, width * channels))
     parts = [xp.matmul(lines[:, start:stop], weights.T) for start, stop, weights in bands(width, new_width, channels)]
-    return xp.reshape(xp.concatenate(parts, axis=1), (-1, height, new_width, channels))
+    resized: Array = xp.reshape(xp.concatenate(parts, axis=1), (-1, height, new_width, channels))
+    return resized

@@ -99,8 +99,8 @@ class LabelledSet:
         """float32 (n, K): the share of each class in these rows; zeros where there is no label."""
         rows = _numbers(rows)
         if self.soft is not None:
-            return self.soft[rows]
-        return (self.labels[rows][:, None] == np.arange(len(self.classes))).astype(np.float32)
+            return np.asarray(self.soft[rows])
+        return np.asarray((self.labels[rows][:, None] == np.arange(len(self.classes))).astype(np.float32))
 
     def take(self, rows: Sequence[int] | np.ndarray) -> LabelledSet:
         """The set of these rows only, in their order."""

@@ -111,13 +111,13 @@ class Part:
     val: LabelledSet
 
 
-def train(config: RunConfig = _DEFAULT, reporter: Reporter = Silent(), *, inputs: RunInputs | None = None) -> Trained:
+def train(config: RunConfig = _DEFAULT, reporter: Reporter = Silent(), *, built: BuiltSets | None = None) -> Trained:
     """Fit a model to a built set and measure it: artifacts/runs/<name>/, whole or not at all.
 
     With `folds` or `seeds` several, each in a folder of its own within; the run then holds the one that did best on
     what it was watched on, and tells how far they differ.
 
-    inputs  of this configuration, where they are read already: see read_inputs
+    built  the built set, where it is read already
 
     Raises DataError where the built set or the options do not do, Diverged where the loss is no number any more.
     """
@@ -125,7 +125,7 @@ def train(config: RunConfig = _DEFAULT, reporter: Reporter = Silent(), *, inputs
     views = config.evaluate.tta or views_fitted(config.fit)
     config = replace(config, evaluate=replace(config.evaluate, tta=views, filter=config.evaluate.filter or "none"))
     target = run_path(str(config.name), config.artifacts)
-    inputs = inputs or read_inputs(config)
+    inputs = read_inputs(config, built)
     parts = _parts(inputs.built, config)
     with draft_of(target, config.resume, "run") as folder:
         if len(parts) == 1:

@@ -220,7 +220,8 @@ def _keras_tuner() -> ModuleType:
         import keras_tuner
     except ImportError as error:
         raise MissingExtra("`train tune` needs keras-tuner: pip install 'trustset[tune]'.") from error
-    return keras_tuner
+    tuner: ModuleType = keras_tuner
+    return tuner
 
 
 def _oracle(tuner: ModuleType, space: Space, config: TuneConfig, seed: int, most: int, longest: int) -> Oracle:

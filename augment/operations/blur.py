@@ -106,7 +106,7 @@ def disc(radius: float) -> np.ndarray:
     squares = along[:, None] + along
     rings, ring = np.unique(squares, return_inverse=True)
     inside = np.interp(radius * radius, rings, np.arange(len(rings)))
-    return np.clip(1 + inside - ring.reshape(squares.shape), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(1 + inside - ring.reshape(squares.shape), 0, 1).astype(np.float32))
 
 
 def trail(radius: float, sigma: float, angle: float) -> tuple[np.ndarray, tuple[int, int]]:

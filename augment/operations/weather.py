@@ -248,4 +248,4 @@ def _towards(headings: np.ndarray) -> np.ndarray:
 
 
 def _fixed(points: np.ndarray) -> np.ndarray:
-    return np.rint(points * (1 << _BITS)).astype(np.int32)
+    return np.asarray(np.rint(points * (1 << _BITS)).astype(np.int32))

@@ -48,7 +48,7 @@ def load(target: str, digest: str) -> Callable[[np.ndarray, np.random.Generator]
     except (Exception, SystemExit) as error:
         del sys.modules[module_name]
         raise DataError(f"{path} cannot be run: {type(error).__name__}: {error}.") from error
-    function = getattr(module, name, None)
+    function: Callable[[np.ndarray, np.random.Generator], object] | None = getattr(module, name, None)
     if not callable(function):
         raise DataError(f"{path} has no function {name}.")
     return function

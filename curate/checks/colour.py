@@ -53,25 +53,25 @@ class Shift:
 
     @property
     def size(self) -> np.ndarray:
-        return np.hypot(self.a, self.b)
+        return np.asarray(np.hypot(self.a, self.b))
 
 
 def _shift(evidence: Evidence, name: str) -> Shift:
     rows = evidence.representatives
-    of = evidence.measured.properties
-    a, b = (of[f"{name}_{axis}"][rows].astype(np.float64) for axis in "ab")
+    properties = evidence.measured.properties
+    a, b = (properties[f"{name}_{axis}"][rows].astype(np.float64) for axis in "ab")
     # A grey picture among coloured ones has no cast, and one that does not belong has no say in what is usual.
-    usable = np.isfinite(a) & (of["chroma"][rows] > 1) & evidence.native
+    usable = np.isfinite(a) & (properties["chroma"][rows] > 1) & evidence.native
     a[~usable], b[~usable] = np.nan, np.nan
     everyone = np.flatnonzero(usable)
     labels = evidence.images.labels[rows]
     for label in np.unique(labels):
         own = np.flatnonzero(labels == label)
-        known = own[usable[own]]
-        base = known if len(known) >= 20 else everyone
+        measured = own[usable[own]]
+        base = measured if len(measured) >= 20 else everyone
         if len(base):
-            a[own] -= np.median(a[base].copy() if base is known else of[f"{name}_a"][rows[base]])
-            b[own] -= np.median(b[base].copy() if base is known else of[f"{name}_b"][rows[base]])
+            a[own] -= np.median(a[base].copy() if base is measured else properties[f"{name}_a"][rows[base]])
+            b[own] -= np.median(b[base].copy() if base is measured else properties[f"{name}_b"][rows[base]])
     _, spread_a = centre_and_scale(a)
     _, spread_b = centre_and_scale(b)
     return Shift(a, b, float(np.hypot(spread_a, spread_b)))
@@ -94,12 +94,12 @@ def colour_cast(evidence: Evidence) -> Judgement:
     a = np.array([s.a[i] for i, s in enumerate(chosen)])
     b = np.array([s.b[i] for i, s in enumerate(chosen)])
 
-    found = np.flatnonzero(score >= evidence.thresholds["colour_cast"])
+    flagged = np.flatnonzero(score >= evidence.thresholds["colour_cast"])
     group = np.full(len(rows), NO_GROUP)
     stories = []
-    clusters = _clusters(a[found], b[found])
+    clusters = _clusters(a[flagged], b[flagged])
     for number in range(clusters.max(initial=-1) + 1):
-        members = found[clusters == number]
+        members = flagged[clusters == number]
         if len(members) < 3:
             continue
         group[members] = number
@@ -131,8 +131,8 @@ def _offset(a: float, b: float) -> str:
 def _where(evidence: Evidence, members: np.ndarray, a: np.ndarray, b: np.ndarray) -> str:
     """ "background" where the border shares the shift, else "light"."""
     rows = evidence.representatives
-    of = evidence.measured.properties
-    border = np.stack([of["border_a"][rows], of["border_b"][rows]], axis=1)
+    properties = evidence.measured.properties
+    border = np.stack([properties["border_a"][rows], properties["border_b"][rows]], axis=1)
     moved = np.median(border[members], axis=0) - np.nanmedian(border, axis=0)
     shift = np.array([np.median(a[members]), np.median(b[members])])
     return "background" if moved @ shift >= 0.4 * shift @ shift else "light"

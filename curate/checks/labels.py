@@ -18,24 +18,24 @@ def label_error(evidence: Evidence) -> Judgement:
     if not evidence.images.labelled:
         return Judgement.silent(n, "no labels")
     if probe is None:
-        return Judgement.silent(n, "one class only, or too few images of each, to learn what a label should be")
+        return Judgement.silent(n, "one class only, or too few images of each class for the label probe")
     labels = evidence.images.labels
     own = np.searchsorted(probe.classes, labels[probe.rows])
-    each = np.arange(len(own))
-    given = probe.probabilities[each, own]
-    others = probe.probabilities.copy()
-    others[each, own] = -1
-    likely = others.argmax(axis=1)
+    index = np.arange(len(own))
+    own_probability = probe.probabilities[index, own]
+    rest = probe.probabilities.copy()
+    rest[index, own] = -1
+    likely = rest.argmax(axis=1)
     votes = _votes(evidence, probe)
-    opposed = votes[each, likely] > votes[each, own]
-    suspected = opposed & (_confident(own, probe) | (others[each, likely] > 4 * given))
+    opposed = votes[index, likely] > votes[index, own]
+    suspected = opposed & (_confident(own, probe) | (rest[index, likely] > 4 * own_probability))
 
     # The rank is the probe's alone and before tempering, as it is the better judge (AP 0.93 against 0.88 on flipped
     # digits); the flag needs the second opinion.
     rank = probe.doubt / 12
     score = np.zeros(n, np.float32)
     score[probe.rows] = np.where(suspected, THRESHOLD + (1 - THRESHOLD) * rank, THRESHOLD * rank * 0.99)
-    at = dict(zip(probe.rows.tolist(), each.tolist(), strict=True))
+    at = dict(zip(probe.rows.tolist(), index.tolist(), strict=True))
 
     def because(row: int) -> str:
         i = at[row]

@@ -16,7 +16,7 @@ from .wording import spread_over_classes
 
 _MUTUAL = 10  # neighbours among whom mutual ones are looked for
 _FEW_LOOKALIKES = 5
-_TOO_FEW = "too few different images to tell what is far from them"
+_TOO_FEW = "too few different images to tell which are outliers"
 
 
 @CHECKS.add

@@ -20,7 +20,7 @@ _SMALLEST = 1 / 512  # half a grey level: keeps the logarithm of black finite
 
 def _of(evidence: Evidence, name: str) -> np.ndarray:
     """A property of the representatives, float64."""
-    return evidence.measured.properties[name][evidence.representatives].astype(np.float64)
+    return np.asarray(evidence.measured.properties[name][evidence.representatives].astype(np.float64))
 
 
 def _beyond(values: np.ndarray, plain: float) -> np.ndarray:
@@ -29,7 +29,7 @@ def _beyond(values: np.ndarray, plain: float) -> np.ndarray:
     return exceedance(values - centre, max(plain, _SPREADS * spread))
 
 
-def _judged(evidence: Evidence, score: np.ndarray, because: Callable[[int], str]) -> Judgement:
+def _quality_judgement(evidence: Evidence, score: np.ndarray, because: Callable[[int], str]) -> Judgement:
     """A judgement on all rows from scores of the representatives; `because` takes a position among them."""
     return Judgement(evidence.spread(score), lambda row: because(int(evidence.position[row])))
 
@@ -41,7 +41,9 @@ def dark(evidence: Evidence) -> Judgement:
     score = np.minimum(*(_beyond(-np.log2(v + _SMALLEST), 1.0) for v in (mean, end)))
     usual = np.median(mean) if len(mean) else 0
 
-    return _judged(evidence, score, lambda at: f"mean brightness {mean[at]:.2f}, where the set has {usual:.2f}")
+    return _quality_judgement(
+        evidence, score, lambda at: f"mean brightness {mean[at]:.2f}, where the set has {usual:.2f}"
+    )
 
 
 @CHECKS.add
@@ -51,7 +53,9 @@ def light(evidence: Evidence) -> Judgement:
     score = np.minimum(_beyond(-np.log2(1 - mean + _SMALLEST), 0.75), _beyond(-np.log2(1 - end + _SMALLEST), 0.3))
     usual = np.median(mean) if len(mean) else 0
 
-    return _judged(evidence, score, lambda at: f"mean brightness {mean[at]:.2f}, where the set has {usual:.2f}")
+    return _quality_judgement(
+        evidence, score, lambda at: f"mean brightness {mean[at]:.2f}, where the set has {usual:.2f}"
+    )
 
 
 @CHECKS.add
@@ -68,7 +72,7 @@ def blurred(evidence: Evidence) -> Judgement:
     score = exceedance(missing, max(2.0, _SPREADS * spread))
     score[contrast < 0.01] = 0  # nothing in it that could be sharp
 
-    return _judged(
+    return _quality_judgement(
         evidence,
         score,
         lambda at: (
@@ -86,7 +90,7 @@ def low_information(evidence: Evidence) -> Judgement:
         score = np.maximum(score, exceedance(0.01 / (contrast + 1e-4), 1.0))
     usual = np.median(entropy) if len(entropy) else 0
 
-    return _judged(
+    return _quality_judgement(
         evidence,
         score,
         lambda at: f"{entropy[at]:.1f} bits of information a pixel, where the set has {usual:.1f}",
@@ -101,7 +105,7 @@ def odd_size(evidence: Evidence) -> Judgement:
     centre, spread = centre_and_scale(area)
     score = exceedance(np.abs(area - centre), max(2.0, _SPREADS * spread))
 
-    return _judged(
+    return _quality_judgement(
         evidence,
         score,
         lambda at: (
@@ -118,7 +122,7 @@ def odd_aspect(evidence: Evidence) -> Judgement:
     centre, spread = centre_and_scale(aspect)
     score = exceedance(np.abs(aspect - centre), max(0.6, _SPREADS * spread))
 
-    return _judged(
+    return _quality_judgement(
         evidence,
         score,
         lambda at: f"{width[at] / height[at]:.2f} times as wide as high, where the set has {2.0**centre:.2f}",
@@ -131,11 +135,13 @@ def grayscale(evidence: Evidence) -> Judgement:
     # Saturation and not chroma, for a dark picture has little chroma and all its colour.
     saturation = _of(evidence, "saturation")
     if not len(saturation) or np.median(saturation) < 0.05:
-        return Judgement.silent(len(evidence), "the images have next to no colour, so a grey one is nothing odd")
+        return Judgement.silent(len(evidence), "the images have next to no colour, so a grey image is not unusual")
     usual = np.median(saturation)
     score = exceedance(usual / (saturation + 0.001) / 10, 1.0)
 
-    return _judged(evidence, score, lambda at: f"saturation {saturation[at]:.3f}, where the set has {usual:.2f}")
+    return _quality_judgement(
+        evidence, score, lambda at: f"saturation {saturation[at]:.3f}, where the set has {usual:.2f}"
+    )
 
 
 @CHECKS.add

@@ -80,7 +80,7 @@ def leak(evidence: Evidence) -> Judgement:
     leaked = np.flatnonzero(score)
     sentence = (
         f"{len(leaked):,} {'image is a copy of one' if len(leaked) == 1 else 'images are copies of images'} "
-        "in another split: what is measured there is partly known already"
+        "in another split: results on that split are too good"
     )
     stories = (Story("leak", NO_GROUP, tuple(leaked.tolist()), sentence, 3 * len(leaked) / n),) if len(leaked) else ()
 

@@ -46,13 +46,13 @@ def shortcut(evidence: Evidence) -> Judgement:
 
 def _tell_tales(evidence: Evidence, rows: np.ndarray) -> dict[str, np.ndarray]:
     """name -> (M, any): what could give a label away without showing the subject."""
-    of = evidence.measured.properties
+    properties = evidence.measured.properties
     columns = {
         "brightness": ("brightness",),
         "the size of the image": ("width", "height"),
         "the colour of the border": ("border_l", "border_a", "border_b"),
     }
-    tales = {name: np.stack([of[c][rows] for c in chosen], axis=1) for name, chosen in columns.items()}
+    tales = {name: np.stack([properties[c][rows] for c in chosen], axis=1) for name, chosen in columns.items()}
     _, kinds = np.unique(evidence.measured.file_types[rows], return_inverse=True)
     tales["the type of the file"] = kinds[:, None].astype(np.float32)
     return tales

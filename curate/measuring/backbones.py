@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Callable
 from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from ..stage.errors import DataError, UnknownName
+
+if TYPE_CHECKING:
+    import numpy as np
+    from keras import KerasTensor
+    from keras import Model as Model
+    from tensorflow.types.experimental import ConcreteFunction
 
 # What a family needs at least, where it is more than 32 pixels: as each says itself when it is built smaller.
 _NEEDED = {"Xception": 71, "InceptionV3": 75, "InceptionResNetV2": 75}
@@ -19,7 +27,7 @@ class WeightsUnavailable(DataError):
     """ImageNet weights are neither in the Keras cache nor to be fetched."""
 
 
-def application(name: str) -> tuple[Any, Any, dict[str, float]]:
+def application(name: str) -> tuple[Callable[..., Model], ModuleType, dict[str, float]]:
     """The constructor, the module with its preprocess_input, and the options of a backbone such as "MobileNetV2-0.35".
 
     A number after the dash is the width multiplier `alpha`.
@@ -65,7 +73,7 @@ def check_side(name: str, side: int) -> None:
         raise DataError(f"--input-size {side} is below the {smallest(name)} pixels that {name} needs.")
 
 
-def feature_model(name: str, size: int, weights: str) -> Any:
+def feature_model(name: str, size: int, weights: str) -> Model:
     """A Keras model from uint8 (N, size, size, 3) to average-pooled features, preprocessing included.
 
     weights  a file as `save_weights` wrote it, "imagenet", or "random"
@@ -78,7 +86,7 @@ def feature_model(name: str, size: int, weights: str) -> Any:
     return keras.Model(pixels, application_model(name, size, weights, "avg")(module.preprocess_input(pixels)))
 
 
-def application_model(name: str, size: int, weights: str, pooling: str | None = None) -> Any:
+def application_model(name: str, size: int, weights: str, pooling: str | None = None) -> Model:
     """The bare Keras application, without its top: takes what the family's `preprocess_input` makes of pixels.
 
     Its output is the last map (N, h, w, C), or pooled. Other arguments and errors are those of `feature_model`.
@@ -93,7 +101,7 @@ def application_model(name: str, size: int, weights: str, pooling: str | None = 
     return built
 
 
-def _published(name: str, pooling: str | None) -> Any:
+def _published(name: str, pooling: str | None) -> Model:
     """The application with ImageNet's weights, built at its own size: that decides which file Keras looks for."""
     construct, _, options = application(name)
     try:
@@ -107,21 +115,21 @@ def _published(name: str, pooling: str | None) -> Any:
         raise WeightsUnavailable(f"no ImageNet weights for {name}: {error}.") from error
 
 
-def carried(given: Any, to: Any) -> Any:
-    """`to`, a model of the same weights as `given` at another size, with the weights of `given`.
+def carried(donor: Model, model: Model) -> Model:
+    """`model`, which is that of `donor` at another size, with the weights of `donor`.
 
     EfficientNet has one layer more where its weights are ImageNet's, which divides once more by the spread of the
-    colours: where the layers are not the same, those of `given` are laid out anew.
+    colours: where the layers are not the same, those of `donor` are laid out anew.
     """
     import keras
 
-    if [type(layer) for layer in given.layers] != [type(layer) for layer in to.layers]:
-        return copied(given, keras.config.dtype_policy().name, keras.Input(to.input_shape[1:]))
-    _set_weights(to, given.get_weights())
-    return to
+    if [type(layer) for layer in donor.layers] != [type(layer) for layer in model.layers]:
+        return copied(donor, keras.config.dtype_policy().name, keras.Input(model.input_shape[1:]))
+    _set_weights(model, donor.get_weights())
+    return model
 
 
-def copied(model: Any, policy: str, pixels: Any = None) -> Any:
+def copied(model: Model, policy: str, pixels: KerasTensor | None = None) -> Model:
     """A model of the same layers and weights that computes in another precision, or on another input."""
     import keras
 
@@ -135,7 +143,7 @@ def copied(model: Any, policy: str, pixels: Any = None) -> Any:
     return copy
 
 
-def _set_weights(model: Any, weights: Any) -> None:
+def _set_weights(model: Model, weights: list[np.ndarray]) -> None:
     import keras
 
     model.set_weights(weights)
@@ -146,7 +154,7 @@ def _set_weights(model: Any, weights: Any) -> None:
             layer.finalize_state()  # it computes with a copy, which set_weights leaves as it was
 
 
-def load_weights(model: Any, name: str, path: str) -> None:
+def load_weights(model: Model, name: str, path: str) -> None:
     """Load a file as `save_weights` writes it. Raises DataError where there is none, or it does not fit."""
     if not Path(path).is_file():
         raise DataError(f"no weights file {path}.")
@@ -158,7 +166,7 @@ def load_weights(model: Any, name: str, path: str) -> None:
         raise DataError(f"{path} does not hold weights of {name} without its top: {error}") from error
 
 
-def traced(model: Any) -> Any | None:
+def traced(model: Model) -> ConcreteFunction | None:
     """On TensorFlow what a model computes as a function of its graph, which OpenVINO reads; None on other backends.
 
     In half the time of Keras' own export, which traces twice and searches the model for resources; the weights and the
@@ -171,5 +179,5 @@ def traced(model: Any) -> Any | None:
     import tensorflow as tf
 
     pixels = model.input
-    given = tf.TensorSpec(pixels.shape, pixels.dtype, name=pixels.name)
-    return tf.function(lambda images: model(images, training=False), autograph=False).get_concrete_function(given)
+    spec = tf.TensorSpec(pixels.shape, pixels.dtype, name=pixels.name)
+    return tf.function(lambda images: model(images, training=False), autograph=False).get_concrete_function(spec)

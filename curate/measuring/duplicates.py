@@ -329,7 +329,7 @@ def _mutual_pairs(neighbours: Neighbours) -> np.ndarray:
     mask = np.broadcast_to(stands_out, neighbours.indices[:, :2].shape).ravel()
     pairs = np.sort(near[mask], axis=1)
     unique, count = np.unique(pairs, axis=0, return_counts=True)
-    return unique[count == 2]
+    return np.asarray(unique[count == 2])
 
 
 def _distinct_pairs(pairs: np.ndarray) -> np.ndarray:

@@ -64,8 +64,8 @@ def load_embedder(
             ) from None
         return builtin(), (
             f"the weights of {name} are neither in the Keras cache nor to be fetched from here, so the built-in "
-            "descriptor stands in: label errors and outliers are found less surely. Connect once, or point KERAS_HOME "
-            "at the weights."
+            "descriptor is used instead: label errors and outliers are found less reliably. Connect once, or point "
+            "KERAS_HOME at the weights."
         )
 
 

@@ -73,7 +73,7 @@ class Evidence:
     @property
     def native(self) -> np.ndarray:
         """bool (M,): representatives that are not foreign: those that say what is usual here."""
-        return ~self.foreign[self.representatives]
+        return np.asarray(~self.foreign[self.representatives])
 
     def spread(self, values: np.ndarray, fill: float = 0.0) -> np.ndarray:
         """Values of the representatives (M,), given to every row that they stand for; `fill` where unreadable."""
@@ -81,64 +81,97 @@ class Evidence:
         return np.asarray(out[self.position])  # -1 takes the last, which is the fill
 
 
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """The one pass over the pictures: what it fills in, row by row; each thread writes rows of its own.
+
+    values       float32 (N, P): the properties
+    measured_as  digest -> the row whose pixels were measured. Equal pixels are measured once; whichever thread comes
+                 first, the result is the same to the bit
+    """
+
+    images: ImageSet
+    embedder: Embedder
+    values: np.ndarray
+    digests: np.ndarray
+    file_types: np.ndarray
+    prints: Fingerprints
+    embeddings: np.ndarray
+    measured_as: dict[str, int]
+
+    @classmethod
+    def over(cls, images: ImageSet, embedder: Embedder) -> _Pass:
+        """A pass that has not begun."""
+        n = len(images)
+        return cls(
+            images,
+            embedder,
+            values=np.full((n, len(PROPERTIES)), np.nan, np.float32),
+            digests=np.full(n, "", dtype="<U32"),
+            file_types=np.full(n, "", dtype="<U8"),
+            prints=Fingerprints.empty(n),
+            embeddings=np.zeros((n, embedder.dimensions), np.float16),
+            measured_as={},
+        )
+
+    def look(self, rows: range) -> tuple[list[int], list[np.ndarray], dict[int, str]]:
+        """Measure some rows: (rows of new pixels, their views for the embedder, unreadable row -> reason)."""
+        new, pictures, failed = [], [], {}
+        for row in rows:
+            try:
+                picture = self.images.images[row]
+            except Unreadable as error:
+                failed[row] = str(error)
+                continue
+            self.digests[row] = name = digest(picture.raw)
+            self.file_types[row] = picture.file_type
+            if self.measured_as.setdefault(name, row) == row:
+                new.append(row)
+                pictures.append(picture.pixels)
+        self.values[new] = properties(pictures)
+        self.prints.take(new, pictures)
+        return new, [square(pixels, self.embedder.size) for pixels in pictures], failed
+
+    def embed(self, batch: tuple[list[int], list[np.ndarray]]) -> None:
+        """Embed some rows by their views."""
+        rows, views = batch
+        vectors = self.embedder.embed(np.stack(views))
+        self.embeddings[rows] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+    def fill_copies(self) -> None:
+        """Give rows of equal pixels what was measured of the first."""
+        first = [(row, self.measured_as[name]) for row, name in enumerate(self.digests.tolist()) if name]
+        copies = [(row, original) for row, original in first if row != original]
+        prints = self.prints
+        for table in (self.values, self.embeddings, prints.thumbnails, prints.spectra, prints.hashes):
+            for row, original in copies:
+                table[row] = table[original]
+
+
 def measure(
     images: ImageSet, embedder: Embedder, workers: int, progress: Callable[[int], None] = lambda rows: None
 ) -> Measured:
     """Read every picture once: digest, fingerprint, properties and embedding. Unreadable ones are noted, not raised."""
-    n = len(images)
-    values = np.full((n, len(PROPERTIES)), np.nan, np.float32)
-    digests = np.full(n, "", dtype="<U32")
-    file_types = np.full(n, "", dtype="<U8")
-    prints = Fingerprints.empty(n)
-    embeddings = np.zeros((n, embedder.dimensions), np.float16)
-    # Equal pixels are measured once. Whichever thread comes first, the result is the same to the bit.
-    measured_as: dict[str, int] = {}
-
-    def look(rows: range) -> tuple[list[int], list[np.ndarray], dict[int, str]]:
-        new, pictures, failed = [], [], {}
-        for row in rows:
-            try:
-                picture = images.images[row]
-            except Unreadable as error:
-                failed[row] = str(error)
-                continue
-            digests[row] = name = digest(picture.raw)
-            file_types[row] = picture.file_type
-            if measured_as.setdefault(name, row) == row:
-                new.append(row)
-                pictures.append(picture.pixels)
-        values[new] = properties(pictures)
-        prints.take(new, pictures)
-        return new, [square(pixels, embedder.size) for pixels in pictures], failed
-
-    def embed(some: tuple[list[int], list[np.ndarray]]) -> None:
-        vectors = embedder.embed(np.stack(some[1]))
-        embeddings[some[0]] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
+    draft = _Pass.over(images, embedder)
     # Decoding files gains from threads; measuring arrays loses by them, for its many small steps hold the
     # interpreter's lock. Looking and embedding take turns by the block, which bounds the memory of the views.
     lookers = workers if images.source.kind == "files" else 1
     unreadable: dict[int, str] = {}
-    for block in chunks(n, BLOCK):
+    for block in chunks(len(images), BLOCK):
         new: list[int] = []
         views: list[np.ndarray] = []
         looked = 0
         pieces = [block[piece.start : piece.stop] for piece in chunks(len(block), CHUNK)]
-        for rows, pictures, failed in threaded(look, pieces, lookers):
+        for rows, pictures, failed in threaded(draft.look, pieces, lookers):
             new += rows
             views += pictures
             unreadable |= failed
             looked += len(pieces[0])
             progress(block.start + min(looked, len(block)) // 2)  # half of the work: the other is embedding
         tasks = [(new[piece.start : piece.stop], views[piece.start : piece.stop]) for piece in chunks(len(new), CHUNK)]
-        for _ in threaded(embed, tasks, workers):
+        for _ in threaded(draft.embed, tasks, workers):
             pass
         progress(block.stop)
-    copies = [
-        (row, measured_as[name]) for row, name in enumerate(digests.tolist()) if name and measured_as[name] != row
-    ]
-    for table in (values, embeddings, prints.thumbnails, prints.spectra, prints.hashes):
-        for row, original in copies:
-            table[row] = table[original]
-    columns = {name: values[:, i] for i, name in enumerate(PROPERTIES)}
-    return Measured(columns, digests, prints, embeddings, unreadable, file_types)
+    draft.fill_copies()
+    columns = {name: draft.values[:, i] for i, name in enumerate(PROPERTIES)}
+    return Measured(columns, draft.digests, draft.prints, draft.embeddings, unreadable, draft.file_types)

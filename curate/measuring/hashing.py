@@ -54,7 +54,7 @@ def perceptual_hash(pixels: np.ndarray) -> np.uint64:
     The 8x8 lowest frequencies of its cosine transform, each above their median or not.
     """
     bits = imagehash.phash(Image.fromarray(pixels)).hash
-    return np.packbits(bits).view(np.uint64)[0]
+    return np.uint64(np.packbits(bits).view(np.uint64)[0])
 
 
 def dihedral_hashes(hashes: np.ndarray) -> np.ndarray:

@@ -7,26 +7,31 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .backbones import traced
+
+if TYPE_CHECKING:
+    from .backbones import Model
 
 # Four 160-px pictures at a time keep the activations in the second-level cache: 1,990 a second on two cores against
 # 1,500 with 32.
 BATCH = 4
 
 
-def import_openvino() -> Any:
+def import_openvino() -> ModuleType:
     """The openvino module, without its telemetry: nothing is sent, and no process forked to send it."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None makes its import fail
     import openvino
 
-    return openvino
+    module: ModuleType = openvino
+    return module
 
 
-def to_openvino(model: Any, path: str | Path) -> None:
+def to_openvino(model: Model, path: str | Path) -> None:
     """Write a Keras model as OpenVINO IR, `path` (an .xml) and the .bin beside it, whole or not at all.
 
     The batch stays open. Raises OSError where the folder cannot be written.
@@ -74,9 +79,9 @@ def load(
         out = np.empty((len(pictures), dimensions), np.float32)
         for start in range(0, len(pictures), BATCH):
             piece = pictures[start : start + BATCH]
-            given = np.zeros((BATCH, *shape), kind.to_dtype())
-            given[: len(piece)] = piece
-            out[start : start + len(piece)] = local.request.infer({0: given})[0][: len(piece)]
+            batch = np.zeros((BATCH, *shape), kind.to_dtype())
+            batch[: len(piece)] = piece
+            out[start : start + len(piece)] = local.request.infer({0: batch})[0][: len(piece)]
         return out
 
     # Once from this thread: two threads that meet in the first inference of a process can wait for each other for ever.

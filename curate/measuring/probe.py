@@ -47,18 +47,18 @@ def folds_of(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
     rows = np.flatnonzero(labels != UNLABELLED)
     if not len(rows):
         return fold
-    _, first, of, size = np.unique(groups[rows], return_index=True, return_inverse=True, return_counts=True)
+    _, first, group, size = np.unique(groups[rows], return_index=True, return_inverse=True, return_counts=True)
     of_class = labels[rows][first]
     chance = np.random.default_rng([seed, len(first)]).random(len(first))
     order = np.lexsort((chance, -size, of_class))
     starts = np.searchsorted(of_class[order], of_class[order])
     rank = np.arange(len(order)) - starts
     number = min(FOLDS, len(first))
-    there, back = rank % number, number - 1 - rank % number
+    forth, back = rank % number, number - 1 - rank % number
     dealt = np.empty(len(first), np.int64)
     # Each class begins at another fold, lest the first get the odd one of every class.
-    dealt[order] = (np.where(rank // number % 2 == 0, there, back) + of_class[order]) % number
-    fold[rows] = dealt[of]
+    dealt[order] = (np.where(rank // number % 2 == 0, forth, back) + of_class[order]) % number
+    fold[rows] = dealt[group]
     return fold
 
 
@@ -90,14 +90,14 @@ def fit_probe(
         predict = _learn(features[rows[learn]], labels[rows[learn]])
         probabilities[held_out] = 0
         probabilities[np.ix_(held_out, np.searchsorted(classes, seen))] = predict(features[rows[held_out]])
-    given = probabilities[np.arange(len(rows)), np.searchsorted(classes, labels[rows])]
-    return Probe(rows, probabilities, classes, fold, -np.log10(np.clip(given, 1e-12, 1)))
+    own_probability = probabilities[np.arange(len(rows)), np.searchsorted(classes, labels[rows])]
+    return Probe(rows, probabilities, classes, fold, -np.log10(np.clip(own_probability, 1e-12, 1)))
 
 
 def _learn(features: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """Class probabilities as a function of features, learnt from some."""
     model = discriminant(features, labels)
-    return lambda some: model.predict_proba(some[:, : model.n_features_in_])
+    return lambda batch: model.predict_proba(batch[:, : model.n_features_in_])
 
 
 def discriminant(features: np.ndarray, labels: np.ndarray) -> LinearDiscriminantAnalysis:
@@ -166,7 +166,7 @@ def temperature(logs: np.ndarray, own: np.ndarray) -> float:
     from scipy.optimize import minimize_scalar
 
     def loss(log_factor: float) -> float:
-        given = tempered(logs, np.exp(log_factor))[np.arange(len(own)), own]
-        return float(-np.log(np.clip(given, 1e-12, 1)).mean())
+        own_probability = tempered(logs, np.exp(log_factor))[np.arange(len(own)), own]
+        return float(-np.log(np.clip(own_probability, 1e-12, 1)).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=(-4.0, 1.0), method="bounded").x))

@@ -47,7 +47,7 @@ def properties(pictures: Sequence[np.ndarray]) -> np.ndarray:
     sizes = np.array([picture.shape[1::-1] for picture in pictures])
     grey = _grey_levels(greys)
     detail = np.array([_detail_ratio(view) for view in greys])
-    return np.column_stack([sizes, grey, detail, _colours(small, grey[:, 0] * 255)]).astype(np.float32)
+    return np.column_stack([sizes, grey, detail, _colour_properties(small, grey[:, 0] * 255)]).astype(np.float32)
 
 
 def bounded(pixels: np.ndarray, side: int) -> np.ndarray:
@@ -78,7 +78,7 @@ def _grey_levels(greys: Sequence[np.ndarray]) -> np.ndarray:
     return np.column_stack([mean / 255, ends[0] / 255, ends[1] / 255, spread / 255, np.abs(entropy)])
 
 
-def _colours(small: np.ndarray, brightness: np.ndarray) -> np.ndarray:
+def _colour_properties(small: np.ndarray, brightness: np.ndarray) -> np.ndarray:
     """(n, 9) from chroma to border_b, of uint8 (n, S, S, 3) pictures of mean grey level `brightness`."""
     n = len(small)
     tall = small.reshape(n * _SMALL, _SMALL, 3)  # one tall picture: converted in one go

@@ -75,10 +75,12 @@ def settings_of(config: DataclassInstance) -> list[tuple[str, str]]:
     [('balanced test', 'no'), ('per class', 'none'), ('fresh', 'yes')]
     """
     values = {field.name: getattr(config, field.name) for field in fields(config)}
-    return [(name.replace("_", " "), _in_words(value)) for name, value in values.items() if not is_dataclass(value)]
+    return [
+        (name.replace("_", " "), _value_in_words(value)) for name, value in values.items() if not is_dataclass(value)
+    ]
 
 
-def _in_words(value: object) -> str:
+def _value_in_words(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {number}" for key, number in value.items()) or "none"
     if isinstance(value, tuple | list):

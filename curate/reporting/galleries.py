@@ -50,13 +50,13 @@ def gallery(check: str, findings: pd.DataFrame, table: pd.DataFrame, limit: int)
 
     findings   the whole table, numbered 0, 1, 2 ...
     """
-    found = findings[findings["check"] == check]
-    group = found["group"].to_numpy()
-    unit = np.where(group != NO_GROUP, group, -2 - np.arange(len(found)))
-    found = found.assign(unit=unit)
-    by_unit = found.groupby("unit")
+    own_findings = findings[findings["check"] == check]
+    group = own_findings["group"].to_numpy()
+    unit = np.where(group != NO_GROUP, group, -2 - np.arange(len(own_findings)))
+    own_findings = own_findings.assign(unit=unit)
+    by_unit = own_findings.groupby("unit")
     worst = by_unit["score"].transform("max")
-    found = found.assign(
+    own_findings = own_findings.assign(
         worst=worst,
         about=worst.round(2),  # groups as bad as one another: the larger one first
         size=by_unit["row"].transform("size"),
@@ -66,18 +66,18 @@ def gallery(check: str, findings: pd.DataFrame, table: pd.DataFrame, limit: int)
         ascending=[False, False, False, True, True, False, True],
         kind="stable",
     )
-    turn = found.groupby("unit", sort=False).cumcount().to_numpy() // ROUND
-    shown = found.iloc[np.sort(np.argsort(turn, kind="stable")[:limit])]
+    turn = own_findings.groupby("unit", sort=False).cumcount().to_numpy() // ROUND
+    shown = own_findings.iloc[np.sort(np.argsort(turn, kind="stable")[:limit])]
 
     # Groups of copies are those of the table's column `group`; other checks number groups of their own.
     of_copies = check in CATALOGUE and CATALOGUE[check].groups == COPIES
-    mates = _mates(shown, set(found["row"]), table) if of_copies else {}
+    mates = _mates(shown, set(own_findings["row"]), table) if of_copies else {}
     units = []
     for _, members in shown.groupby("unit", sort=False):
         number = int(members["group"].iloc[0])
         positions = tuple(int(i) for i in members.index)
         units.append(Unit(number, int(members["size"].iloc[0]), positions, mates.get(number, ())))
-    return Gallery(check, len(found), tuple(units))
+    return Gallery(check, len(own_findings), tuple(units))
 
 
 def _mates(shown: pd.DataFrame, accused: set[int], table: pd.DataFrame) -> dict[int, tuple[int, ...]]:
@@ -102,8 +102,8 @@ def first_of_each(galleries: Iterable[Gallery], findings: pd.DataFrame) -> list[
     """The rows of all galleries, each once, as they appear; -1, the whole set, left out."""
     row = findings["row"].to_numpy()
     seen: dict[int, None] = {}
-    for one in galleries:
-        for unit in one.units:
+    for gallery in galleries:
+        for unit in gallery.units:
             seen.update(dict.fromkeys(int(row[i]) for i in unit.found))
             seen.update(dict.fromkeys(unit.mates))
     seen.pop(-1, None)

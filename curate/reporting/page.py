@@ -11,7 +11,7 @@ import json
 import math
 from importlib.resources import files
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -55,10 +55,10 @@ def page(scan: Scan) -> str:
     checks = _checks_found(findings)
     limit = PER_CHECK if len(scan.table) > WITH_PICTURES else len(findings)
     galleries = [gallery(check, findings, scan.table, limit) for check in checks]
-    told = scan.stories[: TOLD + MORE_TOLD]
+    stories = scan.stories[: TOLD + MORE_TOLD]
 
-    mapped = _mapped(scan)
-    strips = [_strip(story) for story in told]
+    mapped = _mapped_rows(scan)
+    strips = [_strip(story) for story in stories]
     told_rows = (row for strip in strips for row in strip)
     flagged = list(dict.fromkeys(chain(told_rows, first_of_each(galleries, findings))))
     rows = np.union1d(np.array(flagged, np.int64), mapped)
@@ -70,20 +70,20 @@ def page(scan: Scan) -> str:
         "data": _json(_data(scan, findings, galleries, rows, pictures, strips)),
         "pictures": _json(_picture_data(pictures)),
         "scan": scan,
-        "verdict": _verdict(scan),
-        "counts": _counts(scan.table["verdict"]),
+        "verdict": _verdict_sentence(scan),
+        "counts": _verdict_counts(scan.table["verdict"]),
         "effect": _effect(scan.effect) if scan.effect else None,
-        "checks": [_summary(one, findings) for one in galleries],
-        "silent": [_in_words(name)[0] for name in SEVERITY if name not in checks],
-        "stories": [_told(i, s, galleries) for i, s in enumerate(told)],
+        "checks": [_check_summary(entry, findings) for entry in galleries],
+        "silent": [_check_in_words(name)[0] for name in SEVERITY if name not in checks],
+        "stories": [_story_data(i, s, galleries) for i, s in enumerate(stories)],
         "told_at_once": TOLD,
-        "untold": len(scan.stories) - len(told),
+        "untold": len(scan.stories) - len(stories),
         "classes": _classes(scan.balance),
         "classes_at_once": CLASSES_AT_ONCE,
         "mapped": len(mapped),
         "placed": int(_placed(scan.table).sum()),
     }
-    style = asset(PACKAGE, "report.css").replace(COLOURS_HERE, _colours())
+    style = asset(PACKAGE, "report.css").replace(COLOURS_HERE, _check_colours())
     return render(_report(scan), PACKAGE, style, content)
 
 
@@ -108,23 +108,23 @@ def _checks_found(findings: pd.DataFrame) -> list[str]:
     return sorted(findings["check"].unique(), key=lambda name: (order.get(name, len(order)), name))
 
 
-def _colours() -> str:
+def _check_colours() -> str:
     """The rules of style that give each check its colour."""
     return "\n".join(f'[data-check="{name}"] {{ --check: {check.colour}; }}' for name, check in CATALOGUE.items())
 
 
-def _in_words(check: str) -> tuple[str, str]:
+def _check_in_words(check: str) -> tuple[str, str]:
     """The title of a check's findings, and what it looks for; of one that is not in the catalogue its name."""
-    known = CATALOGUE.get(check)
-    return (known.title, known.looks_for) if known else (check.replace("_", " ").capitalize(), "")
+    entry = CATALOGUE.get(check)
+    return (entry.title, entry.looks_for) if entry else (check.replace("_", " ").capitalize(), "")
 
 
 # What the page says
 
 
-def _verdict(scan: Scan) -> str:
+def _verdict_sentence(scan: Scan) -> str:
     """What cleaning would do, in one sentence."""
-    n, counts = len(scan.table), _counts(scan.table["verdict"])
+    n, counts = len(scan.table), _verdict_counts(scan.table["verdict"])
     drop, review = counts[DROP], counts[REVIEW]
     if not drop and not review:
         return "Nothing to drop and nothing to review."
@@ -142,12 +142,12 @@ def _rows(n: int) -> str:
     return f"{n:,} row" if n == 1 else f"{n:,} rows"
 
 
-def _counts(verdicts: pd.Series[str]) -> dict[str, int]:
-    found = verdicts.value_counts()
-    return {verdict: int(found.get(verdict, 0)) for verdict in VERDICTS}
+def _verdict_counts(verdicts: pd.Series[str]) -> dict[str, int]:
+    counts = verdicts.value_counts()
+    return {verdict: int(counts.get(verdict, 0)) for verdict in VERDICTS}
 
 
-def _effect(effect: CleaningEffect) -> dict[str, Any]:
+def _effect(effect: CleaningEffect) -> dict[str, object]:
     """The numbers of the effect, what they mean, and where they lie on a scale of 0 to 100."""
     if effect.before < effect.low:
         meaning = "Cleaning helps."
@@ -162,22 +162,22 @@ def _effect(effect: CleaningEffect) -> dict[str, Any]:
     return {**numbers, "rows": effect.rows, "meaning": meaning, "left": left, "right": right, "at": at}
 
 
-def _summary(one: Gallery, findings: pd.DataFrame) -> dict[str, Any]:
+def _check_summary(gallery: Gallery, findings: pd.DataFrame) -> dict[str, object]:
     """One line of the summary table."""
-    found = findings[findings["check"] == one.check]
-    title, what = _in_words(one.check)
-    actions = found["action"].value_counts()
-    groups = found["group"]
+    own_findings = findings[findings["check"] == gallery.check]
+    title, looks_for = _check_in_words(gallery.check)
+    actions = own_findings["action"].value_counts()
+    groups = own_findings["group"]
     return {
-        "name": one.check,
+        "name": gallery.check,
         "title": title,
-        "what": what,
-        "rows": int(found.loc[found["row"] >= 0, "row"].nunique()),
+        "what": looks_for,
+        "rows": int(own_findings.loc[own_findings["row"] >= 0, "row"].nunique()),
         "groups": int(groups[groups >= 0].nunique()),
         "drop": int(actions.get(DROP, 0)),
         "review": int(actions.get(REVIEW, 0)),
-        "total": one.total,
-        "shown": one.shown,
+        "total": gallery.total,
+        "shown": gallery.shown,
     }
 
 
@@ -186,19 +186,19 @@ def _strip(story: Story) -> list[int]:
     return [int(row) for row in story.rows if row >= 0][:STRIP]
 
 
-def _told(i: int, story: Story, galleries: list[Gallery]) -> dict[str, Any]:
+def _story_data(i: int, story: Story, galleries: list[Gallery]) -> dict[str, object]:
     return {
         "number": i,
         "check": story.check,
         "group": story.group,
-        "title": _in_words(story.check)[0],
+        "title": _check_in_words(story.check)[0],
         "sentence": story.sentence,
         "rows": len(story.rows),
-        "has_gallery": any(one.check == story.check for one in galleries),
+        "has_gallery": any(gallery.check == story.check for gallery in galleries),
     }
 
 
-def _classes(balance: pd.DataFrame) -> list[dict[str, Any]]:
+def _classes(balance: pd.DataFrame) -> list[dict[str, object]]:
     """Per class its counts, and how long each piece of its bar is in percent of the largest class."""
     largest = max(1, int(balance["images"].max())) if len(balance) else 1
     classes = []
@@ -239,7 +239,7 @@ def _placed(table: pd.DataFrame) -> np.ndarray:
     return placed
 
 
-def _mapped(scan: Scan) -> np.ndarray:
+def _mapped_rows(scan: Scan) -> np.ndarray:
     """The rows drawn on the map: all of them, or of a large set an even sample that prefers flagged rows."""
     table = scan.table
     placed, fine = _placed(table), (table["verdict"] == KEEP).to_numpy()
@@ -253,16 +253,16 @@ def _mapped(scan: Scan) -> np.ndarray:
 def _pictures(scan: Scan, flagged: list[int], mapped: np.ndarray) -> Thumbnails:
     """Thumbnails of what the galleries show, then of as many points of the map as may have one."""
     sides = dict.fromkeys(flagged, FLAGGED_SIDE)
-    others = evenly(np.setdiff1d(mapped, flagged), max(0, WITH_PICTURES - len(sides)))
+    unflagged = evenly(np.setdiff1d(mapped, flagged), max(0, WITH_PICTURES - len(sides)))
     # Shuffled, so that where room runs out the pictures that are left still come from everywhere.
-    sides.update(dict.fromkeys(np.random.default_rng(0).permutation(others).tolist(), OTHER_SIDE))
+    sides.update(dict.fromkeys(np.random.default_rng(0).permutation(unflagged).tolist(), OTHER_SIDE))
     digest = scan.table["digest"].fillna("").to_numpy()
     return thumbnails(scan.images.images, sides, {row: digest[row] for row in sides}, PICTURE_BYTES)
 
 
-def _picture_data(pictures: Thumbnails) -> dict[str, Any]:
+def _picture_data(pictures: Thumbnails) -> dict[str, object]:
     return {
-        "beginnings": [[one.width, one.height, one.text] for one in pictures.beginnings],
+        "beginnings": [[beginning.width, beginning.height, beginning.text] for beginning in pictures.beginnings],
         "kind": pictures.kind,
         "rests": pictures.rests,
     }
@@ -275,20 +275,20 @@ def _data(
     rows: np.ndarray,
     pictures: Thumbnails,
     strips: list[list[int]],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Everything that the script shows; a row is given by its place among `rows`."""
     table = scan.table.iloc[rows]
     place = {int(row): i for i, row in enumerate(rows)}
     about = findings[findings["row"].isin(place) | (findings["row"] < 0)]
     found_at = {int(position): i for i, position in enumerate(about.index)}
-    checks = [one.check for one in galleries]
+    checks = [gallery.check for gallery in galleries]
     sentences: dict[str, int] = {}
-    said = [sentences.setdefault(text, len(sentences)) for text in about["because"]]
+    sentence_numbers = [sentences.setdefault(text, len(sentences)) for text in about["because"]]
     x, y = _coordinates(table)
     without = -1
     return {
         "classes": list(scan.images.classes),
-        "checks": [[name, _in_words(name)[0]] for name in checks],
+        "checks": [[name, _check_in_words(name)[0]] for name in checks],
         "verdicts": VERDICTS,
         "unreadable": UNREADABLE,
         "rows": {
@@ -305,7 +305,7 @@ def _data(
             "check": [checks.index(name) for name in about["check"]],
             "score": [round(float(score), 3) for score in about["score"]],
             "action": about["action"].tolist(),
-            "because": said,
+            "because": sentence_numbers,
         },
         "sentences": list(sentences),
         "galleries": [
@@ -316,9 +316,9 @@ def _data(
                     "found": [found_at[i] for i in unit.found],
                     "mates": [place[row] for row in unit.mates],
                 }
-                for unit in one.units
+                for unit in gallery.units
             ]
-            for one in galleries
+            for gallery in galleries
         ],
         "stories": [[place[row] for row in strip] for strip in strips],
     }

@@ -55,20 +55,20 @@ def thumbnails(images: Pictures, sides: Mapping[int, int], same: Mapping[int, st
     def encode_batch(batch: range) -> list[_Encoded | None]:
         return [_encode(images, rows[i], sides[rows[i]]) for i in batch]
 
-    made: dict[int, _Encoded | None] = {}
+    encoded: dict[int, _Encoded | None] = {}
     spent = 0
     pool = ThreadPoolExecutor(2)
     try:
         # Taken in order whatever ends first, so that the same rows fit into the budget each time.
         batches = list(chunks(len(rows), BATCH))
-        for batch, done in zip(batches, pool.map(encode_batch, batches), strict=True):
-            made.update(zip([rows[i] for i in batch], done, strict=True))
-            spent += sum(len(one.text) for one in done if one)
+        for batch, encoded_batch in zip(batches, pool.map(encode_batch, batches), strict=True):
+            encoded.update(zip([rows[i] for i in batch], encoded_batch, strict=True))
+            spent += sum(len(jpeg.text) for jpeg in encoded_batch if jpeg)
             if spent > budget:
                 break
     finally:
         pool.shutdown(cancel_futures=True)
-    return _packed(carrier, made)
+    return _packed(carrier, encoded)
 
 
 @dataclass(frozen=True)
@@ -102,26 +102,26 @@ def _encode(images: Pictures, row: int, side: int) -> _Encoded | None:
     return _Encoded(width, height, 1 if grey else 3, base64.b64encode(buffer.tobytes()).decode("ascii"))
 
 
-def _packed(carrier: Mapping[int, int], made: Mapping[int, _Encoded | None]) -> Thumbnails:
+def _packed(carrier: Mapping[int, int], encoded: Mapping[int, _Encoded | None]) -> Thumbnails:
     """The thumbnails with the beginning of each size taken off."""
     by_size: dict[tuple[int, int, int], list[_Encoded]] = {}
-    for one in made.values():
-        if one:
-            by_size.setdefault((one.width, one.height, one.channels), []).append(one)
-    beginnings = {size: _common_beginning([one.text for one in ones]) for size, ones in by_size.items()}
+    for jpeg in encoded.values():
+        if jpeg:
+            by_size.setdefault((jpeg.width, jpeg.height, jpeg.channels), []).append(jpeg)
+    beginnings = {size: _common_beginning([jpeg.text for jpeg in jpegs]) for size, jpegs in by_size.items()}
     kinds = {size: kind for kind, size in enumerate(by_size)}
 
     place: dict[int, int] = {}
     kind: list[int] = []
     rests: list[str] = []
-    for row, one in made.items():
-        if one is None:
+    for row, jpeg in encoded.items():
+        if jpeg is None:
             place[row] = UNREADABLE
             continue
-        size = one.width, one.height, one.channels
+        size = jpeg.width, jpeg.height, jpeg.channels
         place[row] = len(rests)
         kind.append(kinds[size])
-        rests.append(one.text[len(beginnings[size]) :])
+        rests.append(jpeg.text[len(beginnings[size]) :])
     return Thumbnails(
         beginnings=tuple(Beginning(size[0], size[1], text) for size, text in beginnings.items()),
         kind=tuple(kind),

@@ -100,7 +100,7 @@ class Archive:
                 flat = np.empty(member.nbytes, np.uint8)
                 filled = memoryview(flat.data)
                 at = 0
-                for piece in self._pieces(member):
+                for piece in self._member_pieces(member):
                     filled[at : at + len(piece)] = piece
                     at += len(piece)
                 array = flat.view(member.dtype).reshape(member.shape, order=member.order)
@@ -113,7 +113,7 @@ class Archive:
         """The array, decompressed into a temporary file without a name that goes when the array does."""
         size = f"{member.nbytes / 1e9:.1f} GB"
         with tempfile.TemporaryFile() as file:
-            for piece in chain(self._pieces(member), [b""]):  # the last one flushes
+            for piece in chain(self._member_pieces(member), [b""]):  # the last one flushes
                 try:
                     file.write(piece) if piece else file.flush()
                 except OSError as error:
@@ -121,10 +121,10 @@ class Archive:
                         f"cannot decompress {key} of {self.path} ({size}) into {tempfile.gettempdir()}: "
                         f"{error.strerror}. Set TMPDIR to a folder with room, or save it with np.savez."
                     ) from error
-            self.notes.append(f"{key} is compressed: {size} were unpacked into a temporary file; np.savez spares that")
+            self.notes.append(f"{key} is compressed: {size} were unpacked into a temporary file; np.savez avoids this")
             return np.asarray(np.memmap(file, member.dtype, "r", 0, member.shape, member.order))
 
-    def _pieces(self, member: Member) -> Iterator[bytes]:
+    def _member_pieces(self, member: Member) -> Iterator[bytes]:
         """The data of one array in pieces, checked against its CRC on the way."""
         with self._stream(member) as stream:
             stream.read(member.start)

@@ -249,7 +249,7 @@ def _soft_shares(labels: np.ndarray, classes: int) -> np.ndarray:
     """float32 (n, K) of labels of either kind."""
     if labels.ndim == 2:
         return labels
-    return (labels[:, None] == np.arange(classes)).astype(np.float32)
+    return np.asarray((labels[:, None] == np.arange(classes)).astype(np.float32))
 
 
 def _shard_groups(parts: Sequence[_Shard]) -> tuple[np.ndarray | None, tuple[str, ...]]:
@@ -280,7 +280,7 @@ def _groups_of(path: Path, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     groups, sources = rows.groups, np.array(rows.source_ids, dtype=np.str_)
     if rows.ids != list(ids):
         raise DataError(
-            f"{path} tells of other images than the shards beside it: {len(rows.ids):,} of {len(ids):,}. "
+            f"{path} lists other images than the shards beside it: {len(rows.ids):,} of {len(ids):,}. "
             "Copy the folder again whole, or build it again."
         )
     return groups, sources

@@ -73,11 +73,11 @@ def _locked(draft: Path, stage: str) -> Iterator[Path]:
     with refusals(draft, draft):
         file = path.open("w")
     with file:
-        _lock(file, draft, stage)
+        _lock_draft(file, draft, stage)
         yield path
 
 
-def _lock(file: IO[str], draft: Path, stage: str) -> None:
+def _lock_draft(file: IO[str], draft: Path, stage: str) -> None:
     try:
         import fcntl
     except ImportError:  # no such locks on this system
@@ -95,4 +95,4 @@ def _swap(draft: Path, path: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)  # of a power cut
         put_in_place(draft, path, old)
     except OSError as error:
-        raise OutputError(f"cannot put what was made in {path}: {error.strerror}. It is in {draft}.") from error
+        raise OutputError(f"cannot move the result to {path}: {error.strerror}. The result is in {draft}.") from error

@@ -88,7 +88,7 @@ def in_processes(function: Callable[[A], B], tasks: Iterable[A], workers: int) -
         for result in results:  # noqa: UP028  which would close it before the warning is silenced
             yield result
     except BrokenProcessPool as error:
-        raise WorkerLost("a worker process was killed, most likely for want of memory.") from error
+        raise WorkerLost("a worker process was killed, most likely because memory ran out.") from error
     finally:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of joblib: that not all results were taken

@@ -34,9 +34,9 @@ class UnknownName(ToolkitError, KeyError):
     """A name that no registry holds."""
 
     @classmethod
-    def among(cls, kind: str, name: str, known: Iterable[str]) -> UnknownName:
+    def among(cls, kind: str, name: str, catalogue: Iterable[str]) -> UnknownName:
         """The error for `name`, with the nearest known name and all of them; of very many those that are nearest."""
-        names = sorted(known)
+        names = sorted(catalogue)
         near = difflib.get_close_matches(name, names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         if len(names) > _ALL:
@@ -45,11 +45,11 @@ class UnknownName(ToolkitError, KeyError):
         return cls(f"no {kind} named {name!r}.{hint} Known: {', '.join(names)}")
 
     @classmethod
-    def check(cls, kind: str, given: Iterable[str], known: Collection[str]) -> None:
+    def check(cls, kind: str, names: Iterable[str], catalogue: Collection[str]) -> None:
         """Raise the error of the first of the given names that is not known."""
-        for name in given:
-            if name not in known:
-                raise cls.among(kind, name, known)
+        for name in names:
+            if name not in catalogue:
+                raise cls.among(kind, name, catalogue)
 
 
 class MissingExtra(ToolkitError, ImportError):

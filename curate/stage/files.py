@@ -102,7 +102,7 @@ def drafting(path: Path) -> Iterator[Path]:
             _remove(draft)
 
 
-def put_in_place(made: Path, path: Path, aside: Path) -> None:
+def put_in_place(draft: Path, path: Path, aside: Path) -> None:
     """Let a file or a folder take the place of `path`; what was there goes last, a folder by way of `aside`.
 
     Raises OSError, with everything as it was.
@@ -110,7 +110,7 @@ def put_in_place(made: Path, path: Path, aside: Path) -> None:
     if path.is_dir():  # a folder takes the place of none that holds something
         path.replace(aside)
     try:
-        made.replace(path)
+        draft.replace(path)
     except BaseException:
         if aside.exists():
             aside.replace(path)
@@ -118,11 +118,11 @@ def put_in_place(made: Path, path: Path, aside: Path) -> None:
     _remove(aside)
 
 
-def _remove(made: Path) -> None:
+def _remove(path: Path) -> None:
     """Remove a file or a folder, as far as the system lets it."""
-    shutil.rmtree(made, ignore_errors=True)
+    shutil.rmtree(path, ignore_errors=True)
     with contextlib.suppress(OSError):
-        made.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def _beside(path: Path) -> Path:
@@ -206,7 +206,7 @@ def write_array(stream: BinaryIO, array: np.ndarray, fortran: bool, kept: np.nda
     """An .npy of the kept entries of the first axis, all for None; no copy of the whole is made."""
     fortran = fortran and array.ndim > 1
     _write_header(stream, array.dtype, fortran, array.shape if kept is None else (len(kept), *array.shape[1:]))
-    for piece in _pieces(array, fortran, kept):
+    for piece in _array_pieces(array, fortran, kept):
         whole = np.ascontiguousarray(piece)
         stream.write(whole.data if whole.dtype == np.uint8 else whole.tobytes())  # pixels without another copy
 
@@ -219,18 +219,18 @@ def _write_header(stream: BinaryIO, dtype: np.dtype, fortran: bool, shape: tuple
         npy.write_array_header_2_0(stream, header)
 
 
-def _pieces(array: np.ndarray, fortran: bool, kept: np.ndarray | None) -> Iterable[np.ndarray]:
+def _array_pieces(array: np.ndarray, fortran: bool, kept: np.ndarray | None) -> Iterable[np.ndarray]:
     """The values in the order of the file, some megabytes at a time."""
     if not array.ndim:
         return [array]
     if kept is None and not fortran:
         step = max(1, _PIECE // max(1, array[:1].nbytes))
-        return (array[some.start : some.stop] for some in chunks(len(array), step))
+        return (array[rows.start : rows.stop] for rows in chunks(len(array), step))
     if kept is None:
         kept = np.arange(len(array))
     if fortran:  # the first axis runs fastest: every line along it is filtered
         lines = array.T.reshape(-1, len(array)) if len(array) else array.T.reshape(0, 0)
         step = max(1, _PIECE // max(1, len(array) * array.itemsize))
-        return (lines[some.start : some.stop, kept] for some in chunks(len(lines), step))
+        return (lines[rows.start : rows.stop, kept] for rows in chunks(len(lines), step))
     step = max(1, _PIECE // max(1, array[:1].nbytes))
-    return (array[kept[some.start : some.stop]] for some in chunks(len(kept), step))
+    return (array[kept[rows.start : rows.stop]] for rows in chunks(len(kept), step))

@@ -97,10 +97,10 @@ def versions_in_use() -> dict[str, str]:
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
     """The version of each package that is installed, in that order."""
-    found = {}
+    installed = {}
     for package in packages:
         try:
-            found[package] = metadata.version(package)
+            installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:  # an extra that is not installed
             continue
-    return found
+    return installed

@@ -307,7 +307,7 @@ def _size(entry: FieldOption, text: str) -> tuple[int, int] | None:
 # What many commands have, and the headings that many have options under.
 
 DECIDING = "What is dropped"
-SEEING = "What images are seen with"
+SEEING = "Embedding"
 SPLITTING = "Splits"
 RUNNING = "How it runs"
 PRINTING = "What is printed"
@@ -325,8 +325,8 @@ def labels_option() -> str | None:
 
 
 def seed_option() -> int:
-    """A field for where chance begins."""
-    return option(0, "Of everything drawn by chance.", RUNNING, at_least=0)
+    """A field for the seed of everything random."""
+    return option(0, "Seed of everything random.", RUNNING, at_least=0)
 
 
 def workers_option(kind: str = "Threads") -> int:

@@ -75,7 +75,7 @@ def read_document(path: Path, remedy: str) -> dict[str, object]:
     except ValueError as error:
         raise DataError(f"{path} is not valid JSON ({error}). {remedy}") from None
     if not isinstance(document, dict):
-        raise DataError(f"{path} is no description: it holds no JSON object. {remedy}")
+        raise DataError(f"{path} holds no JSON object. {remedy}")
     return document
 
 

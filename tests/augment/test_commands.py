@@ -15,6 +15,7 @@ from augment.commands import app
 from augment.configs import BALANCES, CALIBRATED, FITS, PRESET_NAMES, SETS, BuildConfig, PreviewConfig
 from augment.corruptions.corruption import CORRUPTIONS
 from augment.policies import library
+from curate.sets.provenance import ImageOrigin
 from curate.stage.errors import DataError
 
 
@@ -53,7 +54,7 @@ def plan(monkeypatch):
     def planned(source, config):
         configs.append(config)
         return SimpleNamespace(
-            plan=SimpleNamespace(table=pd.DataFrame({"class": ["round"], "copies": [30]})),
+            copy_plan=SimpleNamespace(table=pd.DataFrame({"class": ["round"], "copies": [30]})),
             images={"train": 60}, size=(96, 64), bytes=10, notes=("a note",),
         )  # fmt: skip
 
@@ -101,9 +102,8 @@ def test_a_sheet_of_nothing_is_refused(values):
 @pytest.mark.parametrize(("equal", "status"), [(True, 0), (False, 1)])
 def test_an_image_made_again_is_told_as_json(monkeypatch, equal, status):
     image = np.zeros((8, 8, 3), np.uint8)
-    replayed = augment.replaying.Replayed(
-        "train", {"source_id": "3", "label_name": "round"}, ({"op": "flip_x"},), image, image, image + (not equal)
-    )
+    origin = ImageOrigin("3+1", "3", 3, -1, 1, 0, "round", "[]", 0, 0, False)
+    replayed = augment.replaying.Replayed("train", origin, ({"op": "flip_x"},), image, image, image + (not equal))
     monkeypatch.setattr(augment.replaying, "replay", lambda *given: replayed)
     assert document_of("replay", "3+1", status=status) == {
         "id": "3+1", "set": "train", "source_id": "3", "class": "round", "record": [{"op": "flip_x"}],

@@ -163,7 +163,7 @@ def test_a_split_that_rounding_would_leave_empty_gets_a_group():
     labels = np.full(4, -1)
     assigned, _, notes = assign(labels, np.arange(4), SplitConfig(0.98, 0.01, 0.01))
     assert sorted(assigned.tolist()) == [0, 0, 1, 2]
-    assert notes == tuple(f"{name} would have been empty, and got one group all the same" for name in ("val", "test"))
+    assert notes == tuple(f"{name} would have been empty, so it got one group" for name in ("val", "test"))
 
 
 @pytest.mark.parametrize(

@@ -167,14 +167,16 @@ def test_a_plan_that_is_not_as_it_should_be_is_refused_in_a_line(golden, values,
 def test_a_benchmark_whose_sets_are_not_as_they_should_be_is_refused_in_a_line(golden, sets):
     changed(golden / BENCHMARK_FILE, sets=sets)
     with pytest.raises(
-        DataError, match=r"benchmark.json lists no sets as it should\. Run `augment build` again"
+        DataError, match=r"benchmark.json has no valid list of sets\. Run `augment build` again"
     ) as error:
         read_benchmark(golden)
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", ""])
-def test_a_document_that_is_none_is_refused(golden, text):
+@pytest.mark.parametrize(
+    ("text", "words"), [("{", "is not valid JSON"), ("[]", "holds no JSON object"), ("", "is not valid JSON")]
+)
+def test_a_document_that_is_none_is_refused(golden, text, words):
     (golden / BENCHMARK_FILE).write_text(text)
-    with pytest.raises(DataError, match=r"benchmark.json is no.*Run `augment build` again"):
+    with pytest.raises(DataError, match=rf"benchmark.json {words}.*Run `augment build` again"):
         read_benchmark(golden)

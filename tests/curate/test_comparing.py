@@ -149,8 +149,8 @@ def test_renamed_files_are_recognised_by_their_pixels(tmp_path):
     notes = diff(scanned(tmp_path / "a", A), scanned(tmp_path / "b", renamed, source="/data/e.npz")).notes
     assert notes == (
         "no id occurs in both scans: these are two sets, or one whose files were renamed",
-        "4 images only in A have the very pixels of one only in B: renamed, such as p to zp",
-        "A scanned /data/d.npz, B /data/e.npz",
+        "4 images only in A have the same pixels as an image only in B: renamed, such as p to zp",
+        "A is a scan of /data/d.npz, B of /data/e.npz",
     )
 
 

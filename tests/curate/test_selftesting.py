@@ -399,5 +399,5 @@ def test_sizes_that_differ_and_files_that_are_broken_are_said_to():
     result = selftest(as_set(Mixed(pictures), labels, splits=("train", "test") * 45), replace(SMALL, faults=faults))
     assert "left out: 1 of 90 images, which cannot be read" in result.notes
     assert any("images of 3 sizes were brought to 32x31" in note for note in result.notes)
-    assert any("splits were not looked at" in note for note in result.notes)
+    assert any("splits are ignored" in note for note in result.notes)
     assert result.table["planted"].sum() == 0

@@ -282,12 +282,12 @@ def test_splits_that_were_made_before_are_kept_where_they_know_every_image(home)
     scanned(saved(home / "d.npz"), home / "artifacts", COPIES)
     before = split(config=SplitConfig(0.4, 0.2, 0.4, seed=3))
     text = before.path.read_text(encoding="utf-8")
-    kept = divided(made=before.path)
+    kept = divided(previous=before.path)
     assert kept.images.splits == before.images.splits
     assert before.path.read_text(encoding="utf-8") == text
     assert kept.notes == ("the splits are those of artifacts/splits.csv; --fresh makes new ones",)
     (home / "fewer.csv").write_text("".join(text.splitlines(keepends=True)[:-1]), encoding="utf-8")
-    anew = divided(made=home / "fewer.csv")
+    anew = divided(previous=home / "fewer.csv")
     assert anew.images.splits == split().images.splits != before.images.splits
     assert anew.notes == ()
 
@@ -298,9 +298,9 @@ def test_splits_that_were_made_before_count_for_more_than_those_of_the_set(home)
     of_set = split()
     assert list(of_set.images.splits) == given
     other = split(config=SplitConfig(fresh=True, out="other.csv"))
-    assert divided(made=other.path).images.splits == other.images.splits != of_set.images.splits
+    assert divided(previous=other.path).images.splits == other.images.splits != of_set.images.splits
     (home / "of another set.csv").write_text("id,label,split,group\nx,α,train,\n", encoding="utf-8")
-    assert list(divided(made=home / "of another set.csv").images.splits) == given
+    assert list(divided(previous=home / "of another set.csv").images.splits) == given
 
 
 def test_splits_that_were_made_before_and_tear_copies_apart_are_refused(home):
@@ -311,7 +311,7 @@ def test_splits_that_were_made_before_and_tear_copies_apart_are_refused(home):
     text = "\n".join(["id,split", *(f"{row['id']},{row['split']}" for row in rows)])
     (home / "torn.csv").write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=r"1 group lies in more than one split already: .* with --fresh"):
-        divided(made=home / "torn.csv")
+        divided(previous=home / "torn.csv")
 
 
 @pytest.mark.parametrize("name", ["clean.npz", "clean.csv"])
@@ -346,8 +346,8 @@ def test_a_result_that_does_not_come_back_is_removed(home, monkeypatch):
         keep_apart[0], keep_apart[1] = "train", "test"
         original(replace(images, splits=tuple(keep_apart)), path)
 
-    original = splitting._write
-    monkeypatch.setattr(splitting, "_write", torn)
-    with pytest.raises(OutputError, match=r"did not come back as it was written, and was removed"):
+    original = splitting._write_splits_file
+    monkeypatch.setattr(splitting, "_write_splits_file", torn)
+    with pytest.raises(OutputError, match=r"was read back with other splits than were written, and was removed"):
         split()
     assert not (home / "artifacts" / "splits.csv").exists()

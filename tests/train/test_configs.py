@@ -3,6 +3,7 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from curate.stage.errors import DataError, UnknownName
+from curate.stage.options import field_options
 from train.configs import (
     OPTIMIZERS,
     EvaluateConfig,
@@ -24,10 +25,12 @@ def test_every_option_has_a_default_and_cannot_be_changed_afterwards(kind):
             setattr(config, option.name, None)
 
 
-@pytest.mark.parametrize("kind", [ModelConfig, FitConfig, EvaluateConfig])
+@pytest.mark.parametrize("kind", CONFIGS)
 def test_every_option_says_what_it_is(kind):
-    for option in fields(kind):
-        assert option.metadata["help"].strip().endswith("."), option.name
+    options = field_options(kind)
+    assert options
+    for entry in options:
+        assert entry.option.help.strip().endswith("."), entry.name
 
 
 @pytest.mark.parametrize(
@@ -86,7 +89,7 @@ def test_shares_are_from_0_to_1(name, value):
     ],
 )  # fmt: skip
 def test_numbers_below_the_least_are_refused(kind, name, value, least):
-    with pytest.raises(DataError, match=f"{name} is .*; needed is a number from {least}"):
+    with pytest.raises(DataError, match=f"{name} is .*; needed is a (whole )?number from {least}"):
         kind(**{name: value})
 
 

@@ -167,7 +167,7 @@ def _tracks(metrics: Metrics) -> View:
     low = max(0.0, np.floor(10 * min(ends, default=0) - 0.2) / 10)
 
     def at(value: float) -> float:
-        return round(100 * (value - low) / (1 - low), 2)
+        return float(round(100 * (value - low) / (1 - low), 2))
 
     return {
         "rows": [

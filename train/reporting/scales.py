@@ -99,7 +99,7 @@ _TO_LAB = np.array(
 
 
 def _lab(colour: str) -> np.ndarray:
-    return _TO_LAB @ np.cbrt(_TO_LMS @ _linear(colour))
+    return np.asarray(_TO_LAB @ np.cbrt(_TO_LMS @ _linear(colour)))
 
 
 def _hex(lab: Sequence[float] | np.ndarray) -> str:

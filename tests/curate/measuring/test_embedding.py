@@ -111,7 +111,7 @@ def test_without_weights_the_builtin_descriptor_stands_in_and_says_so(converting
     embedder, note = load_embedder("auto", None, SIZE, 1)
     assert embedder.name == "builtin"
     assert SMALL_BACKBONE in note
-    assert "built-in descriptor stands in" in note
+    assert "built-in descriptor is used instead" in note
     assert "KERAS_HOME" in note
     assert len(asked) == 1
 
@@ -133,7 +133,7 @@ def test_a_process_that_does_not_know_the_backbone_or_the_weights_says_why(conve
 
 def test_a_process_that_breaks_is_a_bug_and_shows_all_it_said(converting):
     converting(1, "Traceback\nboom")
-    with pytest.raises(RuntimeError, match=r"(?s)curate\.measuring\.backbones.*Traceback\nboom"):
+    with pytest.raises(RuntimeError, match=r"(?s)curate\.measuring\.conversion.*Traceback\nboom"):
         load_embedder("auto", None, SIZE, 1)
 
 

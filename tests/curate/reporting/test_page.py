@@ -258,7 +258,7 @@ def test_every_check_has_words_and_a_colour(scan: Scan) -> None:
     assert page_module.COLOURS_HERE not in style
     assert set(CATALOGUE) == set(SEVERITY)
     for name, check in CATALOGUE.items():
-        assert page_module._in_words(name) == (check.title, check.looks_for)
+        assert page_module._check_in_words(name) == (check.title, check.looks_for)
         assert check.title
         assert check.looks_for.endswith(".")
         assert f'[data-check="{name}"] {{ --check: {check.colour}; }}' in style

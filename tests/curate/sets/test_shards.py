@@ -260,7 +260,7 @@ def no_shares(folder: Path) -> None:
     ("spoil", "words"),
     [
         (lambda folder: shard_path(folder, 1).unlink(), "lacks part-00001.npz, but goes on to part-00002.npz"),
-        (lambda folder: shard_path(folder, 2).unlink(), "rows.parquet tells of other images .*: 6 of 4"),
+        (lambda folder: shard_path(folder, 2).unlink(), "rows.parquet lists other images .*: 6 of 4"),
         (other_size, "shards are of two sizes: 10x8 in .*part-00000.npz and 8x10 in .*part-00001.npz"),
         (other_classes, "shards have different classes: ant, bee, cat in .*, ant, bee, dog in"),
         (same_ids, "holds 1 ids more than once, such as '1'"),
@@ -281,7 +281,7 @@ def no_shares(folder: Path) -> None:
             lambda folder: write_parquet(
                 pd.DataFrame({"id": list("012354"), "source_id": list("012354"), "group": -1}), folder / ROWS
             ),
-            "rows.parquet tells of other images",
+            "rows.parquet lists other images",
         ),
     ],
 )

@@ -148,7 +148,9 @@ def test_an_earlier_build_is_put_back_where_the_new_one_cannot_take_its_place(pa
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", refused)
-    with pytest.raises(OutputError, match=r"cannot put what .*built: Permission denied\. It is in .*partial"):
+    with pytest.raises(
+        OutputError, match=r"cannot move the result to .*built: Permission denied\. The result is in .*partial"
+    ):
         build(path, "new")
     assert (path / "train" / "part").read_text() == "old"
     assert (path.with_name("built.partial") / "train" / "part").read_text() == "new"

@@ -168,7 +168,7 @@ def test_a_process_that_is_killed_is_told_of_and_the_results_before_are_kept():
         return task
 
     results, found = in_processes(dies_at_three, range(30), 2), []
-    with pytest.raises(WorkerLost, match="a worker process was killed, most likely for want of memory"):
+    with pytest.raises(WorkerLost, match="a worker process was killed, most likely because memory ran out"):
         found.extend(iter(results.__next__, None))
     assert found == list(range(len(found)))
     assert list(in_processes(abs, range(5), 2)) == list(range(5))  # the next ones find workers again
