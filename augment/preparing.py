@@ -61,20 +61,17 @@ def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch,
     contains what the benchmark tests.
     """
     images, policy, work = plan.set, plan.policy, draft / "work"
-    image_bytes = plan.size[0] * plan.size[1] * 3
-    rows = plan.copy_plan.rows[
-        evenly(len(plan.copy_plan.rows), max(_FEWEST, min(_SAMPLE, _SAMPLE_BYTES // image_bytes)))
-    ]
-    seen = list(FittedPictures(images, plan.size, config.fit, rows))
-    units = {**lab_spread(seen), "side": float(min(plan.size))}
+    rows = _sample_rows(plan)
+    sample = list(FittedPictures(images, plan.size, config.fit, rows))
+    units = {**lab_spread(sample), "side": float(min(plan.size))}
     copies = bool(plan.copy_plan.copies.any())
-    notes = _size_warnings(policy, seen, images.labels[rows]) if copies else []
+    notes = _size_warnings(policy, sample, images.labels[rows]) if copies else []
     features = _features(config, plan, reporter, notes)
     benchmark: Benchmark | None = None
     if features is not None and config.benchmark:
         present = {name: bool(len(plan.rows[name])) for name in SPLITS}
         judged = policy if copies else dataclasses.replace(policy, pipelines=((),))  # of which training sees nothing
-        specimens = Specimens(seen, features, units, config.seed)
+        specimens = Specimens(sample, features, units, config.seed)
         with watch.stage("calibrating"):
             benchmark = benchmark_of(judged, specimens, present, config, reporter)
         notes += benchmark.notes
@@ -115,6 +112,13 @@ def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch,
     else:
         (draft / BENCHMARK_FILE).unlink(missing_ok=True)  # of an attempt that ended before it was stamped
     write_record(_plan_record(plan, config, units, lost, notes), draft / PLAN_FILE)
+
+
+def _sample_rows(plan: BuildPlan) -> np.ndarray:
+    """int64: rows of the training set that statistics and distances are measured on, spread evenly."""
+    rows = plan.copy_plan.rows
+    image_bytes = plan.size[0] * plan.size[1] * 3
+    return np.asarray(rows[evenly(len(rows), max(_FEWEST, min(_SAMPLE, _SAMPLE_BYTES // image_bytes)))])
 
 
 def _label_probe(

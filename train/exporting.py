@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from curate.stage.errors import DataError, MissingExtra, OutputError, ToolkitErr
 from curate.stage.files import drafting, write_text
 from curate.stage.manifest import file_digest
 from curate.stage.progress import Reporter, Silent
+from curate.stage.records import record_of
 
 if TYPE_CHECKING:
     import keras
@@ -56,7 +57,8 @@ class Target:
     extra: str = ""
 
 
-class Conversion(TypedDict):
+@dataclass(frozen=True)
+class Conversion:
     """What the process of a conversion prints.
 
     worst  as in Exported;  size  (H, W) of the pictures;  shape  of the probabilities
@@ -119,24 +121,24 @@ def export(
     with drafting(path) as draft:
         draft.mkdir()
         report = _convert_in_process(model, to, draft)
-        if report["shape"][-1] != len(classes):
-            raise DataError(f"{model} has {report['shape'][-1]} classes, and {len(classes)} names are given.")
+        if report.shape[-1] != len(classes):
+            raise DataError(f"{model} has {report.shape[-1]} classes, and {len(classes)} names are given.")
         write_text("".join(f"{' '.join(name.split())}\n" for name in classes), draft / LABELS)
         record = {
             "format": _FORMAT,
             "to": to,
             "model_digest": file_digest(model),
-            "input": {"type": "uint8", "shape": [None, *report["size"], 3], "colours": "RGB, 0 to 255"},
+            "input": {"type": "uint8", "shape": [None, *report.size, 3], "colours": "RGB, 0 to 255"},
             "output": {"type": "float32", "shape": [None, len(classes)]},
             "classes": list(classes),
-            "largest_difference": report["worst"],
+            "largest_difference": report.worst,
             "load": target.load.strip().splitlines(),
         }
         write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", draft / MARK)
     files = sorted(file for file in path.rglob("*") if file.is_file())
     names = tuple(file.relative_to(path).as_posix() for file in files)
     size = sum(file.stat().st_size for file in files)
-    return Exported(path, to, names, size, report["worst"], target.load.strip().replace("{}", str(path)))
+    return Exported(path, to, names, size, report.worst, target.load.strip().replace("{}", str(path)))
 
 
 def _check_output_folder(path: Path, force: bool) -> None:
@@ -164,8 +166,7 @@ def _convert_in_process(model: Path, to: str, folder: Path) -> Conversion:
     }
     process = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if process.returncode == 0:
-        report: Conversion = json.loads(process.stdout.splitlines()[-1])
-        return report
+        return record_of(Conversion, json.loads(process.stdout.splitlines()[-1]), "the conversion", "Try again.")
     if process.returncode in (2, 3):
         raise (DataError if process.returncode == 2 else OutputError)(process.stderr.strip().splitlines()[-1])
     if process.returncode < 0:
