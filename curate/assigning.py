@@ -17,7 +17,7 @@ TRAIN, VAL, TEST = range(3)
 UNASSIGNED = -1
 
 
-def assign(
+def assign_splits(
     labels: np.ndarray,
     units: np.ndarray,
     config: SplitConfig = SplitConfig(),

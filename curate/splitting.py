@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .assigning import NAMES, UNASSIGNED, assign
+from .assigning import NAMES, UNASSIGNED, assign_splits
 from .configs import SplitConfig
 from .findings import DROP
 from .measuring.hashing import changed_pictures
@@ -116,7 +116,7 @@ def divided(
     units = whole_groups(copies, images.groups)
     fixed, names = _given_splits(images, config)
     _check_given(images, units, fixed, names)
-    assigned, per_class, balance_notes = assign(images.labels, units, config, fixed, images.classes)
+    assigned, per_class, balance_notes = assign_splits(images.labels, units, config, fixed, images.classes)
     split_set = replace(images, splits=tuple(names[i] for i in assigned.tolist()), groups=_numbered(units))
     remarks = _split_notes(
         split_set, config, fixed, _class_counts(split_set, names), per_class, previous if before is not None else None

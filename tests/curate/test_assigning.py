@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.assigning import assign
+from curate.assigning import assign_splits
 from curate.configs import SplitConfig
 from curate.stage.errors import DataError
 
@@ -42,7 +42,7 @@ def table(labels: np.ndarray, assigned: np.ndarray) -> np.ndarray:
 def attempt(labels: np.ndarray, units: np.ndarray, config: SplitConfig) -> tuple[np.ndarray | None, int | None, str]:
     """(assigned, per_class, the error or "")."""
     try:
-        return *assign(labels, units, config)[:2], ""
+        return *assign_splits(labels, units, config)[:2], ""
     except DataError as error:
         return None, None, str(error)
 
@@ -87,7 +87,7 @@ def test_a_class_is_shared_as_asked_to_within_its_largest_group(data, shares):
 @settings(deadline=None, max_examples=40)
 def test_without_groups_every_class_and_the_whole_are_exact_to_an_image_or_two(n):
     labels = np.repeat(np.arange(len(n)), n)
-    assigned, _, _ = assign(labels, np.arange(len(labels)))
+    assigned, _, _ = assign_splits(labels, np.arange(len(labels)))
     got, asked = table(labels, assigned), np.outer(n, [0.7, 0.15, 0.15])
     assert (np.abs(got - asked) < 1).all()
     assert (np.abs(got.sum(axis=0) - asked.sum(axis=0)) <= 1.5).all()
@@ -105,20 +105,20 @@ def test_the_same_seed_gives_the_same_splits(data, shares, balanced):
 
 def test_another_seed_gives_other_splits_of_the_same_sizes():
     labels, units = np.repeat([0, 1], 50), np.arange(100)
-    a, b = (assign(labels, units, SplitConfig(seed=seed))[0] for seed in (0, 1))
+    a, b = (assign_splits(labels, units, SplitConfig(seed=seed))[0] for seed in (0, 1))
     assert not np.array_equal(a, b)
     assert np.array_equal(table(labels, a), table(labels, b))
 
 
 def test_the_global_random_state_is_left_alone():
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
-    assign(np.repeat([0, 1], 50), np.arange(100))
+    assign_splits(np.repeat([0, 1], 50), np.arange(100))
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
 
 
 def test_large_groups_go_to_train_where_they_weigh_least():
     units = np.concatenate([np.zeros(20, int), np.arange(1, 101)])
-    assigned, _, _ = assign(np.zeros(120, int), units)
+    assigned, _, _ = assign_splits(np.zeros(120, int), units)
     assert set(assigned[:20]) == {0}
     assert np.bincount(assigned).tolist() == [84, 18, 18]
 
@@ -127,7 +127,7 @@ def test_a_group_of_several_classes_goes_where_it_overfills_least():
     # Ten images of either class, seven of class 0 in a group with one of class 1: only train has room for these.
     labels = np.array([0] * 7 + [1] + [0] * 3 + [1] * 9)
     units = np.concatenate([np.zeros(8, int), np.arange(1, 13)])
-    assigned, _, _ = assign(labels, units, SplitConfig(0.6, 0.2, 0.2))
+    assigned, _, _ = assign_splits(labels, units, SplitConfig(0.6, 0.2, 0.2))
     assert set(assigned[:8]) == {0}
     assert table(labels, assigned).min() >= 1
 
@@ -136,7 +136,7 @@ def test_patients_with_all_classes_are_shared_to_within_one_patient():
     rng = np.random.default_rng(0)
     units = np.repeat(np.arange(40), rng.integers(5, 30, 40))
     labels = rng.integers(0, 4, len(units))
-    assigned, _, _ = assign(labels, units)
+    assigned, _, _ = assign_splits(labels, units)
     assert crossing(units, assigned) == []
     assert (np.abs(np.bincount(assigned) - len(units) * np.array([0.7, 0.15, 0.15])) < 30).all()
     spread = table(labels, assigned) / np.bincount(assigned)
@@ -145,9 +145,9 @@ def test_patients_with_all_classes_are_shared_to_within_one_patient():
 
 def test_a_class_with_as_many_groups_as_splits_is_in_each():
     labels = np.array([0] * 90 + [1] * 3)
-    assigned, _, _ = assign(labels, np.arange(93))
+    assigned, _, _ = assign_splits(labels, np.arange(93))
     assert table(labels, assigned)[1].tolist() == [1, 1, 1]
-    by_groups, _, _ = assign(labels, np.array([*range(90), 90, 91, 92]), SplitConfig(0.9, 0.05, 0.05))
+    by_groups, _, _ = assign_splits(labels, np.array([*range(90), 90, 91, 92]), SplitConfig(0.9, 0.05, 0.05))
     assert table(labels, by_groups)[1].tolist() == [1, 1, 1]
 
 
@@ -155,13 +155,13 @@ def test_a_class_with_as_many_groups_as_splits_is_in_each():
 def test_a_class_with_fewer_groups_is_in_train_at_least(images):
     for share in (0.7, 0.1):
         labels = np.array([0] * 90 + [1] * images)
-        assigned, _, _ = assign(labels, np.arange(len(labels)), SplitConfig(share, 0.9 - share, 0.1))
+        assigned, _, _ = assign_splits(labels, np.arange(len(labels)), SplitConfig(share, 0.9 - share, 0.1))
         assert table(labels, assigned)[1, 0] >= 1
 
 
 def test_a_split_that_rounding_would_leave_empty_gets_a_group():
     labels = np.full(4, -1)
-    assigned, _, notes = assign(labels, np.arange(4), SplitConfig(0.98, 0.01, 0.01))
+    assigned, _, notes = assign_splits(labels, np.arange(4), SplitConfig(0.98, 0.01, 0.01))
     assert sorted(assigned.tolist()) == [0, 0, 1, 2]
     assert notes == tuple(f"{name} would have been empty, so it got one group" for name in ("val", "test"))
 
@@ -172,7 +172,7 @@ def test_a_split_that_rounding_would_leave_empty_gets_a_group():
 )
 def test_where_a_split_must_be_empty_it_is_an_error(labels, units):
     with pytest.raises(DataError, match=r"(val|test) would be empty: the set has \d groups .* Ask for fewer splits"):
-        assign(np.array(labels), np.array(units))
+        assign_splits(np.array(labels), np.array(units))
 
 
 def test_given_splits_are_kept_and_the_rest_makes_the_whole_as_asked():
@@ -182,7 +182,7 @@ def test_given_splits_are_kept_and_the_rest_makes_the_whole_as_asked():
     fixed[100:130] = 2  # as many as class 1 is to have, and twice that
     units = np.arange(200)
     units[[50, 51]] = 0  # copies of a training image
-    assigned, _, _ = assign(labels, units, SplitConfig(), fixed)
+    assigned, _, _ = assign_splits(labels, units, SplitConfig(), fixed)
     assert np.array_equal(assigned[fixed >= 0], fixed[fixed >= 0])
     assert assigned[[50, 51]].tolist() == [0, 0]
     assert table(labels, assigned)[0].tolist() == [70, 15, 15]
@@ -193,7 +193,7 @@ def test_given_splits_are_kept_and_the_rest_makes_the_whole_as_asked():
 def test_other_splits_of_the_set_have_no_share():
     labels, fixed = np.zeros(120, int), np.full(120, -1)
     fixed[:20] = 3
-    assigned, _, _ = assign(labels, np.arange(120), SplitConfig(), fixed)
+    assigned, _, _ = assign_splits(labels, np.arange(120), SplitConfig(), fixed)
     assert np.bincount(assigned).tolist() == [70, 15, 15, 20]
 
 
@@ -221,7 +221,7 @@ def test_a_balanced_test_set_has_as_many_of_every_class_and_train_no_fewer(data,
 @settings(deadline=None, max_examples=40)
 def test_a_balanced_test_set_has_the_share_of_test_or_the_largest_number_that_fits(n):
     labels = np.repeat(np.arange(len(n)), n)
-    _, per_class, _ = assign(labels, np.arange(len(labels)), SplitConfig(balanced_test=True))
+    _, per_class, _ = assign_splits(labels, np.arange(len(labels)), SplitConfig(balanced_test=True))
     exact = min(n) * 0.7 / (0.85 + 0.7)
     asked = max(1, 0.15 * sum(n) / len(n))
     assert abs(per_class - min(exact, asked)) <= 1
@@ -230,7 +230,7 @@ def test_a_balanced_test_set_has_the_share_of_test_or_the_largest_number_that_fi
 def test_train_and_val_keep_the_natural_imbalance():
     n = np.array([300, 120, 60])
     labels = np.repeat(np.arange(3), n)
-    assigned, per_class, _ = assign(labels, np.arange(480), SplitConfig(balanced_test=True, per_class=20))
+    assigned, per_class, _ = assign_splits(labels, np.arange(480), SplitConfig(balanced_test=True, per_class=20))
     got = table(labels, assigned)
     assert per_class == 20
     assert got[:, 2].tolist() == [20, 20, 20]
@@ -242,16 +242,16 @@ def test_balance_is_exact_also_where_only_groups_make_it():
     units = np.concatenate([np.arange(24) // 3, 100 + np.arange(40)])  # class 0 comes in threes
     units = np.unique(units, return_inverse=True)[1]
     half = SplitConfig(train=0.35, val=0.075, test=0.575, balanced_test=True)
-    assigned, per_class, _ = assign(labels, units, half)
+    assigned, per_class, _ = assign_splits(labels, units, half)
     assert per_class == 9
     assert table(labels, assigned)[:, 2].tolist() == [9, 9]
     with pytest.raises(DataError, match=r"class 0 cannot have exactly 8 images in test: .* make 6. Set --per-class 6"):
-        assign(labels, units, SplitConfig(balanced_test=True, per_class=8))
+        assign_splits(labels, units, SplitConfig(balanced_test=True, per_class=8))
 
 
 def test_the_test_set_takes_pictures_without_copies_first():
     labels, units = np.zeros(60, int), np.concatenate([np.repeat(np.arange(10), 3), np.arange(10, 40)])
-    assigned, _, _ = assign(labels, units, SplitConfig(balanced_test=True, per_class=12))
+    assigned, _, _ = assign_splits(labels, units, SplitConfig(balanced_test=True, per_class=12))
     assert not (assigned[:30] == 2).any()
 
 
@@ -272,11 +272,11 @@ def test_the_test_set_takes_pictures_without_copies_first():
 )
 def test_what_cannot_be_balanced_is_an_error(labels, units, config, said):
     with pytest.raises(DataError, match=said):
-        assign(np.array(labels), np.array(units), SplitConfig(balanced_test=True, **config), classes=["A", "B"])
+        assign_splits(np.array(labels), np.array(units), SplitConfig(balanced_test=True, **config), classes=["A", "B"])
 
 
 def test_a_set_with_test_images_is_not_balanced_by_halves():
     fixed = np.full(20, -1)
     fixed[0] = 2
     with pytest.raises(DataError, match=r"has 1 test images already. Split it anew with --fresh"):
-        assign(np.repeat([0, 1], 10), np.arange(20), SplitConfig(balanced_test=True), fixed)
+        assign_splits(np.repeat([0, 1], 10), np.arange(20), SplitConfig(balanced_test=True), fixed)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -8,10 +10,12 @@ from curate.configs import ScanConfig
 from curate.demo import DemoConfig, clean_cells
 from curate.findings import findings_table
 from curate.scanning import scan
-from curate.scans import FINDINGS, IMAGES, PAIRS, open_scan
+from curate.scans import FINDINGS, IMAGES, PAIRS, ScanManifest, open_scan
 from curate.stage.columns import NUMBER, column_fault
 from curate.stage.errors import DataError
 from curate.stage.files import write_parquet
+from curate.stage.manifest import file_digest, read_manifest
+from curate.stage.records import record_text
 
 
 @pytest.fixture
@@ -57,3 +61,26 @@ def test_a_table_with_other_columns_is_refused_in_a_line(folder, change, words):
     write_parquet(change(pd.read_parquet(path)), path)
     with pytest.raises(DataError, match=rf"images.parquet cannot be read \({words}\). Run `curate scan` again"):
         open_scan(folder)
+
+
+# As version 1 wrote it, of drawn cells
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "v1" / "scan"
+
+
+def test_a_scan_of_version_1_is_opened():
+    scanned = open_scan(GOLDEN)
+    assert scanned.manifest.config == ScanConfig(artifacts="demo/artifacts", map="none")
+    assert scanned.manifest.embedder == "the built-in descriptor (no weights), 96 px"
+    assert len(scanned.table) == scanned.manifest.counts["images"] == 48
+    assert scanned.table["verdict"].value_counts().to_dict() == {"keep": 30, "review": 11, "drop": 7}
+    counts = scanned.findings["check"].value_counts()
+    assert counts.to_dict() == {name: scanned.manifest.counts[name] for name in counts.index}
+    for name, columns in (("images", IMAGES), ("findings", FINDINGS), ("pairs", PAIRS)):
+        assert column_fault(pq.read_schema(GOLDEN / f"{name}.parquet"), columns) == ""
+        assert scanned.manifest.outputs[name].digest == file_digest(GOLDEN / f"{name}.parquet")
+
+
+def test_a_manifest_of_version_1_is_written_as_it_was():
+    manifest = read_manifest(ScanManifest, GOLDEN)
+    assert record_text(manifest) == (GOLDEN / "manifest.json").read_text(encoding="utf-8")
