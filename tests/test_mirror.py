@@ -6,16 +6,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("curate", "augment", "train")
-# Modules without a test file of their name, and what tests them instead. Shorter is better.
-ELSEWHERE = {
-    # Tables of names and types, of which there is nothing to say but what those do that use them.
-    "curate/sets/formats.py": "tests/curate/sets/test_exporting.py",
-    "curate/stage/columns.py": "tests/curate/test_scans.py",
-    # Parts of one thing, which is tested as a whole.
-    "curate/sets/provenance.py": "tests/curate/test_builds.py",
-    "train/loading.py": "tests/train/test_models.py",
-    "train/panels.py": "tests/train/test_explanation.py",
-}
 # Test files of no one module: of all of a kind, of how things fit together, or of what no module is.
 OF_MANY = {
     "tests/augment/test_contracts.py",
@@ -43,14 +33,9 @@ def mirror_of(module: str) -> str:
 
 @pytest.mark.parametrize("module", modules())
 def test_every_module_has_a_test_file_of_its_name(module):
-    assert (ROOT / ELSEWHERE.get(module, mirror_of(module))).is_file()
+    assert (ROOT / mirror_of(module)).is_file()
 
 
 def test_every_test_file_is_of_a_module_or_of_many():
     files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
-    assert files - OF_MANY == {mirror_of(module) for module in modules()} - {mirror_of(module) for module in ELSEWHERE}
-
-
-def test_exceptions_are_of_modules_that_are_there_and_have_none():
-    assert set(ELSEWHERE) <= set(modules())
-    assert not [module for module in ELSEWHERE if (ROOT / mirror_of(module)).is_file()]
+    assert files - OF_MANY == set(map(mirror_of, modules()))
