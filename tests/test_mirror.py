@@ -13,6 +13,7 @@ OF_MANY = {
     "tests/train/reporting/test_report_in_browser.py",
     "tests/test_cli.py",
     "tests/test_docs.py",
+    "tests/test_house.py",
     "tests/test_imports.py",
     "tests/test_mirror.py",
     "tests/test_packaging.py",
