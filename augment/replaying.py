@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from curate.builds import BUILT, PLAN_FILE, SPLITS, BuildManifest, read_plan
+from curate.builds import BUILT, SPLITS, BuildManifest, read_plan
 from curate.sets.fitting import Fit, fit_to_size
 from curate.sets.provenance import ROWS, ImageOrigin, Provenance
 from curate.sets.reading import read
@@ -60,8 +58,7 @@ def replay(name: str, artifacts: str | Path = "artifacts", set: str = "") -> Rep
     if not (built / "manifest.json").is_file():
         raise DataError(f"{built} holds no built set. Type `augment build` first, or give --artifacts DIR.")
     read_manifest(BuildManifest, built)
-    with _rebuild_if_broken(built / PLAN_FILE):
-        plan = read_plan(built)
+    plan = read_plan(built)
     place, number, origin = _find(built, name, set)
     images = read(plan.source, labels=plan.labels)
 
@@ -82,15 +79,6 @@ def replay(name: str, artifacts: str | Path = "artifacts", set: str = "") -> Rep
     if not replayed.equal and plan.source_digest and file_digest(Path(plan.source)) != plan.source_digest:
         raise DataError(f"{plan.source} has changed since: {name} cannot be reproduced from it any more. Build again.")
     return replayed
-
-
-@contextmanager
-def _rebuild_if_broken(path: Path) -> Iterator[None]:
-    """Raise DataError with what to do where a document of a built set is missing or broken."""
-    try:
-        yield
-    except DataError as error:
-        raise DataError(f"{path} cannot be read ({error}). Build the set again.") from error
 
 
 def _find(built: Path, name: str, set: str) -> tuple[str, int, ImageOrigin]:

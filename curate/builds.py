@@ -176,17 +176,17 @@ class BenchmarkRecord:
 def read_plan(folder: Path) -> PlanRecord:
     """plan.json of a build's folder. Raises DataError where it is damaged or of another format."""
     # Its first release wrote no format.
-    return _read_build_record(PlanRecord, folder / PLAN_FILE, "has no valid policy, size or weight for each class")
+    return _read_build_record(PlanRecord, folder / PLAN_FILE)
 
 
 def read_benchmark(folder: Path) -> BenchmarkRecord | None:
     """benchmark.json of a build's folder, None where no benchmark was built. Raises DataError as `read_plan` does."""
     path = folder / BENCHMARK_FILE
-    return _read_build_record(BenchmarkRecord, path, "has no valid list of sets") if path.is_file() else None
+    return _read_build_record(BenchmarkRecord, path) if path.is_file() else None
 
 
-def _read_build_record(kind: type[D], path: Path, fault: str) -> D:
+def _read_build_record(kind: type[D], path: Path) -> D:
     document = read_document(path, _REMEDY)
     if document.get("format", FORMAT) != FORMAT:
         raise DataError(f"{path} is of format {document['format']!r}; needed is {FORMAT}. {_REMEDY}")
-    return record_of(kind, document, path.name, f"{path} {fault}. {_REMEDY}")
+    return record_of(kind, document, f"{path}", _REMEDY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 # A field of this metadata is left out of the document where its value is None.
 OPTIONAL: Mapping[str, object] = {"optional": True}
-_KEY = "key"
+_KEY, _ROOT = "key", "$"
+_TYPES = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "tuple": "a list",
+}
 
 
 def named(key: str) -> Mapping[str, object]:
@@ -95,9 +103,20 @@ def record_of(kind: type[R], document: object, place: str, remedy: str) -> R:
     try:
         return _converter().structure(document, kind)
     except BaseValidationError as error:
-        reasons = transform_error(error, path=place)
+        reasons = [_in_words(reason) for reason in transform_error(error, path=_ROOT)]
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-        raise DataError(f"{reasons[0]}{more}. {remedy}") from None
+        raise DataError(f"{place}: {reasons[0]}{more}. {remedy}") from None
+
+
+def _in_words(reason: str) -> str:
+    """A reason of cattrs', "required field missing @ $.size", as a person would say it: "size is missing"."""
+    fault, _, where = reason.rpartition(f" @ {_ROOT}")
+    where = where.removeprefix(".") or "it"
+    if match := re.fullmatch(r"extra fields found \((.*)\)", fault):
+        return f"{where} has what is not known: {match[1]}"
+    if fault == "required field missing":
+        return f"{where} is missing"
+    return f"{where} is not {_TYPES.get(fault.rpartition(', expected ')[2], 'as it should be')}"
 
 
 def _key_of(field: dataclasses.Field[object]) -> str:

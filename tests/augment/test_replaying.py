@@ -117,11 +117,17 @@ def test_a_source_that_has_gone_is_told_of(moved):
         replay(id, moved)
 
 
-@pytest.mark.parametrize("broken", ["plan.json", "train/rows.parquet"])
-def test_a_built_set_that_is_broken_is_told_of(moved, broken):
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ("plan.json", r"plan\.json is not valid JSON \(.*\)\. Run `augment build` again"),
+        ("train/rows.parquet", r"train/rows\.parquet cannot be read \(.*\)\. Build the set again"),
+    ],
+)
+def test_a_built_set_that_is_broken_is_told_of(moved, broken, message):
     id = pd.read_parquet(moved / "built" / "train" / "rows.parquet")["id"].iloc[0]
     (moved / "built" / broken).write_bytes(b"{")
-    with pytest.raises(DataError, match=rf"{broken} cannot be read \(.*\)\. Build the set again"):
+    with pytest.raises(DataError, match=message):
         replay(id, moved)
 
 

@@ -144,11 +144,11 @@ def changed(path, **values):
     ("values", "words"),
     [
         ({"format": 2}, "plan.json is of format 2; needed is 1"),
-        ({"colour": "red"}, "extra fields found .colour."),
-        ({"size": [8]}, "plan.json.size"),
-        ({"size": ["8", "8"]}, r"expected int @ plan.json.size\[0\]"),
-        ({"class_weights": {"lobed": "heavy"}}, "plan.json.class_weights"),
-        ({"labels": 3}, "plan.json.labels"),
+        ({"colour": "red"}, r"plan\.json: it has what is not known: colour\."),
+        ({"size": [8]}, r"plan\.json: size is not as it should be\."),
+        ({"size": ["8", "8"]}, r"plan\.json: size\[0\] is not a whole number"),
+        ({"class_weights": {"lobed": "heavy"}}, r"plan\.json: class_weights\['lobed'\] is not a number\."),
+        ({"labels": 3}, r"plan\.json: labels is not as it should be\."),
     ],
 )
 def test_a_plan_that_is_not_as_it_should_be_is_refused_in_a_line(golden, values, words):
@@ -167,7 +167,7 @@ def test_a_plan_that_is_not_as_it_should_be_is_refused_in_a_line(golden, values,
 def test_a_benchmark_whose_sets_are_not_as_they_should_be_is_refused_in_a_line(golden, sets):
     changed(golden / BENCHMARK_FILE, sets=sets)
     with pytest.raises(
-        DataError, match=r"benchmark.json has no valid list of sets\. Run `augment build` again"
+        DataError, match=r"benchmark\.json: sets(\[0\])? is not (a list|as it should be)\. Run `augment build` again"
     ) as error:
         read_benchmark(golden)
     assert "\n" not in str(error.value)

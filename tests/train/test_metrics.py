@@ -116,7 +116,7 @@ def test_text_where_a_number_belongs_is_refused(golden):
     document = json.loads((folder / METRICS).read_text())
     document["clean"]["accuracy"] = "high"
     (folder / METRICS).write_text(json.dumps(document))
-    with pytest.raises(DataError, match=r"expected float.*clean\.accuracy"):
+    with pytest.raises(DataError, match=r"metrics\.json: clean\.accuracy is not a number\."):
         read_metrics(RunMetrics, folder)
 
 

@@ -224,14 +224,14 @@ def test_a_source_in_two_splits_is_a_leak(own_built, change_rows, sets):
     [
         ("plan.json", "{", "plan.json is not valid JSON"),
         ("plan.json", "[]", "plan.json holds no JSON object"),
-        ("plan.json", "{}", "plan.json has no valid policy, size or weight for each class"),
+        ("plan.json", "{}", "plan.json: policy is missing"),
         (
             "plan.json",
             '{"class_weights": {"crimson": 1, "jade": 1}}',
-            "plan.json has no valid policy, size or weight for each class",
+            "plan.json: policy is missing",
         ),
-        ("benchmark.json", '{"sets": [{"name": "fog-1"}]}', "benchmark.json has no valid list of sets"),
-        ("benchmark.json", '{"sets": 3}', "benchmark.json has no valid list of sets"),
+        ("benchmark.json", '{"sets": [{"name": "fog-1"}]}', "benchmark.json: severities is missing"),
+        ("benchmark.json", '{"sets": 3}', "benchmark.json: severities is missing"),
     ],
 )
 def test_damaged_descriptions_are_told_in_a_line(own_built, file, text, message):
