@@ -1132,7 +1132,7 @@ def test_a_model_is_exported_with_how_to_load_it(trained, tmp_path):
     result = run(*given, "--to", "openvino", "--out", out)
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
-    assert f"written {out}      to load it:" in result.stdout
+    assert f"written  {out}      to load it:" in result.stdout
     assert f'openvino.compile_model("{out}/model.xml"' in result.stdout
     assert result.stdout.splitlines()[-1].endswith("test-time augmentation (flips); the exported model takes one view")
     assert (out / "labels.txt").read_text() == "lobed\nround\n"

@@ -395,7 +395,7 @@ def export(model: ModelArgument, config: ModelExportConfig, output: Output) -> N
         f"{', '.join(result.files)}: {result.bytes / 1e6:.1f} MB; probabilities differ by {result.worst:.1g} at most",
         markup=False,
     )
-    out.print(f"written {result.path}      to load it:", markup=False)
+    out.print(f"written  {result.path}      to load it:", markup=False)
     out.print("\n".join(f"  {line}" for line in result.load.splitlines()), markup=False)
     output.print_notes(notes)
 

@@ -69,7 +69,8 @@ def read_list(path: Path, labels: Path | None = None) -> ImageSet:
     root, names = _common_root(path.parent, listed)
     if not any(os.path.exists(os.path.join(root, name)) for name in names):
         raise DataError(
-            f"{path} names {len(names):,} files, but none exists, such as {printable(names[0])} in {root}. "
+            f"{path} names {len(names):,} {'file' if len(names) == 1 else 'files'}, but none exists, such as "
+            f"{printable(names[0])} in the folder {root}. "
             "Paths are relative to the list. For bare names give the folder, and the list as its labels."
         )
     columns = _columns_of_folders(names) if table is None else _columns_of_table(table)
