@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from types import UnionType
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 from .errors import DataError
 from .files import write_text
@@ -137,13 +138,36 @@ def _converter() -> Converter:
         renamed = {field.name: override(rename=_key_of(field)) for field in fields}
         return make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True, **renamed)  # type: ignore[arg-type]
 
+    def structure_nearest(union: object) -> Callable[[object, object], object]:
+        # cattrs tells the members apart by a field that differs from one process to the next.
+        members = get_args(union)
+
+        def structure(value: object, kind: object) -> object:
+            if not isinstance(value, Mapping):
+                raise ValueError(f"{value!r} is no object")
+            return converter.structure(value, max(members, key=lambda member: _likeness(value, member)))
+
+        return structure
+
     converter.register_structure_hook_factory(dataclasses.is_dataclass, structure_record)
+    converter.register_structure_hook_factory(_joins_records, structure_nearest)
     converter.register_structure_hook_func(lambda kind: kind is object, lambda value, kind: value)
     configure_union_passthrough(str | int | float | bool | None, converter)
     for kind in (str, bool, int):
         converter.register_structure_hook(kind, _exactly)
     converter.register_structure_hook(float, _number)
     return converter
+
+
+def _joins_records(kind: object) -> bool:
+    """Whether a type is a union of kinds of records."""
+    return isinstance(kind, UnionType) and all(map(dataclasses.is_dataclass, get_args(kind)))
+
+
+def _likeness(document: Mapping[str, object], kind: type[object]) -> tuple[int, int, int]:
+    """How much a document is like a kind of record: by keys that they share, then by how few either has alone."""
+    keys = {_key_of(field) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return len(keys & document.keys()), -len(document.keys() - keys), -len(keys - document.keys())
 
 
 def _exactly(value: object, kind: type[object]) -> object:

@@ -104,3 +104,26 @@ def test_a_file_that_holds_no_object_is_refused(tmp_path, text):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(DataError, match=r"whole\.json cannot be read .*Write it again\."):
         read_record(Whole, tmp_path / "whole.json", "Write it again.")
+
+
+@dataclass(frozen=True)
+class Either:
+    entry: Part | Whole
+
+
+@pytest.mark.parametrize("entry", [Part("a", 0.5), Part("a", 0.5, 3), WHOLE])
+def test_of_several_kinds_a_document_is_of_the_one_that_it_is_like(entry):
+    assert record_of(Either, document_of(Either(entry)), "either.json", "") == Either(entry)
+
+
+@pytest.mark.parametrize(
+    ("document", "complaint"),
+    [
+        ({"class": "a"}, r"entry\.share is missing"),
+        ({"size": [1, 2], "checked": "yes"}, r"entry\.parts is missing"),
+        (3, "entry is not as it should be"),
+    ],
+)
+def test_what_is_like_none_of_them_is_held_against_the_nearest(document, complaint):
+    with pytest.raises(DataError, match=rf"either\.json: {complaint}"):
+        record_of(Either, {"entry": document}, "either.json", "Again.")
