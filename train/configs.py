@@ -42,6 +42,10 @@ def known_backbones() -> Iterable[str]:
     return ("cnn", *(name for name in backbone_names() if name != "builtin"))
 
 
+def _resamples_option(group: str = "") -> int:
+    return option(1000, "Bootstrap samples of each confidence interval.", group, at_least=1)
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """What is fitted: uint8 pictures of 0..255 in, class probabilities out, everything between inside the model."""
@@ -201,7 +205,7 @@ class EvaluateConfig:
         among=FILTERS,
     )
     baseline: str | None = option(None, "Run by whose errors the errors under corruption are divided.", MEASURING)
-    resamples: int = option(1000, "Bootstrap samples of each confidence interval.", MEASURING, at_least=1)
+    resamples: int = _resamples_option(MEASURING)
 
     def __post_init__(self) -> None:
         check(self)
@@ -248,7 +252,7 @@ class CompareConfig:
     """How runs are compared: the options of `train compare`."""
 
     artifacts: str = artifacts_option()
-    resamples: int = option(EvaluateConfig.resamples, "Bootstrap samples of each confidence interval.", at_least=1)
+    resamples: int = _resamples_option()
     seed: int = seed_option()
 
     def __post_init__(self) -> None:
@@ -270,7 +274,7 @@ class EnsembleConfig:
     )
     name: str = option("ensemble", "Name of the run's folder.")
     artifacts: str = artifacts_option()
-    resamples: int = option(EvaluateConfig.resamples, "Bootstrap samples of each confidence interval.", at_least=1)
+    resamples: int = _resamples_option()
     seed: int = seed_option()
 
     def __post_init__(self) -> None:

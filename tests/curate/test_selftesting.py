@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from albums import Album
 
 from curate.configs import ScanConfig
 from curate.findings import SEVERITY
@@ -25,7 +26,7 @@ from curate.selftesting import (
     wilson,
 )
 from curate.sets.arrays import ArrayPictures
-from curate.sets.imageset import ImageSet, Picture, Source, Unreadable
+from curate.sets.imageset import ImageSet, Source
 from curate.stage.errors import DataError, OutputError
 
 IN_USE = dict.fromkeys(SEVERITY, 0.5)
@@ -84,21 +85,6 @@ def as_set(images, labels, classes=("disc", "bar", "cross"), **kwargs) -> ImageS
     pictures = images if not isinstance(images, np.ndarray) else ArrayPictures([images])
     ids = tuple(f"toy{row}" for row in range(len(pictures)))
     return ImageSet(pictures, np.asarray(labels), ids, classes, source, **kwargs)
-
-
-class Mixed:
-    """Pictures of several sizes; None is one that cannot be decoded."""
-
-    def __init__(self, pictures):
-        self.pictures = pictures
-
-    def __len__(self):
-        return len(self.pictures)
-
-    def __getitem__(self, row):
-        if self.pictures[row] is None:
-            raise Unreadable("cut short")
-        return Picture(self.pictures[row], self.pictures[row])
 
 
 # counting
@@ -342,7 +328,7 @@ def test_a_bad_configuration_is_refused(wrong):
 
 def test_too_few_readable_images_are_an_error_that_says_how_many_are_needed():
     images, labels = scenes(70)
-    broken = Mixed([None if row < 20 else image for row, image in enumerate(images)])
+    broken = Album([None if row < 20 else image for row, image in enumerate(images)])
     with pytest.raises(DataError, match=r"toys\.npz has 50 images that can be read; a self-test needs 60"):
         selftest(as_set(broken, labels))
 
@@ -396,7 +382,7 @@ def test_sizes_that_differ_and_files_that_are_broken_are_said_to():
     pictures = [image[: 32 - row % 3] for row, image in enumerate(images)]
     pictures[4] = None
     faults = PlantConfig(fraction=0)
-    result = selftest(as_set(Mixed(pictures), labels, splits=("train", "test") * 45), replace(SMALL, faults=faults))
+    result = selftest(as_set(Album(pictures), labels, splits=("train", "test") * 45), replace(SMALL, faults=faults))
     assert "left out: 1 of 90 images, which cannot be read" in result.notes
     assert any("images of 3 sizes were brought to 32x31" in note for note in result.notes)
     assert any("splits are ignored" in note for note in result.notes)
