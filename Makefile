@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help install demo test slow check docs format browser bench clean
+.PHONY: help install demo test slow endurance check docs format browser bench clean
 
 help:       ## what can be made
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -20,10 +20,13 @@ demo: install                 ## the main job on a drawn set with known faults, 
 	$(BIN)/curate demo demo
 
 test: install                 ## the tests that are neither slow nor need a browser, on all cores
-	$(BIN)/python -m pytest -n logical --dist worksteal -m "not slow and not browser"
+	$(BIN)/python -m pytest -n logical --dist worksteal -m "not slow and not browser and not endurance"
 
 slow: install                 ## the slow tests
-	$(BIN)/python -m pytest -n logical --dist worksteal -m "slow and not browser"
+	$(BIN)/python -m pytest -n logical --dist worksteal -m "slow and not browser and not endurance"
+
+endurance: install            ## the tests that kill commands, run them beside each other or feed them broken input
+	$(BIN)/python -m pytest -n logical --dist worksteal -m endurance
 
 browser: install              ## the tests that open the report in a browser
 	$(BIN)/python -m pytest -m browser
