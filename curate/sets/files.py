@@ -8,29 +8,19 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..stage.errors import DataError
 from .classes import encode_names, is_split, split_name
 from .decoding import FilePictures, has_image_extension, looks_like_image
 from .imageset import ImageSet, Source
+from .matching import Columns, add_table, columns_of_table
 from .tables import Table, find_table, line_list, printable
 
 # A folder so called holds images of all classes rather than those of one.
 _PLAIN_FOLDERS = {"images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "data"}
 _CLUTTER = {"thumbs.db", "desktop.ini", "__macosx"}
 _SNIFFED = 100  # files without an image's extension that are looked into
-
-
-@dataclass
-class _Columns:
-    """Class, split and group of N files by name, "" where there is none; and notes on how they were read."""
-
-    classes: list[str]
-    splits: list[str]
-    groups: list[str]
-    notes: list[str]
 
 
 def read_folder(root: Path, labels: Path | None = None) -> ImageSet:
@@ -52,7 +42,7 @@ def read_folder(root: Path, labels: Path | None = None) -> ImageSet:
         table, table_notes = find_table(root)
         columns.notes += table_notes
     if table is not None:
-        _add_table(columns, names, table, required=labels is not None)
+        add_table(columns, names, table, required=labels is not None)
     return _image_set(root, root, names, columns)
 
 
@@ -73,14 +63,14 @@ def read_list(path: Path, labels: Path | None = None) -> ImageSet:
             f"{printable(names[0])} in the folder {root}. "
             "Paths are relative to the list. For bare names give the folder, and the list as its labels."
         )
-    columns = _columns_of_folders(names) if table is None else _columns_of_table(table)
+    columns = _columns_of_folders(names) if table is None else columns_of_table(table)
     if labels is not None:
-        _add_table(columns, names, Table.read(labels), required=True)
+        add_table(columns, names, Table.read(labels), required=True)
     return _image_set(path, root, names, columns, table.ids if table is not None else None)
 
 
 def _image_set(
-    path: Path, root: Path, names: list[str], columns: _Columns, ids: Sequence[str] | None = None
+    path: Path, root: Path, names: list[str], columns: Columns, ids: Sequence[str] | None = None
 ) -> ImageSet:
     encoded = encode_names(columns.classes)
     unlabelled = int((encoded.codes < 0).sum())
@@ -167,7 +157,7 @@ def _walk(folder: str | os.PathLike[str], below: str, above: frozenset[str]) -> 
             yield below + entry.name
 
 
-def _columns_of_folders(names: Sequence[str]) -> _Columns:
+def _columns_of_folders(names: Sequence[str]) -> Columns:
     """Classes and splits by folder: a class is the first folder below the split."""
     folders = [tuple(name.split("/")[:-1]) for name in names]
     notes = []
@@ -183,7 +173,7 @@ def _columns_of_folders(names: Sequence[str]) -> _Columns:
     classes = [printable(folder[0]) if folder else "" for folder in folders]
     if {name.lower() for name in classes if name} & _PLAIN_FOLDERS and len(set(filter(None, classes))) == 1:
         classes = [""] * len(names)
-    return _Columns(classes, splits, [""] * len(names), notes)
+    return Columns(classes, splits, [""] * len(names), notes)
 
 
 def _unwrapped(folders: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
@@ -191,72 +181,6 @@ def _unwrapped(folders: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     while len({folder[:1] for folder in folders}) == 1 and min(map(len, folders)) > 1 and not is_split(folders[0][0]):
         folders = [folder[1:] for folder in folders]
     return folders
-
-
-def _columns_of_table(table: Table) -> _Columns:
-    nothing = [""] * len(table.files)
-    return _Columns(
-        table.labels or nothing,
-        [split_name(split) for split in table.splits or nothing],
-        table.groups or nothing,
-        [],
-    )
-
-
-def _add_table(columns: _Columns, names: Sequence[str], table: Table, *, required: bool) -> None:
-    """Take label, split and group of each file from the table's row of it, where there is one."""
-    rows, strangers = _rows_of_files(names, columns.splits, table)
-    if not rows and required:
-        raise DataError(
-            f"{table.path} names none of the {len(names):,} images, but such as {table.files[0]!r}; "
-            f"they are called {printable(names[0])!r}. Give their paths below the folder."
-        )
-    if not rows:
-        columns.notes.append(f"{table.path.name} was not used: it names none of the images")
-        return
-    for i, row in rows.items():
-        if table.labels:
-            columns.classes[i] = table.labels[row]
-        if table.splits:
-            columns.splits[i] = split_name(table.splits[row])
-        if table.groups:
-            columns.groups[i] = table.groups[row]
-    columns.notes.append(
-        f"labels are from {table.path.name}" if table.labels else f"{table.path.name} was read as well"
-    )
-    if strangers:
-        columns.notes.append(f"rows of {table.path.name} whose file is not there: {strangers:,}")
-
-
-def _rows_of_files(names: Sequence[str], splits: Sequence[str], table: Table) -> tuple[dict[int, int], int]:
-    """(file -> row of the table, rows without a file): by path, by name, or by name without extension."""
-    exact = {printable(name): [i] for i, name in enumerate(names)}
-    bases: dict[str, list[int]] = {}
-    stems: dict[str, list[int]] = {}
-    for i, name in enumerate(names):
-        base = printable(name.rpartition("/")[2])
-        bases.setdefault(base, []).append(i)
-        stems.setdefault(os.path.splitext(base)[0], []).append(i)
-    rows: dict[int, int] = {}
-    strangers = 0
-    for row, entry in enumerate(table.files):
-        path = os.path.normpath(printable(entry).replace("\\", "/")).replace(os.sep, "/")
-        base = path.rpartition("/")[2]
-        stem = os.path.splitext(base)[0]
-        matches = exact.get(path) or bases.get(base) or stems.get(base) or stems.get(stem) or []
-        if len(matches) > 1 and table.splits:
-            matches = [i for i in matches if splits[i] == split_name(table.splits[row])] or matches
-        if len(matches) > 1:
-            raise DataError(
-                f"{table.path} names {entry!r}, but {len(matches)} images are called so, {names[matches[0]]} and "
-                f"{names[matches[1]]} among them. Give their paths below the folder."
-            )
-        strangers += not matches
-        for i in matches:
-            if i in rows and table.row(rows[i])[1:] != table.row(row)[1:]:
-                raise DataError(f"{table.path} names {entry!r} twice, with {table.row(rows[i])} and {table.row(row)}.")
-            rows.setdefault(i, row)
-    return rows, strangers
 
 
 def _common_root(folder: Path, listed: Sequence[str]) -> tuple[Path, list[str]]:

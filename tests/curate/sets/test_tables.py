@@ -37,12 +37,6 @@ def test_a_given_table_brings_splits_and_groups_to_class_folders(tmp_path, files
     assert "rows of t.csv whose file is not there: 1" in images.source.notes
 
 
-def test_a_table_tells_equal_names_apart_by_split(tmp_path, files, by_id):
-    files(tmp_path, "train/1.png", "test/1.png")
-    (tmp_path / "labels.csv").write_text("file,label,split\n1.png,cat,train\n1.png,dog,test\n")
-    assert by_id(read(tmp_path)) == {"train/1.png": "cat", "test/1.png": "dog"}
-
-
 def test_tables_that_say_nothing_are_passed_over_and_told(tmp_path, files):
     files(tmp_path, "1.png")
     (tmp_path / "notes.csv").write_text("when,what\n1,2\n")
