@@ -309,7 +309,9 @@ def export(
     out.print(f"{images} as {result.to}: {files}, {result.bytes / 1e6:,.1f} MB", markup=False)
     output.print_notes(result.notes)
     out.print(f"written  {result.path}", markup=False)
-    out.print(f"load     {result.load}", markup=False)
+    # Both run as they are printed, names between colons too.
+    out.print(f"import   {result.imports}", markup=False, emoji=False)
+    out.print(f"load     {result.load}", markup=False, emoji=False)
 
 
 @command(app, takes={"config": Takes(SelftestConfig, defaults={"artifacts": ARTIFACTS})})

@@ -498,11 +498,25 @@ def test_an_export_prints_where_it_is_and_how_to_load_it(data, tmp_path, monkeyp
     result = run("curate", "export", "data.npz", "--to", "parquet")
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
-    first, written, load = result.stdout.splitlines()
+    first, written, imports, load = result.stdout.splitlines()
     assert first.startswith("24 images as parquet: 2 files, 0.")
     assert written == "written  artifacts/export/data-parquet"
+    assert imports == "import   pandas"
     assert load == 'load     pandas.read_parquet("artifacts/export/data-parquet")'
     assert len(eval(load.removeprefix("load "), {"pandas": pd})) == 24
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["folder", "npz"])
+def test_what_an_export_prints_runs_as_it_stands_in_a_python_of_its_own(data, tmp_path, monkeypatch, to):
+    (tmp_path / "my [1] :dog: 'set'").mkdir()
+    monkeypatch.chdir(tmp_path / "my [1] :dog: 'set'")
+    result = run("curate", "export", data, "--to", to, "--out", ":dog: {x}")
+    imports, load = result.stdout.splitlines()[-2:]
+    said = "len(loaded['labels'])" if to == "npz" else "len(loaded.file_paths)"
+    code = f"{imports}\nloaded = {load.removeprefix('load ').strip()}\nprint({said})"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines()[-1] == "24"
 
 
 def test_the_options_of_an_export_are_used(data, tmp_path):

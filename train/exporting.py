@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curate.stage.errors import DataError, MissingExtra, OutputError, ToolkitError, UnknownName, WorkerLost
-from curate.stage.files import drafting, write_text
+from curate.stage.files import drafting, python_text, write_text
 from curate.stage.manifest import file_digest
 from curate.stage.progress import Reporter, Silent
 from curate.stage.records import record_of
@@ -138,7 +138,16 @@ def export(
     files = sorted(file for file in path.rglob("*") if file.is_file())
     names = tuple(file.relative_to(path).as_posix() for file in files)
     size = sum(file.stat().st_size for file in files)
-    return Exported(path, to, names, size, report.worst, target.load.strip().replace("{}", str(path)))
+    return Exported(path, to, names, size, report.worst, _load_lines(target.load, path))
+
+
+def _load_lines(load: str, path: Path) -> str:
+    """The lines of a target for a folder, whatever that is called.
+
+    >>> _load_lines('open("{}/model.onnx")', Path("say {} twice"))
+    'open("say {} twice/model.onnx")'
+    """
+    return re.sub(r'"\{\}/([\w.]+)"', lambda match: python_text(path / match[1]), load.strip())
 
 
 def _check_output_folder(path: Path, force: bool) -> None:

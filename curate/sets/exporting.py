@@ -10,9 +10,10 @@ import re
 import tarfile
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, count, groupby
+from functools import partial
+from itertools import chain, count, groupby, product
 from operator import itemgetter
 from pathlib import Path
 from typing import NotRequired, TypedDict, TypeVar
@@ -21,13 +22,14 @@ import numpy as np
 
 from ..stage.engine import cores, threaded
 from ..stage.errors import DataError, OutputError
-from ..stage.files import drafting, write_npz, write_text
+from ..stage.files import drafting, python_text, write_npz, write_text
 from ..stage.progress import Advance, Reporter, Silent
 from ..stage.registry import Registry
 from ..stage.silence import silence
 from .decoding import FilePictures, has_image_extension
 from .formats import ExportConfig
 from .imageset import ImageSet
+from .portable import Portability, portability
 from .reading import read
 from .writing import pixels_of, set_arrays
 
@@ -37,12 +39,29 @@ T = TypeVar("T")
 SHARD = (10_000, 500_000_000)
 ROW_GROUP = (100, 64_000_000)
 TABLE = "ids.csv"
+# The folders of the classes in the order of the labels, one a line, where that is not the alphabet's.
+ORDER = "classes.txt"
+# Letters of class names that a line still holds.
+_LONG = 240
 # Begins with _: Arrow, Spark and pandas skip such files when they read a folder.
 MARK = "_export.json"
 
-# A format: writes the images into a new folder or file, reports the number written so far, and returns the line of
-# Python that loads them; {} stands for the path.
-Exporter = Callable[[ImageSet, Path, Advance], str]
+
+@dataclass(frozen=True)
+class Loading:
+    """How what was written is loaded.
+
+    imports  what follows `import`: "keras";  line  the Python that loads it, for the place where it lies
+    notes    what a person should know of what was written
+    """
+
+    imports: str
+    line: Callable[[Path], str]
+    notes: tuple[str, ...] = ()
+
+
+# A format: writes the images into a new folder or file, reports the number written so far, and says how to load them.
+Exporter = Callable[[ImageSet, Path, Advance], Loading]
 EXPORTS: Registry[Exporter] = Registry("export format")
 
 
@@ -51,8 +70,8 @@ class Exported:
     """What an export wrote.
 
     path    folder, or file of an npz;  images  in it;  files, bytes  how many there are, and how large together
-    load    the line of Python that loads it
-    notes   how the set was read
+    imports what to import for that: "keras";  load  the line of Python that loads it from where the person is
+    notes   how the set was read, and what became of its pictures
     """
 
     path: Path
@@ -60,6 +79,7 @@ class Exported:
     images: int
     files: int
     bytes: int
+    imports: str
     load: str
     notes: tuple[str, ...]
 
@@ -79,12 +99,13 @@ def export(source: str | Path | ImageSet, config: ExportConfig, reporter: Report
     path = _output_path(images, config)
     _check_output_path(path, images, config)
     with reporter.stage("exporting", len(images), "images") as advance, drafting(path) as draft:
-        load = EXPORTS[config.to](images, draft, advance)
+        loading = EXPORTS[config.to](images, draft, advance)
         if draft.is_dir():
             write_text(json.dumps(_export_record(images, config), ensure_ascii=False, indent=2) + "\n", draft / MARK)
     files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
     size = sum(file.stat().st_size for file in files)
-    return Exported(path, config.to, len(images), len(files), size, load.replace("{}", str(path)), images.source.notes)
+    notes = (*images.source.notes, *loading.notes)
+    return Exported(path, config.to, len(images), len(files), size, loading.imports, loading.line(path), notes)
 
 
 def _output_path(images: ImageSet, config: ExportConfig) -> Path:
@@ -133,6 +154,7 @@ def _export_record(images: ImageSet, config: ExportConfig) -> dict[str, object]:
         "images": len(images),
         "classes": list(images.classes),
         "splits": {split: splits[split] for split in _split_names(images) if splits},
+        **({"folders": _class_folders(images)} if config.to == "folder" else {}),
     }
 
 
@@ -154,9 +176,12 @@ class _Sample:
 
 def _encoded(images: ImageSet, row: int) -> _Sample:
     """The PNG of one image."""
+    return _png(row, pixels_of(images, row))
+
+
+def _png(row: int, pixels: np.ndarray) -> _Sample:
     import cv2
 
-    pixels = pixels_of(images, row)
     # Of 96-px cells: 4 % smaller than by zlib's slowest way, in a seventh of its time.
     options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
     _, png = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
@@ -250,50 +275,134 @@ def _distinct_names(wishes: Iterable[str], reserved_paths: Iterable[str] = ()) -
 
 
 def _safe(name: str) -> str:
-    """A name for a file or folder: letters and digits of any script, spaces and .+- within, 60 letters at most."""
-    kept = re.sub(r"[^\w .+-]", "_", unicodedata.normalize("NFC", name))
-    return kept.strip(" .")[:60].rstrip(" .") or "_"
+    """A name for a file or folder: letters and digits of any script, spaces and .+- within, 60 letters at most.
+
+    Also 200 bytes at most, as file systems count, and none that Windows keeps for its devices.
+    """
+    kept = re.sub(r"[^\w .+-]", "_", unicodedata.normalize("NFC", name)).strip(" .")
+    short = kept[:60].encode("utf-8", "replace")[:200].decode("utf-8", "ignore").rstrip(" .") or "_"
+    return f"{short}_" if short.partition(".")[0].rstrip().lower() in _DEVICES else short
+
+
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
 
 
 # The formats
 
 
 @EXPORTS.add
-def folder(images: ImageSet, to: Path, advance: Advance) -> str:
-    """`<class>/<id>.png`, below `<split>/` where there are splits, and ids.csv. Image files are copied as they are."""
+def folder(images: ImageSet, to: Path, advance: Advance) -> Loading:
+    """`<class>/<id>.png`, below `<split>/` where there are splits, and ids.csv. Plain JPEG and PNG files are copied."""
     splits = _split_names(images)
-    classes = _distinct_names(map(_safe, images.classes), [TABLE, MARK])
-    names = _Names([TABLE, MARK, *classes])
-    pictures = images.images
-
-    def content(row: int) -> tuple[int, str, bytes]:
-        if isinstance(pictures, FilePictures) and has_image_extension(pictures.path(row)):
-            return row, os.path.splitext(pictures.path(row))[1], _file_bytes(pictures.path(row))  # noqa: PTH122
-        return row, ".png", _encoded(images, row).png
+    classes = _class_folders(images)
+    names = _Names([TABLE, MARK, ORDER, *classes])
+    sizes: set[tuple[int, int]] = set()
+    hurdles: Counter[str] = Counter()
 
     def place(row: int, suffix: str) -> str:
         """Of the id its last part; all of it where that is taken, and the row where that is taken too."""
         split, label = splits[images.splits[row] if images.splits else ""], images.labels[row]
         above = "".join(f"{name}/" for name in (split, classes[label] if label >= 0 else "") if name)
-        name = images.ids[row].removesuffix(suffix)
+        name = images.ids[row]
+        name = os.path.splitext(name)[0] if has_image_extension(name) else name  # noqa: PTH122
         stem = _safe(name)
         stems = (_safe(name.rpartition("/")[2]), stem, f"{stem}-{row}")
         numbered_stems = (f"{stem}-{row}_{number}" for number in count(2))
         return names.take(above, (f"{stem}{suffix}" for stem in chain(stems, numbered_stems)))
 
     to.mkdir()
+    for above, name in product(splits.values(), classes):
+        # Also where it stays empty: readers number the folders that they find.
+        (to / above / name).mkdir(parents=True, exist_ok=True)
     with (to / TABLE).open("x", encoding="utf-8", errors="surrogateescape", newline="") as file:
         table = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         table.writerow(["file", "id", "label", "split", "group"] + ["soft_label"] * (images.soft is not None))
-        for row, suffix, data in _with_progress(threaded(content, range(len(images)), cores()), advance):
-            name, entry = place(row, suffix), _entry(images, row)
+        copies = threaded(partial(_copy, images), range(len(images)), cores())
+        for copy in _with_progress(copies, advance):
+            name, entry = place(copy.row, copy.suffix), _entry(images, copy.row)
             (to / name).parent.mkdir(parents=True, exist_ok=True)
-            (to / name).write_bytes(data)
+            (to / name).write_bytes(copy.data)
+            sizes.add(copy.size)
+            hurdles[copy.hurdle] += 1
             group = entry["group"] if entry["group"] >= 0 else ""
             soft = [json.dumps(entry["soft_label"])] if images.soft is not None else []
             table.writerow([name, entry["id"], entry["label_name"], entry["split"], group, *soft])
-    first = next(iter(splits.values()))
-    return f'keras.utils.image_dataset_from_directory("{{}}{first and "/"}{first}")'
+    if classes != sorted(classes):
+        write_text("".join(f"{name}\n" for name in classes), to / ORDER)
+    return _keras_loading(images, classes, sizes.pop() if len(sizes) == 1 else None, hurdles)
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """What a folder gets of one image: a file's own bytes, or the PNG of its pixels.
+
+    size    (width, height);  hurdle  why a file was converted (see Portability), "" where it was not
+    """
+
+    row: int
+    data: bytes
+    suffix: str
+    size: tuple[int, int]
+    hurdle: str = ""
+
+
+def _copy(images: ImageSet, row: int) -> _Copy:
+    pictures = images.images
+    data = _file_bytes(pictures.path(row)) if isinstance(pictures, FilePictures) else b""
+    pixels = pixels_of(images, row)  # in any case: what is damaged is no picture anywhere
+    portable = portability(data, pictures.path(row)) if isinstance(pictures, FilePictures) else Portability("")
+    if portable.suffix:
+        return _Copy(row, data, portable.suffix, (pixels.shape[1], pixels.shape[0]))
+    sample = _png(row, pixels)
+    return _Copy(row, sample.png, ".png", sample.size, portable.hurdle)
+
+
+def _class_folders(images: ImageSet) -> list[str]:
+    """The folder of each class."""
+    return _distinct_names(map(_safe, images.classes), [TABLE, MARK, ORDER])
+
+
+def _keras_loading(
+    images: ImageSet, classes: Sequence[str], size: tuple[int, int] | None, hurdles: Mapping[str, int]
+) -> Loading:
+    """How Keras reads a folder: the first split that has labels, in the order of the set's classes.
+
+    size  (width, height) of all pictures, None where they differ;  hurdles  of the files that were converted
+    """
+    splits = _split_names(images)
+    labelled = {images.splits[row] if images.splits else "" for row in np.flatnonzero(images.labels >= 0).tolist()}
+    first = next((name for split, name in splits.items() if split in labelled), next(iter(splits.values())))
+    shape = "" if size is None else f", image_size=({size[1]}, {size[0]})"
+
+    def line(path: Path) -> str:
+        if not labelled:
+            order = ", labels=None"
+        elif classes == sorted(classes):
+            order = ""
+        else:
+            order = ", class_names=[" + ", ".join(map(python_text, classes)) + "]"
+            if len(order) > _LONG:
+                order = f', class_names=open({python_text(path / ORDER)}, encoding="utf-8").read().splitlines()'
+        return f"keras.utils.image_dataset_from_directory({python_text(path / first)}{order}{shape})"
+
+    notes = []
+    converted = sum(number for hurdle, number in hurdles.items() if hurdle)
+    if converted:
+        kinds = sorted((hurdle for hurdle in hurdles if hurdle), key=lambda hurdle: (-hurdles[hurdle], hurdle))
+        reasons = ", ".join(f"{hurdles[hurdle]:,} {hurdle}" for hurdle in kinds)
+        notes.append(
+            f"{converted:,} of {len(images):,} files were converted to PNG, upright and in 8 bits, as Keras does not "
+            f"read them or shows them otherwise: {reasons}"
+        )
+    unlabelled = int((images.labels < 0).sum())
+    if labelled and unlabelled:
+        notes.append(
+            f"images without a label lie beside the folders of the classes, and are not loaded: {unlabelled:,}"
+        )
+    rest = [name for name in splits.values() if name != first]
+    if rest:
+        notes.append(f"the line loads {first}; {', '.join(rest)} likewise")
+    return Loading("keras", line, tuple(notes))
 
 
 def _file_bytes(path: str) -> bytes:
@@ -305,7 +414,7 @@ def _file_bytes(path: str) -> bytes:
 
 
 @EXPORTS.add
-def webdataset(images: ImageSet, to: Path, advance: Advance) -> str:
+def webdataset(images: ImageSet, to: Path, advance: Advance) -> Loading:
     """000000.tar, 000001.tar ... (train-000000.tar where there are splits) of <key>.png, .cls and .json."""
     to.mkdir()
     shards: Counter[str] = Counter()
@@ -325,13 +434,20 @@ def webdataset(images: ImageSet, to: Path, advance: Advance) -> str:
                     info.size = len(data)
                     tar.addfile(info, io.BytesIO(data))
     stem, size = next(iter(shards.items()))
-    span = f"{{000000..{size - 1:06d}}}" if size > 1 else "000000"
     label = "cls" if (images.labels >= 0).all() else "json"
-    return f'webdataset.WebDataset("{{}}/{stem}{span}.tar").decode("rgb8").to_tuple("png", "{label}")'
+
+    def line(path: Path) -> str:
+        span = f"{{000000..{size - 1:06d}}}" if size > 1 else "000000"
+        tars = python_text(path / f"{stem}{span}.tar")
+        if set("{}:[]") & set(str(path)):  # of an address these would mean something
+            tars = f'["file:" + {python_text(path.as_posix())} + f"/{stem}{{i:06d}}.tar" for i in range({size})]'
+        return f'webdataset.WebDataset({tars}, shardshuffle=False).decode("rgb8").to_tuple("png", "{label}")'
+
+    return Loading("webdataset", line, _first_only(shards))
 
 
 @EXPORTS.add
-def tfrecord(images: ImageSet, to: Path, advance: Advance) -> str:
+def tfrecord(images: ImageSet, to: Path, advance: Advance) -> Loading:
     """data-00000-of-00001.tfrecord ... (train-... where there are splits) of tf.train.Example."""
     with silence():
         import tensorflow as tf
@@ -372,19 +488,27 @@ def tfrecord(images: ImageSet, to: Path, advance: Advance) -> str:
         except tf.errors.OpError as error:
             raise OSError(error.message.rpartition("; ")[2]) from error  # what comes first is the path of the draft
 
-    stem = next(iter(_write_shards(images, to, "data", ".tfrecord", write, advance)))
-    return f'tf.data.TFRecordDataset(tf.io.gfile.glob("{{}}/{stem}-*.tfrecord"))'
+    shards = _write_shards(images, to, "data", ".tfrecord", write, advance)
+    stem, size = next(iter(shards.items()))
+
+    def line(path: Path) -> str:
+        if size == 1:
+            return f"tf.data.TFRecordDataset([{python_text(path / f'{stem}-00000-of-00001.tfrecord')}])"
+        names = f'f"/{stem}-{{i:05d}}-of-{size:05d}.tfrecord" for i in range({size})'
+        return f"tf.data.TFRecordDataset([{python_text(path)} + {names}])"
+
+    return Loading("tensorflow as tf", line, _first_only(shards))
 
 
 @EXPORTS.add
-def parquet(images: ImageSet, to: Path, advance: Advance) -> str:
+def parquet(images: ImageSet, to: Path, advance: Advance) -> Loading:
     """data-00000-of-00001.parquet ... (train-... where there are splits): id, image, label, split, group."""
     _write_shards(images, to, "data", ".parquet", _table_writer(images), advance)
-    return 'pandas.read_parquet("{}")'
+    return Loading("pandas", lambda path: f"pandas.read_parquet({python_text(path)})")
 
 
 @EXPORTS.add
-def huggingface(images: ImageSet, to: Path, advance: Advance) -> str:
+def huggingface(images: ImageSet, to: Path, advance: Advance) -> Loading:
     """data/train-00000-of-00001.parquet ..., with the features of Hugging Face's datasets, and the card README.md."""
     to.mkdir()
     label = {"names": list(images.classes), "_type": "ClassLabel"} if images.classes else _value_feature("int64")
@@ -401,14 +525,20 @@ def huggingface(images: ImageSet, to: Path, advance: Advance) -> str:
     writer = _table_writer(images, {"huggingface": json.dumps({"info": {"features": features}}, ensure_ascii=False)})
     shards = _write_shards(images, to / "data", "train", ".parquet", writer, advance)
     write_text(_card(images, list(shards)), to / "README.md")
-    return 'datasets.load_dataset("{}")'
+    return Loading("datasets", lambda path: f"datasets.load_dataset({python_text(path)})")
 
 
 @EXPORTS.add
-def npz(images: ImageSet, to: Path, advance: Advance) -> str:
+def npz(images: ImageSet, to: Path, advance: Advance) -> Loading:
     """One stored .npz of images, labels (soft where they are), ids, class_names, and splits and groups where known."""
     write_npz(set_arrays(images, np.arange(len(images)), advance), to)
-    return 'numpy.load("{}")'
+    return Loading("numpy", lambda path: f"numpy.load({python_text(path)})")
+
+
+def _first_only(shards: Mapping[str, int]) -> tuple[str, ...]:
+    """A note where a line loads the first of several splits."""
+    first, *rest = (stem.rstrip("-") for stem in shards)
+    return (f"the line loads {first}; {', '.join(rest)} likewise",) if rest else ()
 
 
 def _write_shards(
@@ -466,10 +596,19 @@ def _value_feature(dtype: str) -> dict[str, str]:
     return {"dtype": dtype, "_type": "Value"}
 
 
+def _yaml_text(text: str) -> str:
+    """Text in quotes, with nothing in it that YAML does not allow.
+
+    >>> _yaml_text('a "b"\\x7f')
+    '"a \\\\"b\\\\"\\\\U0000007f"'
+    """
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in quoted)
+
+
 def _card(images: ImageSet, splits: Sequence[str]) -> str:
     """The dataset card of Hugging Face: where the files of each split are, and what is in their columns."""
-    quoted = [json.dumps(name, ensure_ascii=False) for name in images.classes]
-    names = [f"          '{code}': {name}" for code, name in enumerate(quoted)]
+    names = [f"          '{code}': {_yaml_text(name)}" for code, name in enumerate(images.classes)]
     lines = [
         "---",
         "task_categories:",

@@ -102,6 +102,16 @@ def drafting(path: Path) -> Iterator[Path]:
             _remove(draft)
 
 
+def python_text(text: object) -> str:
+    """A path or other text as Python writes it, whatever is in it: for lines of code that are shown.
+
+    >>> print(python_text(Path("my set")), python_text('a "b"'), python_text("a\\nb"))
+    "my set" 'a "b"' "a\\nb"
+    """
+    literal = repr(str(text))
+    return literal if '"' in literal else f'"{literal[1:-1]}"'
+
+
 def put_in_place(draft: Path, path: Path, aside: Path) -> None:
     """Let a file or a folder take the place of `path`; what was there goes last, a folder by way of `aside`.
 
