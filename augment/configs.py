@@ -35,6 +35,11 @@ def policy_names() -> Iterable[str]:
     return names()
 
 
+def functions_option(use: str) -> tuple[str, ...]:
+    """A field for the Python files that may be run."""
+    return option((), f"Python file that {use}; no other one is run. Repeat.", metavar="FILE.py", commas=False)
+
+
 @dataclass(frozen=True)
 class BuildConfig:
     """How to build: the options of `augment build`; `augment plan` takes the first of them.
@@ -55,6 +60,7 @@ class BuildConfig:
     policy: str = option(
         "heavy", "A built-in policy, a .toml file, or file.py:function.", names=policy_names, suffixes=(".toml", ".py")
     )
+    functions: tuple[str, ...] = functions_option("a .toml policy may call")
     copies: int | None = option(
         None, "Copies of each picture of the largest class; by default the policy's.", at_least=0
     )
@@ -152,5 +158,6 @@ class ReplayConfig:
     """Which image is made again, and where it is shown: the options of `augment replay`."""
 
     set: str = option("", "Set of the image, such as benchmark/fog-3; by default train, val or test.")
+    functions: tuple[str, ...] = functions_option("the record of the image may call")
     artifacts: str = artifacts_option()
     out: str | None = option(None, "PNG of the source beside the image.", path=True)

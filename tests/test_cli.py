@@ -144,7 +144,7 @@ def test_the_options_of_build_are_the_fields_of_its_configuration():
     assert set(options) == {field.name for field in fields(BuildConfig)} | {"source"}
     for field in fields(BuildConfig):
         default = options[field.name].default
-        if field.default is None:
+        if field.default in (None, ()):
             assert default in (None, "")
         else:
             assert str(default) == (",".join(field.default) if field.name == "benchmark" else str(field.default))

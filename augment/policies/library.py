@@ -21,7 +21,8 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -32,7 +33,7 @@ from curate.stage.documents import Document, find_document
 from curate.stage.errors import DataError, UnknownName, telling
 
 from ..operations.operation import OPERATIONS, WHOLE, Operation, Span
-from . import functions
+from .functions import load, split_target
 from .policy import AugMix, Call, Mix, OneOf, Policy, RandAugment, Step, Use
 
 # Goes up when the same file draws other values than before.
@@ -66,8 +67,18 @@ def names() -> tuple[str, ...]:
     return NAMES
 
 
-def policy(name_or_path: str) -> Policy:
+@dataclass(frozen=True)
+class _Home:
+    """Where the file of a policy lies, and the Python files that a person has named: no other one is run."""
+
+    folder: Path
+    functions: tuple[str | Path, ...]
+
+
+def policy(name_or_path: str, functions: Iterable[str | Path] = ()) -> Policy:
     """A built-in policy, that of a .toml file, or a function "file.py:name" as a policy of one step.
+
+    functions  Python files that a .toml file may call: none is run that is not among them
 
     Raises UnknownName for a name that there is not, DataError with file, pipeline and step for a mistake in a file.
 
@@ -76,10 +87,11 @@ def policy(name_or_path: str) -> Policy:
     """
     document = find_document(name_or_path, "policy", resources.files(__package__), NAMES)
     if document:
-        return _policy_of(document)
+        return _policy_of(document, tuple(functions))
     if ".py:" in name_or_path:
-        path, _ = functions.split_target(name_or_path)
-        return Policy(name_or_path, ((_call(name_or_path, Path()),),), about="A function of yours.", path=path)
+        path, _ = split_target(name_or_path)
+        call = _call(name_or_path, _Home(Path(), (path,)))
+        return Policy(name_or_path, ((call,),), about="A function of yours.", path=path)
     unknown = UnknownName.among("policy", name_or_path, NAMES)
     raise UnknownName(f"{unknown}. A file of your own is taken too: mine.toml, or mine.py:function.")
 
@@ -105,15 +117,15 @@ def _described(value: object) -> object:
 # Reading a file. A reader's error tells of the mistake alone; `telling` puts the place before it.
 
 
-def _policy_of(document: Document) -> Policy:
+def _policy_of(document: Document, functions: tuple[str | Path, ...]) -> Policy:
     with document.tables() as table:
         UnknownName.check("key of a policy", table, ("about", "origin", "copies", "steps", "pipeline"))
         if ("steps" in table) == ("pipeline" in table):
             raise DataError("needed is either steps = [...], or [[pipeline]] once or more.")
-        folder = document.path.parent if document.path else Path()
+        home = _Home(document.path.parent if document.path else Path(), functions)
         return Policy(
             document.name,
-            _pipelines(table["pipeline"], folder) if "pipeline" in table else (_steps(table["steps"], folder),),
+            _pipelines(table["pipeline"], home) if "pipeline" in table else (_steps(table["steps"], home),),
             _count("copies", table.get("copies", Policy.copies)),
             _words("about", table.get("about", "")),
             _words("origin", table.get("origin", "")),
@@ -121,28 +133,28 @@ def _policy_of(document: Document) -> Policy:
         )
 
 
-def _pipelines(tables: object, folder: Path) -> tuple[tuple[Step, ...], ...]:
+def _pipelines(tables: object, home: _Home) -> tuple[tuple[Step, ...], ...]:
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
         raise DataError("pipeline is no list of tables; write [[pipeline]], in two pairs of brackets.")
     pipelines: list[tuple[Step, ...]] = []
     for number, table in enumerate(tables, 1):
         with telling(f"pipeline {number}"):
             UnknownName.check("key of a pipeline", table, ("share", "steps"))
-            pipelines += [_steps(table.get("steps"), folder)] * _count("share", table.get("share", 1))
+            pipelines += [_steps(table.get("steps"), home)] * _count("share", table.get("share", 1))
     return tuple(pipelines)
 
 
-def _steps(tables: object, folder: Path, kind: str = "step") -> tuple[Step, ...]:
+def _steps(tables: object, home: _Home, kind: str = "step") -> tuple[Step, ...]:
     if not isinstance(tables, list) or not tables:
         raise DataError(f'there is no {kind}; needed is a list of one or more, as in [{{op = "flip_x"}}].')
     steps = []
     for number, table in enumerate(tables, 1):
         with telling(f"{kind} {number}"):
-            steps.append(_step(table, folder))
+            steps.append(_step(table, home))
     return tuple(steps)
 
 
-def _step(table: object, folder: Path) -> Step:
+def _step(table: object, home: _Home) -> Step:
     options: dict[str, object] = dict(table) if isinstance(table, dict) else {}
     kinds = [key for key in ("op", "one_of", "call") if key in options]
     if len(kinds) != 1:
@@ -153,8 +165,8 @@ def _step(table: object, folder: Path) -> Step:
         return _operation(_words("op", value), options, p)
     UnknownName.check(f"key of {kind}", options, ("p",))
     if kind == "one_of":
-        return OneOf(_steps(value, folder, "choice"), p)
-    return _call(_words("call", value), folder, p)
+        return OneOf(_steps(value, home, "choice"), p)
+    return _call(_words("call", value), home, p)
 
 
 def _operation(name: str, options: dict[str, object], p: float) -> Step:
@@ -182,12 +194,10 @@ def _within(operation: Operation, key: str, span: Span) -> None:
         )
 
 
-def _call(target: str, folder: Path, p: float = 1.0) -> Call:
-    path, name = functions.split_target(target)
-    target = f"{folder / path}:{name}"
-    of_file = functions.digest_of(target)
-    functions.load(target, of_file)  # a mistake in it shows now, not in the middle of a build
-    return Call(target, of_file, p)
+def _call(target: str, home: _Home, p: float = 1.0) -> Call:
+    path, name = split_target(target)
+    target = f"{home.folder / path}:{name}"
+    return Call(target, load(target, home.functions), p)  # a mistake in it shows now, not in the middle of a build
 
 
 def _randaugment(**options: object) -> Step:

@@ -260,6 +260,8 @@ def spelled(config: object, leave: Iterable[str] = ()) -> list[str]:
             continue
         if isinstance(value, bool):
             words.append(entry.flag if value else f"--no-{entry.flag.removeprefix('--')}")
+        elif isinstance(value, tuple) and not entry.option.commas:
+            words += [word for single in value for word in (entry.flag, str(single))]
         elif (text := written(entry, value)) is not None:
             words += [entry.flag, text]
     return words

@@ -40,7 +40,7 @@ def mine(tmp_path, monkeypatch):
 
     def load(text: str) -> Policy:
         Path("mine.toml").write_text(text, "utf-8")
-        return library.policy("mine.toml")
+        return library.policy("mine.toml", ["own.py", "mine.py"])
 
     return load
 
@@ -246,9 +246,21 @@ def test_a_function_beside_a_file_is_found_from_anywhere(mine, tmp_path, monkeyp
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "own.py").write_text("def fade(image, rng):\n    return image // 2")
     (tmp_path / "sub" / "own.toml").write_text('steps = [{call = "own.py:fade"}]')
-    policy = library.policy("sub/own.toml")
+    policy = library.policy("sub/own.toml", ["sub/own.py"])
     picture = pictures_of(9, 9)[0]
     assert (perform(picture, policy.draw(np.random.default_rng(0), 1, Context()), {}.get) == picture // 2).all()
+
+
+def test_a_function_beside_a_file_is_not_run_unless_it_is_named(mine, tmp_path):
+    Path("evil.py").write_text("from pathlib import Path\nPath('ran').touch()\ndef fade(image, rng):\n    return image")
+    message = (
+        "mine.toml: step 1: this calls fade of evil.py, and Python code runs only from a file that the command names"
+    )
+    with pytest.raises(DataError, match=message):
+        mine('steps = [{call = "evil.py:fade"}]')
+    assert not Path("ran").exists()
+    library.policy("mine.toml", [tmp_path / "evil.py"])
+    assert Path("ran").exists()
 
 
 def test_a_function_is_a_policy(tmp_path, monkeypatch):
