@@ -21,6 +21,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,7 @@ from typing import TypeVar
 
 from curate.stage.documents import Document, find_document
 from curate.stage.errors import DataError, UnknownName, telling
+from curate.stage.options import MOST_COPIES, shortened
 
 from ..operations.operation import OPERATIONS, WHOLE, Operation, Span
 from .functions import load, split_target
@@ -40,6 +42,10 @@ from .policy import AugMix, Call, Mix, OneOf, Policy, RandAugment, Step, Use
 FORMAT = 1
 # Times the strongest sensible value: beyond it a value is taken for a mistake.
 _FAR = 10
+# Values that make no picture look different, such as the step of a blur: so many times smaller or greater is a mistake.
+_BESIDE = 100
+# More operations of a step, or pipelines of a policy, than anybody draws; choices within choices.
+_MOST, _PIPELINES, _DEEPEST = 100, 1000, 10
 
 NAMES = (
     "light", "moderate", "heavy", "everything", "microscopy", "dihedral8",
@@ -126,7 +132,7 @@ def _policy_of(document: Document, functions: tuple[str | Path, ...]) -> Policy:
         return Policy(
             document.name,
             _pipelines(table["pipeline"], home) if "pipeline" in table else (_steps(table["steps"], home),),
-            _count("copies", table.get("copies", Policy.copies)),
+            _copies("copies", table.get("copies", Policy.copies)),
             _words("about", table.get("about", "")),
             _words("origin", table.get("origin", "")),
             document.path,
@@ -140,32 +146,38 @@ def _pipelines(tables: object, home: _Home) -> tuple[tuple[Step, ...], ...]:
     for number, table in enumerate(tables, 1):
         with telling(f"pipeline {number}"):
             UnknownName.check("key of a pipeline", table, ("share", "steps"))
-            pipelines += [_steps(table.get("steps"), home)] * _count("share", table.get("share", 1))
+            pipelines += [_steps(table.get("steps"), home)] * _shared("share", table.get("share", 1))
+            if len(pipelines) > _PIPELINES:
+                raise DataError(f"the shares add up to {len(pipelines):,}; needed are {_PIPELINES:,} at most.")
     return tuple(pipelines)
 
 
-def _steps(tables: object, home: _Home, kind: str = "step") -> tuple[Step, ...]:
+def _steps(tables: object, home: _Home, kind: str = "step", depth: int = 0) -> tuple[Step, ...]:
+    if depth > _DEEPEST:
+        raise DataError(f"one_of is nested more than {_DEEPEST} deep. Write the choices side by side.")
     if not isinstance(tables, list) or not tables:
         raise DataError(f'there is no {kind}; needed is a list of one or more, as in [{{op = "flip_x"}}].')
     steps = []
     for number, table in enumerate(tables, 1):
         with telling(f"{kind} {number}"):
-            steps.append(_step(table, home))
+            steps.append(_step(table, home, depth))
     return tuple(steps)
 
 
-def _step(table: object, home: _Home) -> Step:
+def _step(table: object, home: _Home, depth: int) -> Step:
     options: dict[str, object] = dict(table) if isinstance(table, dict) else {}
     kinds = [key for key in ("op", "one_of", "call") if key in options]
     if len(kinds) != 1:
-        raise DataError(f'this is {table!r}; needed is a table with op, one_of or call, as in {{op = "flip_x"}}.')
+        raise DataError(
+            f'this is {shortened(table, 200)}; needed is a table with op, one_of or call, as in {{op = "flip_x"}}.'
+        )
     kind = kinds[0]
     value, p = options.pop(kind), _share("p", options.pop("p", 1.0))
     if kind == "op":
         return _operation(_words("op", value), options, p)
     UnknownName.check(f"key of {kind}", options, ("p",))
     if kind == "one_of":
-        return OneOf(_steps(value, home, "choice"), p)
+        return OneOf(_steps(value, home, "choice", depth + 1), p)
     return _call(_words("call", value), home, p)
 
 
@@ -187,7 +199,10 @@ def _within(operation: Operation, key: str, span: Span) -> None:
     parameter = operation.parameters[key]
     low, high = parameter.low, parameter.high
     far = 1 if parameter.scale == WHOLE else _FAR
-    if low < high and not parameter.at(far, up=False) <= span[0] <= span[1] <= parameter.at(far, up=True):
+    least, most = parameter.at(far, up=False), parameter.at(far, up=True)
+    if low == high:
+        least, most = (low / _BESIDE, low * _BESIDE) if low else (-_FAR, _FAR)
+    if not least <= span[0] <= span[1] <= most:
         unit = ", as shares of the shorter side" if parameter.unit == "side" else ""
         raise DataError(
             f"{key} of {operation.name} is [{span[0]:g}, {span[1]:g}]; sensible is {low:g} to {high:g}{unit}."
@@ -220,39 +235,45 @@ N = TypeVar("N", int, float)
 _Reader = Callable[[str, object], object]
 
 
-def _number_reader(kind: type[N], needed: str, fits: Callable[[float], bool]) -> Callable[[str, object], N]:
+def _number_reader(kind: type[N], least: float, most: float) -> Callable[[str, object], N]:
+    number = "a whole number" if kind is int else "a number"
+
     def read(key: str, value: object) -> N:
-        if isinstance(value, bool) or not isinstance(value, (int, kind)) or not fits(value):
-            raise DataError(f"{key} is {value!r}; needed is {needed}.")
+        if isinstance(value, bool) or not isinstance(value, (int, kind)) or not least <= value <= most:
+            raise DataError(f"{key} is {shortened(value)}; needed is {number} from {least:g} to {most:,}.")
         return kind(value)
 
     return read
 
 
-_share = _number_reader(float, "a number from 0 to 1", lambda value: 0 <= value <= 1)
-_amount = _number_reader(float, "a number from 0 on", lambda value: 0 <= value < math.inf)
-_positive = _number_reader(float, "a number above 0", lambda value: 0 < value < math.inf)
-_whole = _number_reader(int, "a whole number from 0 on", lambda value: value >= 0)
-_count = _number_reader(int, "a whole number from 1 on", lambda value: value >= 1)
+_share = _number_reader(float, 0, 1)
+_amount = _number_reader(float, 0, 100)
+# Of distributions: below and above it they are all or nothing.
+_positive = _number_reader(float, 0.001, 1_000_000)
+_whole = _number_reader(int, 0, _MOST)
+_count = _number_reader(int, 1, _MOST)
+_copies = _number_reader(int, 1, MOST_COPIES)
+_shared = _number_reader(int, 1, _PIPELINES)
 
 
 def _span(key: str, value: object) -> Span:
     ends = value if isinstance(value, list) else [value, value]
     numbers = [end for end in ends if isinstance(end, (int, float)) and not isinstance(end, bool)]
-    if not len(ends) == len(numbers) == 2:
-        raise DataError(f"{key} is {value!r}; needed is a number, or two as [low, high].")
+    # Of whole numbers there are some that no float holds.
+    if not len(ends) == len(numbers) == 2 or any(abs(number) > sys.float_info.max < math.inf for number in numbers):
+        raise DataError(f"{key} is {shortened(value)}; needed is a number, or two as [low, high].")
     return float(numbers[0]), float(numbers[1])
 
 
 def _flag(key: str, value: object) -> bool:
     if not isinstance(value, bool):
-        raise DataError(f"{key} is {value!r}; needed is true or false.")
+        raise DataError(f"{key} is {shortened(value)}; needed is true or false.")
     return value
 
 
 def _words(key: str, value: object) -> str:
     if not isinstance(value, str):
-        raise DataError(f'{key} is {value!r}; needed is text in "quotes".')
+        raise DataError(f'{key} is {shortened(value)}; needed is text in "quotes".')
     return value
 
 
@@ -264,7 +285,7 @@ def _find_operation(name: str) -> Operation:
 
 def _operations(key: str, value: object) -> tuple[Operation, ...]:
     if not isinstance(value, (list, tuple)) or not value:
-        raise DataError(f'{key} is {value!r}; needed is a list of operations, as in ["rotate", "equalize"].')
+        raise DataError(f'{key} is {shortened(value)}; needed is a list of operations, as in ["rotate", "equalize"].')
     return tuple(OPERATIONS[_words(key, name)] for name in value)
 
 

@@ -28,8 +28,10 @@ def record_of(text: str) -> Record:
     """
     try:
         document = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DataError(f"what was done to it is no JSON ({error}).") from None
+    except RecursionError:
+        raise DataError("what was done to it is nested deeper than any policy draws.") from None
     return _record(document, _DEPTH)
 
 

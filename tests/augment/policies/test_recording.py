@@ -44,7 +44,7 @@ NESTED = '[{"op": "mixup", "row": 1, "kept": 0.5, "first": ' * 200 + "[]" + "}]"
     ("text", "message"),
     [
         ("[", "what was done to it is no JSON"),
-        ("[" * 100_000, "what was done to it is no JSON"),
+        ("[" * 100_000, "nested deeper than any policy draws"),
         ("{}", "is no list of operations"),
         ("[3]", "is no list of operations"),
         (NESTED, "nested deeper than any policy draws"),
