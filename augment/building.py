@@ -33,7 +33,7 @@ from curate.stage.progress import Reporter, Silent, Stopwatch
 from .configs import BuildConfig
 from .making import IDENTITY, Job, Shard, Task, make, read_job, tasks
 from .planning import BuildPlan, plan
-from .preparing import identity, prepare
+from .preparing import identity, policy_place, prepare
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +95,10 @@ def build(
             prepare(decisions, config, draft, watch, reporter)
             write_text(digest, work / IDENTITY)
         job, lists = read_job(work)
-        todo = tasks(job, lists, work, draft)
+        if job.policy != policy_place(decisions.policy, config.policy):  # which may be a file of code
+            raise DataError(f"{work} is of the policy {job.policy}. Leave out --resume to start over.")
+        functions = tuple(str(Path(file).resolve()) for file in config.functions)
+        todo = tasks(job, lists, work, draft, functions)
         resumed = sum(task.exists for task in todo)
         left = sum(task.images for task in todo if not task.exists)
         _check_room(left * job.size[0] * job.size[1] * 3, config.artifacts)

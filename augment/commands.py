@@ -28,11 +28,11 @@ ScannedSet = Annotated[Path | None, typer.Argument(help="The scanned set; by def
 AnySet = Annotated[Path | None, typer.Argument(help="Any set; by default the clean set, else synthetic cells.")]
 # What each command that looks ahead takes of a build.
 PLANNED = (
-    "policy", "copies", "balance", "cap", "train", "val", "test", "balanced_test", "per_class", "fresh", "size",
-    "labels", "artifacts", "seed",
+    "policy", "functions", "copies", "balance", "cap", "train", "val", "test", "balanced_test", "per_class", "fresh",
+    "size", "labels", "artifacts", "seed",
 )  # fmt: skip
-PREVIEWED = ("policy", "severities", "size", "labels", "artifacts", "seed")
-JUDGED = ("policy", "benchmark", "backbone", "labels", "artifacts", "seed")
+PREVIEWED = ("policy", "functions", "severities", "size", "labels", "artifacts", "seed")
+JUDGED = ("policy", "functions", "benchmark", "backbone", "labels", "artifacts", "seed")
 
 
 @command(app, takes={"config": Takes(BuildConfig, only=PLANNED)})
@@ -223,7 +223,7 @@ def replay(
     """Reproduce one image of a built set from its source and its record, and list its operations."""
     from .replaying import replay as run
 
-    result = run(id, config.artifacts, config.set)
+    result = run(id, config.artifacts, config.set, config.functions)
     picture = None if config.out is None else Path(config.out)
     if picture is not None:
         result.write(picture)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from curate.configs import SplitConfig, backbone_option, weights_option
 from curate.stage.errors import DataError, UnknownName
 from curate.stage.options import (
+    MANY,
+    MOST_COPIES,
     RUNNING,
     SEEING,
     SPLITTING,
@@ -16,6 +18,7 @@ from curate.stage.options import (
     labels_option,
     option,
     seed_option,
+    shortened,
     workers_option,
 )
 
@@ -24,6 +27,8 @@ SETS = ("common", "blood", "microscopy")
 BALANCES = ("oversample", "undersample", "weights", "none")
 CALIBRATED = "calibrated"
 PRESET_NAMES = ("imagenet-c", "tiny-imagenet-c", "cifar-c", "medmnist-c-blood")
+# Pixels a side of what is built.
+LARGEST = 8192
 FITS = ("crop", "pad", "stretch")
 BENCHMARK = "The benchmark of shifted domains"
 
@@ -33,6 +38,11 @@ def policy_names() -> Iterable[str]:
     from .policies.library import names  # which loads numpy
 
     return names()
+
+
+def functions_option(use: str) -> tuple[str, ...]:
+    """A field for the Python files that may be run."""
+    return option((), f"Python file that {use}; no other one is run. Repeat.", metavar="FILE.py", commas=False)
 
 
 @dataclass(frozen=True)
@@ -55,18 +65,21 @@ class BuildConfig:
     policy: str = option(
         "heavy", "A built-in policy, a .toml file, or file.py:function.", names=policy_names, suffixes=(".toml", ".py")
     )
+    functions: tuple[str, ...] = functions_option("a .toml policy may call")
     copies: int | None = option(
-        None, "Copies of each picture of the largest class; by default the policy's.", at_least=0
+        None, "Copies of each picture of the largest class; by default the policy's.", at_least=0, at_most=MOST_COPIES
     )
     balance: str = option(
         "oversample", f"{', '.join(BALANCES)}, or a number of images of every class.", names=lambda: BALANCES
     )
-    cap: int = option(16, "Most copies of one picture.", at_least=0)
+    cap: int = option(16, "Most copies of one picture.", at_least=0, at_most=MOST_COPIES)
     train: float = option(SplitConfig.train, "Share of the images.", SPLITTING)
     val: float = option(SplitConfig.val, "Share of the images.", SPLITTING)
     test: float = option(SplitConfig.test, "Share of the images.", SPLITTING)
     balanced_test: bool = option(False, "The same number of images of every class in test.", SPLITTING, switch=True)
-    per_class: int | None = option(None, "Test images of each class; by default as many as fit.", SPLITTING)
+    per_class: int | None = option(
+        None, "Test images of each class; by default as many as fit.", SPLITTING, at_least=1, at_most=MANY
+    )
     fresh: bool = option(False, "Forget the splits that the set has.", SPLITTING, switch=True)
     size: tuple[int, int] | None = option(None, "WIDTHxHEIGHT of all images; by default the set's own.")
     fit: str = option("crop", f"How pictures of other sizes are brought to it: {', '.join(FITS)}.", among=FITS)
@@ -84,7 +97,7 @@ class BuildConfig:
         BENCHMARK,
         among=(CALIBRATED, *PRESET_NAMES),
     )
-    benchmark_images: int = option(500, "Most images of each benchmark set.", BENCHMARK, at_least=1)
+    benchmark_images: int = option(500, "Most images of each benchmark set.", BENCHMARK, at_least=1, at_most=MANY)
     allow_overlap: bool = option(
         False, "Build although the policy contains a corruption of the test.", BENCHMARK, switch=True
     )
@@ -92,7 +105,11 @@ class BuildConfig:
     backbone: str = backbone_option()
     weights: str | None = weights_option()
     input_size: int | None = option(
-        None, "Pixels a side that pictures are resized to for embedding; by default from 96 to 160.", SEEING
+        None,
+        "Pixels a side that pictures are resized to for embedding; by default from 96 to 160.",
+        SEEING,
+        at_least=8,
+        at_most=4096,
     )
     labels: str | None = labels_option()
     artifacts: str = artifacts_option()
@@ -101,13 +118,15 @@ class BuildConfig:
     seed: int = seed_option()
 
     def __post_init__(self) -> None:
-        if self.balance not in BALANCES and not (self.balance.isdecimal() and int(self.balance)):
+        if self.balance not in BALANCES and not self.balance.isdecimal():
             raise UnknownName(
                 f"no balance named {self.balance!r}. Known: {', '.join(BALANCES)}, or a number of images of every class"
             )
+        if self.balance.isdecimal() and not (len(self.balance) <= len(str(MANY)) and 1 <= int(self.balance) <= MANY):
+            raise DataError(f"balance is {shortened(self.balance)}; needed is a number of images from 1 to {MANY:,}.")
         check(self)
-        if self.size is not None and min(self.size) < 8:
-            raise DataError(f"size is {self.size[0]}x{self.size[1]}; needed are 8 pixels a side at least.")
+        if self.size is not None and not 8 <= min(self.size) <= max(self.size) <= LARGEST:
+            raise DataError(f"size is {self.size[0]}x{self.size[1]}; needed are 8 to {LARGEST:,} pixels a side.")
         self.split  # noqa: B018  it refuses what cannot be split by
 
     @property
@@ -137,8 +156,8 @@ class PreviewConfig:
 
     policies: bool = option(False, "Every policy, on one picture.", switch=True)
     corruptions: bool = option(False, "Every corruption at five severities, on one picture.", switch=True)
-    copies: int = option(7, "Copies of each picture to show.", at_least=1)
-    images: int = option(8, "Pictures to show.", at_least=1)
+    copies: int = option(7, "Copies of each picture to show.", at_least=1, at_most=50)
+    images: int = option(8, "Pictures to show.", at_least=1, at_most=200)
     out: str = option("preview.png", "PNG to write.", path=True)
 
     def __post_init__(self) -> None:
@@ -152,5 +171,6 @@ class ReplayConfig:
     """Which image is made again, and where it is shown: the options of `augment replay`."""
 
     set: str = option("", "Set of the image, such as benchmark/fog-3; by default train, val or test.")
+    functions: tuple[str, ...] = functions_option("the record of the image may call")
     artifacts: str = artifacts_option()
     out: str | None = option(None, "PNG of the source beside the image.", path=True)

@@ -31,7 +31,7 @@ def judge(
     """
     import pandas as pd
 
-    policy = library.policy(config.policy)
+    policy = library.policy(config.policy, config.functions)
     sample = trial(source, config)
     if sample.drawn:
         reporter.say("no set is given and none was scanned here: judged on synthetic cells")

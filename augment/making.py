@@ -88,7 +88,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Task:
-    """One shard: images `first` to `last` of an entry. `work` is the folder of the job, `out` that of the sets."""
+    """One shard: images `first` to `last` of an entry.
+
+    work  the folder of the job;  out  that of the sets;  functions  Python files that its policy may call
+    """
 
     work: str
     out: str
@@ -96,6 +99,7 @@ class Task:
     part: int
     first: int
     last: int
+    functions: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:
@@ -149,14 +153,16 @@ def read_job(work: Path) -> tuple[Job, dict[str, Listing]]:
     return job, listings
 
 
-def tasks(job: Job, listings: Mapping[str, Listing], work: Path, out: Path) -> list[Task]:
+def tasks(
+    job: Job, listings: Mapping[str, Listing], work: Path, out: Path, functions: tuple[str, ...] = ()
+) -> list[Task]:
     """Every shard of a job. Their size depends on the images alone, never on who makes them."""
     size = max(1, SHARD_BYTES // (job.size[0] * job.size[1] * 3))
     shards = []
     for entry in job.entries:
         count = len(listings[entry.listing])
         for part, first in enumerate(range(0, max(1, count), size)):
-            shards.append(Task(str(work), str(out), entry.name, part, first, min(first + size, count)))
+            shards.append(Task(str(work), str(out), entry.name, part, first, min(first + size, count), functions))
     return shards
 
 
@@ -169,8 +175,10 @@ class Workshop:
         listings: Mapping[str, Listing],
         images: ImageSet,
         label_check: LabelCheck | None = None,
+        functions: tuple[str, ...] = (),
     ) -> None:
         self.job, self.listings, self.images, self.label_check = job, listings, images, label_check
+        self.functions = functions
         self.entries = {entry.name: entry for entry in job.entries}
         # The last few: a picture's copies follow each other.
         self.open = lru_cache(8)(FittedPictures(images, job.size, job.fit).__getitem__)
@@ -179,7 +187,7 @@ class Workshop:
 
     @cached_property
     def policy(self) -> Policy:
-        return library.policy(self.job.policy)
+        return library.policy(self.job.policy, self.functions)
 
     @cached_property
     def context(self) -> Context:
@@ -253,7 +261,7 @@ def _file_sha256(path: Path) -> str:
 
 def make(task: Task) -> Shard:
     """Make one shard and its provenance, both whole or not there."""
-    shop = _opened(task.work, (Path(task.work) / IDENTITY).read_text(encoding="utf-8"))
+    shop = _opened(task.work, (Path(task.work) / IDENTITY).read_text(encoding="utf-8"), task.functions)
     entry = shop.entries[task.entry]
     listing = shop.listings[entry.listing]
     rows, copies = listing.rows[task.first : task.last].tolist(), listing.copies[task.first : task.last].tolist()
@@ -322,11 +330,12 @@ def _redrawn(
 
 
 @lru_cache(1)
-def _opened(work: str, identity: str) -> Workshop:
+def _opened(work: str, identity: str, functions: tuple[str, ...]) -> Workshop:
     """The job of a folder, opened once in each process; of another identity, it is another one in its place."""
     folder = Path(work)
     job, listings = read_job(folder)
-    return Workshop(job, listings, _job_images(job, folder), _label_check(job, folder) if job.check else None)
+    check = _label_check(job, folder) if job.check else None
+    return Workshop(job, listings, _job_images(job, folder), check, functions)
 
 
 def _label_check(job: Job, folder: Path) -> LabelCheck:

@@ -65,7 +65,7 @@ def plan(source: str | Path | None = None, config: BuildConfig = BuildConfig()) 
     source  the set that was scanned, or its clean set; None takes artifacts/clean.npz or clean.csv
     Raises DataError where the set was not scanned, has no labels, or cannot be split or balanced as asked.
     """
-    policy = library.policy(config.policy)
+    policy = library.policy(config.policy, config.functions)
     place = Path(source) if source is not None else clean_set(Path(config.artifacts))
     division = divided(place, config.split, previous=_splits_before(config))
     images = division.images

@@ -45,7 +45,7 @@ _TELLING = 0.14
 def identity(plan: BuildPlan, config: BuildConfig) -> str:
     """A digest of all that decides what is built: an interrupted build goes on only where it is the same."""
     images = plan.set
-    options = dataclasses.asdict(config) | {"resume": None, "workers": None, "artifacts": None}
+    options = dataclasses.asdict(config) | {"resume": None, "workers": None, "artifacts": None, "functions": None}
     h = hashlib.blake2b(digest_size=16)
     for part in (options, images.ids, images.splits, images.classes, library.digest(plan.policy)):
         h.update(json.dumps(part, sort_keys=True).encode())
@@ -92,7 +92,7 @@ def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch,
         classes=images.classes,
         size=plan.size,
         fit=config.fit,
-        policy=_absolute(policy, config.policy),
+        policy=policy_place(policy, config.policy),
         soft=policy.mixes,
         units=units,
         preset="" if config.severities == CALIBRATED else config.severities,
@@ -208,7 +208,7 @@ def _size_warnings(policy: Policy, pictures: Sequence[np.ndarray], labels: np.nd
     ]
 
 
-def _absolute(policy: Policy, name_or_path: str) -> str:
+def policy_place(policy: Policy, name_or_path: str) -> str:
     """How workers find the policy, wherever they run."""
     if policy.path is None:
         return name_or_path

@@ -93,7 +93,7 @@ def preview(
     for name, value in (("copies", copies), ("images", images)):
         if value < 1:
             raise DataError(f"{name} is {value}; needed is a whole number from 1.")
-    policy = library.policy(config.policy)
+    policy = library.policy(config.policy, config.functions)
     sample = trial(source, config)
     if sample.drawn:
         say("no set is given and none was scanned here: shown on synthetic cells")

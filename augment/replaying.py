@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,10 +15,12 @@ from curate.sets.fitting import Fit, fit_to_size
 from curate.sets.provenance import ROWS, ImageOrigin, Provenance
 from curate.sets.reading import read
 from curate.sets.shards import read_shards
-from curate.stage.errors import DataError, UnknownName
+from curate.stage.errors import DataError, ToolkitError, UnknownName, telling
 from curate.stage.manifest import file_digest, read_manifest
 
-from .policies.policy import Record, perform
+from .policies.functions import load_recorded
+from .policies.policy import OpenRow, Record, perform
+from .policies.recording import record_of
 from .previewing import Sheet
 
 
@@ -48,9 +50,12 @@ class Replayed:
         Sheet([""], ["source", self.set], [[self.source, self.image]]).write(path)
 
 
-def replay(name: str, artifacts: str | Path = "artifacts", set: str = "") -> Replayed:
+def replay(
+    name: str, artifacts: str | Path = "artifacts", set: str = "", functions: Iterable[str | Path] = ()
+) -> Replayed:
     """Make the image with id `name` again.
 
+    functions  Python files that its record may call: none is run that is not among them
     set  "train", "val", "test" or that of a benchmark, such as "benchmark/fog-3"; "" looks in the first three
     Raises DataError where nothing is built or the source has gone, UnknownName where no image has that id.
     """
@@ -73,12 +78,24 @@ def replay(name: str, artifacts: str | Path = "artifacts", set: str = "") -> Rep
         raise DataError(
             f"{plan.source} has changed since: its row {row} is not {origin.source_id} any more. Build again."
         )
-    record = json.loads(origin.ops)
     stored = read_shards(built / place).images[number].pixels
-    replayed = Replayed(place, origin, record, open_row(row), perform(open_row(row), record, open_row), stored)
+    with telling(f"{name} in {built / place / ROWS}"):
+        record = record_of(origin.ops)
+        load_recorded(record, functions)
+    replayed = Replayed(place, origin, record, open_row(row), _made(name, record, open_row(row), open_row), stored)
     if not replayed.equal and plan.source_digest and file_digest(Path(plan.source)) != plan.source_digest:
         raise DataError(f"{plan.source} has changed since: {name} cannot be reproduced from it any more. Build again.")
     return replayed
+
+
+def _made(name: str, record: Record, image: np.ndarray, open_row: OpenRow) -> np.ndarray:
+    """What a record makes of a picture. Raises DataError where its values cannot be done."""
+    try:
+        return perform(image, record, open_row)
+    except ToolkitError:
+        raise
+    except Exception as error:  # of OpenCV or NumPy, of values that none of our policies draws
+        raise DataError(f"what was done to {name} cannot be done again ({error}). Build the set again.") from error
 
 
 def _find(built: Path, name: str, set: str) -> tuple[str, int, ImageOrigin]:

@@ -14,7 +14,8 @@ import inspect
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -22,7 +23,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 from typer.core import TyperGroup
 
-from .stage.errors import ToolkitError
+from .stage.errors import DataError, ToolkitError
 from .stage.options import FieldOption, field_options, make, read, written
 from .terminal import err
 
@@ -177,6 +178,30 @@ def _arguments(
     words: Mapping[str, object], options: Mapping[str, FieldOption], takes: Mapping[str, Takes]
 ) -> dict[str, object]:
     values = {name: read(entry, words[name]) for name, entry in options.items()}
+    with naming_flags(options.values()):
+        return _made(words, values, options, takes)
+
+
+@contextmanager
+def naming_flags(options: Iterable[FieldOption]) -> Iterator[None]:
+    """A refusal that begins with an option's name as a field has it begins with its flag, as it was typed."""
+    try:
+        yield
+    except DataError as error:
+        name, verb, rest = str(error).partition(" is ")
+        flags = {entry.name: entry.flag for entry in options}
+        if not verb or name not in flags:
+            raise
+        raise DataError(f"{flags[name]}{verb}{rest}") from error
+
+
+def _made(
+    words: Mapping[str, object],
+    values: Mapping[str, object],
+    options: Mapping[str, FieldOption],
+    takes: Mapping[str, Takes],
+) -> dict[str, object]:
+    """The arguments of a command's function: what was typed for its parameters, and its configurations."""
     arguments = {name: value for name, value in words.items() if name not in options}
     for name, part in takes.items():
         own = {entry.name: values[entry.name] for entry in part.options()}

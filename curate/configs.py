@@ -15,6 +15,7 @@ from .measuring.backbones import application_names
 from .stage.errors import DataError, UnknownName
 from .stage.options import (
     DECIDING,
+    MANY,
     RUNNING,
     SEEING,
     artifacts_option,
@@ -58,7 +59,9 @@ class ScanConfig:
     artifacts: str | None = artifacts_option()
     backbone: str = backbone_option()
     weights: str | None = weights_option()
-    input_size: int = option(160, "Pixels a side that pictures are resized to for embedding.", SEEING)
+    input_size: int = option(
+        160, "Pixels a side that pictures are resized to for embedding.", SEEING, at_least=8, at_most=4096
+    )
     map: str = option("umap", f"Method of the map: {', '.join(MAP_NAMES)}.", SEEING, among=MAP_NAMES)
     drop: tuple[str, ...] = option(
         (),
@@ -140,7 +143,9 @@ class SplitConfig:
     val: float = option(0.15, "Share of the images.")
     test: float = option(0.15, "Share of the images.")
     balanced_test: bool = option(False, "The same number of images of every class in test.", switch=True)
-    per_class: int | None = option(None, "Test images of each class; by default as many as fit.")
+    per_class: int | None = option(
+        None, "Test images of each class; by default as many as fit.", at_least=1, at_most=MANY
+    )
     fresh: bool = option(False, "Forget the splits that the set has.", switch=True)
     labels: str | None = labels_option()
     artifacts: str = artifacts_option()
@@ -160,8 +165,6 @@ class SplitConfig:
             raise DataError("a balanced test set leaves the rest to train and val; give train a share above 0.")
         if self.per_class is not None and not self.balanced_test:
             raise DataError("per_class is the size of a balanced test set; give --balanced-test as well.")
-        if self.per_class is not None and self.per_class < 1:
-            raise DataError(f"per_class is {self.per_class}; needed is a number of images from 1.")
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ class SelftestConfig:
     )
     images: int = option(2000, "Images to plant faults among.")
     precision: float = option(0.95, "Precision that the proposed thresholds should reach.")
-    repeats: int = option(1, "How often to plant faults, each time in the clean images.", at_least=1)
+    repeats: int = option(1, "How often to plant faults, each time in the clean images.", at_least=1, at_most=1000)
     seed: int = seed_option()
     faults: PlantConfig | None = None
     artifacts: str | None = option(None, "Folder for everything that is written.", path=True)
@@ -198,8 +201,11 @@ class SelftestConfig:
 class DrawConfig:
     """How many cells to draw: options of `curate demo`."""
 
-    images: int = option(1200, "Clean images to draw; faults come on top.", at_least=0)
+    images: int = option(1200, "Clean images to draw; faults come on top.", at_least=0, at_most=100_000)
     seed: int = seed_option()
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ def test_the_options_of_build_are_the_fields_of_its_configuration():
     assert set(options) == {field.name for field in fields(BuildConfig)} | {"source"}
     for field in fields(BuildConfig):
         default = options[field.name].default
-        if field.default is None:
+        if field.default in (None, ()):
             assert default in (None, "")
         else:
             assert str(default) == (",".join(field.default) if field.name == "benchmark" else str(field.default))
@@ -587,15 +587,15 @@ def shrink_benchmark(monkeypatch):
         (["build", "--severities", "cifar"], ["UnknownName", "Did you mean 'cifar-c'?"]),
         (["build", "--fit", "corp"], ["UnknownName", "Did you mean 'crop'?"]),
         (["build", "--size", "96by96"], ["DataError: --size '96by96' is no size; needed is WIDTHxHEIGHT"]),
-        (["build", "--size", "4x96"], ["DataError: size is 4x96; needed are 8 pixels"]),
-        (["build", "--copies", "-1"], ["DataError: copies is -1"]),
+        (["build", "--size", "4x96"], ["DataError: --size is 4x96; needed are 8 to 8,192 pixels"]),
+        (["build", "--copies", "-1"], ["DataError: --copies is -1"]),
         (["build", "--train", "0.9"], ["DataError: the shares train 0.9, val 0.15, test 0.15 add up to 1.2"]),
         (["build", "--per-class", "9"], ["DataError", "give --balanced-test as well"]),
         (["plan"], ["DataError: artifacts holds no clean set"]),
         (["plan", "--policy", "haevy"], ["Did you mean 'heavy'?"]),
         (["preview", "nowhere.npz"], ["DataError: nowhere.npz does not exist"]),
         (["preview", "--policies", "--corruptions"], ["DataError: --policies and --corruptions are two sheets"]),
-        (["preview", "--images", "0"], ["DataError: images is 0; needed is a whole number from 1"]),
+        (["preview", "--images", "0"], ["DataError: --images is 0; needed is a whole number from 1"]),
         (["overlap", "--policy", "haevy"], ["Did you mean 'heavy'?"]),
         (["overlap", "--benchmark", "none"], ["UnknownName: no set of corruptions named 'none'"]),
         (["replay", "3+1"], ["DataError: artifacts/built holds no built set. Type `augment build` first"]),
@@ -963,17 +963,17 @@ def test_a_build_by_another_policy_than_the_recipes_is_noted(built, asked):
         (["baseline", "--name", "a/b"], ["DataError: 'a/b' is no name of a run"]),
         (["baseline", "--epochs", "ten"], ["--epochs 'ten'; needed are whole numbers, separated by commas"]),
         (["baseline", "--learning-rate", "1e-3,low"], ["--learning-rate '1e-3,low'; needed are numbers"]),
-        (["baseline", "--learning-rate", "0"], ["DataError: learning_rate is 0.0; needed is a number above 0"]),
-        (["baseline", "--epochs", ""], ["DataError: epochs is empty"]),
-        (["baseline", "--dropout", "2"], ["DataError: dropout is 2.0; needed is a share from 0 to 1"]),
+        (["baseline", "--learning-rate", "0"], ["DataError: --learning-rate is 0.0; needed is a number above 0"]),
+        (["baseline", "--epochs", ""], ["DataError: --epochs is empty"]),
+        (["baseline", "--dropout", "2"], ["DataError: --dropout is 2.0; needed is a share from 0 to 1"]),
         (["baseline", "--optimizer", "adma"], ["UnknownName: no optimizer named 'adma'. Did you mean 'adam'?"]),
         (["baseline", "--tta", "flip"], ["Did you mean 'flips'?"]),
-        (["baseline", "--seed", "-1"], ["DataError: seed is -1"]),
+        (["baseline", "--seed", "-1"], ["DataError: --seed is -1"]),
         (["run", "hendrx"], ["UnknownName: no recipe named 'hendrx'. Did you mean 'hendrix'?", "mine.toml"]),
         (["run", "mine.toml"], ["DataError: mine.toml cannot be read"]),
         (["tune", "hendrx"], ["Did you mean 'hendrix'?"]),
         (["tune", "--how", "bayes"], ["UnknownName: no way to search named 'bayes'"]),
-        (["tune", "--trials", "0"], ["DataError: trials is 0; needed is a whole number from 1"]),
+        (["tune", "--trials", "0"], ["DataError: --trials is 0; needed is a whole number from 1"]),
         (["tune"], ["DataError: artifacts/built holds no finished build"]),
         (["evaluate"], ["no run 'baseline' in artifacts/runs", "There are none yet: run `train baseline` first"]),
         (["evaluate", "--tta", "flip"], ["Did you mean 'flips'?"]),

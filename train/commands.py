@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curate.commandline import Takes, application, command, files
+from curate.commandline import Takes, application, command, files, naming_flags
+from curate.stage.options import field_options
 from curate.terminal import Listing, Output, brief, elsewhere, err, out, print_json, print_table, records
 
 from .configs import (
@@ -94,7 +95,7 @@ def _train(recipe: Recipe, options: Mapping[str, object], output: Output) -> Non
     from .sets import read_built
     from .training import train as fit
 
-    config = with_options(recipe, options)
+    config = _with_typed(recipe, options)
     config = replace(config, name=config.name or recipe.name)
     target = run_path(str(config.name), config.artifacts)
     built = read_built(config.artifacts)  # what is wrong with it is told before Keras starts, which takes seconds
@@ -110,6 +111,12 @@ def _train(recipe: Recipe, options: Mapping[str, object], output: Output) -> Non
         print(metrics_text(_trained_json(result)), end="")
     else:
         _print_trained(result, Path(config.artifacts), output)
+
+
+def _with_typed(recipe: Recipe, options: Mapping[str, object]) -> RunConfig:
+    """The recipe's configuration with the options that were typed. Raises DataError that names their flags."""
+    with naming_flags(field_options(RunConfig)):
+        return with_options(recipe, options)
 
 
 def _policy_notes(recipe: Recipe, artifacts: str) -> list[str]:
@@ -416,7 +423,7 @@ def tune(
     from .tuning import tune as search
 
     start = load_recipe(recipe)
-    start = replace(start, config=with_options(start, options))
+    start = replace(start, config=_with_typed(start, options))
     built = read_built(start.config.artifacts)  # before Keras starts
     _start_keras()
     try:

@@ -32,6 +32,8 @@ FILTERS = ("none", "high-pass", "denoise", "nucleus")
 DEVICES = ("one", "all")
 JOINS = ("mean", "weighted", "vote", "one-vs-rest")
 SEARCHES = ("random", "bayesian", "hyperband")
+# Bounds beyond which a number is a slip: penalties, rates and exponents; and epochs.
+_STRONG, _EPOCHS = 1_000_000, 100_000
 MODEL, FITTING, MEASURING = "The model", "Fitting", "Measuring"
 # The forms that a model is exported in (see exporting.TARGETS).
 EXPORT_TARGETS = ("onnx", "tflite", "savedmodel", "openvino")
@@ -43,7 +45,7 @@ def known_backbones() -> Iterable[str]:
 
 
 def _resamples_option(group: str = "") -> int:
-    return option(1000, "Bootstrap samples of each confidence interval.", group, at_least=1)
+    return option(1000, "Bootstrap samples of each confidence interval.", group, at_least=1, at_most=1_000_000)
 
 
 @dataclass(frozen=True)
@@ -62,16 +64,17 @@ class ModelConfig:
         "Pixels a side that the backbone sees; by default 1.5 times the images' side, from 96 to 224.",
         MODEL,
         at_least=8,
+        at_most=4096,
     )
     attention: str = option(
         "none", f"Block between backbone and pooling: {', '.join(ATTENTIONS)}.", MODEL, among=ATTENTIONS
     )
     dense: tuple[int, ...] = option(
-        (), "Units of the dense layers before the last one, such as 256,128.", MODEL, at_least=1
+        (), "Units of the dense layers before the last one, such as 256,128.", MODEL, at_least=1, at_most=65_536
     )
     dropout: float = option(0.2, "Share dropped before each dense layer.", MODEL, share=True)
     head_norm: bool = option(False, "Batch normalisation after each of the dense layers before the last one.", MODEL)
-    l2: float = option(0.0, "L2 penalty of the weights of the dense layers.", MODEL, at_least=0)
+    l2: float = option(0.0, "L2 penalty of the weights of the dense layers.", MODEL, at_least=0, at_most=_STRONG)
 
     def __post_init__(self) -> None:
         if not self.backbone:
@@ -92,21 +95,25 @@ class FitConfig:
     unfreeze: tuple[float, ...] = option(
         (0.6,), "Share of the backbone's layers trained, from its end, by stage.", FITTING, share=True
     )
-    epochs: tuple[int, ...] = option((10,), "Epochs of each stage; 0 keeps the probe.", FITTING, at_least=0)
-    learning_rate: tuple[float, ...] = option((5e-4,), "Highest learning rate of each stage.", FITTING)
+    epochs: tuple[int, ...] = option(
+        (10,), "Epochs of each stage; 0 keeps the probe.", FITTING, at_least=0, at_most=_EPOCHS
+    )
+    learning_rate: tuple[float, ...] = option((5e-4,), "Highest learning rate of each stage.", FITTING, at_most=_STRONG)
     batch_norm: str = option(
         "frozen", "Batch normalisation of the backbone: frozen, or train.", FITTING, among=BATCH_NORMS
     )
     optimizer: str = option("adamw", f"{', '.join(OPTIMIZERS)}.", FITTING, among=OPTIMIZERS)
     momentum: float = option(0.9, "Momentum of sgd and rmsprop.", FITTING, share=True)
-    weight_decay: float = option(0.01, "Decoupled weight decay of adamw, lion and ranger.", FITTING, at_least=0)
+    weight_decay: float = option(
+        0.01, "Decoupled weight decay of adamw, lion and ranger.", FITTING, at_least=0, at_most=_STRONG
+    )
     schedule: str = option(
         "cosine", f"Schedule of the learning rate: {', '.join(SCHEDULES)}.", FITTING, among=SCHEDULES
     )
     warmup: float = option(
         0.1, "Share of a stage in which the learning rate rises from 0; cosine only.", FITTING, share=True
     )
-    clip: float = option(1.0, "Largest norm of a gradient; 0 does not clip.", FITTING, at_least=0)
+    clip: float = option(1.0, "Largest norm of a gradient; 0 does not clip.", FITTING, at_least=0, at_most=_STRONG)
     ema: float = option(
         0.99,
         "Momentum of the moving average of the weights, which is kept; 0 keeps the last weights.",
@@ -114,9 +121,9 @@ class FitConfig:
         share=True,
     )
     precision: str = option("float32", f"{', '.join(PRECISIONS)}.", FITTING, among=PRECISIONS)
-    batch: int = option(64, "Images a step.", FITTING, at_least=1)
+    batch: int = option(64, "Images a step.", FITTING, at_least=1, at_most=65_536)
     label_smoothing: float = option(0.1, "Share of each label spread over all classes.", FITTING, share=True)
-    focal: float = option(0.0, "Gamma of the focal loss; 0 is cross-entropy.", FITTING, at_least=0)
+    focal: float = option(0.0, "Gamma of the focal loss; 0 is cross-entropy.", FITTING, at_least=0, at_most=_STRONG)
     class_weights: str = option(
         "plan",
         "none, balanced (N/(K C_j)), counts (N/C_j), or plan: those that augment build has written down.",
@@ -126,16 +133,24 @@ class FitConfig:
     flips: str = option(
         "dihedral", f"Random flips and turns of each image at each epoch: {', '.join(FLIPS)}.", FITTING, among=FLIPS
     )
-    mixup: float = option(0.0, "Alpha of MixUp on the batch; 0 is none.", FITTING, at_least=0)
-    cutmix: float = option(0.0, "Alpha of CutMix on the batch; 0 is none.", FITTING, at_least=0)
+    mixup: float = option(0.0, "Alpha of MixUp on the batch; 0 is none.", FITTING, at_least=0, at_most=_STRONG)
+    cutmix: float = option(0.0, "Alpha of CutMix on the batch; 0 is none.", FITTING, at_least=0, at_most=_STRONG)
     mix: float = option(
         0.5, "Share of the batches that are mixed, where mixup or cutmix is given.", FITTING, share=True
     )
     jsd: float = option(
-        0.0, "Weight of AugMix' consistency between an image and two of its copies; 0 is none.", FITTING, at_least=0
+        0.0,
+        "Weight of AugMix' consistency between an image and two of its copies; 0 is none.",
+        FITTING,
+        at_least=0,
+        at_most=_STRONG,
     )
     refine: int = option(
-        0, "Leave out of each class the smallest of so many K-means clusters; 0 leaves all in.", FITTING, at_least=0
+        0,
+        "Leave out of each class the smallest of so many K-means clusters; 0 leaves all in.",
+        FITTING,
+        at_least=0,
+        at_most=1000,
     )
     select: str = option(
         "corruptions",
@@ -144,12 +159,16 @@ class FitConfig:
         among=SELECTIONS,
     )
     patience: int = option(
-        0, "Stop a stage after so many epochs without a better one; 0 never does.", FITTING, at_least=0
+        0, "Stop a stage after so many epochs without a better one; 0 never does.", FITTING, at_least=0, at_most=_EPOCHS
     )
     folds: int = option(
-        0, "Fit so many times, each on all but one fold of train by groups; 0 uses val.", FITTING, at_least=0
+        0,
+        "Fit so many times, each on all but one fold of train by groups; 0 uses val.",
+        FITTING,
+        at_least=0,
+        at_most=1000,
     )
-    seeds: int = option(1, "Fit so many times, from seed on.", FITTING, at_least=1)
+    seeds: int = option(1, "Fit so many times, from seed on.", FITTING, at_least=1, at_most=1000)
     devices: str = option("one", "Devices to fit on: one, or all that the machine has.", FITTING, among=DEVICES)
     tensorboard: bool = option(False, "Write logs for TensorBoard.", FITTING)
 
@@ -246,6 +265,9 @@ class MeasureConfig:
     workers: int = workers_option()
     seed: int = seed_option()
 
+    def __post_init__(self) -> None:
+        check(self)
+
 
 @dataclass(frozen=True)
 class CompareConfig:
@@ -297,6 +319,9 @@ class PredictConfig:
     artifacts: str = artifacts_option()
     workers: int = workers_option()
 
+    def __post_init__(self) -> None:
+        check(self)
+
 
 @dataclass(frozen=True)
 class ModelExportConfig:
@@ -322,8 +347,8 @@ class TuneConfig:
     how: str = option(
         "random", f"How to search: {', '.join(SEARCHES[:-1])} or {SEARCHES[-1]}.", among=SEARCHES, noun="way to search"
     )
-    trials: int = option(20, "Most trials.", at_least=1)
-    trial_epochs: int = option(3, "Epochs of each stage of a trial; 0 takes the recipe's.", at_least=0)
+    trials: int = option(20, "Most trials.", at_least=1, at_most=100_000)
+    trial_epochs: int = option(3, "Epochs of each stage of a trial; 0 takes the recipe's.", at_least=0, at_most=_EPOCHS)
 
     def __post_init__(self) -> None:
         check(self)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..operations.operation import OPERATIONS, SEED, Operation, Pixels, Span, Values
 from . import mixing
-from .functions import call
+from .functions import CALL, call
 
 T = TypeVar("T")
 Record = list[Values]
@@ -188,7 +188,7 @@ class Call:
     def draw(self, rng: np.random.Generator, context: Context, before: Sequence[Step]) -> Record:
         if _left_out(self.p, rng):
             return []
-        return [{"op": "call", "function": self.target, "digest": self.digest, SEED: int(rng.integers(1 << 32))}]
+        return [{"op": CALL, "function": self.target, "digest": self.digest, SEED: int(rng.integers(1 << 32))}]
 
     def operations(self) -> Mapping[str, Spans]:
         return {}
@@ -253,7 +253,7 @@ def perform(image: Pixels, record: Sequence[Values], open_row: OpenRow) -> Pixel
         elif name in mixing.KINDS:
             partner = perform(open_row(drawn["row"]), drawn["first"], open_row)
             image = mixing.KINDS[name](image, partner, drawn)
-        elif name == "call":
+        elif name == CALL:
             image = call(drawn["function"], drawn["digest"], image, drawn[SEED])
         else:
             image = OPERATIONS[name].function(image, **{key: value for key, value in drawn.items() if key != "op"})

@@ -37,6 +37,8 @@ class Document:
                 tables = tomllib.loads(self.content.decode())
             except ValueError as error:  # of the syntax, with its line, or of the encoding
                 raise DataError(f"this is no TOML: {error}.") from error
+            except RecursionError:
+                raise DataError("this is nested too deep to be read.") from None
             yield tables
 
 

@@ -40,7 +40,8 @@ class Option:
     path      of a file or a folder
     commas    whether they separate several values
     nothing   the word for no values, where there are some by default
-    at_least  the smallest number;  share  of numbers from 0 to 1;  among  all values that there are
+    at_least, at_most  the smallest and the largest number;  share  of numbers from 0 to 1
+    among     all values that there are
     noun      what a value is called that is not among them, where that is not the field's name
     names     values to be completed, where others are taken too;  suffixes  of files that are taken as well
     """
@@ -56,6 +57,7 @@ class Option:
     commas: bool = True
     nothing: str = ""
     at_least: float | None = None
+    at_most: float | None = None
     share: bool = False
     among: tuple[str, ...] = ()
     noun: str = ""
@@ -208,11 +210,24 @@ def _check(entry: FieldOption, value: object) -> None:
         raise UnknownName.among(limits.noun or entry.name.replace("_", " "), str(value), limits.among)
     if not isinstance(value, (int, float)):
         return
-    if limits.at_least is not None and not value >= limits.at_least:
+    low, high = limits.at_least, limits.at_most
+    # Not a number is neither.
+    if (low is not None and not value >= low) or (high is not None and not value <= high):
         number = "a whole number" if entry.shape.single is int else "a number"
-        raise DataError(f"{entry.name} is {value}; needed is {number} from {limits.at_least}.")
+        ends = [f"{word} {end:,}" for word, end in (("from", low), ("to", high)) if end is not None]
+        raise DataError(f"{entry.name} is {shortened(value)}; needed is {number} {' '.join(ends)}.")
     if limits.share and not 0 <= value <= 1:
         raise DataError(f"{entry.name} is {value}; needed is a share from 0 to 1.")
+
+
+def shortened(value: object, most: int = 40) -> str:
+    """A value as Python writes it, the middle of a very long one left out.
+
+    >>> shortened(10**60, 20)
+    '1000000000...0000000'
+    """
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most // 2]}...{text[-(most // 2 - 3) :]}"
 
 
 # From the words of a command line to values, and back.
@@ -260,6 +275,8 @@ def spelled(config: object, leave: Iterable[str] = ()) -> list[str]:
             continue
         if isinstance(value, bool):
             words.append(entry.flag if value else f"--no-{entry.flag.removeprefix('--')}")
+        elif isinstance(value, tuple) and not entry.option.commas:
+            words += [word for single in value for word in (entry.flag, str(single))]
         elif (text := written(entry, value)) is not None:
             words += [entry.flag, text]
     return words
@@ -277,7 +294,7 @@ def _several(entry: FieldOption, typed: object) -> tuple[object, ...]:
         return tuple(entry.shape.single(word) for word in _words(entry, typed))
     except ValueError:
         numbers = "whole numbers" if entry.shape.single is int else "numbers"
-        raise DataError(f"{entry.flag} {typed!r}; needed are {numbers}, separated by commas.") from None
+        raise DataError(f"{entry.flag} {shortened(typed)}; needed are {numbers}, separated by commas.") from None
 
 
 def _scores(entry: FieldOption, typed: object) -> dict[str, float]:
@@ -298,9 +315,9 @@ def _size(entry: FieldOption, text: str) -> tuple[int, int] | None:
     """(width, height) of "96x96" or "96"."""
     if not text:
         return None
-    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    match = re.fullmatch(r"(\d{1,9})(?:x(\d{1,9}))?", text)
     if not match:
-        raise DataError(f"{entry.flag} {text!r} is no size; needed is WIDTHxHEIGHT, as in 96x96.")
+        raise DataError(f"{entry.flag} {shortened(text)} is no size; needed is WIDTHxHEIGHT, as in 96x96.")
     return int(match[1]), int(match[2] or match[1])
 
 
@@ -312,6 +329,10 @@ SPLITTING = "Splits"
 RUNNING = "How it runs"
 PRINTING = "What is printed"
 ARTIFACTS = "artifacts"
+# The largest seed: all libraries take it, with some fits more from it on.
+SEEDS = 2**31 - 1
+# More images than anybody has; more copies of one than anybody makes.
+MANY, MOST_COPIES = 1_000_000_000, 10_000
 
 
 def artifacts_option() -> str:
@@ -326,12 +347,12 @@ def labels_option() -> str | None:
 
 def seed_option() -> int:
     """A field for the seed of everything random."""
-    return option(0, "Seed of everything random.", RUNNING, at_least=0)
+    return option(0, "Seed of everything random.", RUNNING, at_least=0, at_most=SEEDS)
 
 
 def workers_option(kind: str = "Threads") -> int:
     """A field for how much is done at a time."""
-    return option(0, f"{kind}; 0 means one per core.", RUNNING, at_least=0)
+    return option(0, f"{kind}; 0 means one per core.", RUNNING, at_least=0, at_most=1024)
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,8 @@ def read_document(path: Path, remedy: str) -> dict[str, object]:
         raise DataError(f"{path} cannot be read ({error.strerror}). {remedy}") from error
     except ValueError as error:
         raise DataError(f"{path} is not valid JSON ({error}). {remedy}") from None
+    except RecursionError:
+        raise DataError(f"{path} is nested too deep to be read. {remedy}") from None
     if not isinstance(document, dict):
         raise DataError(f"{path} holds no JSON object. {remedy}")
     return document

@@ -555,7 +555,9 @@ def test_the_policy_of_a_person_is_used(plain, tmp_path):
     (tmp_path / "mine.toml").write_text(
         'copies = 2\n[[pipeline]]\nsteps = [{call = "mine.py:fade"}]\n[[pipeline]]\nsteps = [{op = "flip_x"}]\n'
     )
-    done = build(None, plain(policy=str(tmp_path / "mine.toml"), balance="none"))
+    done = build(
+        None, plain(policy=str(tmp_path / "mine.toml"), functions=(str(tmp_path / "mine.py"),), balance="none")
+    )
     rows, pixels = rows_of(done.path, "train"), np.load(done.path / "train" / "part-00000.npz")["images"]
     for i in np.flatnonzero(rows["copy"] == 0).tolist():
         assert np.array_equal(pixels[i + 1], pixels[i] // 2)
@@ -584,3 +586,20 @@ def test_a_group_that_came_out_in_two_splits_is_found(plain, artifacts, monkeypa
     with pytest.raises(OutputError, match="0 came out in train and in val; build again"):
         build(None, plain())
     assert not (artifacts / "built").exists()
+
+
+def test_an_interrupted_build_that_names_another_policy_on_disk_does_not_run_it(
+    plain, artifacts, small_shards, monkeypatch, tmp_path
+):
+    break_at(monkeypatch, 4)
+    with pytest.raises(ZeroDivisionError):
+        build(None, plain(copies=1))
+    monkeypatch.setattr(augment.building, "make", making.make)
+    (tmp_path / "evil.py").write_text(
+        f"open({str(tmp_path / 'ran')!r}, 'w').close()\ndef f(image, rng): return image\n"
+    )
+    job = draft_of(artifacts) / "work" / "job.json"
+    job.write_text(json.dumps(json.loads(job.read_text()) | {"policy": f"{tmp_path / 'evil.py'}:f"}))
+    with pytest.raises(DataError, match=r"evil\.py:f\. Leave out --resume to start over"):
+        build(None, plain(copies=1, resume=True))
+    assert not (tmp_path / "ran").exists()

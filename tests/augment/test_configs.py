@@ -10,10 +10,16 @@ from curate.stage.errors import DataError, UnknownName
 from curate.stage.options import field_options
 
 
-@pytest.mark.parametrize("name", ["oversampel", "0", "-3", "1.5", "", "many"])
+@pytest.mark.parametrize("name", ["oversampel", "-3", "1.5", "", "many"])
 def test_a_balance_that_is_none_is_answered_with_all_and_that_it_may_be_a_number(name):
     with pytest.raises(UnknownName, match=f"no balance named '{name}'. Known: {', '.join(BALANCES)}, or a number"):
         BuildConfig(balance=name)
+
+
+@pytest.mark.parametrize("number", ["0", "1000000001", "9" * 23, "9" * 5000])
+def test_a_number_of_images_that_nobody_has_is_refused(number):
+    with pytest.raises(DataError, match=r"balance is '.*'; needed is a number of images from 1 to 1,000,000,000"):
+        BuildConfig(balance=number)
 
 
 @pytest.mark.parametrize("name", BALANCES)
@@ -49,9 +55,9 @@ def test_a_name_that_is_none_is_answered_with_the_nearest(given, told):
     assert str(error.value).startswith(told)
 
 
-@pytest.mark.parametrize("size", [(7, 96), (96, 7), (0, 0)])
+@pytest.mark.parametrize("size", [(7, 96), (96, 7), (0, 0), (96, 8193)])
 def test_a_size_that_no_operation_takes_is_refused(size):
-    with pytest.raises(DataError, match=f"size is {size[0]}x{size[1]}; needed are 8 pixels"):
+    with pytest.raises(DataError, match=f"size is {size[0]}x{size[1]}; needed are 8 to 8,192 pixels a side"):
         BuildConfig(size=size)
 
 

@@ -8,7 +8,7 @@ from augment.corruptions.corruption import CORRUPTIONS, Corruption
 from augment.features import Features, load_features
 from augment.operations.operation import OPERATIONS, Operation
 from augment.overlap import DISJOINT, IDENTICAL, NEAR, Landmarks, Verdict, compared, landmarks, overlap, worst
-from augment.policies.functions import digest_of
+from augment.policies.functions import load
 from augment.policies.policy import Call, Mix, OneOf, Policy, Step, Use
 from augment.statistics import lab_spread
 from curate.demo import DemoConfig, clean_cells
@@ -111,7 +111,7 @@ def test_lengths_are_compared_in_the_same_unit(marks, calibrated):
 def test_a_function_that_adds_noise_under_another_name_is_caught(marks, tmp_path):
     (tmp_path / "mine.py").write_text(NOISE)
     target = f"{tmp_path / 'mine.py'}:fizz"
-    found = judged(marks, TURNS, Call(target, digest_of(target), p=0.5))
+    found = judged(marks, TURNS, Call(target, load(target, [tmp_path / "mine.py"]), p=0.5))
     assert found["gaussian_noise"].verdict == IDENTICAL
     assert found["gaussian_noise"].operation == ""
     assert "of the way to it" in found["gaussian_noise"].because

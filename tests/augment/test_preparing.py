@@ -194,7 +194,7 @@ def test_the_policy_of_a_person_is_found_from_wherever_a_worker_runs(prepared, t
     (tmp_path / "mine.py").write_text("def fade(image, rng):\n    return image // 2\n")
     (tmp_path / "mine.toml").write_text('steps = [{call = "mine.py:fade"}]\n')
     for name in ("mine.py:fade", "mine.toml"):
-        _, draft = prepared(f"draft of {name}", policy=name)
+        _, draft = prepared(f"draft of {name}", policy=name, functions=("mine.py",))
         job, _ = read_job(draft / "work")
         assert job.policy == str(tmp_path / name)
 

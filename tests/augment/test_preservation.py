@@ -6,7 +6,7 @@ import pytest
 from augment import preservation
 from augment.features import Features, load_features
 from augment.operations.operation import OPERATIONS
-from augment.policies.functions import digest_of
+from augment.policies.functions import load
 from augment.policies.policy import Call, Context, Mix, OneOf, Policy, Step, Use, perform
 from augment.preservation import (
     LabelledPictures,
@@ -278,7 +278,7 @@ def test_sources_are_opened_only_where_they_are_needed(mild, cells, plain):
 def test_each_operation_is_tried_alone_and_the_destroyer_is_told(cells, plain, context, tmp_path):
     (tmp_path / "mine.py").write_text("def still(image, rng):\n    return image\n")
     target = f"{tmp_path / 'mine.py'}:still"
-    steps = (*MILD, OneOf((CLOSE, Call(target, digest_of(target))), 0.2), Mix("mixup", 0.4, 0.5))
+    steps = (*MILD, OneOf((CLOSE, Call(target, load(target, [tmp_path / "mine.py"]))), 0.2), Mix("mixup", 0.4, 0.5))
     policy = Policy("p", (steps,))
     probe, _ = fit(*cells, None, policy, plain, context, seed=0)
     rates = label_losses(LabelledPictures(*cells), probe, policy, plain, context.units, seed=0, sample=60)

@@ -9,9 +9,11 @@ from PIL import Image
 
 from augment.building import build
 from augment.configs import BuildConfig
+from augment.policies.functions import digest_of
 from augment.replaying import replay
 from curate.sets.shards import read_shards
 from curate.stage.errors import DataError, UnknownName
+from curate.stage.files import write_parquet
 
 
 @pytest.fixture(scope="module")
@@ -179,3 +181,41 @@ def test_what_differs_though_the_source_is_the_same_is_not_equal(moved, monkeypa
     changed(moved / "built" / "val" / "part-00000.npz", lambda arrays: arrays["images"].__iadd__(1))
     id = pd.read_parquet(moved / "built" / "val" / "rows.parquet")["id"].iloc[0]
     assert not replay(id, moved).equal
+
+
+def record_instead(artifacts, record: object) -> str:
+    """Put another record in the place of the first copy's, as a received set may have it, and give its id."""
+    path = artifacts / "built" / "train" / "rows.parquet"
+    rows = pd.read_parquet(path)
+    copy = rows.index[rows["copy"] > 0][0]
+    rows.loc[copy, "ops"] = record if isinstance(record, str) else json.dumps(record)
+    write_parquet(rows, path)
+    return str(rows.loc[copy, "id"])
+
+
+def test_code_that_a_set_names_runs_only_from_a_file_that_the_person_names(moved, tmp_path):
+    own = tmp_path / "part.py"
+    own.write_text(
+        f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).touch()\ndef f(image, rng): return image\n"
+    )
+    call = {"op": "call", "function": f"{own}:f", "digest": digest_of(f"{own}:f"), "seed": 1}
+    id = record_instead(moved, [call])
+    with pytest.raises(DataError, match=r"train/rows.parquet: this was made by f of .*part\.py.*, and add --functions"):
+        replay(id, moved)
+    assert not (tmp_path / "ran").exists()
+    assert not replay(id, moved, functions=[own]).equal
+    assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ("{", r"train/rows\.parquet: what was done to it is no JSON"),
+        ([{"op": "system"}], r"train/rows\.parquet: there is no operation 'system'"),
+        ([{"op": "mixup", "row": 10**9, "kept": 0.5, "first": []}], r"has changed since: it has no row 1000000000"),
+        ([{"op": "dihedral", "element": 0.5}], r"what was done to .* cannot be done again"),
+    ],
+)
+def test_a_record_that_cannot_be_done_is_told_of(moved, record, message):
+    with pytest.raises(DataError, match=message):
+        replay(record_instead(moved, record), moved)

@@ -7,9 +7,9 @@ import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from curate.commandline import Takes, application, command, files
+from curate.commandline import Takes, application, command, files, naming_flags
 from curate.stage.errors import DataError
-from curate.stage.options import check, option, section
+from curate.stage.options import check, field_options, option, section
 from curate.terminal import Output
 
 
@@ -171,3 +171,16 @@ def test_values_complete(option, incomplete, values, tmp_path, monkeypatch):
 
 def test_without_suffixes_no_file_is_offered():
     assert files("", ()) == []
+
+
+def test_a_refusal_of_a_value_names_the_option_as_it_was_typed():
+    assert run("bake", "Ada", "--heat", "20").stderr == ""  # an Oven does not look
+    assert run("bake", "Ada", "--seed", "-1").stderr == "DataError: --seed is -1; needed is a whole number from 0.\n"
+
+
+def test_only_the_name_of_an_option_becomes_its_flag():
+    options = field_options(Cake)
+    with pytest.raises(DataError, match=r"^--weight is 3 kg"), naming_flags(options):
+        raise DataError("weights is 3 kg.")
+    with pytest.raises(DataError, match=r"^the kind is none"), naming_flags(options):
+        raise DataError("the kind is none.")

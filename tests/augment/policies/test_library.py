@@ -40,7 +40,7 @@ def mine(tmp_path, monkeypatch):
 
     def load(text: str) -> Policy:
         Path("mine.toml").write_text(text, "utf-8")
-        return library.policy("mine.toml")
+        return library.policy("mine.toml", ["own.py", "mine.py"])
 
     return load
 
@@ -246,9 +246,21 @@ def test_a_function_beside_a_file_is_found_from_anywhere(mine, tmp_path, monkeyp
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "own.py").write_text("def fade(image, rng):\n    return image // 2")
     (tmp_path / "sub" / "own.toml").write_text('steps = [{call = "own.py:fade"}]')
-    policy = library.policy("sub/own.toml")
+    policy = library.policy("sub/own.toml", ["sub/own.py"])
     picture = pictures_of(9, 9)[0]
     assert (perform(picture, policy.draw(np.random.default_rng(0), 1, Context()), {}.get) == picture // 2).all()
+
+
+def test_a_function_beside_a_file_is_not_run_unless_it_is_named(mine, tmp_path):
+    Path("evil.py").write_text("from pathlib import Path\nPath('ran').touch()\ndef fade(image, rng):\n    return image")
+    message = (
+        "mine.toml: step 1: this calls fade of evil.py, and Python code runs only from a file that the command names"
+    )
+    with pytest.raises(DataError, match=message):
+        mine('steps = [{call = "evil.py:fade"}]')
+    assert not Path("ran").exists()
+    library.policy("mine.toml", [tmp_path / "evil.py"])
+    assert Path("ran").exists()
 
 
 def test_a_function_is_a_policy(tmp_path, monkeypatch):
@@ -280,12 +292,12 @@ def test_a_function_is_a_policy(tmp_path, monkeypatch):
         ("about = 3\n" + FLIP, 'about is 3; needed is text in "quotes".'),
         ("about = 'x'", "needed is either steps = [...], or [[pipeline]] once or more."),
         (FLIP + "[[pipeline]]\n" + FLIP, "needed is either steps = [...], or [[pipeline]] once or more."),
-        ("copies = 0\n" + FLIP, "copies is 0; needed is a whole number from 1 on."),
-        ("copies = 2.5\n" + FLIP, "copies is 2.5; needed is a whole number from 1 on."),
-        ("copies = true\n" + FLIP, "copies is True; needed is a whole number from 1 on."),
+        ("copies = 0\n" + FLIP, "copies is 0; needed is a whole number from 1 to 10,000."),
+        ("copies = 2.5\n" + FLIP, "copies is 2.5; needed is a whole number from 1 to 10,000."),
+        ("copies = true\n" + FLIP, "copies is True; needed is a whole number from 1 to 10,000."),
         ("[pipeline]\n" + FLIP, "pipeline is no list of tables; write [[pipeline]], in two pairs of brackets."),
         ("pipeline = []", "pipeline is no list of tables; "),
-        ("[[pipeline]]\nshare = 0\n" + FLIP, "pipeline 1: share is 0; needed is a whole number from 1 on."),
+        ("[[pipeline]]\nshare = 0\n" + FLIP, "pipeline 1: share is 0; needed is a whole number from 1 to 1,000."),
         (
             "[[pipeline]]\n" + FLIP + "[[pipeline]]\nstep = 1",
             "pipeline 2: no key of a pipeline named 'step'. Did you mean 'steps'? Known: share, steps",
@@ -344,23 +356,23 @@ def test_a_function_is_a_policy(tmp_path, monkeypatch):
             "steps = [{op = 'randaugment', op_s = 2}]",
             "step 1: no key of randaugment named 'op_s'. Did you mean 'ops'? Known: among, magnitude, ops, p, ",
         ),
-        ("steps = [{op = 'randaugment', ops = 0}]", "step 1: ops is 0; needed is a whole number from 1 on."),
+        ("steps = [{op = 'randaugment', ops = 0}]", "step 1: ops is 0; needed is a whole number from 1 to 100."),
         ("steps = [{op = 'randaugment', magnitude = 9}]", "step 1: magnitude is 9; needed is a number from 0 to 1."),
-        ("steps = [{op = 'randaugment', spread = -0.1}]", "step 1: spread is -0.1; needed is a number from 0 on."),
+        ("steps = [{op = 'randaugment', spread = -0.1}]", "step 1: spread is -0.1; needed is a number from 0 to 100."),
         ("steps = [{op = 'randaugment', rate = 2}]", "step 1: rate is 2; needed is a number from 0 to 1."),
         ("steps = [{op = 'randaugment', among = []}]", "step 1: among is []; needed is a list of operations, as in "),
         ("steps = [{op = 'randaugment', among = 'hue'}]", "step 1: among is 'hue'; needed is a list of operations"),
         ("steps = [{op = 'randaugment', among = [3]}]", 'step 1: among is 3; needed is text in "quotes".'),
         ("steps = [{op = 'randaugment', among = ['huge']}]", "step 1: no operation named 'huge'. Did you mean 'hue'?"),
-        ("steps = [{op = 'augmix', width = 0}]", "step 1: width is 0; needed is a whole number from 1 on."),
-        ("steps = [{op = 'augmix', depth = -1}]", "step 1: depth is -1; needed is a whole number from 0 on."),
-        ("steps = [{op = 'augmix', alpha = 0}]", "step 1: alpha is 0; needed is a number above 0."),
+        ("steps = [{op = 'augmix', width = 0}]", "step 1: width is 0; needed is a whole number from 1 to 100."),
+        ("steps = [{op = 'augmix', depth = -1}]", "step 1: depth is -1; needed is a whole number from 0 to 100."),
+        ("steps = [{op = 'augmix', alpha = 0}]", "step 1: alpha is 0; needed is a number from 0.001 to 1,000,000."),
         ("steps = [{op = 'augmix', all_ops = 1}]", "step 1: all_ops is 1; needed is true or false."),
         (
             "steps = [{op = 'augmix', all_ops = true, among = ['hue']}]",
             "step 1: augmix has all_ops and among; give one of them.",
         ),
-        ("steps = [{op = 'mixup', alpha = inf}]", "step 1: alpha is inf; needed is a number above 0."),
+        ("steps = [{op = 'mixup', alpha = inf}]", "step 1: alpha is inf; needed is a number from 0.001 to 1,000,000."),
         ("steps = [{op = 'cutmix', beta = 1}]", "step 1: no key of cutmix named 'beta'. Known: alpha, p"),
         ("steps = [{call = 'own.py'}]", "step 1: 'own.py' is no function. Give file.py:name, as in mine.py:fade."),
         (
@@ -376,6 +388,41 @@ def test_a_mistake_in_a_file_is_told_with_its_place(mine, text, message):
     assert str(told.value).startswith(f"mine.toml: {message}")
     assert "\n" not in str(told.value)
     assert type(told.value) is (UnknownName if ": no " in str(told.value) else DataError)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"copies = {2**80}\n" + FLIP, f"copies is {2**80}; needed is a whole number from 1 to 10,000."),
+        ("[[pipeline]]\nshare = 2_000_000\n" + FLIP, "share is 2000000; needed is a whole number from 1 to 1,000."),
+        ("[[pipeline]]\nshare = 1_000_000_000_000\n" + FLIP, "share is 1000000000000; needed is a whole number"),
+        (
+            f"[[pipeline]]\nshare = 600\n{FLIP}\n" * 2,
+            "pipeline 2: the shares add up to 1,200; needed are 1,000 at most.",
+        ),
+        ("steps = [{op = 'randaugment', ops = 1_000_000}]", "ops is 1000000; needed is a whole number from 1 to 100."),
+        ("steps = [{op = 'augmix', width = 1_000_000}]", "width is 1000000; needed is a whole number from 1 to 100."),
+        (f"steps = [{{op = 'augmix', depth = {2**63}}}]", f"depth is {2**63}; needed is a whole number from 0 to 100."),
+        ("steps = [{op = 'mixup', alpha = 1e-300}]", "alpha is 1e-300; needed is a number from 0.001 to 1,000,000."),
+        (
+            f"steps = [{{op = 'rotate', degrees = {10**400}}}]",
+            "degrees is 10000000000000000000...00000000000000000; needed",
+        ),
+        (f"steps = [{{op = 'flip_x', p = {10**400}}}]", "p is 10000000000000000000...00000000000000000; needed is a"),
+        (
+            "steps = [{op = 'zoom_blur', zoom = 1.1, step = 1e-9}]",
+            "step of zoom_blur is [1e-09, 1e-09]; sensible is 0.02",
+        ),
+        (
+            "steps = [" + "{one_of = [" * 30 + "{op = 'flip_x'}" + "]}" * 30 + "]",
+            "one_of is nested more than 10 deep.",
+        ),
+        ("steps = " + "[" * 100_000, "mine.toml: this is nested too deep to be read."),
+    ],
+)
+def test_an_absurd_number_is_refused_before_anything_is_made_of_it(mine, text, message):
+    with pytest.raises(DataError, match=re.escape(message)):
+        mine(text)
 
 
 def test_lengths_given_in_pixels_are_told_apart_from_shares(mine):

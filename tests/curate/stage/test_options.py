@@ -14,6 +14,7 @@ from curate.stage.options import (
     option,
     read,
     section,
+    shortened,
     spelled,
     written,
 )
@@ -39,7 +40,7 @@ class Outer:
     rates: tuple[float, ...] = option((0.5,), "Some rates.", share=True)
     scores: Mapping[str, float] = option({}, "Scores.", flag="--score", metavar="NAME=SCORE", example="a=0.5")
     size: tuple[int, int] | None = option(None, "The size.")
-    count: int | None = option(None, "How many.", at_least=1)
+    count: int | None = option(None, "How many.", at_least=1, at_most=9_999)
     place: str | None = option(None, "Where.", path=True)
     dry: bool = option(False, "Not wet.", switch=True)
     checks: bool = option(True, "Whether it is checked.")
@@ -133,7 +134,9 @@ def test_what_cannot_be_read_is_refused_by_the_name_of_the_option(name, typed, w
         ({"steps": (1, -1)}, DataError, "steps is -1; needed is a whole number from 0"),
         ({"rates": (0.5, 1.5)}, DataError, "rates is 1.5; needed is a share from 0 to 1"),
         ({"rates": (float("nan"),)}, DataError, "rates is nan; needed is a share"),
-        ({"count": 0}, DataError, "count is 0; needed is a whole number from 1"),
+        ({"count": 0}, DataError, "count is 0; needed is a whole number from 1 to 9,999"),
+        ({"count": 10**9}, DataError, "count is 1000000000; needed is a whole number from 1 to 9,999"),
+        ({"count": 10**90}, DataError, r"count is 10000000000000000000\.\.\.0000000000000000"),
         ({"depth": 0}, DataError, "depth is 0; needed is a whole number from 1"),
     ],
 )
@@ -184,3 +187,12 @@ def test_what_is_the_default_is_not_spelled():
     assert spelled(Outer("x"), leave=("to",)) == []
     assert written(OPTIONS["sets"], ("a", "b")) == "a,b"
     assert written(OPTIONS["size"], None) is None
+
+
+def test_what_may_hold_commas_is_spelled_once_for_each():
+    assert spelled(Outer("x", ids=("a,b", "c")), leave=("to",)) == ["--ids", "a,b", "--ids", "c"]
+
+
+def test_of_a_long_value_both_ends_are_shown():
+    assert shortened(3) == "3"
+    assert shortened("x" * 99, 20) == "'xxxxxxxxx...xxxxxx'"
