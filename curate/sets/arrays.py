@@ -9,13 +9,12 @@ from itertools import accumulate
 
 import numpy as np
 
-from ..stage.engine import chunks
 from ..stage.errors import DataError
-from .imageset import Picture, Unreadable
+from .imageset import Picture, Unreadable, evenly
+from .scaling import BOOLEANS, BYTES, Decoding, Extent, extent_of, kind_of, scale_notes, scales_of, values_in_words
 
 _KINDS = {1: "grey", 3: "RGB", 4: "RGBA"}
-_PIECE = 1 << 22  # values that are looked at at once
-_BITS = (8, 10, 12, 14, 16)
+_LOOKED_AT = 64  # pictures whose alpha is looked at
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,11 @@ def layout_of(shape: tuple[int, ...], subject: str) -> Layout:
         return Layout(shape[2], shape[1], shape[3], 2)
     if len(shape) == 4 and shape[1] in _KINDS:
         return Layout(shape[3], shape[2], shape[1], 0)
+    if len(shape) == 4 and shape[2] in _KINDS:
+        raise DataError(
+            f"{subject} of shape {shape} look like (H, W, C, N), as .mat files have them. Needed is the picture first: "
+            "save images.transpose(3, 0, 1, 2)."
+        )
     if len(shape) == 4:
         few = min(shape[1], shape[3])
         raise DataError(
@@ -57,74 +61,6 @@ def layout_of(shape: tuple[int, ...], subject: str) -> Layout:
         f"{subject} of shape {shape} are no images. Needed is (N, H, W), (N, H, W, C) or (N, C, H, W); "
         "reshape flat rows, for example with images.reshape(-1, 28, 28)."
     )
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How values become 8 bits: (value - low) * gain, rounded and cut off at 0 and 255."""
-
-    low: float = 0.0
-    gain: float = 1.0
-    note: str = ""
-
-    def __call__(self, values: np.ndarray) -> np.ndarray:
-        """uint8, of the same shape."""
-        if values.dtype == np.uint8 and self.gain == 1:
-            return values
-        # float32 holds 16 bits exactly.
-        narrow = values.dtype.itemsize <= 2 or values.dtype == np.float32
-        scaled: np.ndarray = values.astype(np.float32 if narrow else np.float64)
-        np.subtract(scaled, self.low, out=scaled)
-        np.multiply(scaled, self.gain, out=scaled)
-        np.clip(np.rint(scaled, out=scaled), 0, 255, out=scaled)
-        return scaled.astype(np.uint8)
-
-
-def span(arrays: Sequence[np.ndarray]) -> tuple[float, float]:
-    """The least and greatest finite value of all arrays, read piece by piece; (0, 0) where there is none."""
-    low, high = np.inf, -np.inf
-    for array in arrays:
-        flat = array.reshape(-1, order="A")  # a view for C and for Fortran order
-        for rows in chunks(flat.size, _PIECE):
-            piece = flat[rows.start : rows.stop]
-            if piece.dtype.kind == "f":
-                piece = piece[np.isfinite(piece)]
-            if piece.size:
-                low, high = min(low, float(piece.min())), max(high, float(piece.max()))
-    return (low, high) if low <= high else (0.0, 0.0)
-
-
-def bit_scale(high: float) -> Scale:
-    """The scale of unsigned integers up to `high`: of 8, 10, 12, 14 or 16 bits, whichever suffice."""
-    bits = next((bits for bits in _BITS if high < 2**bits), 0)
-    if bits == 8:
-        return Scale()
-    if bits:
-        return Scale(0, 255 / (2**bits - 1), f"values are read as {bits} bit, 0 to {2**bits - 1:,}")
-    return Scale(0, 255 / high, f"values from 0 to {high:,.0f} are stretched to 0 to 255")
-
-
-def scale_of(arrays: Sequence[np.ndarray]) -> Scale:
-    """The one scale of a set of arrays of one type, from the range of all their finite values.
-
-    Floats may overshoot 0..1 and 0..255 a little, as resizing with Lanczos does.
-    """
-    dtype = arrays[0].dtype
-    if dtype == np.uint8:
-        return Scale()
-    if dtype.kind == "b":
-        return Scale(0, 255, "images are booleans: False is black, True is white")
-    low, high = span(arrays)
-    if low >= -0.5 and high <= 1.5:
-        return Scale(0, 255, "values from 0 to 1 are read as 0 to 255")
-    if low >= -1.5 and high <= 1.5:
-        return Scale(-1, 127.5, "values from -1 to 1 are read as 0 to 255")
-    if low >= -64 and 16 < high <= 319 and dtype.kind == "f":
-        return Scale()
-    if low >= 0 and high > 16:
-        return bit_scale(high)
-    gain = 255 / (high - low) if high > low else 1.0
-    return Scale(low, gain, f"values from {low:g} to {high:g}, perhaps standardised, are stretched to 0 to 255")
 
 
 def on_white(rgba: np.ndarray) -> np.ndarray:
@@ -146,7 +82,8 @@ def check_finite(values: np.ndarray, axis: int | None) -> None:
 def to_rgb(pixels: np.ndarray) -> np.ndarray:
     """uint8 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) as contiguous uint8 (H, W, 3).
 
-    Alpha is dropped where it is opaque or zero throughout: rather an unused channel than an empty picture.
+    Alpha is dropped where it is opaque or zero throughout: rather an unused channel than an empty picture. One that
+    goes no further than 1 is taken to run from 0 to 1.
     """
     if pixels.ndim == 2:
         pixels = pixels[..., None]
@@ -154,6 +91,9 @@ def to_rgb(pixels: np.ndarray) -> np.ndarray:
         return np.repeat(pixels, 3, axis=2)
     if pixels.shape[2] == 4:
         alpha = pixels[..., 3]
+        if alpha.max() == 1:
+            pixels = np.concatenate([pixels[..., :3], alpha[..., None] * np.uint8(255)], axis=2)
+            alpha = pixels[..., 3]
         pixels = pixels[..., :3] if alpha.min() == 255 or alpha.max() == 0 else on_white(pixels)
     return np.ascontiguousarray(pixels)
 
@@ -163,26 +103,30 @@ class ArrayPictures:
 
     arrays     unconverted: any of the layouts of `layout_of`, of booleans, integers or floats
     describe   "96x96 RGB"
-    notes      sentences on how values and channels are read
+    scale      kind of values -> the scale that they are read by, one for the set
+    values     in a short sentence;  notes  sentences on how values and channels are read
 
     `subject` begins errors. Raises DataError.
     """
 
-    def __init__(self, arrays: Sequence[np.ndarray], subject: str = "images") -> None:
+    def __init__(self, arrays: Sequence[np.ndarray], subject: str = "images", decoding: Decoding = Decoding()) -> None:
         self.arrays = tuple(arrays)
         wrong = [array.dtype for array in self.arrays if array.dtype.kind not in "buif"]
         if wrong:
             raise DataError(f"{subject} of type {wrong[0]} are no images. Needed are integers, floats or booleans.")
         self._layouts = [layout_of(array.shape, subject) for array in self.arrays]
         self._ends = list(accumulate(len(array) for array in self.arrays))
-        scales = {
-            dtype: scale_of([a for a in self.arrays if a.dtype == dtype]) for dtype in {a.dtype for a in self.arrays}
-        }
-        self._scales = [scales[array.dtype] for array in self.arrays]
+        kinds = [kind_of(array.dtype) for array in self.arrays]
+        extents = _extents(self.arrays, kinds, decoding)
+        self.scale = scales_of(extents, kinds, decoding)
+        self._scales = [self.scale[kind] for kind in kinds]
+        self.values = values_in_words(self.scale, extents)
         self.describe = " and ".join(dict.fromkeys(map(str, self._layouts)))
-        notes = [scale.note for scale in self._scales]
+        notes = scale_notes(self.scale, extents, decoding)
         notes += ["channels are first" for layout in self._layouts if layout.axis == 0]
-        self.notes = tuple(dict.fromkeys(note for note in notes if note))
+        if any(map(self._has_unit_alpha, range(len(self.arrays)))):
+            notes.append("alpha goes no further than 1, and is read as 0 to 1")
+        self.notes = tuple(dict.fromkeys(notes))
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -190,7 +134,31 @@ class ArrayPictures:
     def __getitem__(self, row: int) -> Picture:
         row = range(len(self))[row]  # counts from the end and checks the bounds as a list does
         part = bisect_right(self._ends, row)
-        array, layout, scale = self.arrays[part], self._layouts[part], self._scales[part]
-        raw = np.ascontiguousarray(array[row - self._ends[part] + len(array)])
+        layout, scale = self._layouts[part], self._scales[part]
+        raw = self._raw(part, row - self._ends[part])
         check_finite(raw, layout.axis)
         return Picture(to_rgb(scale(raw if layout.axis != 0 else raw.transpose(1, 2, 0))), raw)
+
+    def _raw(self, part: int, row: int) -> np.ndarray:
+        """A picture as it is in an array, rows counted from its end."""
+        array = self.arrays[part]
+        return np.ascontiguousarray(array[row + len(array)])
+
+    def _has_unit_alpha(self, part: int) -> bool:
+        """Whether alpha of some pictures, spread evenly over an array, goes up to 1 of 255 and no further."""
+        layout, array = self._layouts[part], self.arrays[part]
+        if layout.channels < 4 or not len(array):
+            return False
+        rows = array[evenly(len(array), _LOOKED_AT)]
+        alpha = self._scales[part](rows[:, 3] if layout.axis == 0 else rows[..., 3])
+        return int(alpha.max()) == 1
+
+
+def _extents(arrays: Sequence[np.ndarray], kinds: Sequence[str], decoding: Decoding) -> dict[str, Extent]:
+    """The extent of each kind of values, but of those whose scale is known already: no need to read them all."""
+    extents: dict[str, Extent] = {}
+    for array, kind in zip(arrays, kinds, strict=True):
+        if kind in (BYTES, BOOLEANS) or (kind in decoding.scale and not decoding.foreign):
+            continue
+        extents[kind] = extents.get(kind, Extent()) + extent_of(array, len(array))
+    return extents

@@ -15,6 +15,7 @@ from .classes import encode_names, is_split, split_name
 from .decoding import FilePictures, has_image_extension, looks_like_image
 from .imageset import ImageSet, Source
 from .matching import Columns, add_table, columns_of_table
+from .scaling import Decoding
 from .tables import Table, find_table, line_list, printable
 
 # A folder so called holds images of all classes rather than those of one.
@@ -23,7 +24,7 @@ _CLUTTER = {"thumbs.db", "desktop.ini", "__macosx"}
 _SNIFFED = 100  # files without an image's extension that are looked into
 
 
-def read_folder(root: Path, labels: Path | None = None) -> ImageSet:
+def read_folder(root: Path, labels: Path | None = None, decoding: Decoding = Decoding()) -> ImageSet:
     """All images below a folder, sorted by path; ids are the paths below it.
 
     Classes are the folders below it, or below train/, val/ and test/. Images outside of class folders get
@@ -43,10 +44,10 @@ def read_folder(root: Path, labels: Path | None = None) -> ImageSet:
         columns.notes += table_notes
     if table is not None:
         add_table(columns, names, table, required=labels is not None)
-    return _image_set(root, root, names, columns)
+    return _image_set(FilePictures(root, names, decoding), root, columns)
 
 
-def read_list(path: Path, labels: Path | None = None) -> ImageSet:
+def read_list(path: Path, labels: Path | None = None, decoding: Decoding = Decoding()) -> ImageSet:
     """The images that a list names, in its order, by paths relative to its folder.
 
     A .txt holds one path per line ("#" begins a comment), its classes are folders. A .csv has a column file,
@@ -66,12 +67,11 @@ def read_list(path: Path, labels: Path | None = None) -> ImageSet:
     columns = _columns_of_folders(names) if table is None else columns_of_table(table)
     if labels is not None:
         add_table(columns, names, Table.read(labels), required=True)
-    return _image_set(path, root, names, columns, table.ids if table is not None else None)
+    return _image_set(FilePictures(root, names, decoding), path, columns, table.ids if table is not None else None)
 
 
-def _image_set(
-    path: Path, root: Path, names: list[str], columns: Columns, ids: Sequence[str] | None = None
-) -> ImageSet:
+def _image_set(pictures: FilePictures, path: Path, columns: Columns, ids: Sequence[str] | None = None) -> ImageSet:
+    names = pictures.names
     encoded = encode_names(columns.classes)
     unlabelled = int((encoded.codes < 0).sum())
     if unlabelled == len(names):
@@ -84,13 +84,14 @@ def _image_set(
         raise DataError(
             f"{path} names {duplicates[0]!r} {Counter(ids)[duplicates[0]]} times. Keep one line for each image."
         )
-    pictures = FilePictures(root, names)
     return ImageSet(
         images=pictures,
         labels=encoded.codes,
         ids=tuple(ids),
         classes=encoded.classes,
-        source=Source("files", path, root, tuple(columns.notes)),
+        source=Source(
+            "files", path, Path(pictures.root), (*columns.notes, *pictures.notes), decoding=pictures.decoding
+        ),
         splits=tuple(columns.splits) if any(columns.splits) else None,
         groups=encode_names(columns.groups).codes if any(columns.groups) else None,
         describe=pictures.describe(),

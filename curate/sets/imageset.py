@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from ..stage.errors import DataError
+from .scaling import Decoding
 
 UNLABELLED, NO_GROUP = -1, -1
 
@@ -24,11 +25,13 @@ class Picture:
     pixels      uint8 (H, W, 3) RGB, upright
     raw         the array as decoded, before any conversion: what a digest is taken of
     file_type   "PNG", "JPEG" ...; "" for a row of an array
+    frames      that its file holds, of which it is the first
     """
 
     pixels: np.ndarray
     raw: np.ndarray
     file_type: str = ""
+    frames: int = 1
 
 
 class Pictures(Protocol):
@@ -47,6 +50,7 @@ class Source:
     kind   "npz" (path is the archive), "shards" (path is the folder of a built set)
            or "files" (path is the folder or list; ids are paths below root)
     notes  sentences on how it was read, for the person: "labels are one-hot", "greyscale"
+    decoding  how its pictures become pixels, with the scale that was decided: with it the set reads as it did
     """
 
     kind: str
@@ -55,6 +59,7 @@ class Source:
     notes: tuple[str, ...] = ()
     # kind "npz": names of the image and label members, one pair per split, in row order.
     members: tuple[tuple[str, str | None], ...] = ()
+    decoding: Decoding = field(default_factory=Decoding)
 
 
 @dataclass(frozen=True, eq=False)

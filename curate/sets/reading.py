@@ -15,6 +15,7 @@ from .arrays import ArrayPictures
 from .classes import CLASS_KEYS, SPLIT_NAMES, Labels, as_column, as_strings, encode_array, encode_names, split_name
 from .files import read_folder, read_list
 from .imageset import UNLABELLED, ImageSet, Source
+from .scaling import Decoding
 from .shards import is_sharded, read_shards
 
 IMAGE_KEYS = ("images", "image", "imgs", "x", "data")
@@ -24,10 +25,11 @@ SPLIT_KEYS = ("splits", "split")
 GROUP_KEYS = ("groups", "group", "patient", "patients", "patient_id")
 
 
-def read(source: str | Path, *, labels: str | Path | None = None) -> ImageSet:
+def read(source: str | Path, *, labels: str | Path | None = None, decoding: Decoding = Decoding()) -> ImageSet:
     """The images of an .npz or .npy file, a folder, a list of files (.csv, .txt), or a built set (a folder of shards).
 
     labels   a CSV with columns file and label (and split, group) for the images of a folder or list
+    decoding how pictures become pixels; by default one scale for all that are deeper than 8 bits, decided by them
 
     Nothing is decoded yet, large arrays are mapped, and `source.notes` of the set says how it was read.
     Raises DataError with what to do where there is nothing to read.
@@ -47,7 +49,7 @@ def read(source: str | Path, *, labels: str | Path | None = None) -> ImageSet:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
     if is_folder:
         if not is_sharded(path):
-            return read_folder(path, table)
+            return read_folder(path, table, decoding)
         if table is None:
             return read_shards(path)
         raise DataError(
@@ -57,14 +59,14 @@ def read(source: str | Path, *, labels: str | Path | None = None) -> ImageSet:
         raise DataError(f"{path} does not exist. Give an .npz, a folder of images, or a list of files (.csv, .txt).")
     suffix = path.suffix.lower()
     if suffix in (".csv", ".txt"):
-        return read_list(path, table)
+        return read_list(path, table, decoding)
     if suffix not in (".npz", ".npy"):
         raise DataError(f"{path} is not read. Give an .npz, a folder of images, or a list of files (.csv, .txt).")
     if table is not None:
         raise DataError(
             f"labels from {table} go with a folder or list; those of {path} belong into it, under `labels`."
         )
-    return read_archive(path)
+    return read_archive(path, decoding)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class _SplitKeys:
     labels: str | None
 
 
-def read_archive(path: Path) -> ImageSet:
+def read_archive(path: Path, decoding: Decoding = Decoding()) -> ImageSet:
     """The images of an .npz or .npy file, as `read` describes. Raises DataError.
 
     Keys, in any case: images, x or data; labels, y or target; or a pair per split (train_images, x_test).
@@ -91,7 +93,7 @@ def read_archive(path: Path) -> ImageSet:
     shape = arrays[0].shape
     if parts[0].labels is None and len(shape) == 3 and shape[2] in (3, 4) and min(shape) == shape[2]:
         raise DataError(f"{path}: {parts[0].images} of shape {shape} look like one image. Save images[None].")
-    pictures = ArrayPictures(arrays, f"{path}: {parts[0].images}")
+    pictures = ArrayPictures(arrays, f"{path}: {parts[0].images}", decoding)
     notes = [f"{key} was left out: it {reason.split('.')[0]}" for key, reason in archive.unread.items()]
     notes += [*archive.notes, *pictures.notes]
     columns = _label_columns(archive, parts, sizes)
@@ -101,7 +103,14 @@ def read_archive(path: Path) -> ImageSet:
         labels=encoded.codes,
         ids=_read_ids(archive, parts, sizes, notes),
         classes=encoded.classes,
-        source=Source("npz", path, None, (*notes, *encoded.notes), tuple((p.images, p.labels) for p in parts)),
+        source=Source(
+            "npz",
+            path,
+            None,
+            (*notes, *encoded.notes),
+            tuple((p.images, p.labels) for p in parts),
+            decoding.settled(pictures.scale),
+        ),
         splits=_read_splits(archive, parts, sizes, notes),
         groups=_read_groups(archive, parts, sizes, notes),
         describe=pictures.describe,

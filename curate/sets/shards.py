@@ -19,6 +19,7 @@ from .archives import Archive, Member
 from .classes import SPLIT_NAMES, as_strings
 from .imageset import UNLABELLED, ImageSet, Picture, Source
 from .provenance import ROWS, Provenance
+from .scaling import BYTES, Decoding, Scale
 
 _PART = re.compile(r"part-(\d{5,})\.npz")
 _KEYS = ("images", "labels", "ids", "class_names")
@@ -97,7 +98,7 @@ def read_shards(folder: str | Path) -> ImageSet:
         labels=np.concatenate([_likeliest(part.labels) for part in parts]),
         ids=tuple(ids),
         classes=classes,
-        source=Source("shards", folder, None, notes),
+        source=Source("shards", folder, None, notes, decoding=Decoding({BYTES: Scale()})),
         splits=tuple(part.split for part in parts for _ in part.ids) if parts[0].split else None,
         groups=groups,
         describe=f"{width}x{height} RGB",
@@ -109,7 +110,11 @@ class ShardPictures:
     """The pictures of shards, one after the other. The last few shards that were looked at stay mapped.
 
     parts   path of each shard, and where its array of images is in it
+    values  what shards hold;  notes  none: they are written in one way
     """
+
+    values: str = "8 bit"
+    notes: tuple[str, ...] = ()
 
     def __init__(self, parts: Sequence[tuple[Path, Member]]) -> None:
         self.parts = tuple(parts)
