@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..stage.errors import DataError
 from .classes import split_name
 from .paths import entry_path, folded, printable
-from .sheets import western
+from .sheets import has_odd_bytes, western
 from .tables import Table
 
 
@@ -59,12 +59,13 @@ def add_table(columns: Columns, names: Sequence[str], table: Table, *, required:
     matching = match_rows(names, columns.splits, table)
     rows = matching.rows
     if not rows:
+        encoding = ", and save the table in UTF-8" if any(map(has_odd_bytes, table.files)) else ""
         _refuse_or_note(
             columns,
             table,
             required,
-            f"{table.path} names none of the {len(names):,} images, but such as {table.files[0]!r}; "
-            f"they are called {printable(names[0])!r}. Give their paths below the folder.",
+            f"{table.path} names none of the {len(names):,} images, but such as {western(table.files[0])!r}; "
+            f"they are called {printable(names[0])!r}. Give their paths below the folder{encoding}.",
         )
         return
     _fill(columns, table, rows, names)
@@ -225,21 +226,34 @@ def match_rows(names: Sequence[str], splits: Sequence[str], table: Table) -> Mat
         else:
             matching.rows.setdefault(i, []).append(row)
     paths = [_as_entry(name) for name in printed]
-    # Where a row's folders are those of a file's, folders mean something: others of that name are other files.
+    entries = {row: _as_entry(entry_path(western(table.files[row]))) for row in left}
+    # Where a row's folders are those of a file, folders mean something: others of that name are other files.
     agreed = sum(bool(paths[i].folders) for i in matching.rows)
     for way in _WAYS:
         if not left:
             break
-        free = [i for i in range(len(names)) if i not in matching.rows]
-        chosen, agreed = _candidates(left, table, paths, free, way, agreed)
-        for row, candidates in chosen.items():
-            i = _one_of(row, candidates, names, splits, table)
-            matching.rows.setdefault(i, []).append(row)
+        free = [i for i in range(len(names)) if way is _WAYS[0] or i not in matching.rows]
+        likely = _likely_files({row: entries[row] for row in left}, paths, free, way)
+        whole = [row for row, files in likely.items() if files.whole]
+        agreed += sum(files.shared > 0 for row, files in likely.items() if files.whole)
+        named = {i for row in whole for i in likely[row].files} | set(matching.rows)
+        chosen = {row: files.files for row, files in likely.items() if files.whole} | _of_parts(likely, agreed, named)
+        for row, files in sorted(chosen.items()):
+            matching.rows.setdefault(_one_of(row, files, names, splits, table), []).append(row)
             if way.words:
                 matching.ways[way.words] += 1
         left = [row for row in left if row not in chosen]
     matching.strangers.extend(left)
     return matching
+
+
+@dataclass(frozen=True)
+class _Likely:
+    """Files that a row may be of: all share so many folders with it, the last ones; `whole` if all that both have."""
+
+    files: list[int]
+    shared: int
+    whole: bool
 
 
 def _spellings(text: str) -> Iterable[str]:
@@ -250,36 +264,38 @@ def _spellings(text: str) -> Iterable[str]:
         yield entry_path(western(text))
 
 
-def _candidates(
-    rows: Sequence[int], table: Table, paths: Sequence[_Entry], free: Sequence[int], way: _Way, agreed: int
-) -> tuple[dict[int, list[int]], int]:
-    """(row -> files whose names are alike and that share most folders with it; `agreed` and those of these rows).
-
-    agreed  rows so far that share all folders with their files
-    """
+def _likely_files(
+    entries: Mapping[int, _Entry], paths: Sequence[_Entry], free: Sequence[int], way: _Way
+) -> dict[int, _Likely]:
+    """The free files whose names are those of some rows, in one way; of each row those that share most folders."""
     index: dict[str, list[int]] = {}
     for i in free:
         if key := way.of_file(paths[i].base):
             index.setdefault(key, []).append(i)
-    chosen: dict[int, list[int]] = {}
-    partial: dict[int, int] = {}
-    for row in rows:
-        entry = _as_entry(entry_path(western(table.files[row])))
+    likely: dict[int, _Likely] = {}
+    for row, entry in entries.items():
         namesakes = index.get(way.of_entry(entry.base), ())
-        if not namesakes:
-            continue
         shared = [_shared(entry.folders, paths[i].folders) for i in namesakes]
-        most = max(shared)
-        chosen[row] = [i for i, count in zip(namesakes, shared, strict=True) if count == most]
-        if most < min(len(entry.folders), max(len(paths[i].folders) for i in chosen[row])):
-            partial[row] = most
-        elif most:
-            agreed += 1
-    usual = max(Counter(partial.values()).items(), key=lambda pair: (pair[1], pair[0]))[0] if partial else 0
-    for row, most in partial.items():
-        if agreed >= len(partial) or most < usual:
-            del chosen[row]
-    return chosen, agreed
+        if namesakes:
+            most = max(shared)
+            files = [i for i, count in zip(namesakes, shared, strict=True) if count == most]
+            whole = [i for i in files if most >= min(len(entry.folders), len(paths[i].folders))]
+            likely[row] = _Likely(whole or files, most, bool(whole))
+    return likely
+
+
+def _of_parts(likely: Mapping[int, _Likely], agreed: int, named: Collection[int]) -> dict[int, list[int]]:
+    """Rows that share a part of their folders with files, as paths below another root do, and these files.
+
+    agreed  rows that share all their folders with files;  named  files that such rows name
+    """
+    parts = {row: files for row, files in likely.items() if not files.whole}
+    if not parts or agreed >= len(parts):
+        return {}
+    usual = Counter(files.shared for files in parts.values())
+    depth = max(usual, key=lambda shared: (usual[shared], shared))
+    chosen = {row: [i for i in files.files if i not in named] for row, files in parts.items() if files.shared >= depth}
+    return {row: files for row, files in chosen.items() if files}
 
 
 def _one_of(row: int, files: Sequence[int], names: Sequence[str], splits: Sequence[str], table: Table) -> int:

@@ -43,7 +43,7 @@ def entry_path(text: str) -> str:
     >>> entry_path("C:\\\\pictures\\\\a b.png"), entry_path("file:///tmp/a%20b.png"), entry_path("~/x/../a.png")
     ('pictures/a b.png', 'tmp/a b.png', 'a.png')
     """
-    text = text.strip()
+    text = text.strip().strip("'\"").strip()
     if _ADDRESS.match(text):
         address = urlsplit(text)
         text = unquote(address.path)

@@ -7,8 +7,10 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,8 +72,8 @@ class Sheet:
         text, encoding = _decoded(data, path)
         notes = [f"{path.name} is {encoding}"] if encoding else []
         if suffix == ".txt":  # where "#" begins a comment
-            text = "".join(line for line in text.splitlines(keepends=True) if not line.lstrip().startswith("#"))
-        return _json_sheet(path, text, notes) if suffix in JSON_SUFFIXES else _text_sheet(path, text, notes)
+            text = "".join("\n" if line.lstrip().startswith("#") else line for line in text.splitlines(keepends=True))
+        return _json_sheet(path, text, notes) if suffix in (".json", *JSON_SUFFIXES) else _text_sheet(path, text, notes)
 
     def column(self, number: int) -> list[str]:
         """The cells of a column."""
@@ -147,7 +149,7 @@ def _text_sheet(path: Path, text: str, notes: list[str]) -> Sheet:
     own = _OWN_HEADER.match(text) is not None
     first = _SEPARATOR_LINE.match(text)
     if first:
-        text = text[first.end() :]
+        text = "\n" + text[first.end() :]  # lines keep their numbers
     mark = first[1] if first else _separator(text)
     try:
         records = _spaced(text) if not mark else _records(text, mark, path, notes)
@@ -156,38 +158,46 @@ def _text_sheet(path: Path, text: str, notes: list[str]) -> Sheet:
             f"{path} is no table: {error}. Save it as CSV in UTF-8, with columns file and label."
         ) from error
     if not records:
-        return Sheet(path, (), [], tuple(notes))
-    header, *rows = (record for _, record in records)
-    lines = [line for line, _ in records[1:]]
-    columns, rows = _squared(path, header, rows, lines, notes)
+        raise DataError(f"{path} is empty. Needed is a table with columns file and label.")
+    above = _lines_above(records)
+    if above:
+        notes.append(f"lines above the header of {path.name} were left out: {above:,}")
+    (_, header), *body = records[above:]
+    columns, rows = _squared(path, header, [row for _, row in body], [line for line, _ in body], notes)
     return Sheet(path, columns, rows, tuple(notes), own)
+
+
+def _lines_above(records: Sequence[tuple[int, list[str]]]) -> int:
+    """How many records stand above the header: titles and remarks, of one cell where most rows have more."""
+    usual = Counter(len(record) for _, record in records).most_common(1)[0][0]
+    if usual == 1:
+        return 0
+    return next((i for i, (_, record) in enumerate(records) if sum(map(bool, map(str.strip, record))) > 1), 0)
 
 
 def _separator(text: str) -> str:
     """The mark that gives most rows as many cells as the first; "" for spaces, "," where there is but one cell."""
-    best, separator = (0.0, 1), ","
+    best, separator = (False, 0.0, 1), ","
     for mark in _MARKS:
-        sample: list[list[str]] = []
-        try:
-            for record in csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True):
-                if any(record):
-                    sample.append(record)
-                if len(sample) == _SAMPLE:
-                    break
-        except csv.Error:
-            continue
-        width = len(sample[0]) if sample else 1
-        merit = (sum(len(record) == width for record in sample) / max(len(sample), 1), width)
-        if width > 1 and merit > best:
+        widths = _widths(text, mark)
+        usual = Counter(widths).most_common(1)[0][0] if widths else 1
+        merit = (widths[:1] == [usual], widths.count(usual) / max(len(widths), 1), usual)
+        if usual > 1 and merit > best:
             best, separator = merit, mark
-    if best[1] == 1:
-        lines = [line for line in io.StringIO(text, newline=None) if line.strip()][:_SAMPLE]
-        pairs = [line.rsplit(None, 1) for line in lines]
-        if len(pairs) > 1 and all(len(pair) == 2 for pair in pairs):
-            named = sum(has_image_extension(pair[0]) for pair in pairs)
-            return "" if named >= len(pairs) - 1 else separator
-        return "" if len(pairs) == 1 and len(pairs[0]) == 2 and has_image_extension(pairs[0][0]) else separator
-    return separator
+    if best[2] > 1:
+        return separator
+    lines = [line for line in io.StringIO(text, newline=None) if line.strip()][:_SAMPLE]
+    named = sum(any(map(has_image_extension, _pair(line))) for line in lines)
+    return "" if named and named >= len(lines) - 1 and all(len(_pair(line)) == 2 for line in lines) else separator
+
+
+def _widths(text: str, mark: str) -> list[int]:
+    """How many cells the first records have with a separator; none where it cannot be one."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True)
+    try:
+        return [len(record) for record in islice((record for record in reader if any(record)), _SAMPLE)]
+    except csv.Error:
+        return []
 
 
 def _records(text: str, mark: str, path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
@@ -213,9 +223,24 @@ def _records(text: str, mark: str, path: Path, notes: list[str]) -> list[tuple[i
 
 
 def _spaced(text: str) -> list[tuple[int, list[str]]]:
-    """Records of "path label": spaces in the path are its own."""
+    """Records of "path label" or "number path"."""
     lines = enumerate(io.StringIO(text, newline=None), 1)
-    return [(number, line.rsplit(None, 1)) for number, line in lines if line.strip() and not line.startswith("#")]
+    return [(number, _pair(line)) for number, line in lines if line.strip() and not line.startswith("#")]
+
+
+def _pair(line: str) -> list[str]:
+    """The two cells of a line that spaces separate: spaces in a path are its own.
+
+    >>> _pair("my cat.png a tabby"), _pair("7 my cat.png"), _pair("file label")
+    (['my cat.png', 'a tabby'], ['7', 'my cat.png'], ['file', 'label'])
+    """
+    line = line.strip()
+    if has_image_extension(line):
+        return line.split(None, 1)
+    for space in re.finditer(r"\s+", line):
+        if has_image_extension(line[: space.start()]):
+            return [line[: space.start()], line[space.end() :]]
+    return line.rsplit(None, 1)
 
 
 def _squared(
@@ -269,23 +294,36 @@ def _lines(numbers: Sequence[int]) -> str:
 
 
 def _json_sheet(path: Path, text: str, notes: list[str]) -> Sheet:
+    if path.suffix.lower() == ".json" or text.lstrip().startswith("["):
+        values = _json_values(path, text)
+        places = [f"entry {number} " for number in range(1, len(values) + 1)]
+    else:
+        lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+        values, places = [_parsed(path, f"line {i} ", line) for i, line in lines], [f"line {i} " for i, _ in lines]
     records: list[dict[str, object]] = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"{path}: line {number} is no JSON ({error}). Needed is one object on each line."
-            ) from error
-        if not isinstance(record, dict):
-            raise DataError(
-                f'{path}: line {number} is no object. Needed is one such as {{"file_name": ..., "label": ...}}.'
-            )
-        records.append(record)
+    for place, value in zip(places, values, strict=True):
+        if not isinstance(value, dict):
+            raise DataError(f'{path}: {place}is no object. Needed is one such as {{"file_name": ..., "label": ...}}.')
+        records.append(value)
     columns = tuple(dict.fromkeys(key for record in records for key in record))
     return Sheet(path, columns, [[_cell(record.get(key)) for key in columns] for record in records], tuple(notes))
+
+
+def _json_values(path: Path, text: str) -> list[object]:
+    """What a JSON document lists: objects, or labels by the names of files. Raises DataError."""
+    document = _parsed(path, "it ", text)
+    if isinstance(document, dict) and document and all(isinstance(v, (str, int, float)) for v in document.values()):
+        return [{"file": name, "label": value} for name, value in document.items()]
+    if isinstance(document, list):
+        return document
+    raise DataError(f'{path} lists no images. Needed is [{{"file_name": ..., "label": ...}}, ...], or a CSV.')
+
+
+def _parsed(path: Path, place: str, text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: {place}is no JSON ({error}). Needed is one object for each image.") from error
 
 
 def _cell(value: object) -> str:

@@ -15,7 +15,7 @@ _WORDS = ("none", "na", "nan")
 _INVISIBLE = "\ufeff\u200b\u2060"
 _WHOLE = re.compile(r"([+-]?\d+)(?:[.,]0*)?")
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?", re.IGNORECASE)
-_SEVERAL = re.compile(r"[^|;]+([|;][^|;]+)+|\[.*,.*\]")
+_SEVERAL = re.compile(r"[^|;]+([|;][^|;]+)+|\[.*,.*\]|\d+(\s+\d+)+")
 # Shorter names that differ in capitals alone may be two: the letters a and A, the genotypes Bb and BB.
 _LETTERS = 3
 _MEASURED = 20  # different fractions from which labels are measurements

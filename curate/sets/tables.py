@@ -1,9 +1,14 @@
 """What a table says of image files: names, labels, splits, groups; and what of it was mended or left out."""
 
+# Paths are plain strings: a Path each is slow by the million.
+# ruff: noqa: PTH110, PTH118
+
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+import os
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +61,7 @@ class Table:
         is_file = file_test(names)
         sheet = with_header(Sheet.read(path), is_file)
         roles = roles_of(sheet, is_file, Wishes(labels, splits, groups))
+        sheet = _of_files(sheet, roles.file)
         ids = [printable(cell) for cell in sheet.column(roles.id)] if roles.id is not None else None
         label_names, label_notes = _labels(sheet, roles)
         return cls(
@@ -123,16 +129,33 @@ def read_listing(path: Path) -> tuple[list[str], Table | None]:
     """
     if path.suffix.lower() == ".txt":
         lines = text_lines(path)
-        if 2 * sum(map(has_image_extension, lines)) >= len(lines) or not _has_pairs(path):
+        if not _has_pairs(path, lines):
             return lines, None
     table = Table.read(path)
     return table.files, table
 
 
-def _has_pairs(path: Path) -> bool:
-    """Whether the lines of a text are paths and more."""
-    sheet = Sheet.read(path)
-    return len(sheet.columns) > 1 and any(any(map(has_image_extension, row)) for row in [sheet.columns, *sheet.rows])
+def _has_pairs(path: Path, lines: Sequence[str]) -> bool:
+    """Whether the lines of a text are paths and more, rather than paths."""
+    paths = 2 * sum(map(has_image_extension, lines)) >= len(lines)
+    spaces = all(re.search(r"\s", line) for line in lines)
+    if paths and (not spaces or any(os.path.exists(os.path.join(path.parent, line)) for line in lines)):
+        return False
+    sheet = Sheet.read(path) if lines else None
+    return sheet is not None and len(sheet.columns) > 1 and any(map(has_image_extension, _cells(sheet)))
+
+
+def _cells(sheet: Sheet) -> Iterator[str]:
+    for row in (sheet.columns, *sheet.rows):
+        yield from row
+
+
+def _of_files(sheet: Sheet, file: int) -> Sheet:
+    """Without the rows that name no file."""
+    rows = [row for row in sheet.rows if row[file].strip()]
+    nameless = len(sheet.rows) - len(rows)
+    note = f"rows of {sheet.path.name} that name no file were left out: {nameless:,}"
+    return replace(sheet, rows=rows, notes=(*sheet.notes, note)) if nameless else sheet
 
 
 def _ends(path: Path, suffixes: Collection[str]) -> bool:

@@ -70,6 +70,7 @@ def test_paths_from_another_root_are_matched_by_what_they_share(there, here, sys
         ("a.png", "file:///home/me/a.png", None),
         ("a.png", "~/me/a.png", None),
         ("a.png", " a.png ", None),
+        ("a.png", "'a.png'", None),
         ("x/a.png", "a", "by names without extension"),
         ("a.b.png", "a.b", "by names without extension"),
         ("a.png", "a.tif", "with another extension"),
@@ -127,6 +128,19 @@ def test_rows_that_say_the_same_again_are_told():
     columns = filled(["a.png", "b.png"], table("a.png", "a.png", "b.png", labels=["x", "x", "y"]))
     assert columns.classes == ["x", "y"]
     assert "t.csv has several rows of 1 files: 1 more than one each" in columns.notes
+
+
+def test_one_file_by_two_spellings_of_its_path_is_one():
+    columns = filled(["x/a.png", "x/b.png"], table("x/a.png", "/home/me/x/a.png", "x/b.png", labels=["p", "q", "q"]))
+    assert columns.conflicts == {0: ("p", "q")}
+
+
+def test_names_in_an_encoding_that_cannot_be_told_are_refused_with_what_to_do():
+    with pytest.raises(DataError, match="save the table in UTF-8"):
+        filled(
+            ["\u72d7\u56fe.png"],
+            table("\u72d7\u56fe.png".encode("gbk").decode("utf-8", "surrogateescape"), labels=["x"]),
+        )
 
 
 def test_a_row_without_a_label_does_not_contradict_one_with():

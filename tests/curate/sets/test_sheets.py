@@ -106,6 +106,14 @@ def test_a_header_that_comes_again_is_no_row(tmp_path):
     assert sheet.notes == ("rows of t.csv that repeat the header were left out: 1",)
 
 
+@pytest.mark.parametrize("above", ["# made by a camera\n", "My table\n\n", "Title\n# more;\n"])
+def test_lines_above_the_header_are_left_out_and_told(tmp_path, above):
+    sheet = sheet_of(tmp_path, above + "file;label\n1.png;cat\n2.png;dog\n3.png;cat\n")
+    assert sheet.columns == ("file", "label")
+    assert len(sheet.rows) == 3
+    assert "lines above the header of t.csv were left out" in sheet.notes[0]
+
+
 def test_paths_and_labels_with_spaces_between_are_a_table(tmp_path):
     sheet = sheet_of(tmp_path, "# of mine\nmy cat/1.png 0\nmy cat/2.png   1\n", "l.txt")
     assert sheet.columns == ("my cat/1.png", "0")
@@ -147,6 +155,21 @@ def test_json_lines_have_a_column_for_each_key(tmp_path):
     sheet = sheet_of(tmp_path, "\n".join(map(json.dumps, lines)), "metadata.jsonl")
     assert sheet.columns == ("file_name", "label", "tag")
     assert sheet.rows == [["a.png", "1.0", ""], ["b.png", "", "x"], ["c.png", "", ""]]
+
+
+@pytest.mark.parametrize(
+    "document", [[{"file": "a.png", "label": "x"}, {"file": "b.png", "label": 1}], {"a.png": "x", "b.png": 1}]
+)
+def test_a_json_document_lists_objects_or_labels_by_name(tmp_path, document):
+    sheet = sheet_of(tmp_path, json.dumps(document, indent=1), "t.json")
+    assert sheet.columns == ("file", "label")
+    assert sheet.rows == [["a.png", "x"], ["b.png", "1"]]
+
+
+@pytest.mark.parametrize("document", [{"images": [], "annotations": []}, 3, {}, {"a.png": ["x", "y"]}])
+def test_other_json_is_refused(tmp_path, document):
+    with pytest.raises(DataError, match=r"lists no images. Needed is \[\{"):
+        sheet_of(tmp_path, json.dumps(document), "t.json")
 
 
 def test_of_parquet_text_and_numbers_are_read(tmp_path):

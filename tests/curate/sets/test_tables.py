@@ -61,7 +61,7 @@ def test_tables_that_say_nothing_are_passed_over_and_told(tmp_path, files):
     ("table", "message"),
     [
         ("when,what\n1,2\n", "none that names files"),
-        ("", "none that names files"),
+        ("", "t.csv is empty"),
         ("file,label\nother.png,cat\n", "names none of the 3 images"),
         ("file,label\n", "has no rows, only columns file, label"),
         ("file,label\n1.png,cat\n1.png,dog\n", r"1 of 1 files more than one label \(1.png: cat and dog\)"),
@@ -166,6 +166,22 @@ def test_a_text_of_paths_and_labels_is_a_table(tmp_path, separator, files, by_id
     assert by_id(read(tmp_path / "l.txt")) == {"my data/1.png": "cat", "my data/2.png": "dog"}
 
 
+def test_a_text_of_paths_and_labels_may_have_words_for_labels_and_numbers_before(tmp_path, files, by_id):
+    files(tmp_path, "a b/1.png", "a b/2.png")
+    (tmp_path / "l.txt").write_text("a b/1.png golden retriever\na b/2.png beagle\n")
+    assert by_id(read(tmp_path / "l.txt")) == {"a b/1.png": "golden retriever", "a b/2.png": "beagle"}
+    (tmp_path / "l.txt").write_text("1 a b/1.png\n2 a b/2.png\n")
+    assert read(tmp_path / "l.txt").ids == ("a b/1.png", "a b/2.png")
+
+
+def test_rows_that_name_no_file_are_left_out_and_told(tmp_path, files):
+    files(tmp_path, "1.png")
+    (tmp_path / "l.csv").write_text("file,label\n1.png,cat\n,dog\n")
+    images = read(tmp_path / "l.csv")
+    assert images.ids == ("1.png",)
+    assert "rows of l.csv that name no file were left out: 1" in images.source.notes
+
+
 def test_of_several_tables_the_one_that_names_images_and_labels_them_is_used(tmp_path, files, by_id):
     files(tmp_path, "1.png", "2.png")
     (tmp_path / "sizes.csv").write_text("file,width\n1.png,6\n2.png,6\n")
@@ -214,3 +230,23 @@ def test_names_and_labels_that_pandas_writes_are_read_back(tmp_path_factory, row
     table = Table.read(path)
     assert [western(name) for name in table.files] == frame["image"].tolist()
     assert table.labels == frame["label"].tolist()
+
+
+@settings(max_examples=150)
+@given(
+    content=st.one_of(
+        st.binary(max_size=60),
+        st.text(st.sampled_from('file,label;\t|"\n\r\\\0\ufeff 01.png[]{}:é\udce9'), max_size=60).map(
+            lambda text: text.encode("utf-8", "surrogateescape")
+        ),
+    ),
+    name=st.sampled_from(["t.csv", "t.txt", "t.jsonl", "t.json", "t.parquet"]),
+)
+def test_whatever_the_bytes_it_is_a_table_or_an_error_that_says_so(tmp_path_factory, content, name):
+    path = tmp_path_factory.getbasetemp() / name
+    path.write_bytes(content)
+    try:
+        table = Table.read(path)
+    except DataError:
+        return
+    assert all(len(column) == len(table.files) for column in (table.labels, table.splits, table.groups) if column)
