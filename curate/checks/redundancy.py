@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -16,9 +16,10 @@ from ..sets.imageset import NO_GROUP, UNLABELLED
 
 @CHECKS.add
 def label_conflict(evidence: Evidence) -> Judgement:
-    """Copies of one picture with different labels: one of them is wrong, whatever a model says."""
+    """Copies of one picture with different labels, or one file with several: all but one of them are wrong."""
     n, copies, labels = len(evidence), evidence.copies, evidence.images.labels
-    if not evidence.images.labelled:
+    conflicts = evidence.images.conflicts
+    if not evidence.images.labelled and not conflicts:
         return Judgement.silent(n, "no labels")
     score, certain = np.zeros(n, np.float32), np.zeros(n, bool)
     sentence: dict[int, str] = {}
@@ -41,26 +42,38 @@ def label_conflict(evidence: Evidence) -> Judgement:
             )
         else:
             sentence[group] = f"copies of one picture labelled {has}; the probe cannot tell which is right"
-    in_conflict = np.flatnonzero(score)
-    return Judgement(
-        score,
-        lambda row: sentence[int(copies.group[row])],
-        copies.group,
-        certain,
-        _conflict_story(copies, in_conflict, certain),
-    )
+    in_copies = np.flatnonzero(score)
+    score[list(conflicts)] = 1  # whatever its copies say, it has no label
+
+    def because(row: int) -> str:
+        if row in conflicts:
+            return f"the table gives this file several labels, {', '.join(conflicts[row])}; it has none of them"
+        return sentence[int(copies.group[row])]
+
+    stories = _conflict_story(copies, in_copies, certain, sorted(conflicts))
+    return Judgement(score, because, copies.group, certain, stories)
 
 
-def _conflict_story(copies: Copies, rows: np.ndarray, certain: np.ndarray) -> tuple[Story, ...]:
-    """All conflicts in one sentence; none where there are none."""
-    if not len(rows):
-        return ()
-    groups = np.unique(copies.group[rows])
-    decided = len(np.unique(copies.group[rows][certain[rows]]))
-    times = "picture occurs" if len(groups) == 1 else "pictures occur"
-    verdict = f"for {decided:,} the probe tells which is wrong" if decided else "the probe cannot tell which is wrong"
-    sentence = f"{len(groups):,} {times} under two labels or more; {verdict}"
-    return (Story("label_conflict", NO_GROUP, tuple(rows.tolist()), sentence, 3 * len(rows) / len(copies.group)),)
+def _conflict_story(copies: Copies, rows: np.ndarray, certain: np.ndarray, several: Sequence[int]) -> tuple[Story, ...]:
+    """All conflicts in one sentence; none where there are none.
+
+    rows  copies that disagree;  several  rows that have several labels themselves
+    """
+    parts = []
+    if len(rows):
+        groups = np.unique(copies.group[rows])
+        decided = len(np.unique(copies.group[rows][certain[rows]]))
+        times = "picture occurs" if len(groups) == 1 else "pictures occur"
+        verdict = (
+            f"for {decided:,} the probe tells which is wrong" if decided else "the probe cannot tell which is wrong"
+        )
+        parts.append(f"{len(groups):,} {times} under two labels or more; {verdict}")
+    if several:
+        files = "1 file has" if len(several) == 1 else f"{len(several):,} files have"
+        parts.append(f"{files} two labels or more in the table, and none here")
+    shown = sorted({*rows.tolist(), *several})
+    weight = 3 * len(shown) / max(len(copies.group), 1)
+    return (Story("label_conflict", NO_GROUP, tuple(shown), "; ".join(parts), weight),) if parts else ()
 
 
 @CHECKS.add

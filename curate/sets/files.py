@@ -8,15 +8,18 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..stage.errors import DataError
 from .classes import encode_names, is_split, split_name
 from .decoding import FilePictures, has_image_extension, looks_like_image
 from .imageset import ImageSet, Source
-from .matching import Columns, add_table, columns_of_table
+from .matching import Columns, add_table, columns_of_list
+from .paths import local_paths, printable
 from .scaling import Decoding
-from .tables import Table, find_table, line_list, printable
+from .sheets import SHEET_SUFFIXES
+from .tables import Table, find_table, read_listing
 
 # A folder so called holds images of all classes rather than those of one.
 _PLAIN_FOLDERS = {"images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "data"}
@@ -38,9 +41,9 @@ def read_folder(root: Path, labels: Path | None = None, decoding: Decoding = Dec
         )
     columns = _columns_of_folders(names)
     columns.notes = notes + columns.notes
-    table = Table.read(labels) if labels is not None else None
+    table = Table.read(labels, names=names) if labels is not None else None
     if table is None and not any(columns.classes):
-        table, table_notes = find_table(root)
+        table, table_notes = find_table(root, names)
         columns.notes += table_notes
     if table is not None:
         add_table(columns, names, table, required=labels is not None)
@@ -50,13 +53,14 @@ def read_folder(root: Path, labels: Path | None = None, decoding: Decoding = Dec
 def read_list(path: Path, labels: Path | None = None, decoding: Decoding = Decoding()) -> ImageSet:
     """The images that a list names, in its order, by paths relative to its folder.
 
-    A .txt holds one path per line ("#" begins a comment), its classes are folders. A .csv has a column file,
-    perhaps also label, split, group and id, as the clean.csv that a scan writes. Raises DataError.
+    A .txt holds one path per line ("#" begins a comment), its classes are folders; or a path and a label. A table has
+    a column file, perhaps also label, split, group and id, as the clean.csv that a scan writes. Raises DataError.
     """
-    table = None if path.suffix.lower() == ".txt" else Table.read(path)
-    listed = line_list(path) if table is None else table.files
+    listed, table = read_listing(path)
     if not listed:
-        raise DataError(f"{path} names no images. Needed is one path per line.")
+        needed = "one path per line" if table is None else f"a row of each image below {', '.join(table.columns)}"
+        raise DataError(f"{path} names no images. Needed is {needed}.")
+    listed, notes = local_paths(path.parent, listed)
     root, names = _common_root(path.parent, listed)
     if not any(os.path.exists(os.path.join(root, name)) for name in names):
         raise DataError(
@@ -64,10 +68,16 @@ def read_list(path: Path, labels: Path | None = None, decoding: Decoding = Decod
             f"{printable(names[0])} in the folder {root}. "
             "Paths are relative to the list. For bare names give the folder, and the list as its labels."
         )
-    columns = _columns_of_folders(names) if table is None else columns_of_table(table)
+    lines, columns = columns_of_list(names, table)
+    names = [names[line] for line in lines]
+    if table is None:
+        folders = _columns_of_folders(names)
+        columns = replace(folders, notes=[*columns.notes, *folders.notes])
     if labels is not None:
-        add_table(columns, names, Table.read(labels), required=True)
-    return _image_set(FilePictures(root, names, decoding), path, columns, table.ids if table is not None else None)
+        add_table(columns, names, Table.read(labels, names=names), required=True)
+    columns.notes = notes + columns.notes
+    ids = [table.ids[line] for line in lines] if table is not None and table.ids else None
+    return _image_set(FilePictures(root, names, decoding), path, columns, ids)
 
 
 def _image_set(pictures: FilePictures, path: Path, columns: Columns, ids: Sequence[str] | None = None) -> ImageSet:
@@ -95,6 +105,7 @@ def _image_set(pictures: FilePictures, path: Path, columns: Columns, ids: Sequen
         splits=tuple(columns.splits) if any(columns.splits) else None,
         groups=encode_names(columns.groups).codes if any(columns.groups) else None,
         describe=pictures.describe(),
+        conflicts=columns.conflicts,
     )
 
 
@@ -111,7 +122,7 @@ def _find_images(root: Path) -> tuple[list[str], list[str]]:
                 hidden.append(name)
         elif has_image_extension(base):
             images.append(name)
-        elif base.lower() not in _CLUTTER and not base.lower().endswith(".csv"):  # tables: see find_table
+        elif base.lower() not in _CLUTTER and not base.lower().endswith(SHEET_SUFFIXES):  # tables: see find_table
             extensions[os.path.splitext(base)[1].lower() or "none"] += 1
             textual = base.lower().endswith((".txt", ".json", ".md", ".xml"))
             if not textual and extensions.total() <= _SNIFFED and looks_like_image(os.path.join(root, name)):

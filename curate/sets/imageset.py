@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -73,6 +74,7 @@ class ImageSet:
     splits   N strings ("train", "val", "test", "" where unknown), or None
     groups   int64 (N,): images that belong together (one patient, one slide), -1 none; or None
     soft     float32 (N, K): the share of each class in an image's label, where images were mixed; or None
+    conflicts  row -> the labels that it was given, where these are several: it has none of them
     """
 
     images: Pictures
@@ -84,6 +86,7 @@ class ImageSet:
     groups: np.ndarray | None = None
     describe: str = field(default="")  # "96x96 RGB", "28x28 grey": the pictures in three words
     soft: np.ndarray | None = None
+    conflicts: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.images)

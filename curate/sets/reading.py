@@ -17,6 +17,7 @@ from .files import read_folder, read_list
 from .imageset import UNLABELLED, ImageSet, Source
 from .scaling import Decoding
 from .shards import is_sharded, read_shards
+from .sheets import SHEET_SUFFIXES, SPREADSHEETS
 
 IMAGE_KEYS = ("images", "image", "imgs", "x", "data")
 LABEL_KEYS = ("labels", "label", "y", "target", "targets")
@@ -58,7 +59,7 @@ def read(source: str | Path, *, labels: str | Path | None = None, decoding: Deco
     if not exists:
         raise DataError(f"{path} does not exist. Give an .npz, a folder of images, or a list of files (.csv, .txt).")
     suffix = path.suffix.lower()
-    if suffix in (".csv", ".txt"):
+    if suffix in (".txt", *SHEET_SUFFIXES, *SPREADSHEETS):
         return read_list(path, table, decoding)
     if suffix not in (".npz", ".npy"):
         raise DataError(f"{path} is not read. Give an .npz, a folder of images, or a list of files (.csv, .txt).")

@@ -1,32 +1,36 @@
-"""CSV tables and text lists that people keep beside their image files."""
+"""What a table says of image files: names, labels, splits, groups; and what of it was mended or left out."""
+
+# Paths are plain strings: a Path each is slow by the million.
+# ruff: noqa: PTH110, PTH118
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TextIO
+
+import numpy as np
 
 from ..stage.errors import DataError
+from .classes import encode_array
+from .decoding import has_image_extension
+from .paths import printable
+from .roles import Roles, Wishes, file_test, role_notes, roles_of, shares_of, with_header
+from .sheets import SHEET_SUFFIXES, SPREADSHEETS, Sheet, has_odd_bytes, text_lines, western
+from .spellings import mended_labels, trimmed, without_missing
 
-FILE_COLUMNS = (
-    "file", "filename", "file_name", "path", "filepath", "file_path",
-    "image", "image_path", "image_name", "image_id", "img", "id",
-)  # fmt: skip
-LABEL_COLUMNS = ("label", "class", "target", "y", "labels", "label_name", "class_name", "category")
-SPLIT_COLUMNS = ("split", "subset", "fold_name")
-GROUP_COLUMNS = ("group", "patient", "patient_id", "groups")
-_TABLE_NAMES = ("labels.csv", "train.csv", "metadata.csv")
+_TABLE_NAMES = ("labels", "train", "metadata")
 
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of a CSV that say something of images, one value per row; None for one that is not there.
+    """The columns of a table that say something of images, one value per row; None for one that is not there.
 
-    files   the path or name of each image;   ids   unique names, only beside another column of files
+    files     the path or name of each image, as written;   ids   unique names, only beside another column of files
+    columns   the names of all its columns
+    notes     sentences on how it was read: what was mended, what was left out, and how many
     """
 
     path: Path
@@ -35,79 +39,160 @@ class Table:
     splits: list[str] | None
     groups: list[str] | None
     ids: list[str] | None
+    columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def read(
+        cls,
+        path: Path,
+        labels: str | None = None,
+        splits: str | None = None,
+        groups: str | None = None,
+        names: Sequence[str] = (),
+    ) -> Table:
+        """The table of a file: separated text, JSON lines or Parquet.
+
+        labels, splits, groups  names of columns, where a person gave them
+        names                   of the image files, where they are known: they tell which column is that of files
+
+        Raises DataError, with the columns that there are.
+        """
+        is_file = file_test(names)
+        sheet = with_header(Sheet.read(path), is_file)
+        roles = roles_of(sheet, is_file, Wishes(labels, splits, groups))
+        sheet = _of_files(sheet, roles.file)
+        ids = [printable(cell) for cell in sheet.column(roles.id)] if roles.id is not None else None
+        label_names, label_notes = _labels(sheet, roles)
+        return cls(
+            path,
+            sheet.column(roles.file),
+            label_names,
+            _names(sheet, roles.split),
+            _names(sheet, roles.group),
+            ids,
+            sheet.columns,
+            (*sheet.notes, *role_notes(sheet, roles), *_encoding_notes(sheet, roles), *label_notes),
+        )
 
     def row(self, row: int) -> tuple[str, ...]:
         """(file, label, split, group) of one row, without those that are not known."""
         return tuple(column[row] for column in (self.files, self.labels, self.splits, self.groups) if column)
 
-    @classmethod
-    def read(cls, path: Path) -> Table:
-        """The table of a CSV file, separated by commas, semicolons or tabs. Raises DataError."""
-        with _open_text(path) as file:
-            first = file.readline()
-            file.seek(0)
-            mark = max(",;\t", key=first.count)
-            # Quoted text keeps its leading spaces, text after "a, b" loses them.
-            header, *rows = list(csv.reader(file, delimiter=mark, skipinitialspace=True)) or [[]]
-        columns = [name.strip().lower() for name in header]
-        rows = [row for row in rows if any(row)]
-        short = next((row for row in rows if len(row) < len(columns)), None)
-        if short is not None:
-            raise DataError(f"{path}: the row {mark.join(short)!r} has {len(short)} values for {len(columns)} columns.")
-
-        def column(names: tuple[str, ...]) -> list[str] | None:
-            at = next((columns.index(name) for name in names if name in columns), None)
-            return None if at is None else [printable(row[at]) for row in rows]
-
-        if not set(FILE_COLUMNS) & set(columns):
-            raise DataError(
-                f"{path} has columns {columns} but none that names files. Call it file, and the other label."
-            )
-        file_column = next(name for name in FILE_COLUMNS if name in columns)
-        files = [row[columns.index(file_column)] for row in rows]
-        ids = column(("id",)) if file_column != "id" else None
-        if ids is not None and ("" in ids or len(set(ids)) < len(ids)):
-            ids = None
-        return cls(path, files, column(LABEL_COLUMNS), column(SPLIT_COLUMNS), column(GROUP_COLUMNS), ids)
+    @property
+    def without_labels(self) -> str:
+        """What to say where labels are needed and no column is that of labels."""
+        return (
+            f"{self.path} has columns {', '.join(self.columns)}, but none that is known to hold labels. "
+            "Name it with --classes-from COLUMN, or call it label."
+        )
 
 
-def printable(name: str) -> str:
-    """A name as text that any table can hold: bytes that are no UTF-8 as \\x.."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace") if not name.isascii() else name
+def find_table(folder: Path, names: Sequence[str] = ()) -> tuple[Table | None, list[str]]:
+    """(the table of a folder that tells of its images, or None; notes on why not, and on further ones).
 
-
-def find_table(folder: Path) -> tuple[Table | None, list[str]]:
-    """(the labels.csv, train.csv, metadata.csv or only CSV of a folder, or None; notes on why not)."""
-    tables = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv" and path.is_file())
-    candidates = [path for name in _TABLE_NAMES for path in tables if path.name.lower() == name]
-    if not candidates and len(tables) > 1:
-        return None, [f"none of {len(tables)} CSV files was used: name one labels.csv, or give it as labels"]
-    for path in candidates or tables:
+    Of several it is labels.csv, train.csv or metadata.csv, else the only one that names images.
+    """
+    paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    notes = [
+        f"{path.name} was not used: it is a spreadsheet; save it as CSV" for path in paths if _ends(path, SPREADSHEETS)
+    ]
+    paths = [path for path in paths if _ends(path, SHEET_SUFFIXES)]
+    tables = []
+    for path in paths:
         try:
-            return Table.read(path), []
+            table = Table.read(path, names=names)
         except DataError as error:
-            return None, [f"{path.name} was not used: {error}"]
-    return None, []
+            notes.append(f"{path.name} was not used: {error}")
+            continue
+        if table.labels or table.splits or table.groups:
+            tables.append(table)
+        else:
+            notes.append(f"{path.name} was not used: {table.without_labels}")
+    is_file = file_test(names)
+    naming = [table for table in tables if not names or any(map(is_file, table.files))] or tables
+    called = [table for name in _TABLE_NAMES for table in naming if table.path.stem.lower() == name]
+    for choice in (called[:1], naming, [table for table in naming if table.labels]):
+        if len(choice) == 1:
+            further = ", ".join(table.path.name for table in naming if table is not choice[0])
+            left = f"{further} beside {choice[0].path.name} not used: another is taken with --labels FILE"
+            return choice[0], [*notes, *([left] if further else [])]
+    if naming or len(paths) > 1:
+        notes.append(f"none of {len(paths)} tables was used: name one labels.csv, or give it with --labels FILE")
+    return None, notes
 
 
-def line_list(path: Path) -> list[str]:
-    """The lines of a text file, without comments that begin with "#" and empty ones. Raises DataError."""
-    with _open_text(path) as file:
-        lines = [line.strip() for line in file]
-    return [line for line in lines if line and not line.startswith("#")]
+def read_listing(path: Path) -> tuple[list[str], Table | None]:
+    """(the files that a list names; the table that it is, or None for a text of one path on each line).
+
+    Raises DataError.
+    """
+    if path.suffix.lower() == ".txt":
+        lines = text_lines(path)
+        if not _has_pairs(path, lines):
+            return lines, None
+    table = Table.read(path)
+    return table.files, table
 
 
-@contextmanager
-def _open_text(path: Path) -> Iterator[TextIO]:
-    """A text file in UTF-8; other bytes stay as they are, for they may name a file."""
-    try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            yield file
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist.") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    except csv.Error as error:
-        raise DataError(
-            f"{path} is no table: {error}. Save it as CSV in UTF-8, with columns file and label."
-        ) from error
+def _has_pairs(path: Path, lines: Sequence[str]) -> bool:
+    """Whether the lines of a text are paths and more, rather than paths."""
+    paths = 2 * sum(map(has_image_extension, lines)) >= len(lines)
+    spaces = all(re.search(r"\s", line) for line in lines)
+    if paths and (not spaces or any(os.path.exists(os.path.join(path.parent, line)) for line in lines)):
+        return False
+    sheet = Sheet.read(path) if lines else None
+    return sheet is not None and len(sheet.columns) > 1 and any(map(has_image_extension, _cells(sheet)))
+
+
+def _cells(sheet: Sheet) -> Iterator[str]:
+    for row in (sheet.columns, *sheet.rows):
+        yield from row
+
+
+def _of_files(sheet: Sheet, file: int) -> Sheet:
+    """Without the rows that name no file."""
+    rows = [row for row in sheet.rows if row[file].strip()]
+    nameless = len(sheet.rows) - len(rows)
+    note = f"rows of {sheet.path.name} that name no file were left out: {nameless:,}"
+    return replace(sheet, rows=rows, notes=(*sheet.notes, note)) if nameless else sheet
+
+
+def _ends(path: Path, suffixes: Collection[str]) -> bool:
+    return path.suffix.lower() in suffixes
+
+
+def _labels(sheet: Sheet, roles: Roles) -> tuple[list[str] | None, list[str]]:
+    """(the label of each row, "" for none; notes). Raises DataError."""
+    name = sheet.path.name
+    if roles.shares:
+        classes = np.array([trimmed(western(sheet.columns[at])) for at in roles.shares])
+        encoded = encode_array(shares_of(sheet, roles.shares), classes, str(sheet.path))
+        notes = [f"{encoded.notes[0]}, in the columns {', '.join(classes.tolist())} of {name}"]
+        none = int((encoded.codes < 0).sum())
+        if none:
+            notes.append(f"rows of {name} that are of none of these classes have no label: {none:,}")
+        return [encoded.classes[code] if code >= 0 else "" for code in encoded.codes.tolist()], notes
+    if roles.label is None:
+        unknown = f"no column of {name} is known to hold labels: {', '.join(sheet.columns)}"
+        return None, [unknown] if len(sheet.columns) > 1 and not sheet.verbatim else []
+    if sheet.verbatim:
+        return [printable(cell) for cell in sheet.column(roles.label)], []
+    return mended_labels([western(cell) for cell in sheet.column(roles.label)], name)
+
+
+def _names(sheet: Sheet, at: int | None) -> list[str] | None:
+    """The names of splits or groups, "" for none."""
+    if at is None:
+        return None
+    if sheet.verbatim:
+        return [printable(cell) for cell in sheet.column(at)]
+    return [trimmed(western(cell)) for cell in without_missing(sheet.column(at))]
+
+
+def _encoding_notes(sheet: Sheet, roles: Roles) -> list[str]:
+    """That labels are in no encoding that can be told. Names of files may be any bytes."""
+    columns = [at for at in (roles.label, roles.split, roles.group) if at is not None]
+    odd = next((cell for at in columns for cell in sheet.column(at) if has_odd_bytes(cell)), None)
+    example = "" if odd is None else western(odd)
+    return [f"{sheet.path.name} is no UTF-8: it was read as Windows-1252, such as {example}"] if example else []

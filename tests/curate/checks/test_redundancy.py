@@ -127,6 +127,20 @@ def test_without_labels_there_is_no_conflict(album):
     assert found.note == "no labels"
 
 
+def test_a_file_that_a_table_gives_two_labels_is_a_conflict_to_be_reviewed(album):
+    evidence = labelled(album(None), [ANT, ANT, ANT, ANT, ANT, ANT, ANT, -1, CAT])
+    evidence = replace(evidence, images=replace(evidence.images, conflicts={7: ("bee", "cat")}))
+    found = label_conflict(evidence)
+    assert flagged(found) == [7]
+    assert not found.certain.any()
+    assert found.because(7) == "the table gives this file several labels, bee, cat; it has none of them"
+    (story,) = found.stories
+    assert story.rows == (7,)
+    assert story.sentence == "1 file has two labels or more in the table, and none here"
+    unlabelled = replace(evidence, images=replace(evidence.images, labels=np.full(9, -1)))
+    assert flagged(label_conflict(unlabelled)) == [7]
+
+
 def test_the_copy_with_the_accepted_label_is_kept_and_the_rest_dropped(album):
     evidence = labelled(album(None), [BEE, BEE, BEE, BEE, ANT, BEE, ANT, CAT, CAT], sure_of(ANT))
     assert (evidence.copies.kept[GROUPS[0]] == 4).all()

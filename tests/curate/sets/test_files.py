@@ -95,7 +95,6 @@ def test_a_csv_list_brings_labels_splits_groups_and_ids(tmp_path, files, by_id):
     [
         ("# nothing\n", "names no images"),
         ("no.png\n", "but none exists"),
-        ("a.png\na.png\n", "'a.png' 2 times"),
     ],
 )
 def test_a_list_that_cannot_be_used_is_an_error(tmp_path, content, message, files):

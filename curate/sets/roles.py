@@ -1,0 +1,241 @@
+"""Which column of a table is what: by its name, else by what its cells are."""
+
+# Paths are plain strings: a Path each is slow by the million.
+# ruff: noqa: PTH122
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..stage.errors import DataError
+from .classes import SPLIT_NAMES, split_name
+from .decoding import has_image_extension
+from .imageset import evenly
+from .paths import base_of, folded, printable
+from .sheets import Sheet, western
+from .spellings import without_missing
+
+# Names of columns as `_key` writes them, in the order in which they are looked for.
+FILE_COLUMNS = (
+    "file", "filename", "path", "filepath", "image", "imagepath", "imagename", "imageid", "imagefile", "imagefilename",
+    "imagefilepath", "imageindex", "img", "imgpath", "imgname", "imgfile", "imgid", "picture", "photo", "id", "idcode",
+    "uuid", "name",
+)  # fmt: skip
+LABEL_COLUMNS = (
+    "label", "class", "target", "y", "labels", "labelname", "classname", "category", "dx", "diagnosis", "celltype",
+    "species", "breed", "variety", "finding", "findinglabels", "disease", "annotation", "groundtruth", "gt", "truth",
+    "classlabel", "categoryname", "benignmalignant", "labelgroup", "labelid", "classid", "categoryid", "level", "type",
+)  # fmt: skip
+SPLIT_COLUMNS = ("split", "subset", "foldname")
+_MAYBE_SPLIT_COLUMNS = ("partition", "phase", "set", "usage", "dataset")  # where their values are names of splits
+GROUP_COLUMNS = ("group", "patient", "patientid", "groups", "subject", "subjectid", "lesionid", "caseid", "slideid")
+# What is never a class, though it stands beside the name of a file.
+_OTHER_COLUMNS = {
+    "", "index", "fold", "age", "date", "url", "width", "height", "size", "xmin", "ymin", "xmax", "ymax", "bbox",
+    "caption", "text", "sex", "gender",
+}  # fmt: skip
+_SAMPLE = 500  # cells that a column is judged by
+_FEW = 10  # rows of which all may differ, and be classes all the same
+_FEWEST = 2  # rows from which numbers are taken for names of files
+_TRUTHS = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?", re.IGNORECASE)
+
+IsFile = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which column is what: its number, or None.
+
+    shares  columns of one class each, where labels are one-hot;  further  columns that may hold labels as well
+    """
+
+    file: int
+    label: int | None
+    split: int | None
+    group: int | None
+    id: int | None
+    shares: tuple[int, ...] = ()
+    further: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """Columns by name, where a person says which: of labels, splits, groups."""
+
+    labels: str | None = None
+    splits: str | None = None
+    groups: str | None = None
+
+
+def file_test(names: Sequence[str]) -> IsFile:
+    """Whether a cell names one of these files, with or without extension; without files, whether it could be one."""
+    if not names:
+        return lambda cell: has_image_extension(base_of(western(cell)))
+    bases = {folded(printable(name.rpartition("/")[2])) for name in names}
+    stems = {os.path.splitext(base)[0] for base in bases}
+
+    def is_file(cell: str) -> bool:
+        bases_of_cell = {folded(base_of(text)) for text in (western(cell), printable(cell))} - {""}
+        return any(base in bases or base in stems or os.path.splitext(base)[0] in stems for base in bases_of_cell)
+
+    return is_file
+
+
+def with_header(sheet: Sheet, is_file: IsFile) -> Sheet:
+    """A sheet whose header is one: where it names a file, it is the first row."""
+    usual = {_key(name) for name in sheet.columns} & {*FILE_COLUMNS, *LABEL_COLUMNS}
+    return sheet if usual or not any(map(is_file, sheet.columns)) else sheet.headless()
+
+
+def roles_of(sheet: Sheet, is_file: IsFile, wishes: Wishes = Wishes()) -> Roles:
+    """Which column is what. Raises DataError, with the columns, where none is of files or one is not there."""
+    keys = [_key(name) for name in sheet.columns]
+    label, split, group = (_column_called(sheet, keys, name) for name in (wishes.labels, wishes.splits, wishes.groups))
+    used = {label, split, group}
+    file = _file_column(sheet, keys, is_file)
+    used.add(file)
+
+    def first(names: Sequence[str]) -> int | None:
+        return next((keys.index(name) for name in names if name in keys and keys.index(name) not in used), None)
+
+    if split is None:
+        split = first(SPLIT_COLUMNS)
+        maybe = first(_MAYBE_SPLIT_COLUMNS)
+        split = maybe if split is None and maybe is not None and _are_splits(sheet.column(maybe)) else split
+    group = first(GROUP_COLUMNS) if group is None else group
+    number = first(("id",))
+    if number is not None:
+        values = sheet.column(number)
+        number = number if all(values) and len(set(values)) == len(values) else None
+    if label is not None:
+        return Roles(file, label, split, group, number)
+    used |= {split, group, number}
+    usual = [keys.index(name) for name in LABEL_COLUMNS if name in keys and keys.index(name) not in used]
+    if usual:
+        return Roles(file, usual[0], split, group, number, further=tuple(usual[1:]))
+    rest = [at for at in range(len(keys)) if at not in used and _could_be_label(sheet, keys, at, file)]
+    shares = _share_columns(sheet, rest)
+    return Roles(file, None if shares else _only(sheet, rest), split, group, number, shares)
+
+
+def role_notes(sheet: Sheet, roles: Roles) -> list[str]:
+    """Which column was taken for what, where the names alone do not say it."""
+    table, columns = sheet.path.name, sheet.columns
+    notes = []
+    plain = {"file": FILE_COLUMNS[:4], "label": ("label",), "split": ("split",), "group": ("group",)}
+    pairs = (("file", roles.file), ("label", roles.label), ("split", roles.split), ("group", roles.group))
+    names = {role: columns[at] for role, at in pairs if at is not None}
+    if any(_key(name) not in plain[role] for role, name in names.items()):
+        notes.append(f"columns of {table}: " + ", ".join(f"{role} is {name}" for role, name in names.items()))
+    if roles.further:
+        further = ", ".join(columns[at] for at in roles.further)
+        notes.append(f"{table} has {further} beside {names['label']}: another is taken with --classes-from COLUMN")
+    for role, name in names.items():
+        if columns.count(name) > 1:
+            notes.append(f"{table} has {columns.count(name)} columns called {name}; the {role} is from the first")
+    return notes
+
+
+def shares_of(sheet: Sheet, columns: Sequence[int]) -> np.ndarray:
+    """float64 (rows, columns): the numbers of some columns, 0 where nothing is given."""
+    cells = [[_number(cell) if cell else 0.0 for cell in without_missing(sheet.column(at))] for at in columns]
+    return np.array(cells, np.float64).reshape(len(columns), len(sheet.rows)).T
+
+
+def _key(name: str) -> str:
+    """The name of a column whatever its capitals, spaces and dashes: "Image ID" is image_id.
+
+    >>> _key("Image ID"), _key(" file_name")
+    ('imageid', 'filename')
+    """
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold())
+
+
+def _column_called(sheet: Sheet, keys: Sequence[str], name: str | None) -> int | None:
+    if name is None:
+        return None
+    if name in sheet.columns:
+        return sheet.columns.index(name)
+    if _key(name) in keys:
+        return keys.index(_key(name))
+    raise DataError(f"{sheet.path} has no column {name!r}, but {', '.join(sheet.columns)}. Name one of these.")
+
+
+def _file_column(sheet: Sheet, keys: Sequence[str], is_file: IsFile) -> int:
+    """The column of a usual name that names files, or the one whose cells do. Raises DataError."""
+    rows = evenly(len(sheet.rows), _SAMPLE).tolist() if sheet.rows else []
+    hits = [sum(is_file(sheet.rows[row][at]) for row in rows) for at in range(len(keys))]
+    most = max(hits, default=0)
+    usual = [keys.index(name) for name in FILE_COLUMNS if name in keys]
+    counts = bool(most) and all(sheet.rows[row][hits.index(most)].strip().isdigit() for row in rows)
+    certain = 2 * most >= len(rows) and not (counts and len(rows) < _FEWEST)  # a number may be a name by chance
+    # Half of the hits are enough, for the same reason.
+    for columns in (
+        [at for at in usual if hits[at] and 2 * hits[at] >= most],
+        [hits.index(most)] if most and certain else [],
+        usual,
+        [at for at in range(len(keys)) if rows and all(has_image_extension(sheet.rows[row][at]) for row in rows)],
+    ):
+        if columns:
+            return columns[0]
+    raise DataError(
+        f"{sheet.path} has columns {list(sheet.columns)} but none that names files. Call it file, and the other label."
+    )
+
+
+def _are_splits(cells: Sequence[str]) -> bool:
+    values = {cell.strip() for cell in without_missing(cells)} - {""}
+    return bool(values) and all(split_name(value) in SPLIT_NAMES for value in values)
+
+
+def _could_be_label(sheet: Sheet, keys: Sequence[str], at: int, file: int) -> bool:
+    """Whether a column of unusual name may hold classes."""
+    cells = sheet.column(at)
+    numbers_rows = at < file and any([*map(str, range(i, i + len(cells)))] == cells for i in (0, 1))
+    return not (keys[at] in _OTHER_COLUMNS or keys[at].startswith("unnamed") or numbers_rows) and any(
+        without_missing(cells)
+    )
+
+
+def _only(sheet: Sheet, columns: Sequence[int]) -> int | None:
+    """The one column that can be that of labels, if it is one: its values repeat, and are no measurements."""
+    rows = len(sheet.rows)
+    repeating = [at for at in columns if rows <= _FEW or 2 * len(set(sheet.column(at))) <= rows]
+    if len(repeating) != 1:
+        return None
+    values = {cell.strip() for cell in without_missing(sheet.column(repeating[0]))} - {""}
+    measured = all(map(_NUMBER.fullmatch, values)) and not all(_number(value).is_integer() for value in values)
+    return None if measured else repeating[0]
+
+
+def _share_columns(sheet: Sheet, columns: Sequence[int]) -> tuple[int, ...]:
+    """The columns that are one class each, 1 where an image is of it; none where they are not. Raises DataError."""
+    parts = [at for at in columns if all(0 <= _number(cell) <= 1 for cell in without_missing(sheet.column(at)) if cell)]
+    if len(parts) < 2:
+        return ()
+    values = shares_of(sheet, parts)
+    total = values.sum(axis=1)
+    hard = bool(((values == 0) | (values == 1)).all())
+    several = int((total > 1).sum()) if hard else 0
+    if several and len(parts) == len(columns):
+        names = ", ".join(sheet.columns[at] for at in parts)
+        raise DataError(
+            f"{sheet.path}: in {several:,} rows several of the columns {names} are 1. Give one class per image: "
+            "Trustset does not read several labels of one image. One column is taken with --classes-from COLUMN."
+        )
+    single = np.isclose(total, 1, atol=1e-2)
+    one_hot = not several and bool((single | (hard & (total == 0))).all()) and 2 * single.sum() >= len(single)
+    return tuple(parts) if one_hot else ()
+
+
+def _number(cell: str) -> float:
+    """The number of a cell, -1 for what is none."""
+    text = cell.strip().lower()
+    return float(text.replace(",", ".")) if _NUMBER.fullmatch(text) else _TRUTHS.get(text, -1.0)
