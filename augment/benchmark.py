@@ -97,14 +97,17 @@ def benchmark_of(
     chosen = {n: c for n, c in chosen_corruptions(config).items() if roles[c.role]}
     notes: list[str] = []
     reporter.say(f"measuring five severities of {len(chosen)} corruptions")
-    calibrated = severities_of(chosen, specimens, config.severities, notes.append)
+    with reporter.stage("measuring severities", len(chosen), "corruptions") as advance:
+        calibrated = severities_of(chosen, specimens, config.severities, notes.append, advance)
     kept = {name: chosen[name] for name in calibrated}
     if policy.steps():
         reporter.say(f"comparing the policy {policy.name} with the corruptions")
     features = specimens.features
-    verdicts = overlap(
-        policy, specimens, kept, calibrated, sample=features.some(COMPARED_ON), draws=features.some(DRAWS)
-    )
+    with reporter.stage("comparing", len(kept), "corruptions") as advance:
+        verdicts = overlap(
+            policy, specimens, kept, calibrated, sample=features.some(COMPARED_ON), draws=features.some(DRAWS),
+            progress=advance,
+        )  # fmt: skip
     entries = _benchmark_sets(kept)
     for entry in entries:
         if entry.compose:
@@ -127,6 +130,7 @@ def severities_of(
     specimens: Specimens,
     severities: str,
     say: Callable[[str], None],
+    progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Calibrated]:
     """The five severities of each corruption: calibrated on these pictures, or as published, and measured on them.
 
@@ -134,10 +138,11 @@ def severities_of(
     """
     sample = specimens.features.some(CALIBRATED_ON)
     if severities == CALIBRATED:
-        return calibrate(specimens, corruptions, sample=sample, say=say)
-    measured = {}
+        return calibrate(specimens, corruptions, sample=sample, say=say, progress=progress)
+    measured: dict[str, Calibrated] = {}
     for name, published in preset(severities).items():
         if name in corruptions:
+            progress(len(measured))
             steps = distances_of(specimens, corruptions[name], published.settings, sample=sample)
             measured[name] = Calibrated(name, published.settings, (), steps, True, ())
     return measured

@@ -85,7 +85,7 @@ def build(
     finished is kept for `resume`.
     """
     watch = Stopwatch()
-    with watch.stage("planning"):
+    with watch.stage("planning"), reporter.stage("planning", None, ""):
         decisions = plan(source, config)
         digest = identity(decisions, config)
     with draft_of(Path(config.artifacts, BUILT), config.resume) as draft:
@@ -103,7 +103,7 @@ def build(
         left = sum(task.images for task in todo if not task.exists)
         _check_room(left * job.size[0] * job.size[1] * 3, config.artifacts)
         shards = _make_all(todo, config.workers or cores(), watch, reporter)
-        with watch.stage("checking"):
+        with watch.stage("checking"), reporter.stage("checking what was made", None, ""):
             counts = _join(todo, job, draft)
             documents = read_benchmark(draft), read_plan(draft)
             _check_counts(counts, decisions, draft)

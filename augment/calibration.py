@@ -68,6 +68,7 @@ def calibrate(
     *,
     sample: int = SAMPLE,
     say: Callable[[str], None] = lambda line: None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Calibrated]:
     """Five severities of each corruption, measured on `sample` of the pictures.
 
@@ -86,9 +87,9 @@ def calibrate(
         return Calibrated(corruption.name, settings, strengths, steps, reached, levels)
 
     calibrated = {}
-    for name, outcome in zip(
-        corruptions, threaded(climb, corruptions.values(), specimens.features.workers), strict=True
-    ):
+    outcomes = threaded(climb, corruptions.values(), specimens.features.workers)
+    for number, (name, outcome) in enumerate(zip(corruptions, outcomes, strict=True), start=1):
+        progress(number)
         if isinstance(outcome, str):
             say(outcome)
         else:

@@ -13,7 +13,7 @@ import typer
 from curate.commandline import Takes, application, command
 from curate.stage.errors import UnknownName
 from curate.stage.options import spelled
-from curate.terminal import Listing, Output, brief, elsewhere, err, out, print_json, print_table, records
+from curate.terminal import Output, brief, elsewhere, err, out, print_json, print_table, records
 
 from .configs import SETS, BuildConfig, PreviewConfig, ReplayConfig
 
@@ -38,7 +38,8 @@ JUDGED = ("policy", "functions", "benchmark", "backbone", "labels", "artifacts",
 @command(app, takes={"config": Takes(BuildConfig, only=PLANNED)})
 def plan(config: BuildConfig, output: Output, source: ScannedSet = None) -> None:
     """Say how many images of each class a build would make, before a byte is written."""
-    from .planning import plan as run
+    with output.reporter.stage("starting", None, ""):
+        from .planning import plan as run
 
     result = run(source, config)
     build_command = f"{_build_command(source, config)}{elsewhere(config.artifacts)}"
@@ -60,7 +61,7 @@ def plan(config: BuildConfig, output: Output, source: ScannedSet = None) -> None
     width, height = result.size
     out.print(f"images  {counts}; {width}x{height}, {result.bytes / 1e6:,.0f} MB without the benchmark")
     output.print_notes(result.notes)
-    out.print(f"next    {build_command}", markup=False)
+    out.print(f"next    {build_command}", whole=True)
 
 
 def _build_command(source: Path | None, config: BuildConfig) -> str:
@@ -70,7 +71,7 @@ def _build_command(source: Path | None, config: BuildConfig) -> str:
 
 
 @command(app)
-def policies(output: Listing) -> None:
+def policies(output: Output) -> None:
     """List the policies: what each is for, and the paper or report that it is from."""
     from .policies import library
 
@@ -84,15 +85,17 @@ def policies(output: Listing) -> None:
         )
         return
     for policy in listed:
-        out.print(f"[bold]{policy.name}[/bold]  ({policy.copies} {'copy' if policy.copies == 1 else 'copies'})")
-        out.print(f"    {policy.about}", markup=False)
+        out.print(f"{policy.name}  ({policy.copies} {'copy' if policy.copies == 1 else 'copies'})", style="bold")
+        out.print(f"    {policy.about}")
         if policy.origin:
-            out.print(f"    {policy.origin}", markup=False, style="dim")
-    out.print("\nlook    augment preview --policy NAME      your own: a .toml file, or file.py:function", markup=False)
+            out.print(f"    {policy.origin}", style="dim")
+    if not output.quiet:
+        out.print()
+        out.print("look    augment preview --policy NAME      your own: a .toml file, or file.py:function", whole=True)
 
 
 @command(app)
-def corruptions(output: Listing) -> None:
+def corruptions(output: Output) -> None:
     """List the corruptions of the benchmark: family, role, the sets that they belong to."""
     import pandas as pd
 
@@ -114,8 +117,9 @@ def corruptions(output: Listing) -> None:
 @command(app, takes={"config": Takes(BuildConfig, only=PREVIEWED)})
 def preview(config: BuildConfig, sheet: PreviewConfig, output: Output, source: AnySet = None) -> None:
     """Show what a policy makes of some pictures, or what the corruptions do, as a contact sheet."""
-    from .previewing import CORRUPTIONS, POLICIES, POLICY
-    from .previewing import preview as run
+    with output.reporter.stage("starting", None, ""):
+        from .previewing import CORRUPTIONS, POLICIES, POLICY
+        from .previewing import preview as run
 
     show = POLICIES if sheet.policies else CORRUPTIONS if sheet.corruptions else POLICY
     say = output.reporter.say
@@ -123,13 +127,14 @@ def preview(config: BuildConfig, sheet: PreviewConfig, output: Output, source: A
     if output.as_json:
         print_json({"sheet": str(path)})
         return
-    out.print(f"sheet   {path}", markup=False)
+    out.print(f"sheet   {path}", whole=True)
 
 
 @command(app, takes={"config": Takes(BuildConfig, only=JUDGED)})
 def overlap(config: BuildConfig, output: Output, source: AnySet = None) -> None:
     """Say of each corruption of the benchmark whether a policy contains it: disjoint, near or identical."""
-    from .judging import judge
+    with output.reporter.stage("starting", None, ""):
+        from .judging import judge
 
     if not config.benchmark:
         raise UnknownName.among("set of corruptions", "none", SETS)
@@ -138,13 +143,14 @@ def overlap(config: BuildConfig, output: Output, source: AnySet = None) -> None:
         print_json(records(table))
         return
     out.print()
-    print_table(table)
+    print_table(table, sentence="because")
 
 
 @command(app)
 def build(config: BuildConfig, output: Output, source: ScannedSet = None) -> None:
     """Make the sets to train on: splits that do not leak, balanced augmented copies, a benchmark of shifted domains."""
-    from .building import build as run
+    with output.reporter.stage("starting", None, ""):
+        from .building import build as run
 
     result = run(source, config, output.reporter)
     if output.as_json:
@@ -171,7 +177,7 @@ def _print_built(built: Built, artifacts: Path, output: Output) -> None:
                 f"{verdicts[name]} {name}" for name in ("disjoint", "near", "identical") if verdicts[name]
             )
             name = built.decisions.policy.name
-            out.print(f"overlap    {name} against the test: {counts}    details: augment overlap", markup=False)
+            out.print(f"overlap    {name} against the test: {counts}    details: augment overlap")
     lost = built.plan.labels_lost
     if lost is not None:
         copies = int(built.counts["copies"].sum())
@@ -182,7 +188,7 @@ def _print_built(built: Built, artifacts: Path, output: Output) -> None:
         worst = [row for row in lost if row.lost >= _WORTH_TELLING][:3]
         if worst:
             most = ", ".join(f"{row.operation} {row.lost:.1%}" for row in worst)
-            out.print(f"           label loss by operation: {most}", markup=False)
+            out.print(f"           label loss by operation: {most}")
     seconds = built.seconds.get("training images", 0)
     images = built.images.get("train", 0)
     if built.resumed:
@@ -191,8 +197,8 @@ def _print_built(built: Built, artifacts: Path, output: Output) -> None:
         out.print(f"speed      {images:,} training images in {seconds:.1f} s, {images / seconds:,.0f} a second")
     output.print_notes(built.notes)
     output.print_seconds(built.seconds)
-    out.print(f"built   {built.path}", markup=False)
-    out.print(f"next    train baseline{elsewhere(artifacts)}    or look first: augment preview", markup=False)
+    out.print(f"built   {built.path}", whole=True)
+    out.print(f"next    train baseline{elsewhere(artifacts)}    or look first: augment preview", whole=True)
 
 
 _WORTH_TELLING = 0.02
@@ -221,7 +227,8 @@ def replay(
     output: Output,
 ) -> None:
     """Reproduce one image of a built set from its source and its record, and list its operations."""
-    from .replaying import replay as run
+    with output.reporter.stage("starting", None, ""):
+        from .replaying import replay as run
 
     result = run(id, config.artifacts, config.set, config.functions)
     picture = None if config.out is None else Path(config.out)
@@ -249,11 +256,11 @@ def replay(
 
 
 def _print_replayed(id: str, result: Replayed, picture: Path | None) -> None:
-    out.print(f"{id} in {result.set}: from {result.row.source_id}, class {result.row.label_name}", markup=False)
+    out.print(f"{id} in {result.set}: from {result.row.source_id}, class {result.row.label_name}")
     for step in result.record:
         values = ", ".join(f"{name} {brief(value)}" for name, value in step.items() if name != "op")
-        out.print(f"  {step['op']:<18} {values}", markup=False)
+        out.print(f"  {step['op']:<18} {values}")
     if not result.record:
         out.print("  unchanged")
     if picture is not None:
-        out.print(f"picture {picture}", markup=False)
+        out.print(f"picture {picture}", whole=True)

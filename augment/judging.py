@@ -36,7 +36,8 @@ def judge(
     if sample.drawn:
         reporter.say("no set is given and none was scanned here: judged on synthetic cells")
     size = config.input_size or input_size(min(sample.pictures.size))
-    features, note = load_features(config.backbone, config.weights, size, config.workers or cores(), reporter.say)
+    with reporter.stage("loading the model", None, ""):
+        features, note = load_features(config.backbone, config.weights, size, config.workers or cores(), reporter.say)
     if note:
         reporter.say(note)
     present = dict.fromkeys(("train", "val", "test"), True)

@@ -7,7 +7,7 @@ Augmentations and Corruptions in Natural Corruption Robustness, 2021 (minimal sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -106,6 +106,7 @@ def overlap(
     *,
     sample: int = SAMPLE,
     draws: int = DRAWS,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Verdict]:
     """How a policy stands to each corruption, judged on `sample` of the pictures.
 
@@ -114,7 +115,7 @@ def overlap(
     near       it draws that operation, but weaker; or it comes half of the way to the corruption
     disjoint   neither
     """
-    marks = landmarks(specimens, corruptions, calibrated, sample=sample)
+    marks = landmarks(specimens, corruptions, calibrated, sample=sample, progress=progress)
     return compared(policy, marks, seed=specimens.seed, draws=draws)
 
 
@@ -124,6 +125,7 @@ def landmarks(
     calibrated: Mapping[str, Calibrated],
     *,
     sample: int = SAMPLE,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> Landmarks:
     """Where corruptions lie, found once for any number of policies."""
     features, units, seed = specimens.features, specimens.units, specimens.seed
@@ -142,7 +144,10 @@ def landmarks(
         landmark = Place(corruption, settings, points, np.linalg.norm(points - marks.clean, axis=2))
         return replace(landmark, own=landmark.nearest(np.array([marks.point([draw]) for draw in between]))[0])
 
-    places = dict(zip(corruptions, threaded(place, corruptions.values(), features.workers), strict=True))
+    places = {}
+    for name, landmark in zip(corruptions, threaded(place, corruptions.values(), features.workers), strict=True):
+        places[name] = landmark
+        progress(len(places))
     return replace(marks, places=places)
 
 

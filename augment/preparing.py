@@ -62,10 +62,11 @@ def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch,
     """
     images, policy, work = plan.set, plan.policy, draft / "work"
     rows = _sample_rows(plan)
-    sample = list(FittedPictures(images, plan.size, config.fit, rows))
-    units = {**lab_spread(sample), "side": float(min(plan.size))}
     copies = bool(plan.copy_plan.copies.any())
-    notes = _size_warnings(policy, sample, images.labels[rows]) if copies else []
+    with reporter.stage("looking at the pictures", None, ""):
+        sample = list(FittedPictures(images, plan.size, config.fit, rows))
+        units = {**lab_spread(sample), "side": float(min(plan.size))}
+        notes = _size_warnings(policy, sample, images.labels[rows]) if copies else []
     features = _features(config, plan, reporter, notes)
     benchmark: Benchmark | None = None
     if features is not None and config.benchmark:
@@ -78,8 +79,8 @@ def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch,
     lost: pd.DataFrame | None = None
     if features is not None and config.check and copies:
         reporter.say("fitting the label probe, which checks that augmented images keep their labels")
-        with watch.stage("learning labels"):
-            probe, lost, note = _label_probe(plan, config, features, units)
+        with watch.stage("learning labels"), reporter.stage("learning labels", None, ""):
+            probe, lost, note = _label_probe(plan, config, features, units, reporter)
         notes += [note] if note else []
         if probe is not None:
             probe.save(work / PROBE)
@@ -122,7 +123,7 @@ def _sample_rows(plan: BuildPlan) -> np.ndarray:
 
 
 def _label_probe(
-    plan: BuildPlan, config: BuildConfig, features: Features, units: Mapping[str, float]
+    plan: BuildPlan, config: BuildConfig, features: Features, units: Mapping[str, float], reporter: Reporter
 ) -> tuple[LabelProbe | None, pd.DataFrame | None, str]:
     """(who judges whether labels are still seen, what each operation does to labels alone, why there is none)."""
     images, rows = plan.set, plan.copy_plan.rows
@@ -133,11 +134,14 @@ def _label_probe(
         rows,
     )
     probe, note = fit_label_probe(
-        training, plan.policy, features, Context(units, rows), seed=config.seed, sample=features.some(SAMPLE)
-    )
+        training, plan.policy, features, Context(units, rows), seed=config.seed, sample=features.some(SAMPLE),
+        reporter=reporter,
+    )  # fmt: skip
     if probe is None:
         return None, None, note
-    lost = label_losses(training, probe, plan.policy, features, units, seed=config.seed, sample=features.some(TRIED))
+    lost = label_losses(
+        training, probe, plan.policy, features, units, seed=config.seed, sample=features.some(TRIED), reporter=reporter
+    )
     return probe, lost, note
 
 
@@ -189,7 +193,8 @@ def _features(config: BuildConfig, plan: BuildPlan, reporter: Reporter, notes: l
     if not config.benchmark and not config.check:
         return None
     size = config.input_size or input_size(min(plan.size))
-    features, note = load_features(config.backbone, config.weights, size, config.workers or cores(), reporter.say)
+    with reporter.stage("loading the model", None, ""):
+        features, note = load_features(config.backbone, config.weights, size, config.workers or cores(), reporter.say)
     notes += [note] if note else []
     return features
 

@@ -19,6 +19,7 @@ from curate.measuring.probe import discriminant, folds_of, temperature, tempered
 from curate.sets.imageset import whole_groups
 from curate.stage.engine import chunks, small_algebra, threaded
 from curate.stage.files import replacing
+from curate.stage.progress import Reporter, Silent
 
 from .calibration import generator
 from .features import Features
@@ -139,6 +140,7 @@ def fit_label_probe(
     *,
     seed: int,
     sample: int = SAMPLE,
+    reporter: Reporter = Silent(),
 ) -> tuple[LabelProbe | None, str]:
     """A label probe for what a policy makes of training pictures, or None and why there is none.
 
@@ -162,7 +164,8 @@ def fit_label_probe(
             )
         return images
 
-    vectors = _features_of(features, versions, chosen)
+    with reporter.stage("learning labels", len(chosen), "images") as advance:
+        vectors = _features_of(features, versions, chosen, advance)
     source, own = (np.repeat(values, 1 + _COPIES) for values in (chosen, np.searchsorted(classes, labels[chosen])))
     with small_algebra(len(vectors)):
         weights, bias = _probes(vectors, own, fold[source])
@@ -204,6 +207,7 @@ def label_losses(
     *,
     seed: int,
     sample: int = TRIED,
+    reporter: Reporter = Silent(),
 ) -> pd.DataFrame:
     """What each operation of a policy does to labels when it is used alone and within its spans, the worst first.
 
@@ -228,8 +232,12 @@ def label_losses(
         soft = np.stack([_soft_label(i, record, labels) for i, record in records.items()])
         return 1 - float(probe.knows(vectors, soft, rows).mean())
 
-    clean = unknown(None)
-    rates = [(name, len(chosen), unknown(step, name), clean) for name, step in _alone(policy).items()]
+    alone, rates = _alone(policy), []
+    with reporter.stage("trying each operation", len(alone), "operations") as advance:
+        clean = unknown(None)
+        for name, step in alone.items():
+            rates.append((name, len(chosen), unknown(step, name), clean))
+            advance(len(rates))
     table = pd.DataFrame(rates, columns=["operation", "tried", "augmented", "clean"])
     table["lost"] = table["augmented"] - table["clean"]
     return table.sort_values("augmented", ascending=False, kind="stable", ignore_index=True)
@@ -272,13 +280,22 @@ def _learnable(labels: np.ndarray, fold: np.ndarray, sample: int, seed: int) -> 
     return np.sort(np.concatenate([np.zeros(0, np.int64), *enough]))
 
 
-def _features_of(features: Features, make: Callable[[int], list[Pixels]], rows: np.ndarray) -> np.ndarray:
+def _features_of(
+    features: Features,
+    make: Callable[[int], list[Pixels]],
+    rows: np.ndarray,
+    progress: Callable[[int], None] = lambda done: None,
+) -> np.ndarray:
     """float32 (n * m, D): of the m pictures that are made for each of n rows."""
 
     def look(numbers: range) -> np.ndarray:
         return features([picture for i in numbers for picture in make(int(rows[i]))])
 
-    vectors = list(threaded(look, chunks(len(rows), _AT_ONCE), features.workers))
+    pieces = chunks(len(rows), _AT_ONCE)
+    vectors = []
+    for piece, looked in zip(pieces, threaded(look, pieces, features.workers), strict=True):
+        vectors.append(looked)
+        progress(piece.stop)
     return np.concatenate(vectors) if vectors else np.zeros((0, features.dimensions), np.float32)
 
 

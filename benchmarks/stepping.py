@@ -110,7 +110,7 @@ def main() -> None:
             def say(self, line: str) -> None:
                 print(line.strip(), flush=True)
 
-            def stage(self, name: str, total: int, unit: str) -> AbstractContextManager[Advance]:
+            def stage(self, name: str, total: int | None, unit: str) -> AbstractContextManager[Advance]:
                 from curate.stage.progress import Silent
 
                 return Silent().stage(name, total, unit)

@@ -24,6 +24,7 @@ import typer
 from typer.core import TyperGroup
 
 from .stage.errors import DataError, ToolkitError
+from .stage.lines import printable
 from .stage.options import FieldOption, field_options, make, read, written
 from .terminal import err
 
@@ -33,15 +34,31 @@ F = TypeVar("F", bound=Callable[..., None])
 class Group(TyperGroup):
     """Commands whose user errors end as one line and exit status 2; anything else is a bug and shows its traceback."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        with _told_inertly():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> object:
         try:
-            return super().invoke(ctx)
+            with _told_inertly():
+                return super().invoke(ctx)
         except ToolkitError as error:
-            err.print(f"{type(error).__name__}: {error}", markup=False)
+            err.print(f"{type(error).__name__}: {error}")
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             err.print("stopped; nothing was left half-written.")
             raise typer.Exit(130) from None
+
+
+@contextmanager
+def _told_inertly() -> Iterator[None]:
+    """What Typer itself refuses is told by Typer: what was typed must not steer the terminal there either."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(getattr(error, "message", None), str) and hasattr(error, "format_message"):
+            error.message = printable(error.message)  # type: ignore[attr-defined]
+        raise
 
 
 def application(name: str, help: str) -> typer.Typer:
@@ -161,11 +178,12 @@ def _command(
             function(**_arguments(words, options, takes))
         except ToolkitError:
             if verbose:
-                err.print(traceback.format_exc(), markup=False)
+                for line in traceback.format_exc().splitlines():
+                    err.print_line(line)
             raise
         finally:
             if verbose:
-                err.print(f"time    {time.perf_counter() - start:.1f} s in all", markup=False)
+                err.print(f"time    {time.perf_counter() - start:.1f} s in all")
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from .commandline import Takes, application, command
 from .configs import (
@@ -22,11 +21,11 @@ from .configs import (
     SplitConfig,
     UndoConfig,
 )
-from .findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY, Story
+from .findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY, Story, found_by_check
 from .sets.formats import ExportConfig
 from .stage.errors import DataError, UnknownName
 from .stage.options import ARTIFACTS
-from .terminal import Output, elsewhere, err, out, print_json, print_table, records
+from .terminal import Output, elsewhere, err, out, print_json, print_json_text, print_table, records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +45,8 @@ Source = Annotated[Path, typer.Argument(help="An .npz of images and labels, a fo
 def scan(source: Source, config: ScanConfig, gate: GateConfig, output: Output) -> None:
     """Find what is wrong with a set of images; leave a report and a clean set, and the input as it is."""
     conditions = _conditions(gate.fail_on)
-    from .scanning import scan as run
+    with output.reporter.stage("starting", None, ""):
+        from .scanning import scan as run
 
     result = run(source, config, output.reporter)
     artifacts = Path(config.artifacts or ARTIFACTS)
@@ -58,27 +58,14 @@ def scan(source: Source, config: ScanConfig, gate: GateConfig, output: Output) -
 
 
 def _print_scan(result: Scan, artifacts: Path, output: Output) -> None:
-    rows = []
-    for check, findings in result.findings.groupby("check", sort=False):
-        groups = findings.loc[findings["group"] >= 0, "group"].nunique()
-        count = f"{(findings['row'] >= 0).sum():,}"
-        rows.append((str(check), count, f"{groups:,}" if groups else "", _actions(findings), _gist(result, str(check))))
-    # The last column alone gives way on a narrow screen.
-    width = sum(max(len(row[i]) for row in rows) + 4 for i in range(4)) if rows else 0
-    table = Table(box=None, pad_edge=False, padding=(0, 2), header_style="dim")
-    for name in ("check", "rows", "groups", "action", ""):
-        table.add_column(name, justify="right" if name in ("rows", "groups") else "left", no_wrap=True)
-    for *fixed, gist in rows:
-        room = max(0, out.width - width - 6)
-        table.add_row(*fixed, escape(gist if len(gist) <= room else gist[: max(0, room - 1)] + "…" * (room > 8)))
     out.print()
     if len(result.findings):
-        out.print(table)
+        print_table(_check_table(result), whole=("verdict",))
     else:
         out.print("  no check found anything")
     out.print()
     for i, sentence in enumerate(_telling(result), 1):
-        out.print(f"{i}. {sentence}", markup=False)
+        out.print(f"{i}. {sentence}")
     counts = result.table["verdict"].value_counts()
     dropped, awaiting = int(counts.get(DROP, 0)), int(counts.get(REVIEW, 0))
     line = f"would drop {dropped:,} rows ({dropped / len(result.table):.1%}), keep {awaiting:,} for your review"
@@ -88,23 +75,40 @@ def _print_scan(result: Scan, artifacts: Path, output: Output) -> None:
             f"; probe accuracy {e.before:.3f} -> {e.after:.3f} ({e.low:.3f} .. {e.high:.3f}) on the same held-out rows"
         )
     out.print()
-    out.print(line, markup=False)
+    out.print(line)
     output.print_notes(result.notes)
     output.print_seconds(result.timings)
     kept = len(result.table) - dropped - (awaiting if result.config.strict else 0)
     clean = artifacts / ("clean.csv" if result.images.source.kind == "files" else "clean.npz")
-    out.print(f"report  {artifacts / 'scan' / 'report.html'}      clean set  {clean} ({kept:,} rows)", markup=False)
-    out.print(
-        f"next    augment build --policy heavy{elsewhere(artifacts)}    or look first: open the report", markup=False
-    )
+    out.print(f"report  {artifacts / 'scan' / 'report.html'}      clean set  {clean} ({kept:,} rows)", whole=True)
+    out.print(f"next    {_next(result, artifacts)}    or look first: open the report", whole=True)
 
 
-def _actions(findings: pd.DataFrame) -> str:
+def _next(result: Scan, artifacts: Path) -> str:
+    """The command that follows a scan: decisions that wait come before all else."""
+    return f"{'curate apply' if result.decided else 'augment build --policy heavy'}{elsewhere(artifacts)}"
+
+
+_FOR_GISTS = 64  # cells of a screen from which on the table has room for words
+
+
+def _check_table(result: Scan) -> pd.DataFrame:
+    """What each check found, and what becomes of those rows."""
+    import pandas as pd
+
+    rows = [
+        (name, outcome.rows, outcome.groups or None, _in_words(outcome.verdicts), _gist(result, name))
+        for name, outcome in found_by_check(result.findings, result.table).items()
+    ]
+    table = pd.DataFrame(rows, columns=["check", "rows", "groups", "verdict", ""], dtype=object)
+    return table if table[""].any() and (out.room is None or out.room >= _FOR_GISTS) else table.drop(columns="")
+
+
+def _in_words(verdicts: Mapping[str, int]) -> str:
     """ "drop", "review", or how many of each."""
-    counts = findings["action"].value_counts()
-    if len(counts) == 1:
-        return str(counts.index[0])
-    return ", ".join(f"{counts[action]:,} {action}" for action in (DROP, REVIEW))
+    if len(verdicts) == 1:
+        return next(iter(verdicts))
+    return ", ".join(f"{count:,} {verdict}" for verdict, count in verdicts.items())
 
 
 def _gist(result: Scan, check: str) -> str:
@@ -142,14 +146,16 @@ def _scan_json(result: Scan, artifacts: Path) -> dict[str, object]:
         "embedder": result.embedder,
         "verdicts": {v: int(counts.get(v, 0)) for v in (KEEP, DROP, REVIEW)},
         "checks": {
-            str(check): {
-                "rows": int((findings["row"] >= 0).sum()),
-                "groups": int(findings.loc[findings["group"] >= 0, "group"].nunique()),
-                "drop": int((findings["action"] == DROP).sum()),
-                "review": int((findings["action"] == REVIEW).sum()),
+            name: {
+                "rows": outcome.rows,
+                "groups": outcome.groups,
+                "drop": outcome.verdicts.get(DROP, 0),
+                "review": outcome.verdicts.get(REVIEW, 0),
             }
-            for check, findings in result.findings.groupby("check", sort=False)
+            for name, outcome in found_by_check(result.findings, result.table).items()
         },
+        "not_checked": dict(result.not_checked),
+        "decided": len(result.decided),
         "stories": [
             {"check": s.check, "group": s.group, "rows": len(s.rows), "sentence": s.sentence} for s in result.stories
         ],
@@ -157,14 +163,16 @@ def _scan_json(result: Scan, artifacts: Path) -> dict[str, object]:
         "notes": list(result.notes),
         "timings": dict(result.timings),
         "artifacts": str(artifacts),
+        "next": _next(result, artifacts),
     }
 
 
 @command(app)
 def apply(decisions: DecideConfig, config: ApplyConfig, output: Output) -> None:
     """Rebuild the clean set from the findings and your decisions, which are recorded and can be undone."""
-    from .cleaning import apply as run
-    from .cleaning import decide
+    with output.reporter.stage("starting", None, ""):
+        from .cleaning import apply as run
+        from .cleaning import decide
 
     artifacts = Path(decisions.artifacts)
     actions = dict.fromkeys(decisions.keep_id, KEEP) | dict.fromkeys(decisions.drop_id, DROP)
@@ -184,7 +192,8 @@ def undo(
     count: Annotated[int, typer.Argument(help="How many decisions to take back, the latest first.")] = 1,
 ) -> None:
     """Take back your last decisions, and rebuild the clean set without them."""
-    from .cleaning import undo as run
+    with output.reporter.stage("starting", None, ""):
+        from .cleaning import undo as run
 
     undone = run(Path(config.artifacts), count)
     if output.as_json:
@@ -194,9 +203,7 @@ def undo(
         print_json({"taken_back": decisions, **_applied_json(undone.applied)})
         return
     for decision in undone.taken_back:
-        out.print(
-            f"taken back: {decision.action} {decision.id}{f' ({decision.why})' if decision.why else ''}", markup=False
-        )
+        out.print(f"taken back: {decision.action} {decision.id}{f' ({decision.why})' if decision.why else ''}")
     _print_applied(undone.applied, output)
 
 
@@ -206,7 +213,7 @@ def _print_applied(applied: Applied, output: Output) -> None:
         f"{applied.decided:,} by your decision"
     )
     output.print_notes(applied.notes)
-    out.print(f"clean set  {applied.path} ({applied.rows:,} rows)", markup=False)
+    out.print(f"clean set  {applied.path} ({applied.rows:,} rows)", whole=True)
 
 
 def _applied_json(applied: Applied) -> dict[str, object]:
@@ -220,7 +227,8 @@ def diff(
     output: Output,
 ) -> None:
     """What changed from one scan to another: images, findings, verdicts, settings."""
-    from .comparing import diff as run
+    with output.reporter.stage("starting", None, ""):
+        from .comparing import diff as run
 
     result = run(scan_a, scan_b)
     counts = {
@@ -265,7 +273,8 @@ def split(
     source: Annotated[Path | None, typer.Argument(help="The scanned set; by default its clean set.")] = None,
 ) -> None:
     """Train, val and test by groups of copies, stratified; proves that no group crosses."""
-    from .splitting import split as run
+    with output.reporter.stage("starting", None, ""):
+        from .splitting import split as run
 
     result = run(source, config)
     proof = result.proof
@@ -284,7 +293,7 @@ def split(
     out.print()
     out.print(f"proof   {proof.crossings} of {proof.groups:,} groups cross ({proof.several:,} of more than one image)")
     output.print_notes(result.notes)
-    out.print(f"splits  {result.path}", markup=False)
+    out.print(f"splits  {result.path}", whole=True)
 
 
 @command(app)
@@ -296,7 +305,8 @@ def export(
     output: Output,
 ) -> None:
     """Write a set in the form that another tool reads; the set itself stays as it is."""
-    from .sets.exporting import export as run
+    with output.reporter.stage("starting", None, ""):
+        from .sets.exporting import export as run
 
     result = run(source, config, output.reporter)
     if output.as_json:
@@ -306,23 +316,24 @@ def export(
         f"{count:,} {noun}{'s' if count > 1 else ''}"
         for count, noun in ((result.images, "image"), (result.files, "file"))
     )
-    out.print(f"{images} as {result.to}: {files}, {result.bytes / 1e6:,.1f} MB", markup=False)
+    out.print(f"{images} as {result.to}: {files}, {result.bytes / 1e6:,.1f} MB")
     output.print_notes(result.notes)
-    out.print(f"written  {result.path}", markup=False)
+    out.print(f"written  {result.path}", whole=True)
     # Both run as they are printed, names between colons too.
-    out.print(f"import   {result.imports}", markup=False, emoji=False)
-    out.print(f"load     {result.load}", markup=False, emoji=False)
+    out.print(f"import   {result.imports}", whole=True)
+    out.print(f"load     {result.load}", whole=True)
 
 
 @command(app, takes={"config": Takes(SelftestConfig, defaults={"artifacts": ARTIFACTS})})
 def selftest(source: Source, config: SelftestConfig, output: Output) -> None:
     """Plant known faults in a copy of your own images, and tell how many a scan finds."""
-    from .selftesting import selftest as run
+    with output.reporter.stage("starting", None, ""):
+        from .selftesting import selftest as run
 
     result = run(source, config, output.reporter)
     report = Path(config.artifacts or ARTIFACTS, "selftest.json")
     if output.as_json:
-        print(report.read_text(encoding="utf-8"))
+        print_json_text(report.read_text(encoding="utf-8"))
         return
     shown = result.table[
         ["check", "planted", "found", "recall", "false_alarms", "precision", "ap", "threshold", "proposed"]
@@ -336,10 +347,10 @@ def selftest(source: Source, config: SelftestConfig, output: Output) -> None:
     output.print_notes(result.notes)
     thresholds = config.scan.thresholds
     changed = {name: value for name, value in result.thresholds.items() if value != thresholds.get(name, 0.5)}
-    out.print(f"full table  {report}", markup=False)
+    out.print(f"full table  {report}", whole=True)
     if changed:
         options = " ".join(f"--threshold {name}={value:g}" for name, value in changed.items())
-        out.print(f"for a precision of {config.precision:g}  curate scan {source} {options}", markup=False)
+        out.print(f"for a precision of {config.precision:g}    curate scan {source} {options}", whole=True)
 
 
 @command(app, takes={"scanning": Takes(ScanConfig, only=("map", "seed"))})
@@ -365,7 +376,7 @@ def demo(
     _print_scan(result.scan, artifacts, output)
     out.print()
     print_table(result.found, "planted and found")
-    out.print(f"the set  {result.path}, its truth  {result.path.with_name('truth.json')}", markup=False)
+    out.print(f"the set  {result.path}, its truth  {result.path.with_name('truth.json')}", whole=True)
 
 
 Condition = tuple[str, str, float]
@@ -400,5 +411,5 @@ def _fail_on(conditions: list[Condition], result: Scan) -> None:
         if _OPERATORS[op](counts.get(name, 0), bound)
     ]
     if broken:
-        err.print(f"failed on: {'; '.join(broken)}", markup=False)
+        err.print(f"failed on: {'; '.join(broken)}")
         raise typer.Exit(1)

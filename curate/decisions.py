@@ -68,6 +68,17 @@ def standing(artifacts: Path) -> dict[str, Decision]:
     return read_history(decisions_path(artifacts)).standing
 
 
+def in_force(artifacts: Path, ids: Sequence[str], digests: Sequence[str]) -> dict[int, str]:
+    """row -> action of the decisions that hold for a set: on images that it has, and whose pixels are the same."""
+    row_of = {name: row for row, name in enumerate(ids)}
+    held = [decision for decision in standing(artifacts).values() if decision.id in row_of]
+    return {
+        row_of[decision.id]: decision.action
+        for decision in held
+        if not decision.digest or decision.digest == digests[row_of[decision.id]]
+    }
+
+
 def read_history(path: Path) -> History:
     """What a decisions.jsonl holds, nothing where there is none. Raises DataError where it cannot be read."""
     try:

@@ -299,3 +299,30 @@ def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
 
 # What can be wrong with a picture: each check is a function Evidence -> Judgement under its public name.
 CHECKS: Registry[Callable[[Evidence], Judgement]] = Registry("check")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one check found: rows, groups, and how many of its rows have each verdict, the gravest first.
+
+    A finding on the set as a whole has no row, and is for review.
+    """
+
+    rows: int
+    groups: int
+    verdicts: Mapping[str, int]
+
+
+def found_by_check(findings: pd.DataFrame, table: pd.DataFrame) -> dict[str, Outcome]:
+    """check -> what it found, in the order of the findings.
+
+    findings, table  findings.parquet and images.parquet: the verdicts are those of the rows, whichever check asked
+    """
+    verdict = table["verdict"].to_numpy()
+    outcomes = {}
+    for check, own in findings.groupby("check", sort=False):
+        rows = own.loc[own["row"] >= 0, "row"].to_numpy()
+        verdicts = [*verdict[rows], *[REVIEW] * (len(own) - len(rows))]
+        counts = {name: verdicts.count(name) for name in (DROP, REVIEW, KEEP) if name in verdicts}
+        outcomes[str(check)] = Outcome(len(rows), int(own.loc[own["group"] >= 0, "group"].nunique()), counts)
+    return outcomes

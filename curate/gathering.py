@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .configs import ScanConfig
@@ -14,21 +16,32 @@ from .measuring.probe import folds_of, probe_labels
 from .measuring.strangers import foreign_copies
 from .sets.imageset import UNLABELLED, ImageSet, whole_groups
 
+STEPS = 4  # that gathering tells of
 _SPLIT_RANK = {"test": 2, "val": 1}
 
 
-def gather(images: ImageSet, measured: Measured, config: ScanConfig, workers: int) -> Evidence:
+def gather(
+    images: ImageSet,
+    measured: Measured,
+    config: ScanConfig,
+    workers: int,
+    progress: Callable[[int], None] = lambda step: None,
+) -> Evidence:
     """What the measured set shows as a whole: its copies, its neighbours, and what its labels are worth."""
     labels = images.labels
     features, among_distinct = _compared(measured)
+    progress(1)
     quality = _quality(images, measured)
     copies = find_copies(first_of_each(measured.digests), measured.prints, among_distinct, quality, workers)
+    progress(2)
     among_kept, position = _represented(copies, among_distinct, features)
+    progress(3)
     fold = folds_of(labels, whole_groups(copies.group, images.groups), config.seed)
     # What belongs to no class must teach neither the probe what the classes are nor the other checks what is usual.
     foreign = foreign_copies(copies, position, labels, among_kept)
     usable = (labels != UNLABELLED) & (position >= 0) & ~foreign
     probe = probe_labels(features, labels, fold, usable, among_kept.rows)
+    progress(STEPS)
     return Evidence(
         images=images,
         measured=measured,

@@ -11,20 +11,20 @@ import numpy as np
 
 from .checks import CHECKS
 from .configs import ScanConfig
-from .decisions import standing
+from .decisions import in_force, standing
 from .effect import cleaning_effect
 from .findings import CATALOGUE, Judgement
-from .gathering import gather
+from .gathering import STEPS, gather
 from .measuring import neighbours
 from .measuring.embedding import load_embedder
-from .measuring.evidence import Evidence, measure
+from .measuring.evidence import Evidence, Measured, measure
 from .measuring.mapping import compiled, lay_out
-from .scans import Scan, check_writable, write_scan
+from .scans import CleaningEffect, Scan, check_writable, write_scan
 from .sets.imageset import ImageSet
 from .sets.reading import read
 from .stage.engine import cores, small_algebra
 from .stage.progress import Advance, Reporter, Silent, Stopwatch
-from .verdicts import balance_table, images_table, left_out, pairs_table, weigh
+from .verdicts import Verdicts, balance_table, images_table, left_out, not_checked, pairs_table, weigh
 
 
 def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), reporter: Reporter = Silent()) -> Scan:
@@ -40,11 +40,11 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
     watch = Stopwatch()
     Thread(target=_preload, daemon=True).start()
     workers = config.workers or cores()
-    with watch.stage("reading"):
+    with watch.stage("reading"), reporter.stage(f"reading {_name(source)}", None, ""):
         images = source if isinstance(source, ImageSet) else read(source, labels=config.labels)
         if config.artifacts is not None:
             check_writable(images, Path(config.artifacts))  # now, and not after minutes of work
-    with watch.stage("loading the model"):
+    with watch.stage("loading the model"), reporter.stage("loading the model", None, ""):
         embedder, note = load_embedder(config.backbone, config.weights, config.input_size, workers, reporter.say)
     reporter.say(f"{_described(images)}; embedding with {embedder.describe}")
     with (
@@ -52,16 +52,11 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
         reporter.stage("measuring and embedding", len(images), "images") as advance,
     ):
         measured = measure(images, embedder, workers, advance)
-    with watch.stage("comparing"), reporter.stage("comparing", 3, "steps") as advance, small_algebra(len(images)):
-        evidence = gather(images, measured, config, workers)
-        advance(3)
-    with (
-        watch.stage("judging"),
-        reporter.stage("judging", len(CATALOGUE), "checks") as advance,
-        small_algebra(len(images)),
-    ):
-        verdicts = weigh(evidence, _judgements(evidence, advance), config)
-        effect = cleaning_effect(evidence, verdicts.verdict)
+    with watch.stage("comparing"), reporter.stage("comparing", STEPS, "steps") as advance, small_algebra(len(images)):
+        evidence = gather(images, measured, config, workers, advance)
+    with watch.stage("judging"), small_algebra(len(images)):
+        verdicts, effect = _judged(evidence, config, reporter)
+    unchecked = not_checked(verdicts.judgements)
     places = _laid_out(evidence, config, watch, reporter)
     result = Scan(
         images=images,
@@ -73,16 +68,39 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
         stories=verdicts.stories,
         balance=balance_table(images, verdicts.verdict),
         effect=effect,
-        notes=(*images.source.notes, *_scan_notes(images, note, config), *left_out(verdicts.judgements)),
+        notes=(*images.source.notes, *_scan_notes(images, note, config), *left_out(unchecked)),
         embedder=f"{embedder.describe}, {embedder.size} px",
         embedder_digest=embedder.digest,
         timings=watch.seconds,
+        not_checked=unchecked,
+        decided={} if config.artifacts is None else _decided(images, measured, Path(config.artifacts)),
     )
     if config.artifacts is not None:
         from .reporting import page  # it needs pandas, which is loaded aside while the set is read
 
-        write_scan(result, page(result), Path(config.artifacts), watch, reporter)
+        with watch.stage("writing"), reporter.stage("drawing the report", None, ""):
+            html = page(result)
+        write_scan(result, html, Path(config.artifacts), watch, reporter)
     return result
+
+
+def _name(source: str | Path | ImageSet) -> str:
+    """ "data.npz": what a set is called while nothing else is known of it."""
+    path = source.source.path if isinstance(source, ImageSet) else Path(source)
+    return path.name or str(path)
+
+
+def _decided(images: ImageSet, measured: Measured, artifacts: Path) -> dict[int, str]:
+    """Decisions of a person on its rows, which wait to be applied."""
+    return in_force(artifacts, images.ids, measured.digests.tolist())
+
+
+def _judged(evidence: Evidence, config: ScanConfig, reporter: Reporter) -> tuple[Verdicts, CleaningEffect | None]:
+    """What all checks together say, and what cleaning by that does."""
+    with reporter.stage("judging", len(CATALOGUE), "checks") as advance:
+        verdicts = weigh(evidence, _judgements(evidence, advance), config)
+    with reporter.stage("trying the clean set", None, ""):
+        return verdicts, cleaning_effect(evidence, verdicts.verdict)
 
 
 def _judgements(evidence: Evidence, advance: Advance) -> dict[str, Judgement]:
@@ -98,10 +116,8 @@ def _laid_out(evidence: Evidence, config: ScanConfig, watch: Stopwatch, reporter
     """float (M, 2): where the map has each of the representatives."""
     if config.map == "umap" and not compiled():
         reporter.say("compiling the map: half a minute, once on this machine")
-    with watch.stage("mapping"), reporter.stage("mapping", 1, "steps") as advance:
-        places = lay_out(evidence.neighbours, config.map, config.seed)
-        advance(1)
-    return places
+    with watch.stage("mapping"), reporter.stage("mapping", None, ""):
+        return lay_out(evidence.neighbours, config.map, config.seed)
 
 
 def _preload() -> None:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -65,6 +65,8 @@ class Scan:
     notes       what was left out and why, how the input was read
     embedder    what embedded: "MobileNetV2-0.35 (ImageNet), 160 px, OpenVINO on the CPU";  embedder_digest  of it
     timings     seconds of each stage
+    not_checked  check -> why it could not say anything: "no labels", "no splits"
+    decided     row -> keep, drop or review: decisions of a person in force, which the clean set does not follow yet
     """
 
     images: ImageSet
@@ -80,6 +82,8 @@ class Scan:
     embedder: str
     embedder_digest: str
     timings: Mapping[str, float]
+    not_checked: Mapping[str, str] = field(default_factory=dict)
+    decided: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,7 +97,8 @@ def selftest(
     Raises DataError where the source is no set of images or has fewer than 60 that can be used, OutputError where
     selftest.json cannot be written. The source is never changed.
     """
-    images = source if isinstance(source, ImageSet) else read(source, labels=config.scan.labels)
+    with reporter.stage("reading", None, ""):
+        images = source if isinstance(source, ImageSet) else read(source, labels=config.scan.labels)
     target = Path(config.artifacts, "selftest.json") if config.artifacts is not None else None
     if target is not None:
         _check_writable(target)
@@ -298,7 +299,7 @@ class _Within:
     def __init__(self, reporter: Reporter, step: str) -> None:
         self._reporter, self._step = reporter, step
 
-    def stage(self, name: str, total: int, unit: str) -> AbstractContextManager[Advance]:
+    def stage(self, name: str, total: int | None, unit: str) -> AbstractContextManager[Advance]:
         return self._reporter.stage(f"{self._step}: {name}", total, unit)
 
     def say(self, line: str) -> None:

@@ -237,10 +237,14 @@ def balance_table(images: ImageSet, verdict: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["name", "images", "kept", "dropped", "review"])
 
 
-def left_out(judgements: Mapping[str, Judgement]) -> list[str]:
+def not_checked(judgements: Mapping[str, Judgement]) -> dict[str, str]:
+    """check -> why it could not say anything, the gravest first."""
+    return {name: judgements[name].note for name in SEVERITY if judgements[name].note}
+
+
+def left_out(reasons: Mapping[str, str]) -> list[str]:
     """Which checks could not say anything, and why: a line for each reason."""
     silent: dict[str, list[str]] = {}
-    for name in SEVERITY:
-        if judgements[name].note:
-            silent.setdefault(judgements[name].note, []).append(name)
-    return [f"left out: {', '.join(names)} ({reason})" for reason, names in silent.items()]
+    for name, reason in reasons.items():
+        silent.setdefault(reason, []).append(name)
+    return [f"not checked: {', '.join(names)} ({reason})" for reason, names in silent.items()]

@@ -203,7 +203,7 @@ def test_every_command_has_help_under_headings_and_json(app, command):
     assert "─ What is printed ─" in result.stdout
     params = {param.name for param in get_command(APPS[app]).commands[command].params}
     assert "as_json" in params
-    assert ({"quiet", "verbose"} <= params) == (command not in ("policies", "corruptions", "recipes"))
+    assert {"quiet", "verbose"} <= params
 
 
 @pytest.mark.parametrize("app", APPS)
@@ -376,8 +376,13 @@ def test_json_is_all_there_is_on_stdout(data, tmp_path):
     assert found["checks"]["exact_duplicate"] == {"rows": 1, "groups": 1, "drop": 1, "review": 0}
     assert set(found) == {
         "source", "images", "classes", "embedder", "verdicts", "checks", "stories", "effect", "notes", "timings",
-        "artifacts",
+        "artifacts", "not_checked", "decided", "next",
     }  # fmt: skip
+    assert found["not_checked"]["leak"] == "no splits"
+    assert (found["decided"], found["next"]) == (
+        0,
+        f"augment build --policy heavy --artifacts {tmp_path / 'artifacts'}",
+    )
 
 
 def test_json_of_a_set_with_strangers_is_json_too(tmp_path, pictures):
@@ -859,7 +864,7 @@ def asked(monkeypatch):
         raise DataError("enough.")
 
     monkeypatch.setattr(train.training, "train", noted)
-    monkeypatch.setattr(train.commands, "_start_keras", lambda: None)
+    monkeypatch.setattr(train.commands, "_start_keras", lambda output: None)
     return given
 
 
@@ -990,7 +995,7 @@ def test_a_build_by_another_policy_than_the_recipes_is_noted(built, asked):
 )
 def test_a_mistake_with_train_is_told_in_one_line_before_keras_starts(tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(train.commands, "_start_keras", lambda: pytest.fail("Keras was started"))
+    monkeypatch.setattr(train.commands, "_start_keras", lambda output: pytest.fail("Keras was started"))
     said_in_one_line(run("train", *arguments), *words)
     assert list(tmp_path.iterdir()) == []
 

@@ -14,7 +14,7 @@ import typer
 
 from curate.commandline import Takes, application, command, files, naming_flags
 from curate.stage.options import field_options
-from curate.terminal import Listing, Output, brief, elsewhere, err, out, print_json, print_table, records
+from curate.terminal import Output, brief, elsewhere, err, out, print_json, print_json_text, print_table, records
 
 from .configs import (
     CompareConfig,
@@ -91,16 +91,17 @@ def run(
 
 
 def _train(recipe: Recipe, options: Mapping[str, object], output: Output) -> None:
-    from .runs import metrics_text, run_path
-    from .sets import read_built
-    from .training import train as fit
+    with output.reporter.stage("starting", None, ""):
+        from .runs import metrics_text, run_path
+        from .sets import read_built
+        from .training import train as fit
 
     config = _with_typed(recipe, options)
     config = replace(config, name=config.name or recipe.name)
     target = run_path(str(config.name), config.artifacts)
     built = read_built(config.artifacts)  # what is wrong with it is told before Keras starts, which takes seconds
     output.print_notes([*_policy_notes(recipe, config.artifacts), *_resume_notes(target, config.resume)], err)
-    _start_keras()
+    _start_keras(output)
     try:
         result = fit(config, output.reporter, built=built)
     except KeyboardInterrupt:
@@ -108,7 +109,7 @@ def _train(recipe: Recipe, options: Mapping[str, object], output: Output) -> Non
             err.print("interrupted; the epochs that were finished are kept: go on with --resume")
         raise
     if output.as_json:
-        print(metrics_text(_trained_json(result)), end="")
+        print_json_text(metrics_text(_trained_json(result)))
     else:
         _print_trained(result, Path(config.artifacts), output)
 
@@ -148,13 +149,13 @@ def _unfinished(target: Path) -> Path | None:
     return draft if {FILE, "manifest.json"} & {path.name for path in draft.rglob("*.*")} else None
 
 
-def _start_keras() -> None:
+def _start_keras(output: Output) -> None:
     """Import Keras without what its backend writes to the terminal as it starts; what goes wrong is raised."""
     # That there is no GPU is an error to it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from curate.stage.silence import silence
 
-    with silence():
+    with output.reporter.stage("starting Keras", None, ""), silence():
         import keras  # noqa: F401
 
 
@@ -171,12 +172,12 @@ def _print_trained(trained: Trained, artifacts: Path, output: Output) -> None:
     out.print(f"kept    {epoch}, validation score {kept.score:.3f} (by {metrics.fit.by})")
     if metrics.clean:
         worst = metrics.clean.worst_class
-        out.print(f"worst   {worst.class_name}: recall {worst.recall:.3f} on clean images", markup=False)
+        out.print(f"worst   {worst.class_name}: recall {worst.recall:.3f} on clean images")
     out.print("time    " + ", ".join(f"{name} {value:.0f} s" for name, value in trained.seconds.items()))
     output.print_notes(trained.notes)
-    out.print(f"report  {trained.path / 'report.html'}      model  {trained.path / 'model.keras'}", markup=False)
+    out.print(f"report  {trained.path / 'report.html'}      model  {trained.path / 'model.keras'}", whole=True)
     place = elsewhere(artifacts)
-    out.print(f"next    train predict {trained.path.name} FILE{place}    or look first: open the report", markup=False)
+    out.print(f"next    train predict {trained.path.name} FILE{place}    or look first: open the report", whole=True)
 
 
 def _print_measured(metrics: Metrics) -> None:
@@ -213,16 +214,15 @@ def _print_measured(metrics: Metrics) -> None:
         add(name, measures.accuracy, measures.interval)
     print_table(pd.DataFrame(rows))
     if views_in_words(metrics):
-        out.print(
-            f"  test-time augmentation: {views_in_words(metrics)}; --tta none takes one view", style="dim", markup=False
-        )
+        out.print(f"  test-time augmentation: {views_in_words(metrics)}; --tta none takes one view", style="dim")
     against = metrics.benchmark.baseline if metrics.benchmark else None
     if against:
         errors = ", ".join(
             f"{name} {'unknown' if error is None else format(error, '.3f')}"
             for name, error in (("mean corruption error", against.mce), ("relative to clean", against.relative_mce))
         )
-        out.print(f"\nagainst {against.run}: {errors} (1: as many as {against.run})", markup=False)
+        out.print()
+        out.print(f"against {against.run}: {errors} (1: as many as {against.run})")
 
 
 def _trained_json(trained: Trained) -> dict[str, object]:
@@ -236,7 +236,7 @@ def _trained_json(trained: Trained) -> dict[str, object]:
 
 
 @command(app, panel=TO_FIT)
-def recipes(output: Listing) -> None:
+def recipes(output: Output) -> None:
     """List the recipes: whose they are, and the build of their data."""
     if output.as_json:
         print_json(
@@ -253,11 +253,13 @@ def recipes(output: Listing) -> None:
         )
         return
     for recipe in _RECIPES:
-        out.print(f"[bold]{recipe.name}[/bold]  ({', '.join(recipe.config.model.backbone)})")
-        out.print(f"    {recipe.about}", markup=False)
-        out.print(f"    {recipe.origin}", markup=False, style="dim")
-        out.print(f"    {recipe.build_command}", markup=False, style="dim")
-    out.print("\nfit     train NAME      your own: train run mine.toml", markup=False)
+        out.print(f"{recipe.name}  ({', '.join(recipe.config.model.backbone)})", style="bold")
+        out.print(f"    {recipe.about}")
+        out.print(f"    {recipe.origin}", style="dim")
+        out.print(f"    {recipe.build_command}", style="dim", whole=True)
+    if not output.quiet:
+        out.print()
+        out.print("fit     train NAME      your own: train run mine.toml", whole=True)
 
 
 @command(app, panel=TO_USE)
@@ -274,11 +276,12 @@ def evaluate(
     """Measure a model again: on other sets, with test-time augmentation, against a baseline."""
     from curate.stage.files import write_text
 
-    from .evaluation import evaluate as measure
-    from .runs import find_model, metrics_text
+    with output.reporter.stage("starting", None, ""):
+        from .evaluation import evaluate as measure
+        from .runs import find_model, metrics_text
 
     find_model(model, place.artifacts)  # before Keras starts
-    _start_keras()
+    _start_keras(output)
     result = measure(
         model, sets or (), config, artifacts=place.artifacts, workers=place.workers, seed=place.seed,
         reporter=output.reporter,
@@ -286,26 +289,28 @@ def evaluate(
     if place.out is not None:
         write_text(metrics_text(result.metrics), Path(place.out))
     if output.as_json:
-        print(metrics_text(result.metrics), end="")
+        print_json_text(metrics_text(result.metrics))
         return
     out.print()
     _print_measured(result.metrics)
     output.print_notes(result.notes)
     output.print_seconds(result.seconds)
     if place.out is not None:
-        out.print(f"all measures  {place.out}", markup=False)
+        out.print(f"all measures  {place.out}", whole=True)
 
 
 @command(app, panel=TO_USE)
 def compare(runs: RunsArgument, config: CompareConfig, output: Output) -> None:
     """Put runs side by side, and test each against the first on the same images."""
-    from .comparing import compare as side_by_side
-    from .runs import metrics_text
+    with output.reporter.stage("starting", None, ""):
+        from .comparing import compare as side_by_side
+        from .runs import metrics_text
 
-    result = side_by_side(runs, artifacts=config.artifacts, resamples=config.resamples, seed=config.seed)
+    with output.reporter.stage("comparing", None, ""):
+        result = side_by_side(runs, artifacts=config.artifacts, resamples=config.resamples, seed=config.seed)
     if output.as_json:
         tables = {"table": result.table.to_dict("records"), "tests": result.tests.to_dict("records")}
-        print(metrics_text({**tables, "notes": result.notes}), end="")
+        print_json_text(metrics_text({**tables, "notes": result.notes}))
         return
     print_table(result.table.rename(columns={"low": "95 % from", "high": "to"}))
     out.print()
@@ -317,18 +322,19 @@ def compare(runs: RunsArgument, config: CompareConfig, output: Output) -> None:
 @command(app, panel=TO_USE)
 def ensemble(runs: RunsArgument, config: EnsembleConfig, output: Output) -> None:
     """Join the predictions of several runs as a run of its own."""
-    from .ensembles import ensemble as join
-    from .runs import metrics_text
+    with output.reporter.stage("starting", None, ""):
+        from .ensembles import ensemble as join
+        from .runs import metrics_text
 
     result = join(runs, config, output.reporter)
     if output.as_json:
-        print(metrics_text({"path": str(result.path), "metrics": result.metrics, "notes": result.notes}), end="")
+        print_json_text(metrics_text({"path": str(result.path), "metrics": result.metrics, "notes": result.notes}))
         return
     out.print()
     _print_measured(result.metrics)
     output.print_notes(result.notes)
-    out.print(f"run     {result.path}", markup=False)
-    out.print(f"next    train compare {shlex.join([config.name, *runs])}{elsewhere(config.artifacts)}", markup=False)
+    out.print(f"run     {result.path}", whole=True)
+    out.print(f"next    train compare {shlex.join([config.name, *runs])}{elsewhere(config.artifacts)}", whole=True)
 
 
 # Of the table of hardest images, what fits a screen.
@@ -338,11 +344,12 @@ _HARDEST = ["id", "class", "said", "clean", "corrupted", "wrong", "worst_set"], 
 @command(app, panel=TO_USE)
 def explain(config: ExplainConfig, output: Output, run: RunArgument = _DEFAULT) -> None:
     """Show what a model looks at (Grad-CAM), right, wrong and under corruption, and the images hardest for it."""
-    from .explanation import explain as show
-    from .runs import find_run
+    with output.reporter.stage("starting", None, ""):
+        from .explanation import explain as show
+        from .runs import find_run
 
     find_run(run, config.artifacts)  # before Keras starts
-    _start_keras()
+    _start_keras(output)
     result, path = show(run, config.artifacts, output.reporter, config.images)
     if output.as_json:
         print_json({"picture": str(path), "hardest": [] if config.images else records(result.hardest)})
@@ -354,17 +361,18 @@ def explain(config: ExplainConfig, output: Output, run: RunArgument = _DEFAULT) 
             "hardest images: predicted class, probability of the true class, share wrong under corruption",
         )
         out.print()
-    out.print(f"picture {path}", markup=False)
+    out.print(f"picture {path}", whole=True)
 
 
 @command(app, panel=TO_USE, takes={"config": Takes(EvaluateConfig, only=("tta", "filter"))})
 def predict(model: ModelArgument, source: Source, config: EvaluateConfig, place: PredictConfig, output: Output) -> None:
     """Predict the classes of images; labels are not needed."""
-    from .predicting import predict as answer
-    from .runs import find_model
+    with output.reporter.stage("starting", None, ""):
+        from .predicting import predict as answer
+        from .runs import find_model
 
     find_model(model, place.artifacts)  # before Keras starts
-    _start_keras()
+    _start_keras(output)
     result = answer(
         model, source, config, out=Path(place.out), artifacts=place.artifacts, workers=place.workers,
         reporter=output.reporter,
@@ -376,18 +384,19 @@ def predict(model: ModelArgument, source: Source, config: EvaluateConfig, place:
         )
         return
     listed = ", ".join(f"{count:,} {name or 'without a class'}" for name, count in counts.items())
-    out.print(f"{len(result.table):,} images: {listed}", markup=False)
+    out.print(f"{len(result.table):,} images: {listed}")
     output.print_notes(result.notes)
     output.print_seconds(result.seconds)
-    out.print(f"table   {result.path}", markup=False)
+    out.print(f"table   {result.path}", whole=True)
 
 
 @command(app, panel=TO_USE)
 def export(model: ModelArgument, config: ModelExportConfig, output: Output) -> None:
     """Write a model as other tools read it, once it has been seen to predict the same there."""
-    from .exporting import export as convert
-    from .predicting import as_measured, classes_of
-    from .runs import find_model
+    with output.reporter.stage("starting", None, ""):
+        from .exporting import export as convert
+        from .predicting import as_measured, classes_of
+        from .runs import find_model
 
     path = find_model(model, config.artifacts)
     classes = classes_of(path, config.artifacts)[0]
@@ -399,11 +408,11 @@ def export(model: ModelArgument, config: ModelExportConfig, output: Output) -> N
         print_json({**vars(result), "path": str(result.path), "notes": notes})
         return
     out.print(
-        f"{', '.join(result.files)}: {result.bytes / 1e6:.1f} MB; probabilities differ by {result.worst:.1g} at most",
-        markup=False,
+        f"{', '.join(result.files)}: {result.bytes / 1e6:.1f} MB; probabilities differ by {result.worst:.1g} at most"
     )
-    out.print(f"written  {result.path}      to load it:", markup=False)
-    out.print("\n".join(f"  {line}" for line in result.load.splitlines()), markup=False)
+    out.print(f"written  {result.path}      to load it:", whole=True)
+    for line in result.load.splitlines():
+        out.print(f"  {line}", whole=True)
     output.print_notes(notes)
 
 
@@ -417,15 +426,16 @@ def tune(
     ] = _DEFAULT,
 ) -> None:
     """Search for options that do better on the validation corruptions; finished trials are not fitted again."""
-    from .runs import metrics_text
-    from .sets import read_built
-    from .training import score_of
-    from .tuning import tune as search
+    with output.reporter.stage("starting", None, ""):
+        from .runs import metrics_text
+        from .sets import read_built
+        from .training import score_of
+        from .tuning import tune as search
 
     start = load_recipe(recipe)
     start = replace(start, config=_with_typed(start, options))
     built = read_built(start.config.artifacts)  # before Keras starts
-    _start_keras()
+    _start_keras(output)
     try:
         result = search(start, config, partial(score_of, built=built), output.reporter)
     except KeyboardInterrupt:
@@ -434,9 +444,9 @@ def tune(
     best = result.best
     if output.as_json:
         score = {"score": best.score, "options": dict(best.options), "trials": len(result.trials)}
-        print(metrics_text({"path": str(result.path), **score}), end="")
+        print_json_text(metrics_text({"path": str(result.path), **score}))
         return
     values = ", ".join(f"{key} {brief(value)}" for key, value in best.options.items())
-    out.print(f"best of {len(result.trials)}: {best.score:.4f} with {values}", markup=False)
-    out.print(f"trials  {result.path / 'trials.csv'}", markup=False)
-    out.print(f"next    train run {result.path / 'best.toml'}", markup=False)
+    out.print(f"best of {len(result.trials)}: {best.score:.4f} with {values}")
+    out.print(f"trials  {result.path / 'trials.csv'}", whole=True)
+    out.print(f"next    train run {result.path / 'best.toml'}", whole=True)

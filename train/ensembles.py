@@ -59,7 +59,7 @@ def ensemble(
         classes = _classes(members)
         predictions, notes = _common([run_predictions(run) for run in members], names)
     reporter.say(f"joining {', '.join(names)} on {len(predictions[0]):,} images")
-    with watch.stage("measuring"):
+    with watch.stage("measuring"), reporter.stage("measuring", None, ""):
         stacked = np.stack([member.probabilities for member in predictions])
         weights = _WEIGHTS[config.how](predictions)
         joined = replace(predictions[0], probabilities=_joined(stacked, weights, config.how))

@@ -253,8 +253,9 @@ def evaluate(
     chosen += [read_set(name, classes, artifacts, size) for name in dict.fromkeys(asked) if name not in chosen_names]
     if not chosen:
         raise DataError(f"{', '.join(asked)} holds no set to measure on. Build one: augment build --benchmark common.")
-    sample = chosen[0].batch(range(min(SAMPLE, len(chosen[0]))))
-    predictor = load_predictor(loaded, sample, classes, config, workers or cores(), reporter.say)
+    with reporter.stage("converting the model", None, ""):
+        sample = chosen[0].batch(range(min(SAMPLE, len(chosen[0]))))
+        predictor = load_predictor(loaded, sample, classes, config, workers or cores(), reporter.say)
     external = [read_set(source, classes, artifacts, size) for source in config.external]
     baseline = None if config.baseline is None else read_run(config.baseline, artifacts)
     subject = _Subject(chosen, external, baseline, artifacts, scan_digest)
@@ -278,7 +279,7 @@ def _evaluated(
     notes = [predictor.note, *(f"{images.name}: {note}" for images in subject.external for note in images.notes)]
     with watch.stage("predicting"):
         predictions = predict_sets(predictor, _named_apart([*subject.sets, *subject.external]), reporter)
-    with watch.stage("measuring"):
+    with watch.stage("measuring"), reporter.stage("measuring", None, ""):
         metrics = metrics_of(predictions, predictor.classes, config.resamples, seed)
         flagged, note = found_by_scan(subject.artifacts, subject.scan_digest)
         if metrics.clean:

@@ -120,7 +120,8 @@ def export(
     reporter.say(f"converting to {to}: some ten seconds")
     with drafting(path) as draft:
         draft.mkdir()
-        report = _convert_in_process(model, to, draft)
+        with reporter.stage("converting", None, ""):
+            report = _convert_in_process(model, to, draft)
         if report.shape[-1] != len(classes):
             raise DataError(f"{model} has {report.shape[-1]} classes, and {len(classes)} names are given.")
         write_text("".join(f"{' '.join(name.split())}\n" for name in classes), draft / LABELS)

@@ -244,7 +244,8 @@ def fit_head(job: Job) -> None:
     features_of = frozen_features(job.classifier, job.config.workers)
     train_features = features(job.train, job.rows, features_of, job.reporter)
     seconds = time.perf_counter() - started
-    watched_features = features_of(job.watched.images)
+    with job.reporter.stage("features of val", None, ""):
+        watched_features = features_of(job.watched.images)
     targets = job.train.targets(job.rows)
     weights = targets @ job.weights
     head = head_of(job.model)
@@ -255,11 +256,12 @@ def fit_head(job: Job) -> None:
     def score_of_head() -> float:
         return score_of(np.asarray(head.predict(watched_features, verbose=0)))
 
-    if job.config.model.dense:
-        _fit_deep(head, train_features, targets, weights, score_of_head, job.config)
-    else:
-        probe = fit_probe(train_features, targets, weights, lambda probe: score_of(probe(watched_features)))
-        head.get_layer("logits").set_weights([probe.kernel, probe.bias])
+    with job.reporter.stage("fitting the probe", None, ""):
+        if job.config.model.dense:
+            _fit_deep(head, train_features, targets, weights, score_of_head, job.config)
+        else:
+            probe = fit_probe(train_features, targets, weights, lambda probe: score_of(probe(watched_features)))
+            head.get_layer("logits").set_weights([probe.kernel, probe.bias])
     job.reporter.say(
         f"probe on {len(train_features):,} images: {time.perf_counter() - started:.1f} s, "
         f"{seconds:.1f} of them for their features ({len(train_features) / seconds:,.0f} a second)"
@@ -305,7 +307,12 @@ def _watched_scores(job: Job) -> Epoch:
     images, size = job.watched.images, job.config.fit.batch
     starts = range(0, len(images), size)
     # Under MirroredStrategy every device answers for the whole batch.
-    pieces = [np.asarray(job.model.predict_on_batch(images[s : s + size]))[: len(images[s : s + size])] for s in starts]
+    pieces = []
+    with job.reporter.stage("scoring", len(images), "images") as advance:
+        for s in starts:
+            part = images[s : s + size]
+            pieces.append(np.asarray(job.model.predict_on_batch(part))[: len(part)])
+            advance(s + len(part))
     scores = job.watched.scores(np.concatenate(pieces))
     counts = score(scores, job.config.fit.select)
     return {f"val_{name}": value for name, value in scores.items()} | {"score": counts}

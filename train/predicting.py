@@ -269,7 +269,7 @@ def predict(
         raise OutputError(f"{out} is neither .csv nor .parquet. Give --out a name that ends so.")
     workers = workers or cores()
     watch = Stopwatch()
-    with watch.stage("loading"):
+    with watch.stage("loading"), reporter.stage("loading the model", None, ""):
         path = find_model(model, artifacts)
         loaded = load_model(path)
         size = (int(loaded.input_shape[1]), int(loaded.input_shape[2]))

@@ -212,10 +212,11 @@ def _run(part: Part, inputs: RunInputs, config: RunConfig, folder: Path, reporte
         write_model(classifier.model, folder / MODEL)
     history = pd.DataFrame(progress.history)
     with clock.stage("measuring"):
-        sample = built.val.batch(evenly(len(built.val), SAMPLE))
-        predictor = load_predictor(
-            classifier.model, sample, built.classes, config.evaluate, config.workers, reporter.say
-        )
+        with reporter.stage("converting the model", None, ""):
+            sample = built.val.batch(evenly(len(built.val), SAMPLE))
+            predictor = load_predictor(
+                classifier.model, sample, built.classes, config.evaluate, config.workers, reporter.say
+            )
         evaluation = measured(predictor, inputs, config.evaluate, part.seed, reporter)
     metrics = _run_metrics(evaluation.metrics, classifier, progress, config)
     with clock.stage("explaining"):
@@ -239,7 +240,7 @@ def _fitted(
     fitting = config.fit
     keras.utils.set_random_seed(part.seed)
     devices = devices_of(fitting.devices)
-    with devices.scope():
+    with reporter.stage("building the model", None, ""), devices.scope():
         classifier = build_model(config.model, built.train.size, len(built.classes), fitting.precision)
     reporter.say(_heading(part, built, classifier, devices.describe))
     rows, refined = _refined(part, built, config, classifier, reporter)

@@ -18,7 +18,8 @@ def label_error(evidence: Evidence) -> Judgement:
     if not evidence.images.labelled:
         return Judgement.silent(n, "no labels")
     if probe is None:
-        return Judgement.silent(n, "one class only, or too few images of each class for the label probe")
+        only = len(evidence.images.classes) < 2
+        return Judgement.silent(n, "one class only" if only else "too few images of each class for the label probe")
     labels = evidence.images.labels
     own = np.searchsorted(probe.classes, labels[probe.rows])
     index = np.arange(len(own))

@@ -15,6 +15,7 @@ from ..sets.imageset import UNLABELLED
 from .scores import exceedance
 
 _SPREADS = 4.5
+_FEWEST = 3  # of two, each is as unusual as the other
 _SMALLEST = 1 / 512  # half a grey level: keeps the logarithm of black finite
 
 
@@ -31,6 +32,8 @@ def _beyond(values: np.ndarray, plain: float) -> np.ndarray:
 
 def _quality_judgement(evidence: Evidence, score: np.ndarray, because: Callable[[int], str]) -> Judgement:
     """A judgement on all rows from scores of the representatives; `because` takes a position among them."""
+    if len(evidence.representatives) < _FEWEST:
+        return Judgement.silent(len(evidence), "too few different images to tell what is usual")
     return Judgement(evidence.spread(score), lambda row: because(int(evidence.position[row])))
 
 

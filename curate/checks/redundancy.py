@@ -13,6 +13,8 @@ from ..measuring.duplicates import Copies
 from ..measuring.evidence import Evidence
 from ..sets.imageset import NO_GROUP, UNLABELLED
 
+_ALONE = "one image only"
+
 
 @CHECKS.add
 def label_conflict(evidence: Evidence) -> Judgement:
@@ -21,6 +23,8 @@ def label_conflict(evidence: Evidence) -> Judgement:
     conflicts = evidence.images.conflicts
     if not evidence.images.labelled and not conflicts:
         return Judgement.silent(n, "no labels")
+    if len(evidence.images.classes) < 2:
+        return Judgement.silent(n, "one class only")
     score, certain = np.zeros(n, np.float32), np.zeros(n, bool)
     sentence: dict[int, str] = {}
     for group in range(copies.group.max(initial=-1) + 1):
@@ -81,7 +85,7 @@ def leak(evidence: Evidence) -> Judgement:
     """A copy of a held-out picture in another split."""
     n, copies, splits = len(evidence), evidence.copies, evidence.images.splits
     if splits is None or len(set(splits)) < 2:
-        return Judgement.silent(n, "")
+        return Judgement.silent(n, "no splits" if splits is None else "one split only")
     names = np.array(splits)
     score = np.zeros(n, np.float32)
     for group in range(copies.group.max(initial=-1) + 1):
@@ -108,6 +112,8 @@ def leak(evidence: Evidence) -> Judgement:
 def exact_duplicate(evidence: Evidence) -> Judgement:
     """The very pixels of another image, beyond the one kept."""
     copies = evidence.copies
+    if len(evidence) < 2:
+        return Judgement.silent(len(evidence), _ALONE)
     score = np.where(copies.exact, 1.0, 0.0).astype(np.float32)
     return Judgement(score, _kept_because(evidence, "the same pixels as"), copies.group, _agrees(evidence))
 
@@ -116,6 +122,8 @@ def exact_duplicate(evidence: Evidence) -> Judgement:
 def near_duplicate(evidence: Evidence) -> Judgement:
     """The same picture as another, recoded, shifted, cropped, brightened or turned, beyond the one kept."""
     copies = evidence.copies
+    if len(evidence) < 2:
+        return Judgement.silent(len(evidence), _ALONE)
     score = np.where(copies.extra & ~copies.exact, 1 - copies.distance / 2, 0).astype(np.float32)
     return Judgement(score, _kept_because(evidence, "the same picture as"), copies.group, _agrees(evidence))
 

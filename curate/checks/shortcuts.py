@@ -25,9 +25,7 @@ def shortcut(evidence: Evidence) -> Judgement:
     common = names[counts >= 10]
     rows = rows[np.isin(labels[rows], common)]
     if len(common) < 2 or len(rows) < _SMALLEST_SET:
-        return Judgement.silent(
-            n, "no labels" if not evidence.images.labelled else "too few images of two classes or more"
-        )
+        return Judgement.silent(n, _want(evidence))
     fold = evidence.fold[rows]
     stories = []
     for name, values in _tell_tales(evidence, rows).items():
@@ -42,6 +40,13 @@ def shortcut(evidence: Evidence) -> Judgement:
             stories.append(Story("shortcut", NO_GROUP, (), sentence, strength / 4, min(1.0, strength)))
     stories.sort(key=lambda story: -story.weight)
     return Judgement(np.zeros(n, np.float32), lambda row: "", stories=tuple(stories))
+
+
+def _want(evidence: Evidence) -> str:
+    """What the set lacks."""
+    if not evidence.images.labelled:
+        return "no labels"
+    return "one class only" if len(evidence.images.classes) < 2 else "too few images of two classes or more"
 
 
 def _tell_tales(evidence: Evidence, rows: np.ndarray) -> dict[str, np.ndarray]:

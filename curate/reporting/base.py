@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
+from ..stage.lines import printable
 from ..stage.manifest import versions
 
 if TYPE_CHECKING:
@@ -92,7 +93,13 @@ def _value_in_words(value: object) -> str:
 
 def _environment(templates: Mapping[str, str]) -> Environment:
     environment = Environment(
-        loader=DictLoader(templates), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=DictLoader(templates),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Of names in it none turns the order of letters about.
+        finalize=lambda value: printable(value) if type(value) is str else value,
     )
     environment.filters["n"] = lambda number: f"{number:,}"
     environment.filters["share"] = lambda number: "" if number is None else f"{number:.3f}"

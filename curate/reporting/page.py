@@ -9,6 +9,7 @@ import functools
 import importlib.util
 import json
 import math
+from collections.abc import Mapping
 from importlib.resources import files
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -17,9 +18,10 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from ..findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY, Story
+from ..findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY, Outcome, Story, found_by_check
+from ..stage.lines import printable
 from .base import Report, asset, render, settings_of
-from .galleries import Gallery, evenly, first_of_each, gallery
+from .galleries import Gallery, evenly, first_of_each, gallery, strip
 from .thumbnails import UNREADABLE, Thumbnails, thumbnails
 
 if TYPE_CHECKING:
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
 PACKAGE = "curate.reporting"  # where the template, the style and the script of this page are
 COLOURS_HERE = "/* the colours of the checks */"  # in the style, where those of the catalogue are put
-STRIP = 8  # pictures beside a story
 TOLD = 6  # stories told at once; as many again as MORE_TOLD are folded away
 MORE_TOLD = 24
 CLASSES_AT_ONCE = 30
@@ -54,12 +55,13 @@ def page(scan: Scan) -> str:
     findings = scan.findings.reset_index(drop=True)
     checks = _checks_found(findings)
     limit = PER_CHECK if len(scan.table) > WITH_PICTURES else len(findings)
+    outcomes = found_by_check(findings, scan.table)
     galleries = [gallery(check, findings, scan.table, limit) for check in checks]
     stories = scan.stories[: TOLD + MORE_TOLD]
 
     mapped = _mapped_rows(scan)
-    strips = [_strip(story) for story in stories]
-    told_rows = (row for strip in strips for row in strip)
+    strips = [strip(story, scan.table) for story in stories]
+    told_rows = (row for together in chain.from_iterable(strips) for row in together)
     flagged = list(dict.fromkeys(chain(told_rows, first_of_each(galleries, findings))))
     rows = np.union1d(np.array(flagged, np.int64), mapped)
     pictures = _pictures(scan, flagged, mapped)
@@ -73,15 +75,17 @@ def page(scan: Scan) -> str:
         "verdict": _verdict_sentence(scan),
         "counts": _verdict_counts(scan.table["verdict"]),
         "effect": _effect(scan.effect) if scan.effect else None,
-        "checks": [_check_summary(entry, findings) for entry in galleries],
-        "silent": [_check_in_words(name)[0] for name in SEVERITY if name not in checks],
+        "checks": [_check_summary(entry, outcomes[entry.check]) for entry in galleries],
+        "silent": [_check_in_words(name)[0] for name in SEVERITY if name not in {*checks, *scan.not_checked}],
+        "not_checked": _not_checked(scan.not_checked),
         "stories": [_story_data(i, s, galleries) for i, s in enumerate(stories)],
         "told_at_once": TOLD,
         "untold": len(scan.stories) - len(stories),
         "classes": _classes(scan.balance),
         "classes_at_once": CLASSES_AT_ONCE,
         "mapped": len(mapped),
-        "placed": int(_placed(scan.table).sum()),
+        "drawn": _drawn(scan.table, mapped),
+        "decided": len(scan.decided),
     }
     style = asset(PACKAGE, "report.css").replace(COLOURS_HERE, _check_colours())
     return render(_report(scan), PACKAGE, style, content)
@@ -162,28 +166,28 @@ def _effect(effect: CleaningEffect) -> dict[str, object]:
     return {**numbers, "rows": effect.rows, "meaning": meaning, "left": left, "right": right, "at": at}
 
 
-def _check_summary(gallery: Gallery, findings: pd.DataFrame) -> dict[str, object]:
+def _check_summary(gallery: Gallery, outcome: Outcome) -> dict[str, object]:
     """One line of the summary table."""
-    own_findings = findings[findings["check"] == gallery.check]
     title, looks_for = _check_in_words(gallery.check)
-    actions = own_findings["action"].value_counts()
-    groups = own_findings["group"]
     return {
         "name": gallery.check,
         "title": title,
         "what": looks_for,
-        "rows": int(own_findings.loc[own_findings["row"] >= 0, "row"].nunique()),
-        "groups": int(groups[groups >= 0].nunique()),
-        "drop": int(actions.get(DROP, 0)),
-        "review": int(actions.get(REVIEW, 0)),
+        "rows": outcome.rows,
+        "groups": outcome.groups,
+        "drop": outcome.verdicts.get(DROP, 0),
+        "review": outcome.verdicts.get(REVIEW, 0),
         "total": gallery.total,
         "shown": gallery.shown,
     }
 
 
-def _strip(story: Story) -> list[int]:
-    """The rows whose pictures stand beside a story."""
-    return [int(row) for row in story.rows if row >= 0][:STRIP]
+def _not_checked(reasons: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(titles of checks that could not say anything, why), a pair for each reason."""
+    titles: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        titles.setdefault(reason, []).append(_check_in_words(name)[0].lower())
+    return [(", ".join(names), reason) for reason, names in titles.items()]
 
 
 def _story_data(i: int, story: Story, galleries: list[Gallery]) -> dict[str, object]:
@@ -192,7 +196,7 @@ def _story_data(i: int, story: Story, galleries: list[Gallery]) -> dict[str, obj
         "check": story.check,
         "group": story.group,
         "title": _check_in_words(story.check)[0],
-        "sentence": story.sentence,
+        "sentence": printable(story.sentence),
         "rows": len(story.rows),
         "has_gallery": any(gallery.check == story.check for gallery in galleries),
     }
@@ -245,9 +249,26 @@ def _mapped_rows(scan: Scan) -> np.ndarray:
     placed, fine = _placed(table), (table["verdict"] == KEEP).to_numpy()
     flagged_rows, fine_rows = np.flatnonzero(placed & ~fine), np.flatnonzero(placed & fine)
     if len(flagged_rows) + len(fine_rows) > MAP_POINTS:
-        flagged_rows = evenly(flagged_rows, MAP_POINTS // 2)
+        flagged_rows = evenly(flagged_rows, max(MAP_POINTS // 2, MAP_POINTS - len(fine_rows)))
         fine_rows = evenly(fine_rows, MAP_POINTS - len(flagged_rows))
     return np.union1d(flagged_rows, fine_rows)
+
+
+def _drawn(table: pd.DataFrame, mapped: np.ndarray) -> str:
+    """Which rows the map leaves out, in a sentence; "" where it has all."""
+    placed, fine = _placed(table), (table["verdict"] == KEEP).to_numpy()
+    if len(mapped) == placed.sum():
+        return ""
+    flagged, unflagged = ((int(chosen[mapped].sum()), int((placed & chosen).sum())) for chosen in (~fine, fine))
+    first = (
+        f"all {flagged[1]:,} that are dropped or await review"
+        if flagged[0] == flagged[1]
+        else f"{flagged[0]:,} of the {flagged[1]:,} that are dropped or await review"
+    )
+    return (
+        f"Drawn are {len(mapped):,} of {int(placed.sum()):,} images: {first}, and {unflagged[0]:,} of the "
+        f"{unflagged[1]:,} others, in even steps through the set."
+    )
 
 
 def _pictures(scan: Scan, flagged: list[int], mapped: np.ndarray) -> Thumbnails:
@@ -274,7 +295,7 @@ def _data(
     galleries: list[Gallery],
     rows: np.ndarray,
     pictures: Thumbnails,
-    strips: list[list[int]],
+    strips: list[list[list[int]]],
 ) -> dict[str, object]:
     """Everything that the script shows; a row is given by its place among `rows`."""
     table = scan.table.iloc[rows]
@@ -283,7 +304,7 @@ def _data(
     found_at = {int(position): i for i, position in enumerate(about.index)}
     checks = [gallery.check for gallery in galleries]
     sentences: dict[str, int] = {}
-    sentence_numbers = [sentences.setdefault(text, len(sentences)) for text in about["because"]]
+    sentence_numbers = [sentences.setdefault(printable(text), len(sentences)) for text in about["because"]]
     x, y = _coordinates(table)
     without = -1
     return {
@@ -296,6 +317,8 @@ def _data(
             "label": table["label"].tolist(),
             "split": table["split"].fillna("").tolist() if "split" in table else [""] * len(table),
             "verdict": [VERDICTS.index(verdict) for verdict in table["verdict"]],
+            "decided": [place[row] for row in scan.decided if row in place],
+            "decision": [VERDICTS.index(verdict) for row, verdict in scan.decided.items() if row in place],
             "x": x,
             "y": y,
             "picture": [pictures.of.get(int(row), without) for row in rows],
@@ -304,7 +327,6 @@ def _data(
             "row": [place.get(int(row), without) for row in about["row"]],
             "check": [checks.index(name) for name in about["check"]],
             "score": [round(float(score), 3) for score in about["score"]],
-            "action": about["action"].tolist(),
             "because": sentence_numbers,
         },
         "sentences": list(sentences),
@@ -320,7 +342,7 @@ def _data(
             ]
             for gallery in galleries
         ],
-        "stories": [[place[row] for row in strip] for strip in strips],
+        "stories": [[[place[row] for row in together] for together in strip] for strip in strips],
     }
 
 

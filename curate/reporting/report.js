@@ -22,15 +22,21 @@
     return node;
   }
 
-  const labelOf = (row) => data.classes[rows.label[row]] ?? "";
+  const labelOf = (row) => spelled(data.classes[rows.label[row]] ?? "");
   const verdictOf = (row) => data.verdicts[rows.verdict[row]];
+  // Of the whole set nothing can be dropped.
+  const verdictOfFinding = (finding) => (findings.row[finding] < 0 ? "review" : verdictOf(findings.row[finding]));
   const findingsOf = rows.id.map(() => []);
   findings.row.forEach((row, i) => { if (row >= 0) findingsOf[row].push(i); });
   findingsOf.forEach((list) => list.sort((a, b) => findings.check[a] - findings.check[b]));
   const sentence = (finding) => data.sentences[findings.because[finding]];
+  const because = (finding) => make("p", { className: "because", title: sentence(finding) }, sentence(finding));
 
+  // Characters that turn the order of letters about are written out, wherever a name is shown.
+  const spelled = (text) => text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    (letter) => "\\u" + letter.charCodeAt(0).toString(16).padStart(4, "0"));
   // The end of a path tells more than its beginning.
-  const shortened = (id) => (id.length > 26 ? "…" + id.slice(-25) : id);
+  const shortened = (id) => (id.length > 26 ? "…" + spelled(id.slice(-25)) : spelled(id));
 
   function image(row) {
     const picture = row < 0 ? -1 : rows.picture[row];
@@ -54,30 +60,35 @@
   }
 
   const tag = (word) => make("span", { className: `tag ${word}` }, word === "keep" ? "kept" : word);
+  const decisions = new Map(rows.decided.map((row, i) => [row, data.verdicts[rows.decision[i]]]));
+  // What a person said of a row before stands beside what the scan says.
+  const decision = (row) => decisions.has(row)
+    ? make("span", { className: `tag decided ${decisions.get(row)}`, title: "a person's decision, which curate apply applies" }, `decided: ${decisions.get(row)}`)
+    : null;
 
   function naming(row) {
     const name = make("p", { className: "name" });
     if (row < 0) name.append(make("b", {}, "the whole set"));
     else {
-      name.append(make("b", { title: rows.id[row] }, shortened(rows.id[row])));
-      if (labelOf(row)) name.append(" ", make("span", { className: "label" }, labelOf(row)));
-      if (rows.split[row]) name.append(" ", make("span", { className: "split" }, rows.split[row]));
+      name.append(make("b", { title: rows.id[row], dir: "auto" }, shortened(rows.id[row])));
+      if (labelOf(row)) name.append(" ", make("span", { className: "label", title: labelOf(row), dir: "auto" }, labelOf(row)));
+      if (rows.split[row]) name.append(" ", make("span", { className: "split", title: rows.split[row], dir: "auto" }, rows.split[row]));
     }
     return name;
   }
 
   const state = (finding) =>
-    make("p", { className: "state" }, tag(findings.action[finding]), " ",
+    make("p", { className: "state" }, tag(verdictOfFinding(finding)), " ", decision(findings.row[finding]), " ",
       make("span", { className: "score", title: "score: 0 fine, 1 certainly bad" }, findings.score[finding].toFixed(2)));
 
   // --- Galleries
 
-  const wanted = { text: "", action: "" };
+  const wanted = { text: "", verdict: "" };
   const galleries = all("[data-gallery]").map((node) =>
     ({ node, units: data.galleries[+node.dataset.gallery], limit: AT_ONCE, open: new Set() }));
 
   function matches(finding) {
-    if (wanted.action && findings.action[finding] !== wanted.action) return false;
+    if (wanted.verdict && verdictOfFinding(finding) !== wanted.verdict) return false;
     if (!wanted.text) return true;
     const row = findings.row[finding];
     return row >= 0 && (rows.id[row].toLowerCase().includes(wanted.text) || labelOf(row).toLowerCase().includes(wanted.text));
@@ -87,12 +98,12 @@
     const row = findings.row[finding];
     return make("article", { className: "unit single" },
       row < 0 ? null : picture(row),
-      make("div", {}, naming(row), state(finding), make("p", { className: "because" }, sentence(finding))));
+      make("div", {}, naming(row), state(finding), because(finding)));
   }
 
   function member(row, finding, said) {
-    const about = make("div", {}, naming(row), finding === null ? make("p", { className: "state" }, tag(verdictOf(row))) : state(finding));
-    if (said && finding !== null) about.append(make("p", { className: "because" }, sentence(finding)));
+    const about = make("div", {}, naming(row), finding === null ? make("p", { className: "state" }, tag(verdictOf(row)), " ", decision(row)) : state(finding));
+    if (said && finding !== null) about.append(because(finding));
     const faded = finding !== null && !matches(finding);
     return make("figure", { className: finding === null ? "mate" : faded ? "faded" : "" }, picture(row), about);
   }
@@ -111,7 +122,7 @@
     node.append(make("div", { className: "members" },
       ...unit.mates.map((row) => member(row, null)),
       ...shown.map((finding) => member(findings.row[finding], finding, !saidOnce))));
-    if (saidOnce) node.append(make("p", { className: "because" }, sentence(found[0])));
+    if (saidOnce) node.append(because(found[0]));
     if (found.length > shown.length) {
       const rest = make("button", { type: "button", className: "rest" }, `show all ${count(found.length)} of this group`);
       rest.addEventListener("click", () => { gallery.open.add(unit.group); draw(gallery); });
@@ -153,7 +164,7 @@
   function drawGalleries() {
     const matching = galleries.reduce((sum, gallery) => sum + draw(gallery), 0);
     const said = one(".toolbar output");
-    if (said) said.textContent = wanted.text || wanted.action ? `${plural(matching, "finding")} match${matching === 1 ? "es" : ""}` : "";
+    if (said) said.textContent = wanted.text || wanted.verdict ? `${plural(matching, "finding")} match${matching === 1 ? "es" : ""}` : "";
   }
 
   const search = one(".toolbar input");
@@ -163,9 +174,9 @@
       clearTimeout(waiting);
       waiting = setTimeout(() => { wanted.text = search.value.trim().toLowerCase(); drawGalleries(); }, 120);
     });
-    for (const button of all(".toolbar [data-action]")) {
+    for (const button of all(".toolbar [data-verdict]")) {
       button.addEventListener("click", () => {
-        wanted.action = button.dataset.action;
+        wanted.verdict = button.dataset.verdict;
         choose(button);
         drawGalleries();
       });
@@ -177,9 +188,9 @@
   }
 
   for (const strip of all("[data-story]")) {
-    for (const row of data.stories[+strip.dataset.story]) {
-      const label = labelOf(row);
-      strip.append(make("figure", {}, picture(row), make("figcaption", { title: label }, label)));
+    for (const together of data.stories[+strip.dataset.story]) {
+      strip.append(make("div", { className: together.length > 1 ? "together" : "" }, ...together.map((row) =>
+        make("figure", {}, picture(row), make("figcaption", { title: labelOf(row), dir: "auto" }, labelOf(row))))));
     }
   }
   drawGalleries();
@@ -190,8 +201,8 @@
     if (!gallery) return;
     const unit = () => (group === undefined ? null : one(`.unit[data-group="${group}"]`, gallery.node));
     if (gallery.node.hidden || (group !== undefined && !unit())) {
-      wanted.text = wanted.action = search.value = "";
-      choose(one(".toolbar [data-action='']"));
+      wanted.text = wanted.verdict = search.value = "";
+      choose(one(".toolbar [data-verdict='']"));
       drawGalleries();
     }
     const known = gallery.units.some((other) => String(other.group) === group);
@@ -213,7 +224,7 @@
   // --- One picture, larger
 
   function described(row) {
-    const node = make("div", { className: "about" }, naming(row), make("p", { className: "state" }, tag(verdictOf(row))));
+    const node = make("div", { className: "about" }, naming(row), make("p", { className: "state" }, tag(verdictOf(row)), " ", decision(row)));
     for (const finding of findingsOf[row]) {
       const [name, title] = data.checks[findings.check[finding]];
       node.append(make("p", { className: "because", data: { check: name } },
@@ -225,6 +236,21 @@
 
   const closer = one("dialog.closer");
   closer.addEventListener("click", (event) => { if (event.target === closer) closer.close(); });
+
+  // Whether a text is in the clipboard now. A page that comes by plain http is given none: there a selection is copied.
+  async function copied(text) {
+    try {
+      await navigator.clipboard.writeText(text);
+      return true;
+    } catch {
+      const area = make("textarea", { value: text, readOnly: true, className: "offstage" });
+      closer.append(area);
+      area.select();
+      const done = document.execCommand("copy");
+      area.remove();
+      return done;
+    }
+  }
 
   function lookCloser(row, frame) {
     const neighbours = frame ? all(".picture", frame.closest(".check, .strip, .pinned") || document) : [];
@@ -244,10 +270,12 @@
       tool("next →", () => step(1), at === neighbours.length - 1);
     }
     if (rows.x[row] !== null && one(".plot")) tool("show on the map", () => { closer.close(); showOnMap(row); });
-    tool("copy id", () => navigator.clipboard?.writeText(rows.id[row]));
+    const said = make("span", { className: "quiet", role: "status" });
+    tool("copy id", async () => { said.textContent = (await copied(rows.id[row])) ? "copied" : "not copied: select the id and copy it by hand"; });
     tool("close", () => closer.close());
+    tools.append(said);
     closer.replaceChildren(make("div", { className: "large" }, image(row)), make("div", {}, described(row), tools));
-    one(".name b", closer).textContent = rows.id[row];
+    one(".name b", closer).textContent = spelled(rows.id[row]);
     closer.onkeydown = (event) => {
       if (event.key === "ArrowLeft") step(-1);
       if (event.key === "ArrowRight") step(1);
@@ -282,7 +310,7 @@
     if (by === "class") {
       placed.forEach((row) => put(rows.label[row], row));
       return [...bins].sort((a, b) => a[0] - b[0]).map(([label, members]) =>
-        ({ key: `class ${label}`, name: data.classes[label] ?? "no label", rows: members, colour: label < 0 ? token("--fine") : hue(label), size: 5 * scale, opacity: 0.8 }));
+        ({ key: `class ${label}`, name: spelled(data.classes[label] ?? "no label"), rows: members, colour: label < 0 ? token("--fine") : hue(label), size: 5 * scale, opacity: 0.8 }));
     }
     placed.forEach((row) => put(findingsOf[row].length ? findings.check[findingsOf[row][0]] : -1, row));
     // The rarest and most serious last, so that they lie on top.
@@ -324,7 +352,7 @@
     legend.replaceChildren(...named.map((layer) => {
       const dot = make("i", { className: "swatch" });
       dot.style.background = layer.colour;
-      const button = make("button", { type: "button", title: "show or hide; double-click shows it alone" }, dot, layer.name, make("small", {}, count(layer.rows.length)));
+      const button = make("button", { type: "button", title: "show or hide; double-click shows it alone" }, dot, make("bdi", { title: layer.name }, layer.name), make("small", {}, count(layer.rows.length)));
       button.setAttribute("aria-pressed", !hidden.has(layer.key));
       button.addEventListener("click", () => {
         if (!hidden.delete(layer.key)) hidden.add(layer.key);

@@ -13,8 +13,11 @@ Advance = Callable[[int], None]
 class Reporter(Protocol):
     """Whoever shows progress: the terminal, a test, nobody."""
 
-    def stage(self, name: str, total: int, unit: str) -> AbstractContextManager[Advance]:
-        """Open a stage of `total` steps; what is yielded is called with the steps done so far."""
+    def stage(self, name: str, total: int | None, unit: str) -> AbstractContextManager[Advance]:
+        """Open a stage of `total` steps, None where nobody can count them; what is yielded is called with those done.
+
+        It may be opened within another.
+        """
 
     def say(self, line: str) -> None:
         """Tell one line at once."""
@@ -24,7 +27,7 @@ class Silent:
     """Shows nothing."""
 
     @contextmanager
-    def stage(self, name: str, total: int, unit: str) -> Iterator[Advance]:
+    def stage(self, name: str, total: int | None, unit: str) -> Iterator[Advance]:
         yield lambda done: None
 
     def say(self, line: str) -> None:

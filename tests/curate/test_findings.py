@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from albums import album
 
@@ -14,6 +15,7 @@ from curate.findings import (
     COLUMNS,
     COPIES,
     DROP,
+    KEEP,
     NONE,
     OWN,
     REVIEW,
@@ -21,6 +23,7 @@ from curate.findings import (
     Finding,
     Judgement,
     findings_table,
+    found_by_check,
 )
 from curate.measuring.probe import probe_labels
 from curate.planting import KINDS as FAULTS
@@ -260,3 +263,21 @@ def test_every_check_gives_the_same_scores_in_any_order_of_rows(mixed, name):
     if copies:  # of equal copies the first is kept
         before, after = np.sort(before), np.sort(after)
     np.testing.assert_allclose(after, before, atol=0.01)
+
+
+def test_what_a_check_found_is_counted_by_the_verdicts_of_the_rows():
+    findings = findings_table(
+        [
+            Finding(0, "0", "label_error", 0.9, -1, REVIEW, ""),
+            Finding(1, "1", "label_error", 0.8, -1, REVIEW, ""),
+            Finding(1, "1", "exact_duplicate", 1, 4, DROP, ""),
+            Finding(2, "2", "exact_duplicate", 1, 4, DROP, ""),  # which is kept after all
+            Finding(-1, "", "shortcut", 0.7, -1, REVIEW, ""),
+        ]
+    )
+    found = found_by_check(findings, pd.DataFrame({"verdict": [REVIEW, DROP, KEEP]}))
+    assert {name: (check.rows, check.groups, dict(check.verdicts)) for name, check in found.items()} == {
+        "label_error": (2, 0, {DROP: 1, REVIEW: 1}),
+        "exact_duplicate": (2, 1, {DROP: 1, KEEP: 1}),
+        "shortcut": (0, 0, {REVIEW: 1}),
+    }

@@ -5,7 +5,7 @@ import pytest
 
 from curate.configs import ScanConfig
 from curate.findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY, Judgement, Story
-from curate.verdicts import balance_table, images_table, left_out, pairs_table, weigh
+from curate.verdicts import balance_table, images_table, left_out, not_checked, pairs_table, weigh
 
 CONFIG = ScanConfig(artifacts=None)
 
@@ -169,7 +169,9 @@ def test_checks_that_could_say_nothing_are_named_by_their_reason():
     judgements = {name: Judgement.silent(2, "") for name in SEVERITY}
     for name in ("shortcut", "label_error", "leak"):
         judgements[name] = Judgement.silent(2, "no labels" if name != "leak" else "no splits")
-    assert left_out(judgements) == [
-        "left out: leak (no splits)",
-        "left out: label_error, shortcut (no labels)",
+    reasons = not_checked(judgements)
+    assert reasons == {"leak": "no splits", "label_error": "no labels", "shortcut": "no labels"}
+    assert left_out(reasons) == [
+        "not checked: leak (no splits)",
+        "not checked: label_error, shortcut (no labels)",
     ]

@@ -41,7 +41,7 @@ def completed(command: str, option: str, incomplete: str = "") -> list[str]:
 @pytest.fixture
 def idle(monkeypatch):
     """Commands that find every run, and start no Keras."""
-    monkeypatch.setattr(train.commands, "_start_keras", lambda: None)
+    monkeypatch.setattr(train.commands, "_start_keras", lambda output: None)
     for name in ("find_model", "find_run"):
         monkeypatch.setattr(train.runs, name, lambda run, artifacts: Path(artifacts, run))
 

@@ -80,7 +80,7 @@ class Told:
         self.done: list[int] = []
 
     @contextmanager
-    def stage(self, name: str, total: int, unit: str) -> Iterator[Advance]:
+    def stage(self, name: str, total: int | None, unit: str) -> Iterator[Advance]:
         self.stages.append((name, total, unit))
         yield self.done.append
 

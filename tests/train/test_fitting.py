@@ -46,7 +46,7 @@ class Listener:
         self.until = until
 
     @contextmanager
-    def stage(self, name: str, total: int, unit: str) -> Iterator:
+    def stage(self, name: str, total: int | None, unit: str) -> Iterator:
         yield lambda done: self.steps.append((name, done))
 
     def say(self, line: str) -> None:

@@ -48,7 +48,7 @@ class Listener:
         self.until = until
 
     @contextmanager
-    def stage(self, name: str, total: int, unit: str) -> Iterator:
+    def stage(self, name: str, total: int | None, unit: str) -> Iterator:
         yield lambda done: self.hear(f"{name} {done}")
 
     def say(self, line: str) -> None:

@@ -146,3 +146,13 @@ def test_what_cannot_be_read_is_certain_and_says_why(clean):
 
 def test_in_a_readable_set_nothing_is_unreadable(clean):
     assert not unreadable(clean).score.any()
+
+
+@pytest.mark.parametrize("check", ALL)
+def test_of_two_pictures_none_is_unusual(check, cells, evidence_of):
+    images = cells[0][[0, 1, 2]].copy()
+    images[0] //= 8
+    judgement = check(evidence_of(images[:2]))
+    assert judgement.note == "too few different images to tell what is usual"
+    assert not judgement.score.any()
+    assert check(evidence_of(images)).note == ""

@@ -202,9 +202,9 @@ def test_copies_within_one_split_leak_nothing(album):
     assert flagged(found) == [2, 3, 4, 6]  # but not row 5, which is in test as the copy kept is
 
 
-@pytest.mark.parametrize("splits", SPLITS[:2])
-def test_with_one_split_the_check_on_leaks_says_that_it_has_nothing_to_do(album, splits):
-    assert leak(album(splits)).note == ""  # nothing worth a word
+@pytest.mark.parametrize(("splits", "note"), [(SPLITS[0], "no splits"), (SPLITS[1], "one split only")])
+def test_with_one_split_the_check_on_leaks_says_that_it_has_nothing_to_do(album, splits, note):
+    assert leak(album(splits)).note == note
     assert not leak(album(splits)).score.any()
 
 
@@ -254,3 +254,11 @@ def test_a_copy_said_to_come_first_does(album, labels, label, splits):
         for row in flagged(found):
             if found.because(row).endswith("it comes first"):
                 assert evidence.copies.kept[row] < row
+
+
+def test_what_a_single_image_or_class_cannot_show_is_not_checked(clean, cells, evidence_of, set_of):
+    alone = evidence_of(cells[0][:1], cells[1][:1])
+    assert [check(alone).note for check in (exact_duplicate, near_duplicate)] == ["one image only"] * 2
+    one_class = evidence_of(set_of(cells[0][:3], np.zeros(3, np.int64), classes=("cell",)))
+    assert label_conflict(one_class).note == "one class only"
+    assert not exact_duplicate(one_class).note

@@ -75,6 +75,8 @@ def test_too_few_pictures_say_nothing(clean, cells, evidence_of):
     assert "too few" in shortcut(evidence_of(cells[0][:59], cells[1][:59])).note
     one_class = replace(clean, images=replace(clean.images, labels=np.zeros(160, np.int64)))
     assert "too few" in shortcut(one_class).note
+    of_one = replace(one_class, images=replace(one_class.images, classes=one_class.images.classes[:1]))
+    assert shortcut(of_one).note == "one class only"
 
 
 def test_a_fold_that_no_picture_of_a_common_class_is_in_is_passed_over(clean, labels):

@@ -47,13 +47,13 @@ def test_a_page_has_a_head_its_own_sections_and_how_it_was_made(package):
     assert re.search(r"<dt>numpy</dt><dd>\d+\.\d+", html)
     assert "no-such-package" not in html
     order = [
-        html.index(words) for words in ("<h1>", "nothing of", 'href="#own"', 'href="#made"', 'id="own"', 'id="made"')
+        html.index(words) for words in ("<h1", "nothing of", 'href="#own"', 'href="#made"', 'id="own"', 'id="made"')
     ]
     assert order == sorted(order)
 
 
 def test_a_name_that_is_no_text_does_not_keep_a_page_from_being_written(package):
-    assert "caf? was read" in render(REPORT, package, "", CONTENT).encode("utf-8").decode("utf-8")
+    assert r"caf\udce9 was read" in render(REPORT, package, "", CONTENT).encode("utf-8").decode("utf-8")
 
 
 def test_style_comes_after_that_of_every_page_and_is_no_text(package):
@@ -101,3 +101,10 @@ def test_a_configuration_within_another_is_no_option():
         seed: int = 3
 
     assert settings_of(Whole()) == [("seed", "3")]
+
+
+def test_characters_that_turn_letters_about_are_written_out_wherever_a_name_stands(package):
+    html = render(replace(REPORT, name="a\u202egnp.exe", notes=("of \u2067b",)), package, "", CONTENT)
+    assert not set(html) & set("\u202e\u2067")
+    assert r"a\u202egnp.exe</h1>" in html
+    assert r"<bdi>of \u2067b</bdi>" in html

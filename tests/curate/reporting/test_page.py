@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from curate.configs import ScanConfig
-from curate.findings import CATALOGUE, SEVERITY, findings_table
+from curate.findings import CATALOGUE, SEVERITY, Story, findings_table
 from curate.reporting import page
 from curate.reporting import page as public_page
 from curate.scans import CleaningEffect, Scan
@@ -24,6 +24,7 @@ from curate.sets.imageset import ImageSet
 
 JOKES, BROKEN, LONG = range(20), (40, 41), 50
 KEPT, COPY, NEAR = 21, 22, 23
+MEANT, CONFLICTING = 30, 31
 
 page_module = sys.modules["curate.reporting.page"]
 
@@ -85,6 +86,40 @@ def test_the_checks_come_in_the_order_of_severity_and_silent_ones_in_one_line(sc
     assert "label conflicts" not in silent[1]
 
 
+def test_what_could_not_be_checked_is_not_said_to_have_found_nothing(scan: Scan) -> None:
+    html = page(replace(scan, not_checked={"leak": "no splits", "outlier": "too few", "dark": "too few"}))
+    silent = re.search(r"Nothing found by: (.*?)\.</p>", html)
+    assert silent is not None
+    assert not {"leaks", "outliers", "dark"} & set(silent[1].split(", "))
+    assert "Not checked: leaks (no splits); outliers, dark (too few).</p>" in html
+
+
+def test_checks_are_counted_by_the_verdicts_of_the_rows(scan: Scan) -> None:
+    dropped = scan.table.assign(verdict=["drop" if row in (52, 53) else v for row, v in enumerate(scan.table.verdict)])
+    html = page(replace(scan, table=dropped))
+    line = re.search(r'<tr data-check="label_error">.*?</tr>', html, re.S)
+    assert line is not None
+    assert re.findall(r"<span class=.(drop|review).>(\d+)", line[0]) == [("drop", "2"), ("review", "6")]
+
+
+def test_rows_that_a_person_decided_on_are_told(scan: Scan) -> None:
+    assert "decided on by a person" not in page(scan)
+    html = page(replace(scan, decided={30: "keep", 55: "drop"}))
+    assert "2 rows were decided on by a person before." in html
+    rows = embedded(html, "data")["rows"]
+    assert [rows["id"][row] for row in rows["decided"]] == [scan.table["id"][row] for row in (30, 55)]
+    assert [embedded(html, "data")["verdicts"][verdict] for verdict in rows["decision"]] == ["keep", "drop"]
+
+
+def test_pairs_stand_together_beside_their_story(scan: Scan) -> None:
+    rows = (MEANT, CONFLICTING)
+    html = page(replace(scan, stories=(Story("label_conflict", -1, rows, "Two pictures.", 1.0),)))
+    ids = embedded(html, "data")["rows"]["id"]
+    assert [[ids[row] for row in together] for together in embedded(html, "data")["stories"][0]] == [
+        [scan.table["id"][row] for row in rows]
+    ]
+
+
 def test_the_same_scan_gives_the_same_bytes_and_times_stand_in_one_place(scan: Scan) -> None:
     assert page(scan) == page(scan)
     other = page(replace(scan, timings={"reading": 9.0}))
@@ -113,7 +148,7 @@ def test_a_file_name_that_is_no_text_does_not_keep_the_page_from_being_written(s
     bad = "caf\udce9.npz"
     source = replace(scan.images.source, path=Path(bad))
     html = page(replace(scan, images=replace(scan.images, source=source), notes=(f"{bad} was read",)))
-    assert "caf?.npz was read" in html.encode("utf-8").decode("utf-8")
+    assert r"caf\udce9.npz was read" in html.encode("utf-8").decode("utf-8")
 
 
 def test_thumbnails_are_whole_jpegs_no_larger_than_asked_for(scan: Scan) -> None:
@@ -204,7 +239,10 @@ def test_a_large_set_shows_some_of_every_group_and_says_how_many_there_are(
     assert (unit["total"], len(unit["found"])) == (20, 5)
     assert len(gallery_of(html, "label_error")) == 5
     assert "5 are shown here; all are in" in html
-    assert "Drawn are 40 of 58 images" in html
+    assert (
+        "Drawn are 40 of 58 images: 20 of the 33 that are dropped or await review, and 20 of the 25 others, in even "
+        "steps through the set." in html
+    )
     data = embedded(html, "data")
     assert len(data["rows"]["id"]) < 60
     assert sum(picture != -1 for picture in data["rows"]["picture"]) <= 30 + len(JOKES)

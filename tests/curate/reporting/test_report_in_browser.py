@@ -91,9 +91,9 @@ def test_the_page_draws_its_map_and_pictures_and_answers(scan: Scan, tmp_path: P
         told.all = seen();
         $(".unit.group .rest").click();
         told.unfolded = seen();
-        $(".toolbar [data-action=review]").click();
+        $(".toolbar [data-verdict=review]").click();
         told.review = seen();
-        $(".toolbar [data-action='']").click();
+        $(".toolbar [data-verdict='']").click();
         $(".toolbar input").value = "Number 55";
         $(".toolbar input").dispatchEvent(new Event("input"));
         await pause(400);

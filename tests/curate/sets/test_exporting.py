@@ -429,7 +429,7 @@ def test_what_came_of_it_is_told(pets, tmp_path, to):
 
     class Listener:
         @contextmanager
-        def stage(self, name: str, total: int, unit: str) -> Iterator[object]:
+        def stage(self, name: str, total: int | None, unit: str) -> Iterator[object]:
             assert (name, total, unit) == ("exporting", 7, "images")
             yield seen.append
 
@@ -797,7 +797,7 @@ def test_a_stopped_export_leaves_what_was_there(pets, tmp_path, to):
 
     class Impatient:
         @contextmanager
-        def stage(self, name: str, total: int, unit: str) -> Iterator[object]:
+        def stage(self, name: str, total: int | None, unit: str) -> Iterator[object]:
             yield stopped
 
     exported(replace(pets, splits=None), to, tmp_path / "out")
