@@ -22,6 +22,7 @@ from .measuring.mapping import compiled, lay_out
 from .scans import Scan, check_writable, write_scan
 from .sets.imageset import ImageSet
 from .sets.reading import read
+from .sets.writing import clean_notes
 from .stage.engine import cores, small_algebra
 from .stage.progress import Advance, Reporter, Silent, Stopwatch
 from .verdicts import balance_table, images_table, left_out, pairs_table, weigh
@@ -73,7 +74,12 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
         stories=verdicts.stories,
         balance=balance_table(images, verdicts.verdict),
         effect=effect,
-        notes=(*images.source.notes, *_scan_notes(images, note, config), *left_out(verdicts.judgements)),
+        notes=(
+            *images.source.notes,
+            *_scan_notes(images, note, config),
+            *clean_notes(images),
+            *left_out(verdicts.judgements),
+        ),
         embedder=f"{embedder.describe}, {embedder.size} px",
         embedder_digest=embedder.digest,
         timings=watch.seconds,
