@@ -74,12 +74,7 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
         stories=verdicts.stories,
         balance=balance_table(images, verdicts.verdict),
         effect=effect,
-        notes=(
-            *images.source.notes,
-            *_scan_notes(images, note, config),
-            *clean_notes(images),
-            *left_out(verdicts.judgements),
-        ),
+        notes=(*images.source.notes, *_scan_notes(images, note, config), *left_out(verdicts.judgements)),
         embedder=f"{embedder.describe}, {embedder.size} px",
         embedder_digest=embedder.digest,
         timings=watch.seconds,
@@ -129,6 +124,8 @@ def _scan_notes(images: ImageSet, note: str, config: ScanConfig) -> list[str]:
     remarks = [note] if note else []
     if len(images) > neighbours.EXACT_LIMIT and not neighbours.index_available():
         remarks.append("neighbours are searched exactly, which takes minutes; pip install 'trustset[ann]' for seconds")
+    if config.artifacts is not None:
+        remarks += clean_notes(images)
     if config.artifacts is not None and standing(Path(config.artifacts)):
         remarks.append("the clean set does not follow your earlier decisions yet; type `curate apply` to apply them")
     return remarks

@@ -16,12 +16,15 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from ..stage.engine import wait_for_turn
 from .arrays import bit_scale, check_finite, on_white, scale_of, to_rgb
 from .imageset import Picture, Unreadable
 
 # Pillow only names these, needs an operating system's help or starts another program (EPS) to draw them.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PALM", "PDF", "WMF"}
 _LOOKED_AT = 100  # files whose headers describe a set
+# Pixels from which on pictures are decoded one at a time, where the caller says so: 50 MB once they are RGB.
+_LARGE = 1 << 24
 _STARTS = {
     b"%PDF": "a PDF",
     b"PK\x03\x04": "a zip archive",
@@ -130,6 +133,7 @@ def _decode(file: BinaryIO) -> Picture:
     try:
         with Image.open(file, formats=_formats()[0]) as image:
             _check_size(image)
+            wait_for_turn(image.width * image.height > _LARGE)
             image.load()
             upright = _upright(image)
             pixels, raw = _to_pixels(upright)
