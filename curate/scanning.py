@@ -22,6 +22,7 @@ from .measuring.mapping import compiled, lay_out
 from .scans import CleaningEffect, Scan, check_writable, write_scan
 from .sets.imageset import ImageSet
 from .sets.reading import read
+from .sets.writing import clean_notes
 from .stage.engine import cores, small_algebra
 from .stage.progress import Advance, Reporter, Silent, Stopwatch
 from .verdicts import Verdicts, balance_table, images_table, left_out, not_checked, pairs_table, weigh
@@ -139,6 +140,8 @@ def _scan_notes(images: ImageSet, note: str, config: ScanConfig) -> list[str]:
     remarks = [note] if note else []
     if len(images) > neighbours.EXACT_LIMIT and not neighbours.index_available():
         remarks.append("neighbours are searched exactly, which takes minutes; pip install 'trustset[ann]' for seconds")
+    if config.artifacts is not None:
+        remarks += clean_notes(images)
     if config.artifacts is not None and standing(Path(config.artifacts)):
         remarks.append("the clean set does not follow your earlier decisions yet; type `curate apply` to apply them")
     return remarks

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..sets.imageset import ImageSet, Unreadable
-from ..stage.engine import chunks, threaded
+from ..stage.engine import chunks, in_turn, threaded
 from .duplicates import Copies, Fingerprints
 from .embedding import Embedder
 from .hashing import digest
@@ -17,6 +17,7 @@ from .probe import Probe
 from .properties import PROPERTIES, properties, square
 
 CHUNK = 64  # rows that one thread takes at a time
+HELD = 64 << 20  # bytes of pictures that one thread holds before it measures them
 BLOCK = 1024  # rows whose views are held at once: 80 MB
 
 
@@ -116,21 +117,33 @@ class _Pass:
 
     def look(self, rows: range) -> tuple[list[int], list[np.ndarray], dict[int, str]]:
         """Measure some rows: (rows of new pixels, their views for the embedder, unreadable row -> reason)."""
-        new, pictures, failed = [], [], {}
+        new: list[int] = []
+        views: list[np.ndarray] = []
+        held: list[np.ndarray] = []
+        failed: dict[int, str] = {}
         for row in rows:
-            try:
-                picture = self.images.images[row]
-            except Unreadable as error:
-                failed[row] = str(error)
-                continue
-            self.digests[row] = name = digest(picture.raw)
-            self.file_types[row] = picture.file_type
-            if self.measured_as.setdefault(name, row) == row:
-                new.append(row)
-                pictures.append(picture.pixels)
-        self.values[new] = properties(pictures)
-        self.prints.take(new, pictures)
-        return new, [square(pixels, self.embedder.size) for pixels in pictures], failed
+            with in_turn():
+                try:
+                    picture = self.images.images[row]
+                except Unreadable as error:
+                    failed[row] = str(error)
+                    continue
+                self.digests[row] = name = digest(picture.raw)
+                self.file_types[row] = picture.file_type
+                if self.measured_as.setdefault(name, row) == row:
+                    new.append(row)
+                    held.append(picture.pixels)
+                del picture
+                if sum(pixels.nbytes for pixels in held) > HELD:
+                    views += self._measured(new[len(views) :], held)
+                    held = []
+        return new, views + self._measured(new[len(views) :], held), failed
+
+    def _measured(self, rows: list[int], pictures: list[np.ndarray]) -> list[np.ndarray]:
+        """The views for the embedder of some pictures, whose measures are taken down."""
+        self.values[rows] = properties(pictures)
+        self.prints.take(rows, pictures)
+        return [square(pixels, self.embedder.size) for pixels in pictures]
 
     def embed(self, batch: tuple[list[int], list[np.ndarray]]) -> None:
         """Embed some rows by their views."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import math
+import shutil
 import struct
 import tempfile
 import tokenize
@@ -22,6 +23,8 @@ from numpy.lib import format as npy
 from ..stage.errors import DataError, OutputError
 
 HELD_IN_MEMORY = 1 << 30  # bytes of decompressed arrays above which they go to a temporary file
+# Times that pictures become smaller when they are packed, at most; all black ones do so a thousand times.
+_PACKING = 200
 MAPPED_FROM = 1 << 20  # smaller arrays are read, which checks their CRC at no cost
 _PIECE = 1 << 20
 _DAMAGE = (
@@ -37,6 +40,7 @@ class Member:
     name     of the zip member, "" for a plain .npy
     start    bytes of the .npy header before the data
     at       offset of the data in the file, None where it is compressed
+    packed   bytes that it takes in the file
     """
 
     name: str
@@ -45,6 +49,7 @@ class Member:
     fortran: bool
     start: int
     at: int | None
+    packed: int = 0
 
     @property
     def order(self) -> Literal["C", "F"]:
@@ -90,6 +95,7 @@ class Archive:
         if key in self.unread:
             raise DataError(f"{self.path}: {key} {self.unread[key]}")
         member = self.members[key]
+        self._check_packing(key, member)
         with self._guarded(key):
             if not member.nbytes:
                 array = np.zeros(member.shape, member.dtype)
@@ -109,9 +115,24 @@ class Archive:
         array.flags.writeable = False
         return array
 
+    def _check_packing(self, key: str, member: Member) -> None:
+        """Raise DataError where an array is packed as no pictures are, and would fill the disk."""
+        if member.at is None and member.nbytes > max(HELD_IN_MEMORY, _PACKING * member.packed):
+            raise DataError(
+                f"{self.path}: {key} takes {member.packed / 1e6:,.1f} MB and would be {member.nbytes / 1e9:,.1f} GB "
+                f"once unpacked, more than {_PACKING} times as much, as no pictures are. If it is what you want, save "
+                "it with np.savez."
+            )
+
     def _unpacked(self, key: str, member: Member) -> np.ndarray:
         """The array, decompressed into a temporary file without a name that goes when the array does."""
         size = f"{member.nbytes / 1e9:.1f} GB"
+        free = shutil.disk_usage(tempfile.gettempdir()).free
+        if member.nbytes > free:
+            raise OutputError(
+                f"cannot decompress {key} of {self.path} ({size}) into {tempfile.gettempdir()}: {free / 1e9:.1f} GB "
+                "are free. Set TMPDIR to a folder with room, or save it with np.savez."
+            )
         with tempfile.TemporaryFile() as file:
             for piece in chain(self._member_pieces(member), [b""]):  # the last one flushes
                 try:
@@ -151,11 +172,13 @@ class Archive:
                 continue
             at = _data_offset(file, info) if info.compress_type == zipfile.ZIP_STORED else None
             with archive.open(info) as stream:
-                self._add(info.filename.removesuffix(".npy"), info.filename, stream, at, info.file_size)
+                self._add(
+                    info.filename.removesuffix(".npy"), info.filename, stream, at, info.file_size, info.compress_size
+                )
         if not self.members and not self.unread:
             raise DataError(f"{self.path} holds no arrays. Save it with np.savez(path, images=..., labels=...).")
 
-    def _add(self, key: str, name: str, stream: IO[bytes], at: int | None, size: int) -> None:
+    def _add(self, key: str, name: str, stream: IO[bytes], at: int | None, size: int, packed: int = 0) -> None:
         """Note one array by its header; one of Python objects or of an unknown format is noted as unread."""
         version = npy.read_magic(stream)
         if version > (2, 0):  # written only for field names beyond Latin-1, which no image array has
@@ -171,7 +194,7 @@ class Archive:
             )
             return
         start = stream.tell()
-        member = Member(name, shape, dtype, fortran, start, None if at is None else at + start)
+        member = Member(name, shape, dtype, fortran, start, None if at is None else at + start, packed)
         if min(shape, default=0) < 0 or start + member.nbytes > size:
             raise DataError(f"{self.path} is damaged ({key}: it ends too early). Copy or download it again.")
         self.members[key] = member

@@ -19,6 +19,7 @@ SPLIT_NAMES = {
 # Keys of an archive whose array holds the names of the classes.
 CLASS_KEYS = ("class_names", "classes", "label_names", "names")
 _SPLITS = {alias: split for split, aliases in SPLIT_NAMES.items() for alias in aliases}
+_MOST_TEXTS = 20_000_000
 _WHOLE = re.compile(r"[+-]?\d+")
 
 
@@ -81,12 +82,20 @@ def encode_names(names: Sequence[str], classes: Sequence[str] | None = None) -> 
 
 
 def as_strings(values: np.ndarray) -> list[str]:
-    """The values of a (N,) array as text; whole floats without a point, "" for NaN."""
+    """The values of a (N,) array as text; whole floats without a point, "" for NaN.
+
+    What UTF-8 cannot hold, halves of characters, becomes "\\ud800" and the like. Raises DataError of too many.
+    """
+    if values.size > _MOST_TEXTS:
+        raise DataError(f"{values.size:,} texts are more than are read: {_MOST_TEXTS:,}. Leave that array out.")
     if values.dtype.kind == "S":
         return [value.decode("utf-8", "backslashreplace") for value in values.tolist()]
     if values.dtype.kind == "f":
         return ["" if np.isnan(v) else str(int(v)) if v.is_integer() else str(v) for v in values.astype(float).tolist()]
-    return [str(value) for value in values.tolist()]
+    texts = [str(value) for value in values.tolist()]
+    if values.dtype.kind != "U" or all(map(str.isascii, texts)):
+        return texts
+    return [text.encode("utf-8", "backslashreplace").decode() for text in texts]
 
 
 def as_column(values: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from ..stage.engine import cores, threaded
+from ..stage.engine import cores, threaded, wait_for_turn
 from .arrays import check_finite, on_white, to_rgb
 from .imageset import Picture, Unreadable
 from .jpegs import START, Handed, damage
@@ -38,6 +38,8 @@ from .scaling import (
 # Pillow only names these, needs an operating system's help or starts another program (EPS) to draw them.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PALM", "PDF", "WMF"}
 _LOOKED_AT = 100  # files whose headers describe a set
+# Pixels from which on pictures are decoded one at a time, where the caller says so: 50 MB once they are RGB.
+_LARGE = 1 << 24
 _STARTS = {
     b"%PDF": "a PDF",
     b"PK\x03\x04": "a zip archive",
@@ -199,6 +201,7 @@ def _load(file: BinaryIO, decoding: Decoding) -> _Loaded:
             _check_size(image, decoding)
             frames = _frame_count(image)
             deep_colours = _has_deep_colours(image)  # before loading, after which nobody knows
+            wait_for_turn(image.width * image.height > _LARGE)
             image.load()
             lost = damage(content, image) if isinstance(content, Handed) else ""
             if lost:

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import os
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,10 @@ from .arrays import ArrayPictures
 from .classes import CLASS_KEYS, as_strings, split_of_key
 from .decoding import FilePictures
 from .imageset import ImageSet, Unreadable
+
+# Bytes of what is no image that a clean set carries on, however small its images are.
+_EXTRA = 64 << 20
+_PLAIN_KEY = re.compile(r"(?!\.)[^\x00-\x1f\x7f/\\:]{1,200}")
 
 
 def pixels_of(images: ImageSet, row: int) -> np.ndarray:
@@ -121,10 +126,12 @@ def _write_kept_arrays(images: ImageSet, keep: np.ndarray, path: Path) -> None:
     parts = [(key, archive.members[key].shape[0]) for key in members]
     # Decompressed once already: what the set holds is used again.
     arrays = dict(zip(members, images.images.arrays, strict=True)) if isinstance(images.images, ArrayPictures) else {}
+    left = _left_behind(archive, members)
     rows = np.flatnonzero(keep)
     kept_ids = [images.ids[row] for row in rows]
     with replacing(path) as file, zipfile.ZipFile(file, "w") as out:
-        for key, member in archive.members.items():
+        for key in [key for key in archive.members if key not in left]:
+            member = archive.members[key]
             array = arrays[key] if key in arrays else archive.array(key)
             of_set = None if _names_classes(key, array, images) else _rows_of(key, array.shape, parts)
             kept = None if of_set is None else np.flatnonzero(keep[of_set])
@@ -137,6 +144,29 @@ def _write_kept_arrays(images: ImageSet, keep: np.ndarray, path: Path) -> None:
                 write_array(stream, np.array(kept_ids, dtype=np.str_), False, np.arange(len(rows)))
         with archive_member(out, "rows") as stream:
             write_array(stream, rows.astype(np.int64), False, np.arange(len(rows)))
+
+
+def clean_notes(images: ImageSet) -> tuple[str, ...]:
+    """Sentences on the arrays of an archive that its clean set will not have."""
+    if images.source.kind != "npz":
+        return ()
+    left = _left_behind(Archive(images.source.path), [key for key, _ in images.source.members])
+    return tuple(f"{key[:80]!a} is not in the clean set: {why}" for key, why in left.items())
+
+
+def _left_behind(archive: Archive, images: Sequence[str]) -> dict[str, str]:
+    """Arrays of an archive that are not carried on, and why: odd names, and what is larger than the images are."""
+    left: dict[str, str] = {}
+    room = max(_EXTRA, sum(archive.members[key].nbytes for key in images if key in archive))
+    for key, member in archive.members.items():
+        if not _PLAIN_KEY.fullmatch(key):
+            left[key] = "it has the name of a path or of none"
+        elif key not in images:
+            room -= member.nbytes
+            if room < 0:
+                left[key] = f"with it, what is no image takes more than the images do ({member.nbytes / 1e6:,.0f} MB)"
+                room += member.nbytes
+    return left
 
 
 def _names_classes(key: str, array: np.ndarray, images: ImageSet) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -125,6 +126,34 @@ def small_algebra(rows: int) -> Iterator[None]:
 
     with threadpool_limits(1 if rows <= 20_000 else None, user_api="blas"):
         yield
+
+
+_LARGE = threading.Lock()
+_turn = threading.local()
+
+
+@contextmanager
+def in_turn() -> Iterator[None]:
+    """Within it, a thread that comes to something large has it alone, to the end (see wait_for_turn)."""
+    _turn.asked = True
+    try:
+        yield
+    finally:
+        _turn.asked = False
+        if getattr(_turn, "has", False):
+            _turn.has = False
+            _LARGE.release()
+
+
+def wait_for_turn(large: bool) -> None:
+    """Wait until no other thread has something large in hand; of threads that take turns, and where this is large.
+
+    >>> with in_turn():
+    ...     wait_for_turn(large=True)
+    """
+    if large and getattr(_turn, "asked", False) and not getattr(_turn, "has", False):
+        _LARGE.acquire()
+        _turn.has = True
 
 
 def chunks(n: int, size: int) -> Iterator[range]:

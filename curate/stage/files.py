@@ -231,6 +231,8 @@ def _write_header(stream: BinaryIO, dtype: np.dtype, fortran: bool, shape: tuple
 
 def _array_pieces(array: np.ndarray, fortran: bool, kept: np.ndarray | None) -> Iterable[np.ndarray]:
     """The values in the order of the file, some megabytes at a time."""
+    if not array.size:  # of which there may be more entries than can be counted
+        return []
     if not array.ndim:
         return [array]
     if kept is None and not fortran:

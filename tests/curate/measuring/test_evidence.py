@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from curate.measuring import evidence
 from curate.measuring.embedding import builtin
 from curate.measuring.evidence import BLOCK, CHUNK, measure
 from curate.measuring.hashing import digest, perceptual_hash
@@ -175,3 +176,13 @@ def test_representatives_are_neighbours_of_each_other_and_of_nobody_else(cells, 
     np.testing.assert_allclose(evidence.neighbours.distances[:, :k], exact.distances[:, :k], rtol=1e-3, atol=1e-4)
     assert (evidence.neighbours.indices[:, :k] == exact.indices[:, :k]).mean() > 0.99
     np.testing.assert_array_equal(evidence.neighbours.features, evidence.features[stand])
+
+
+def test_few_pictures_are_held_at_once_and_nothing_else_changes(cells, monkeypatch):
+    pictures = [*cells[0][:20], "is damaged", cells[0][0]]
+    whole = measure(album(pictures), builtin(), 1)
+    monkeypatch.setattr(evidence, "HELD", 3 * cells[0][0].nbytes)
+    most = []
+    monkeypatch.setattr(evidence, "properties", lambda few: most.append(len(few)) or properties(few))
+    same(measure(album(pictures), builtin(), 1), whole)
+    assert max(most) == 4

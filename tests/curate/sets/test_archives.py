@@ -5,6 +5,7 @@ import random
 import struct
 import tempfile
 import zipfile
+from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from curate.sets import archives
 from curate.sets.reading import read
 from curate.stage.errors import DataError, OutputError
 
+Usage = namedtuple("Usage", "total used free")
 LABELS = np.array([0, 1, 2, 0, 1, 2])
 
 
@@ -150,3 +152,22 @@ def test_large_stored_arrays_are_mapped_and_never_loaded(tmp_path, saved):
     while base.base is not None and not isinstance(base, np.memmap):
         base = base.base
     assert isinstance(base, np.memmap)
+
+
+def test_an_array_that_is_packed_as_no_pictures_are_is_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "HELD_IN_MEMORY", 1 << 16)
+    np.savez_compressed(tmp_path / "d.npz", images=np.zeros((64, 96, 96, 3), np.uint8))
+    with pytest.raises(DataError, match=r"images takes .* MB and would be .* GB once unpacked, more than 200 times"):
+        read(tmp_path / "d.npz")
+    np.savez(tmp_path / "d.npz", images=np.zeros((64, 96, 96, 3), np.uint8))
+    assert len(read(tmp_path / "d.npz")) == 64
+
+
+def test_no_more_is_unpacked_than_the_disk_has_room_for(tmp_path, pets, monkeypatch):
+    np.savez_compressed(tmp_path / "d.npz", images=pets)
+    monkeypatch.setattr(archives, "HELD_IN_MEMORY", 0)
+    monkeypatch.setattr(archives.shutil, "disk_usage", lambda path: Usage(9, 9, 0))
+    with pytest.raises(
+        OutputError, match=r"cannot decompress images of .* GB\) into .*: 0\.0 GB are free\. Set TMPDIR"
+    ):
+        read(tmp_path / "d.npz")

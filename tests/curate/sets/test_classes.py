@@ -3,7 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from curate.sets import classes
+from curate.sets.classes import as_strings
 from curate.sets.reading import read
+from curate.stage.errors import DataError
 
 LABELS = np.array([0, 1, 2, 0, 1, 2])
 
@@ -44,3 +47,13 @@ def test_one_hot_probabilities_and_missing_labels_are_told(tmp_path, pets, saved
     assert read(saved(tmp_path, images=pets, labels=LABELS - 1)).source.notes == (
         "labels of -1 are read as no label: 2 of 6",
     )
+
+
+def test_halves_of_characters_become_text_that_any_table_holds():
+    assert as_strings(np.array(["a", "\ud800", "é\udcff"])) == ["a", "\\ud800", "é\\udcff"]
+
+
+def test_more_texts_than_are_read_are_told(monkeypatch):
+    monkeypatch.setattr(classes, "_MOST_TEXTS", 3)
+    with pytest.raises(DataError, match="4 texts are more than are read: 3"):
+        as_strings(np.zeros(4, "U9"))

@@ -5,6 +5,7 @@ import hashlib
 import os
 import tempfile
 import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from curate.sets import writing
 from curate.sets.reading import read
-from curate.sets.writing import clean_path, write_clean
+from curate.sets.writing import clean_notes, clean_path, write_clean
 from curate.stage.errors import DataError, OutputError
 from curate.stage.files import write_npy, write_parquet, write_text
 
@@ -296,3 +298,32 @@ def test_a_clean_set_of_the_other_kind_goes(tmp_path, pets):
     write_clean(read(folder(tmp_path / "set", "1.png")), np.array([True]), tmp_path)
     assert not (tmp_path / "clean.npz").exists()
     assert (tmp_path / "clean.csv").exists()
+
+
+def test_what_is_no_image_is_carried_on_up_to_what_the_images_take_and_the_rest_is_told(tmp_path, pets, monkeypatch):
+    monkeypatch.setattr(writing, "_EXTRA", 100)
+    extras = {"mean": np.zeros(3), "wide": np.zeros((6, pets.nbytes), np.uint8), "last": np.arange(6, dtype=np.int8)}
+    np.savez(tmp_path / "d.npz", images=pets, **extras)
+    images = read(tmp_path / "d.npz")
+    (note,) = clean_notes(images)
+    assert note.startswith("'wide' is not in the clean set: with it, what is no image takes more than the images do (")
+    with np.load(write_clean(images, np.ones(6, bool), tmp_path)) as clean:
+        assert clean.files == ["images", "mean", "last", "ids", "rows"]
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/b", "C:x", "a\\b", ".x", "", "a\nb", "x" * 300])
+def test_an_array_with_the_name_of_a_path_is_not_carried_on(tmp_path, pets, name):
+    np.savez(tmp_path / "d.npz", images=pets)
+    with zipfile.ZipFile(tmp_path / "d.npz", "a") as archive, archive.open(f"{name}.npy", "w") as file:
+        np.lib.format.write_array(file, np.zeros(6))
+    images = read(tmp_path / "d.npz")
+    (note,) = clean_notes(images)
+    assert note.endswith("is not in the clean set: it has the name of a path or of none")
+    with np.load(write_clean(images, np.ones(6, bool), tmp_path)) as clean:
+        assert clean.files == ["images", "ids", "rows"]
+
+
+def test_an_array_of_more_nothings_than_can_be_counted_takes_no_time(tmp_path, pets):
+    np.savez(tmp_path / "d.npz", images=pets, nothing=np.zeros((2**50, 0)))
+    with np.load(write_clean(read(tmp_path / "d.npz"), np.ones(6, bool), tmp_path)) as clean:
+        assert clean["nothing"].shape == (2**50, 0)

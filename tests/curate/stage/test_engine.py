@@ -13,7 +13,7 @@ import threadpoolctl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.stage.engine import cores, in_processes, small_algebra, threaded
+from curate.stage.engine import cores, in_processes, in_turn, small_algebra, threaded, wait_for_turn
 from curate.stage.errors import OutputError, WorkerLost
 
 WAIT = 10  # seconds until a test gives up on another thread
@@ -211,3 +211,40 @@ def _is_over(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
         return True
+
+
+def test_of_several_threads_one_has_something_large_at_a_time():
+    at_once, most = 0, []
+
+    def work(large: bool) -> None:
+        nonlocal at_once
+        with in_turn():
+            wait_for_turn(large)
+            if large:
+                at_once += 1
+                most.append(at_once)
+                time.sleep(0.002)
+                at_once -= 1
+
+    list(threaded(work, [True, False] * 12, 4))
+    assert most == [1] * 12
+
+
+def test_who_takes_no_turns_does_not_wait():
+    with in_turn():
+        wait_for_turn(large=True)
+        wait_for_turn(large=True)
+        alone = threading.Thread(target=wait_for_turn, args=(True,))
+        alone.start()
+        alone.join()
+
+
+def test_a_turn_ends_where_the_work_fails():
+    def fail() -> None:
+        with in_turn():
+            wait_for_turn(large=True)
+            raise ZeroDivisionError
+
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            fail()
