@@ -27,7 +27,7 @@ from curate.stage.drafts import draft_of
 from curate.stage.engine import cores, in_processes
 from curate.stage.errors import DataError, OutputError, WorkerLost
 from curate.stage.files import write_text
-from curate.stage.manifest import file_digest, outputs_of, versions_in_use, write_manifest
+from curate.stage.manifest import outputs_of, versions_in_use, write_manifest
 from curate.stage.progress import Reporter, Silent, Stopwatch
 
 from .configs import BuildConfig
@@ -86,7 +86,7 @@ def build(
     """
     watch = Stopwatch()
     with watch.stage("planning"):
-        decisions = plan(source, config)
+        decisions = plan(source, config, reporter)
         digest = identity(decisions, config)
     with draft_of(Path(config.artifacts, BUILT), config.resume) as draft:
         work = draft / "work"
@@ -223,7 +223,7 @@ def _write_manifest(
             counts={**decisions.images, "redrawn": sum(shard.redrawn for shard in shards)},
             timings=dict(watch.seconds),
             versions=versions_in_use(),
-            scan_digest=file_digest(Path(config.artifacts, "scan", "manifest.json")),
+            scan_digest=decisions.divided.scan_digest,
             sets=digests,
         ),
         draft,

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from curate.measuring.hashing import VerifiedPictures
 from curate.sets.imageset import ImageSet
 from curate.sets.provenance import ImageOrigin, Provenance, write_provenance
 from curate.sets.reading import read
 from curate.sets.shards import shard_path, write_shard
+from curate.stage.errors import DataError
 from curate.stage.files import replacing
 from curate.stage.records import read_record, write_record
 
@@ -64,12 +66,14 @@ class Entry:
 class Job:
     """All that a worker needs to know, but for the pixels; kept on disk as job.json beside listings.npz.
 
+    content     digest of the ids, labels and classes of the set, which are not to change (see `content_digest`)
     preset      whose corruptions those of the benchmark are, "" for ours, calibrated
     severities  corruption -> the values of its severities 1 to 5;  units  statistics of the set (see Parameter.unit)
     """
 
     source: str
     labels: str | None
+    content: str
     classes: tuple[str, ...]
     size: tuple[int, int]
     fit: str
@@ -128,6 +132,13 @@ class Shard:
     digest: str
     redrawn: int = 0
     doubted: int = 0
+
+
+def content_digest(images: ImageSet) -> str:
+    """Hex BLAKE2b-128 of a set's ids, labels and classes, row by row."""
+    h = hashlib.blake2b(json.dumps([images.ids, images.classes]).encode(), digest_size=16)
+    h.update(np.ascontiguousarray(images.labels).data)
+    return h.hexdigest()
 
 
 def write_job(job: Job, listings: Mapping[str, Listing], work: Path) -> None:
@@ -338,5 +349,16 @@ def _label_check(job: Job, folder: Path) -> LabelCheck:
 
 
 def _job_images(job: Job, folder: Path) -> ImageSet:
-    """The set of a job, with the groups that its splits were made by."""
-    return replace(read(job.source, labels=job.labels), groups=np.load(folder / "groups.npy"))
+    """The set of a job, with the groups that its splits were made by. Raises DataError where it is another one by now.
+
+    Its pictures are held against the scan one by one, when they are read.
+    """
+    images = read(job.source, labels=job.labels)
+    if content_digest(images) != job.content:
+        raise DataError(
+            f"{job.source} has changed since this build began: its images are others, or in another order, or have "
+            "other labels. Build again without --resume."
+        )
+    digests = np.load(folder / "digests.npy").tolist()
+    pictures = VerifiedPictures(images.images, digests, images.ids, images.source.path)
+    return replace(images, images=pictures, groups=np.load(folder / "groups.npy"))

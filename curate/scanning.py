@@ -19,7 +19,7 @@ from .measuring import neighbours
 from .measuring.embedding import load_embedder
 from .measuring.evidence import Evidence, measure
 from .measuring.mapping import compiled, lay_out
-from .scans import Scan, check_writable, write_scan
+from .scans import Scan, scan_draft, write_scan
 from .sets.imageset import ImageSet
 from .sets.reading import read
 from .stage.engine import cores, small_algebra
@@ -39,11 +39,22 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
         config = replace(config, labels=str(Path(config.labels).resolve()))
     watch = Stopwatch()
     Thread(target=_preload, daemon=True).start()
-    workers = config.workers or cores()
     with watch.stage("reading"):
         images = source if isinstance(source, ImageSet) else read(source, labels=config.labels)
-        if config.artifacts is not None:
-            check_writable(images, Path(config.artifacts))  # now, and not after minutes of work
+    if config.artifacts is None:
+        return _scanned(images, config, watch, reporter)
+    artifacts = Path(config.artifacts)
+    with scan_draft(images, artifacts, reporter) as draft:
+        result = _scanned(images, config, watch, reporter)
+        from .reporting import page  # it needs pandas, which is loaded aside while the set is read
+
+        write_scan(result, page(result), artifacts, draft, watch, reporter)
+    return result
+
+
+def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: Reporter) -> Scan:
+    """What is found in a set; nothing is written."""
+    workers = config.workers or cores()
     with watch.stage("loading the model"):
         embedder, note = load_embedder(config.backbone, config.weights, config.input_size, workers, reporter.say)
     reporter.say(f"{_described(images)}; embedding with {embedder.describe}")
@@ -63,7 +74,7 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
         verdicts = weigh(evidence, _judgements(evidence, advance), config)
         effect = cleaning_effect(evidence, verdicts.verdict)
     places = _laid_out(evidence, config, watch, reporter)
-    result = Scan(
+    return Scan(
         images=images,
         config=config,
         table=images_table(evidence, verdicts, places),
@@ -78,11 +89,6 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
         embedder_digest=embedder.digest,
         timings=watch.seconds,
     )
-    if config.artifacts is not None:
-        from .reporting import page  # it needs pandas, which is loaded aside while the set is read
-
-        write_scan(result, page(result), Path(config.artifacts), watch, reporter)
-    return result
 
 
 def _judgements(evidence: Evidence, advance: Advance) -> dict[str, Judgement]:

@@ -55,6 +55,8 @@ class Source:
     notes: tuple[str, ...] = ()
     # kind "npz": names of the image and label members, one pair per split, in row order.
     members: tuple[tuple[str, str | None], ...] = ()
+    # kind "npz": what the file was when it was read (see archives.signature_of), None for a set that is in no file.
+    signature: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)

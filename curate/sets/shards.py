@@ -15,14 +15,14 @@ import numpy as np
 
 from ..stage.errors import DataError
 from ..stage.files import write_npz
-from .archives import Archive, Member
+from .archives import Archive, Member, OpenFile, signature_of
 from .classes import SPLIT_NAMES, as_strings
 from .imageset import UNLABELLED, ImageSet, Picture, Source
 from .provenance import ROWS, Provenance
 
 _PART = re.compile(r"part-(\d{5,})\.npz")
 _KEYS = ("images", "labels", "ids", "class_names")
-# Shards of a set that stay mapped: each holds a file open, and a process may have a thousand.
+# Shards of a set that stay open: each holds a file open, and a process may have a thousand.
 _OPEN = 256
 
 
@@ -73,7 +73,7 @@ def read_shards(folder: str | Path) -> ImageSet:
     """The images of a built set; those of a folder with train, val and test have splits. Raises DataError.
 
     Labels are the likeliest classes where they are soft; the shares are in `soft`. Groups are those of rows.parquet.
-    Shards are mapped when a picture of theirs is looked at, by any number of threads.
+    Shards are opened when a picture of theirs is looked at, by any number of threads.
     """
     folder = Path(folder)
     parts = [_open_shard(path, split) for split, path in _shard_paths(folder)]
@@ -106,7 +106,7 @@ def read_shards(folder: str | Path) -> ImageSet:
 
 
 class ShardPictures:
-    """The pictures of shards, one after the other. The last few shards that were looked at stay mapped.
+    """The pictures of shards, one after the other. The last few shards that were looked at stay open.
 
     parts   path of each shard, and where its array of images is in it
     """
@@ -115,10 +115,10 @@ class ShardPictures:
         self.parts = tuple(parts)
         self._ends = list(accumulate(member.shape[0] for _, member in self.parts))
         self._seen = [_signature(path) for path, _ in self.parts]
-        self._array = lru_cache(_OPEN)(self._mapped)
+        self._file = lru_cache(_OPEN)(self._opened)
 
     def __reduce__(self) -> tuple[type[ShardPictures], tuple[tuple[tuple[Path, Member], ...]]]:
-        return ShardPictures, (self.parts,)  # another process maps them itself
+        return ShardPictures, (self.parts,)  # another process opens them itself
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -126,26 +126,33 @@ class ShardPictures:
     def __getitem__(self, row: int) -> Picture:
         row = range(len(self))[row]  # counts from the end and checks the bounds as a list does
         part = bisect_right(self._ends, row)
-        pixels = self._array(part)[row - self._ends[part]]  # from the end of the part
+        member = self.parts[part][1]
+        pixels = np.empty(member.shape[1:], member.dtype)
+        number = row - self._ends[part] + member.shape[0]
+        self._file(part).fill(pixels, (member.at or 0) + number * pixels.nbytes)
+        pixels.flags.writeable = False
         return Picture(pixels, pixels)
 
-    def _mapped(self, part: int) -> np.ndarray:
-        path, member = self.parts[part]
+    def changed(self) -> list[int]:
+        """Parts whose files are others by now than when they were read."""
+        return [part for part, (path, _) in enumerate(self.parts) if _signature(path) != self._seen[part]]
+
+    def _opened(self, part: int) -> OpenFile:
+        path, _ = self.parts[part]
         if _signature(path) != self._seen[part]:
             raise DataError(f"{path} has changed since it was read. Read the set again.")
         try:
-            return np.asarray(np.memmap(path, member.dtype, "r", member.at or 0, member.shape))
+            return OpenFile(path)
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _signature(path: Path) -> tuple[int, int] | None:
-    """Time and size of a file, which change when it is replaced; None where there is none."""
+def _signature(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is saved anew; None where there is none."""
     try:
-        status = path.stat()
+        return signature_of(path.stat())
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size
 
 
 @dataclass(frozen=True, eq=False)
