@@ -16,7 +16,7 @@ from curate.measuring.hashing import VerifiedPictures
 from curate.sets.imageset import ImageSet
 from curate.sets.provenance import ImageOrigin, Provenance, write_provenance
 from curate.sets.reading import read
-from curate.sets.shards import shard_path, write_shard
+from curate.sets.shards import shard_digest, shard_path, write_shard
 from curate.stage.errors import DataError
 from curate.stage.files import replacing
 from curate.stage.records import read_record, write_record
@@ -121,7 +121,7 @@ class Task:
     def shard(self) -> Shard:
         """The shard that was made before, from its files."""
         rows = Provenance(self.provenance)
-        return Shard(self, _file_sha256(self.path), int((rows.attempts > 0).sum()), int(rows.doubted.sum()))
+        return Shard(self, shard_digest(self.path), int((rows.attempts > 0).sum()), int(rows.doubted.sum()))
 
 
 @dataclass(frozen=True)
@@ -256,12 +256,6 @@ class Workshop:
         return f"{self.images.ids[row]}+{copy}" if copy else self.images.ids[row]
 
 
-def _file_sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes: processors have instructions for it, and people have sha256sum."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def make(task: Task) -> Shard:
     """Make one shard and its provenance, both whole or not there."""
     shop = _opened(task.work, (Path(task.work) / IDENTITY).read_text(encoding="utf-8"))
@@ -297,7 +291,7 @@ def make(task: Task) -> Shard:
     ]
     write_provenance(origins, task.provenance)
     path = write_shard(task.path.parent, task.part, images, labels, ids, shop.job.classes)
-    return Shard(task, _file_sha256(path), int((attempts > 0).sum()), int(doubted.sum()))
+    return Shard(task, shard_digest(path), int((attempts > 0).sum()), int(doubted.sum()))
 
 
 def _redrawn(

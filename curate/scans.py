@@ -134,9 +134,10 @@ def scan_draft(images: ImageSet, artifacts: Path, reporter: Reporter) -> Iterato
                 f"cannot write {clean}: there is a folder of that name. Rename it, or write elsewhere "
                 "(--artifacts DIR)."
             )
-        with replacing(folder / ".writable"):  # now, and not after minutes of work
-            pass
-        (folder / ".writable").unlink()
+        if folder.exists():  # now, and not after minutes of work
+            with replacing(folder / ".writable"):
+                pass
+            (folder / ".writable").unlink()
         yield draft
         with holding(artifacts, say=reporter.say), refusals(folder, draft):
             _place(draft, artifacts)
@@ -145,6 +146,7 @@ def scan_draft(images: ImageSet, artifacts: Path, reporter: Reporter) -> Iterato
 def _place(draft: Path, artifacts: Path) -> None:
     """Put a drafted scan in its place: the manifest of the one before goes first, that of the new one comes last."""
     folder, before = artifacts / "scan", draft / "before"
+    folder.mkdir(exist_ok=True)
     if (folder / FILE).exists():
         (folder / FILE).replace(before)
     try:
@@ -222,8 +224,8 @@ class Scanned:
 def open_scan(folder: Path) -> Scanned:
     """The scan that a folder (artifacts/scan) holds. Raises DataError where it is not whole."""
     manifest = read_manifest(ScanManifest, folder)
-    check_outputs(manifest, folder, _READ)
     images, findings = (_read_table(folder / f"{name}.parquet", columns) for name, columns in _READ.items())
+    check_outputs(manifest, folder, _READ)
     return Scanned(folder, manifest, images, findings)
 
 

@@ -119,9 +119,9 @@ class FileArray(np.memmap):
     def _entries(self, start: int, stop: int) -> np.ndarray:
         assert self._file is not None
         memory, at = self._origin
-        here = self.__array_interface__["data"][0] - memory + at
+        offset = self.__array_interface__["data"][0] - memory + at
         entries = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
-        self._file.fill(entries, here + start * (self.strides[0] if self.size else 0))
+        self._file.fill(entries, offset + start * (self.strides[0] if self.size else 0))
         entries.flags.writeable = False  # as those of the mapping
         return entries
 

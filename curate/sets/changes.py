@@ -28,5 +28,5 @@ def check_unchanged(images: ImageSet) -> None:
     else:
         return
     if names:
-        what = "1 file has" if len(names) == 1 else f"{len(names):,} files have"
-        raise DataError(f"{what} changed in {source.path} since they were read, such as {names[0]}. {_AGAIN}")
+        files = "1 file has" if len(names) == 1 else f"{len(names):,} files have"
+        raise DataError(f"{files} changed in {source.path} since they were read, such as {names[0]}. {_AGAIN}")

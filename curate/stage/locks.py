@@ -31,11 +31,10 @@ def lock(descriptor: int, *, shared: bool = False, wait: bool = False) -> bool |
 def is_at(path: Path, descriptor: int) -> bool:
     """Whether an open file or folder is still what lies at its path: another process may have removed it."""
     try:
-        there = path.stat(follow_symlinks=False)
+        at_path = path.stat(follow_symlinks=False)
     except OSError:
         return False
-    here = os.fstat(descriptor)
-    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+    return os.path.samestat(at_path, os.fstat(descriptor))
 
 
 @contextmanager

@@ -23,7 +23,7 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class Output:
-    """A file that a stage has written beside its manifest (the clean set: a folder above it), and its digest."""
+    """A file that a stage has written, below its manifest (the clean set: a folder above it), and its digest."""
 
     path: str
     digest: str
