@@ -27,7 +27,7 @@ from curate.stage.drafts import draft_of
 from curate.stage.engine import cores, in_processes
 from curate.stage.errors import DataError, OutputError, WorkerLost
 from curate.stage.files import write_text
-from curate.stage.manifest import file_digest, outputs_of, versions_in_use, write_manifest
+from curate.stage.manifest import Output, file_digest, outputs_of, versions_in_use, write_manifest
 from curate.stage.progress import Reporter, Silent, Stopwatch
 
 from .configs import BuildConfig
@@ -86,7 +86,7 @@ def build(
     """
     watch = Stopwatch()
     with watch.stage("planning"), reporter.stage("planning", None, ""):
-        decisions = plan(source, config)
+        decisions = plan(source, config, reporter)
         digest = identity(decisions, config)
     with draft_of(Path(config.artifacts, BUILT), config.resume) as draft:
         work = draft / "work"
@@ -216,17 +216,19 @@ def _write_manifest(
     for shard in sorted(shards, key=lambda shard: (shard.task.entry, shard.task.part)):
         digests.setdefault(shard.task.entry, {})[shard.task.path.name] = shard.digest
     outputs = {name: draft / name for name in (PLAN_FILE, BENCHMARK_FILE) if (draft / name).is_file()}
+    paths = [f"{name}/{ROWS}" for name in digests]
+    origins = {path: Output(path, file_digest(draft / path)) for path in paths}
     write_manifest(
         BuildManifest(
             source=str(images.source.path.resolve()),
             input_digest=digest,
             config=asdict(config),
             seed=config.seed,
-            outputs=outputs_of(outputs),
+            outputs=outputs_of(outputs) | origins,
             counts={**decisions.images, "redrawn": sum(shard.redrawn for shard in shards)},
             timings=dict(watch.seconds),
             versions=versions_in_use(),
-            scan_digest=file_digest(Path(config.artifacts, "scan", "manifest.json")),
+            scan_digest=decisions.divided.scan_digest,
             sets=digests,
         ),
         draft,

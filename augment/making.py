@@ -12,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from curate.measuring.hashing import VerifiedPictures
 from curate.sets.imageset import ImageSet
 from curate.sets.provenance import ImageOrigin, Provenance, write_provenance
 from curate.sets.reading import read
-from curate.sets.shards import shard_path, write_shard
+from curate.sets.shards import shard_digest, shard_path, write_shard
+from curate.stage.errors import DataError
 from curate.stage.files import replacing
 from curate.stage.records import read_record, write_record
 
@@ -64,12 +66,14 @@ class Entry:
 class Job:
     """All that a worker needs to know, but for the pixels; kept on disk as job.json beside listings.npz.
 
+    content     digest of the ids, labels and classes of the set, which are not to change (see `content_digest`)
     preset      whose corruptions those of the benchmark are, "" for ours, calibrated
     severities  corruption -> the values of its severities 1 to 5;  units  statistics of the set (see Parameter.unit)
     """
 
     source: str
     labels: str | None
+    content: str
     classes: tuple[str, ...]
     size: tuple[int, int]
     fit: str
@@ -121,7 +125,7 @@ class Task:
     def shard(self) -> Shard:
         """The shard that was made before, from its files."""
         rows = Provenance(self.provenance)
-        return Shard(self, _file_sha256(self.path), int((rows.attempts > 0).sum()), int(rows.doubted.sum()))
+        return Shard(self, shard_digest(self.path), int((rows.attempts > 0).sum()), int(rows.doubted.sum()))
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,13 @@ class Shard:
     digest: str
     redrawn: int = 0
     doubted: int = 0
+
+
+def content_digest(images: ImageSet) -> str:
+    """Hex BLAKE2b-128 of a set's ids, labels and classes, row by row."""
+    h = hashlib.blake2b(json.dumps([images.ids, images.classes]).encode(), digest_size=16)
+    h.update(np.ascontiguousarray(images.labels).data)
+    return h.hexdigest()
 
 
 def write_job(job: Job, listings: Mapping[str, Listing], work: Path) -> None:
@@ -253,12 +264,6 @@ class Workshop:
         return f"{self.images.ids[row]}+{copy}" if copy else self.images.ids[row]
 
 
-def _file_sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes: processors have instructions for it, and people have sha256sum."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def make(task: Task) -> Shard:
     """Make one shard and its provenance, both whole or not there."""
     shop = _opened(task.work, (Path(task.work) / IDENTITY).read_text(encoding="utf-8"), task.functions)
@@ -294,7 +299,7 @@ def make(task: Task) -> Shard:
     ]
     write_provenance(origins, task.provenance)
     path = write_shard(task.path.parent, task.part, images, labels, ids, shop.job.classes)
-    return Shard(task, _file_sha256(path), int((attempts > 0).sum()), int(doubted.sum()))
+    return Shard(task, shard_digest(path), int((attempts > 0).sum()), int(doubted.sum()))
 
 
 def _redrawn(
@@ -347,5 +352,16 @@ def _label_check(job: Job, folder: Path) -> LabelCheck:
 
 
 def _job_images(job: Job, folder: Path) -> ImageSet:
-    """The set of a job, with the groups that its splits were made by."""
-    return replace(read(job.source, labels=job.labels), groups=np.load(folder / "groups.npy"))
+    """The set of a job, with the groups that its splits were made by. Raises DataError where it is another one by now.
+
+    Its pictures are held against the scan one by one, when they are read.
+    """
+    images = read(job.source, labels=job.labels)
+    if content_digest(images) != job.content:
+        raise DataError(
+            f"{job.source} has changed since this build began: its images are others, or in another order, or have "
+            "other labels. Build again without --resume."
+        )
+    digests = np.load(folder / "digests.npy").tolist()
+    pictures = VerifiedPictures(images.images, digests, images.ids, images.source.path)
+    return replace(images, images=pictures, groups=np.load(folder / "groups.npy"))

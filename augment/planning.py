@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from curate.builds import SPLITS
+from curate.measuring.hashing import VerifiedPictures
 from curate.scans import open_scan
 from curate.sets.imageset import UNLABELLED, ImageSet
 from curate.splitting import Divided, clean_set, divided
 from curate.stage.errors import DataError
+from curate.stage.locks import holding
 from curate.stage.manifest import file_digest
+from curate.stage.progress import Reporter, Silent
 
 from .balancing import CopyPlan, plan_copies
 from .configs import BuildConfig
@@ -31,6 +34,7 @@ class BuildPlan:
     copy_plan  copies of each picture of the training set
     size    (width, height) of all images;  images  split -> how many images
     labels  the CSV of labels that the set was read with, if one was
+    source_digest  of the file that holds the set, or lists its files; "" of a folder
     """
 
     divided: Divided
@@ -40,18 +44,15 @@ class BuildPlan:
     size: tuple[int, int]
     images: Mapping[str, int]
     labels: str | None
+    source_digest: str
     notes: tuple[str, ...]
 
-    @property
-    def set(self) -> ImageSet:
-        """The set that is built from."""
-        return self.divided.images
-
     @cached_property
-    def source_digest(self) -> str:
-        """Of the file that holds the set, or lists its files; "" of a folder."""
-        path = self.set.source.path
-        return file_digest(path) if path.is_file() else ""
+    def set(self) -> ImageSet:
+        """The set that is built from: every picture is held against the scan when it is read."""
+        images = self.divided.images
+        pictures = VerifiedPictures(images.images, self.divided.digests, images.ids, images.source.path)
+        return replace(images, images=pictures)
 
     @property
     def bytes(self) -> int:
@@ -59,15 +60,19 @@ class BuildPlan:
         return sum(self.images.values()) * self.size[0] * self.size[1] * 3
 
 
-def plan(source: str | Path | None = None, config: BuildConfig = BuildConfig()) -> BuildPlan:
+def plan(
+    source: str | Path | None = None, config: BuildConfig = BuildConfig(), reporter: Reporter = Silent()
+) -> BuildPlan:
     """What `build` would make of a set: its splits, and how many copies of each picture.
 
     source  the set that was scanned, or its clean set; None takes artifacts/clean.npz or clean.csv
     Raises DataError where the set was not scanned, has no labels, or cannot be split or balanced as asked.
     """
     policy = library.policy(config.policy, config.functions)
-    place = Path(source) if source is not None else clean_set(Path(config.artifacts))
-    division = divided(place, config.split, previous=_splits_before(config))
+    with holding(Path(config.artifacts), shared=True, say=reporter.say):
+        place = Path(source) if source is not None else clean_set(Path(config.artifacts))
+        division = divided(place, config.split, previous=_splits_before(config))
+        labels, source_digest = _labels_file(place, config), file_digest(place) if place.is_file() else ""
     images = division.images
     if not images.labelled:
         raise DataError(f"{place} has no labels, and nothing can be balanced without. Give --labels FILE.csv.")
@@ -91,7 +96,7 @@ def plan(source: str | Path | None = None, config: BuildConfig = BuildConfig()) 
     size, note = (config.size, "") if config.size else common_size(images)
     counts = {"train": copy_plan.images, "val": len(rows["val"]), "test": len(rows["test"])}
     notes += [*copy_plan.notes, *([note] if note else [])]
-    return BuildPlan(division, rows, policy, copy_plan, size, counts, _labels_file(place, config), tuple(notes))
+    return BuildPlan(division, rows, policy, copy_plan, size, counts, labels, source_digest, tuple(notes))
 
 
 def _check_ids(ids: Sequence[str], plan: CopyPlan, place: Path) -> None:

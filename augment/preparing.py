@@ -23,7 +23,7 @@ from .calibration import Specimens
 from .configs import CALIBRATED, BuildConfig
 from .features import Features, input_size, load_features
 from .listings import list_images
-from .making import PROBE, Entry, Job, write_job
+from .making import PROBE, Entry, Job, content_digest, write_job
 from .operations.operation import OPERATIONS
 from .planning import BuildPlan
 from .policies import library
@@ -47,7 +47,7 @@ def identity(plan: BuildPlan, config: BuildConfig) -> str:
     images = plan.set
     options = dataclasses.asdict(config) | {"resume": None, "workers": None, "artifacts": None, "functions": None}
     h = hashlib.blake2b(digest_size=16)
-    for part in (options, images.ids, images.splits, images.classes, library.digest(plan.policy)):
+    for part in (options, images.ids, plan.divided.digests, images.splits, images.classes, library.digest(plan.policy)):
         h.update(json.dumps(part, sort_keys=True).encode())
     h.update(plan.source_digest.encode())
     h.update(np.ascontiguousarray(images.labels).data)
@@ -90,6 +90,7 @@ def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch,
     job = Job(
         source=str(images.source.path.resolve()),
         labels=plan.labels,
+        content=content_digest(images),
         classes=images.classes,
         size=plan.size,
         fit=config.fit,
@@ -107,6 +108,7 @@ def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch,
     )
     write_job(job, lists, work)
     write_npy(images.groups if images.groups is not None else np.full(len(images), -1), work / "groups.npy")
+    write_npy(np.array(plan.divided.digests, dtype=np.str_), work / "digests.npy")
     if benchmark is not None:
         counts = {entry.name: len(lists[entry.listing]) for entry in entries}
         write_record(benchmark.record(counts), draft / BENCHMARK_FILE)

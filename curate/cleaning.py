@@ -19,6 +19,8 @@ from .sets.imageset import ImageSet
 from .sets.reading import read
 from .sets.writing import write_clean
 from .stage.errors import DataError, UnknownName
+from .stage.locks import holding
+from .stage.progress import Reporter, Silent
 
 
 @dataclass(frozen=True)
@@ -91,18 +93,21 @@ def decide(artifacts: Path, decisions: Mapping[str, str], why: str = "") -> Deci
     return Decisions(path, tuple(history.decisions[-len(entries) :]), history.standing, history.notes)
 
 
-def apply(artifacts: Path, config: ApplyConfig = ApplyConfig()) -> Applied:
+def apply(artifacts: Path, config: ApplyConfig = ApplyConfig(), reporter: Reporter = Silent()) -> Applied:
     """Write the clean set of artifacts/scan anew, a person's decisions over the scan's verdicts.
+
+    One command does so at a time: others wait, and count what was decided meanwhile.
 
     Nothing else is written; the tables of the scan keep its own verdicts. Raises DataError where the source has
     moved or is no longer what was scanned, or where no image would be left; OutputError where nothing can be written.
     """
-    scan = open_scan(Path(artifacts) / "scan")
-    images, notes = _read_again(scan, config)
-    return _write_clean_set(scan, images, config, read_history(decisions_path(artifacts)), notes)
+    with holding(Path(artifacts), say=reporter.say):
+        scan = open_scan(Path(artifacts) / "scan")
+        images, notes = _read_again(scan, config)
+        return _write_clean_set(scan, images, config, read_history(decisions_path(artifacts)), notes)
 
 
-def undo(artifacts: Path, count: int = 1, config: ApplyConfig = ApplyConfig()) -> Undone:
+def undo(artifacts: Path, count: int = 1, config: ApplyConfig = ApplyConfig(), reporter: Reporter = Silent()) -> Undone:
     """Take back the last `count` decisions that still stand, and write the clean set anew.
 
     For each a line {"undo": line, "when": ...} is appended, which names the line of the decision; nothing is erased,
@@ -111,6 +116,11 @@ def undo(artifacts: Path, count: int = 1, config: ApplyConfig = ApplyConfig()) -
     """
     if count < 1:
         raise DataError(f"cannot take back {count} decisions. Give a number from 1.")
+    with holding(Path(artifacts), say=reporter.say):
+        return _undone(artifacts, count, config)
+
+
+def _undone(artifacts: Path, count: int, config: ApplyConfig) -> Undone:
     scan = open_scan(Path(artifacts) / "scan")
     path = decisions_path(artifacts)
     past = read_history(path)

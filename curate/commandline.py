@@ -26,6 +26,7 @@ from typer.core import TyperGroup
 from .stage.errors import DataError, ToolkitError
 from .stage.lines import printable
 from .stage.options import FieldOption, field_options, make, read, written
+from .stage.signals import exit_status, stopping
 from .terminal import err
 
 F = TypeVar("F", bound=Callable[..., None])
@@ -40,14 +41,14 @@ class Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> object:
         try:
-            with _told_inertly():
+            with _told_inertly(), stopping():
                 return super().invoke(ctx)
         except ToolkitError as error:
             err.print(f"{type(error).__name__}: {error}")
             raise typer.Exit(2) from None
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             err.print("stopped; nothing was left half-written.")
-            raise typer.Exit(130) from None
+            raise typer.Exit(exit_status(interrupt)) from None
 
 
 @contextmanager

@@ -178,7 +178,7 @@ def apply(decisions: DecideConfig, config: ApplyConfig, output: Output) -> None:
     actions = dict.fromkeys(decisions.keep_id, KEEP) | dict.fromkeys(decisions.drop_id, DROP)
     if actions:
         decide(artifacts, actions, decisions.why)
-    applied = run(artifacts, config)
+    applied = run(artifacts, config, output.reporter)
     if output.as_json:
         print_json(_applied_json(applied))
     else:
@@ -195,7 +195,7 @@ def undo(
     with output.reporter.stage("starting", None, ""):
         from .cleaning import undo as run
 
-    undone = run(Path(config.artifacts), count)
+    undone = run(Path(config.artifacts), count, reporter=output.reporter)
     if output.as_json:
         decisions = [
             {"id": decision.id, "action": decision.action, "why": decision.why} for decision in undone.taken_back
@@ -276,7 +276,7 @@ def split(
     with output.reporter.stage("starting", None, ""):
         from .splitting import split as run
 
-    result = run(source, config)
+    result = run(source, config, output.reporter)
     proof = result.proof
     if output.as_json:
         print_json(

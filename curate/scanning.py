@@ -19,7 +19,7 @@ from .measuring import neighbours
 from .measuring.embedding import load_embedder
 from .measuring.evidence import Evidence, Measured, measure
 from .measuring.mapping import compiled, lay_out
-from .scans import CleaningEffect, Scan, check_writable, write_scan
+from .scans import CleaningEffect, Scan, scan_draft, write_scan
 from .sets.imageset import ImageSet
 from .sets.reading import read
 from .sets.writing import clean_notes
@@ -40,11 +40,24 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
         config = replace(config, labels=str(Path(config.labels).resolve()))
     watch = Stopwatch()
     Thread(target=_preload, daemon=True).start()
-    workers = config.workers or cores()
     with watch.stage("reading"), reporter.stage(f"reading {_name(source)}", None, ""):
         images = source if isinstance(source, ImageSet) else read(source, labels=config.labels)
-        if config.artifacts is not None:
-            check_writable(images, Path(config.artifacts))  # now, and not after minutes of work
+    if config.artifacts is None:
+        return _scanned(images, config, watch, reporter)
+    artifacts = Path(config.artifacts)
+    with scan_draft(images, artifacts, reporter) as draft:
+        result = _scanned(images, config, watch, reporter)
+        from .reporting import page  # it needs pandas, which is loaded aside while the set is read
+
+        with watch.stage("writing"), reporter.stage("drawing the report", None, ""):
+            html = page(result)
+        write_scan(result, html, artifacts, draft, watch, reporter)
+    return result
+
+
+def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: Reporter) -> Scan:
+    """What is found in a set; nothing is written."""
+    workers = config.workers or cores()
     with watch.stage("loading the model"), reporter.stage("loading the model", None, ""):
         embedder, note = load_embedder(config.backbone, config.weights, config.input_size, workers, reporter.say)
     reporter.say(f"{_described(images)}; embedding with {embedder.describe}")
@@ -59,7 +72,7 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
         verdicts, effect = _judged(evidence, config, reporter)
     unchecked = not_checked(verdicts.judgements)
     places = _laid_out(evidence, config, watch, reporter)
-    result = Scan(
+    return Scan(
         images=images,
         config=config,
         table=images_table(evidence, verdicts, places),
@@ -76,13 +89,6 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
         not_checked=unchecked,
         decided={} if config.artifacts is None else _decided(images, measured, Path(config.artifacts)),
     )
-    if config.artifacts is not None:
-        from .reporting import page  # it needs pandas, which is loaded aside while the set is read
-
-        with watch.stage("writing"), reporter.stage("drawing the report", None, ""):
-            html = page(result)
-        write_scan(result, html, Path(config.artifacts), watch, reporter)
-    return result
 
 
 def _name(source: str | Path | ImageSet) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -15,11 +14,22 @@ import numpy as np
 from .configs import ScanConfig
 from .findings import DROP, KEEP, REVIEW, SEVERITY, Story
 from .sets.imageset import ImageSet
-from .sets.writing import clean_path, write_clean
+from .sets.writing import clean_path, draft_clean, place_clean
 from .stage.columns import INTEGER, NUMBER, TEXT, column_fault
+from .stage.drafts import scratch_of
 from .stage.errors import DataError, OutputError
-from .stage.files import replacing, write_npy, write_parquet, write_text
-from .stage.manifest import Manifest, outputs_of, read_manifest, versions_in_use, write_manifest
+from .stage.files import refusals, replacing, write_npy, write_parquet, write_text
+from .stage.locks import holding
+from .stage.manifest import (
+    FILE,
+    Manifest,
+    Output,
+    check_outputs,
+    outputs_of,
+    read_manifest,
+    versions_in_use,
+    write_manifest,
+)
 from .stage.progress import Reporter, Stopwatch
 
 if TYPE_CHECKING:
@@ -34,6 +44,9 @@ FINDINGS = {
     "row": INTEGER, "id": TEXT, "check": TEXT, "score": NUMBER, "group": INTEGER, "action": TEXT, "because": TEXT,
 }  # fmt: skip
 PAIRS = {"row_a": INTEGER, "row_b": INTEGER, "kind": TEXT, "distance": NUMBER}
+
+# Of a scan's folder, the manifest last.
+FILES = ("images.parquet", "findings.parquet", "pairs.parquet", "embeddings.npy", "report.html", FILE)
 
 
 @dataclass(frozen=True)
@@ -104,59 +117,84 @@ class ScanManifest(Manifest):
     effect: CleaningEffect | None
 
 
-def check_writable(images: ImageSet, artifacts: Path) -> None:
-    """Raise OutputError where a scan could not be written, or would take the place of what the set was made from."""
+@contextmanager
+def scan_draft(images: ImageSet, artifacts: Path, reporter: Reporter) -> Iterator[Path]:
+    """The folder that a scan is drafted in; at the end all of it comes to artifacts/scan, and the clean set beside it.
+
+    One scan has it at a time. What was there before is whole until then; from the moment when its manifest goes to that
+    when the new one comes there is no finished scan. Raises DataError where another scan is under way or the input has
+    changed meanwhile, OutputError where nothing can be written, or what the set was made from would be overwritten.
+    """
     if (artifacts / "built").resolve() in (images.source.path.resolve(), *images.source.path.resolve().parents):
         raise OutputError(
             f"{images.source.path} was built from {artifacts}, whose scan would be overwritten. Write elsewhere "
             "(--artifacts DIR)."
         )
-    clean_path(images, artifacts)
-    with replacing(artifacts / "scan" / ".writable"):
-        pass
-    (artifacts / "scan" / ".writable").unlink()
+    folder = artifacts / "scan"
+    with scratch_of(folder, "scan") as draft:
+        clean = clean_path(images, artifacts)
+        if clean.is_dir():
+            raise OutputError(
+                f"cannot write {clean}: there is a folder of that name. Rename it, or write elsewhere "
+                "(--artifacts DIR)."
+            )
+        if folder.exists():  # now, and not after minutes of work
+            with replacing(folder / ".writable"):
+                pass
+            (folder / ".writable").unlink()
+        yield draft
+        with holding(artifacts, say=reporter.say), refusals(folder, draft):
+            _place(draft, artifacts)
 
 
-def write_scan(result: Scan, page: str, artifacts: Path, watch: Stopwatch, reporter: Reporter) -> None:
-    """Write artifacts/scan/ and the clean set: drafted aside, then put in place together, the manifest last.
+def _place(draft: Path, artifacts: Path) -> None:
+    """Put a drafted scan in its place: the manifest of the one before goes first, that of the new one comes last."""
+    folder, before = artifacts / "scan", draft / "before"
+    folder.mkdir(exist_ok=True)
+    if (folder / FILE).exists():
+        (folder / FILE).replace(before)
+    try:
+        place_clean(draft, artifacts)
+    except OSError:
+        if before.exists():
+            before.replace(folder / FILE)
+        raise
+    for name in FILES:
+        (draft / name).replace(folder / name)
+
+
+def write_scan(result: Scan, page: str, artifacts: Path, draft: Path, watch: Stopwatch, reporter: Reporter) -> None:
+    """Write a scan and its clean set into the folder `draft` (see scan_draft).
 
     page  the report, as HTML
     """
     verdict = result.table["verdict"].to_numpy()
     keep = (verdict == KEEP) | ((verdict == REVIEW) & (not result.config.strict))
     keep &= result.table["digest"].to_numpy() != ""  # what cannot be read cannot be kept, whatever was asked for
-    folder, draft = artifacts / "scan", artifacts / f".scan-{os.getpid()}"
     tables = {"images": result.table, "findings": result.findings, "pairs": result.pairs}
     outputs = {name: draft / f"{name}.parquet" for name in tables}
     outputs |= {"embeddings": draft / "embeddings.npy", "report": draft / "report.html"}
-    try:
-        with watch.stage("writing"), reporter.stage("writing", 6, "files") as advance:
-            for i, (name, table) in enumerate(tables.items()):
-                write_parquet(table, outputs[name])
-                advance(i + 1)
-            write_npy(result.embeddings, outputs["embeddings"])
-            advance(4)
-            write_text(page, outputs["report"])
-            advance(5)
-            outputs["clean"] = write_clean(result.images, keep, artifacts)
-            advance(6)
-        outputs["manifest"] = write_manifest(_manifest_of(result, outputs, watch), draft)
-        (folder / "manifest.json").unlink(missing_ok=True)  # from here to the end the scan is not whole
-        for path in outputs.values():
-            if path.parent == draft:
-                path.replace(folder / path.name)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    with watch.stage("writing"), reporter.stage("writing", 6, "files") as advance:
+        for i, (name, table) in enumerate(tables.items()):
+            write_parquet(table, outputs[name])
+            advance(i + 1)
+        write_npy(result.embeddings, outputs["embeddings"])
+        advance(4)
+        write_text(page, outputs["report"])
+        advance(5)
+        clean = draft_clean(result.images, keep, draft, artifacts)
+        advance(6)
+    write_manifest(_manifest_of(result, {**outputs_of(outputs), "clean": clean}, watch), draft)
 
 
-def _manifest_of(result: Scan, outputs: Mapping[str, Path], watch: Stopwatch) -> ScanManifest:
+def _manifest_of(result: Scan, outputs: Mapping[str, Output], watch: Stopwatch) -> ScanManifest:
     counts = result.table["verdict"].value_counts().to_dict() | result.findings["check"].value_counts().to_dict()
     return ScanManifest(
         source=str(result.images.source.path.resolve()),
         input_digest=content_digest(result.table),
         config=result.config,
         seed=result.config.seed,
-        outputs=outputs_of(outputs),
+        outputs=outputs,
         counts={
             "images": len(result.table),
             **{name: int(counts.get(name, 0)) for name in (KEEP, DROP, REVIEW, *SEVERITY)},
@@ -191,6 +229,7 @@ def open_scan(folder: Path) -> Scanned:
     """The scan that a folder (artifacts/scan) holds. Raises DataError where it is not whole."""
     manifest = read_manifest(ScanManifest, folder)
     images, findings = (_read_table(folder / f"{name}.parquet", columns) for name, columns in _READ.items())
+    check_outputs(manifest, folder, _READ)
     return Scanned(folder, manifest, images, findings)
 
 

@@ -20,9 +20,12 @@ from .measuring.hashing import changed_pictures
 from .scans import Scanned, open_scan
 from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, whole_groups
 from .sets.reading import read
-from .sets.writing import write_list
+from .sets.writing import check_clean, write_list
 from .stage.errors import DataError, OutputError
 from .stage.files import write_text
+from .stage.locks import holding
+from .stage.manifest import file_digest
+from .stage.progress import Reporter, Silent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +71,7 @@ class Divided:
 
     images  the set, with its splits and groups;  names  of all splits
     copies, set_groups  int64 (N,): the groups that had to stay whole: of copies, and of the set itself (or None)
+    digests  of each picture, as the scan read it;  scan_digest  of the scan's manifest
     """
 
     images: ImageSet
@@ -76,9 +80,13 @@ class Divided:
     set_groups: np.ndarray | None
     per_class: int | None
     notes: tuple[str, ...]
+    digests: tuple[str, ...]
+    scan_digest: str
 
 
-def split(source: str | Path | None = None, config: SplitConfig = SplitConfig()) -> Splits:
+def split(
+    source: str | Path | None = None, config: SplitConfig = SplitConfig(), reporter: Reporter = Silent()
+) -> Splits:
     """Assign every image to train, val or test, and write that down in splits.csv.
 
     source  the set that was scanned, or its clean set; None takes artifacts/clean.npz or clean.csv
@@ -87,13 +95,15 @@ def split(source: str | Path | None = None, config: SplitConfig = SplitConfig())
     together. Shares hold for every class, as nearly as whole groups allow. The same input, configuration and seed
     give the same splits. Raises DataError where the set was not scanned or cannot be split so.
     """
-    return write_splits(divided(source, config), config)
+    with holding(Path(config.artifacts), shared=True, say=reporter.say):
+        division = divided(source, config)
+    return write_splits(division, config)
 
 
 def divided(
     source: str | Path | None = None, config: SplitConfig = SplitConfig(), *, previous: Path | None = None
 ) -> Divided:
-    """What `split` would write down.
+    """What `split` would write down. Who calls it holds the artifacts, so that the scan and its clean set fit together.
 
     previous  a splits.csv that was written before: where it names every image of the set, its splits are kept
     """
@@ -106,13 +116,16 @@ def divided(
             f"{place} has not been scanned: there is no scan in {artifacts}, so its duplicates are unknown. "
             f"Type `{_scan_command(place, config)}` first."
         )
-    scan = open_scan(artifacts / "scan")
+    scan, scan_digest = open_scan(artifacts / "scan"), file_digest(artifacts / "scan" / "manifest.json")
+    if place.resolve().parent == artifacts.resolve():
+        check_clean(place)
     scanned_itself = Path(scan.manifest.source) == place.resolve()
     images = read(place, labels=config.labels or (scan.manifest.config.labels if scanned_itself else None))
     before = _as_made(images, previous) if previous is not None else None
     if before is not None:
         images = replace(images, splits=before)
-    copies, notes = _copies(images, scan, config)
+    rows, notes = _rows_scanned(images, scan, config)
+    copies = rows["group"].to_numpy(np.int64)
     units = whole_groups(copies, images.groups)
     fixed, names = _given_splits(images, config)
     _check_given(images, units, fixed, names)
@@ -121,7 +134,16 @@ def divided(
     remarks = _split_notes(
         split_set, config, fixed, _class_counts(split_set, names), per_class, previous if before is not None else None
     )
-    return Divided(split_set, names, copies, images.groups, per_class, (*notes, *remarks, *balance_notes))
+    return Divided(
+        split_set,
+        names,
+        copies,
+        images.groups,
+        per_class,
+        (*notes, *remarks, *balance_notes),
+        tuple(rows["digest"].tolist()),
+        scan_digest,
+    )
 
 
 def write_splits(division: Divided, config: SplitConfig) -> Splits:
@@ -176,8 +198,8 @@ def _scan_command(place: Path, config: SplitConfig) -> str:
     return shlex.join(words)
 
 
-def _copies(images: ImageSet, scan: Scanned, config: SplitConfig) -> tuple[np.ndarray, list[str]]:
-    """(int64 (N,) groups of copies, -1 none; notes): those of the scan, matched by id. Raises DataError."""
+def _rows_scanned(images: ImageSet, scan: Scanned, config: SplitConfig) -> tuple[pd.DataFrame, list[str]]:
+    """(the row of images.parquet of each image, matched by id; notes). Raises DataError."""
     rows = dict(zip(scan.table["id"].tolist(), range(len(scan.table)), strict=True))
     of_set = [rows.get(name, -1) for name in images.ids]
     strange = [name for name, row in zip(images.ids, of_set, strict=True) if row < 0]
@@ -198,7 +220,7 @@ def _copies(images: ImageSet, scan: Scanned, config: SplitConfig) -> tuple[np.nd
     notes = []
     if dropped:
         notes.append(f"{dropped:,} images that the scan would drop were split as well; the clean set leaves them out")
-    return table["group"].to_numpy(np.int64), notes
+    return table, notes
 
 
 # Splits that the set has

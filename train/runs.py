@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from curate.stage.errors import DataError
 from curate.stage.files import drafting, write_parquet
-from curate.stage.manifest import FILE, Manifest, read_manifest
+from curate.stage.manifest import FILE, Manifest, check_outputs, read_manifest
 from curate.stage.records import OPTIONAL, read_document, record_text
 
 from .configs import EnsembleConfig, EvaluateConfig, RunConfig
@@ -89,9 +89,11 @@ class Run:
 
         path = self.path / PREDICTIONS
         try:
-            return pd.read_parquet(path)
+            table = pd.read_parquet(path)
         except (OSError, ValueError) as error:
             raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}). Run it again.") from error
+        check_outputs(self.manifest, self.path, (PREDICTIONS,))
+        return table
 
     def history(self) -> pd.DataFrame:
         """One row per epoch."""
@@ -133,8 +135,11 @@ def read_run(run: str | Path, artifacts: str | Path) -> Run:
     """A finished run, by its name or folder. Raises DataError."""
     path = find_run(run, artifacts)
     if _is_ensemble(path):
-        return Run(path, read_manifest(EnsembleManifest, path), read_metrics(EnsembleMetrics, path))
-    return Run(path, read_manifest(RunManifest, path), read_metrics(RunMetrics, path))
+        finished = Run(path, read_manifest(EnsembleManifest, path), read_metrics(EnsembleMetrics, path))
+    else:
+        finished = Run(path, read_manifest(RunManifest, path), read_metrics(RunMetrics, path))
+    check_outputs(finished.manifest, path, (METRICS, HISTORY))
+    return finished
 
 
 def _is_ensemble(path: Path) -> bool:
@@ -157,6 +162,8 @@ def _model_of(run: Path) -> Path:
     path = run / MODEL
     if not path.is_file():
         raise _no_model(run)
+    if (run / FILE).is_file():
+        check_outputs(read_manifest(RunManifest, run), run, (MODEL,))
     return path
 
 

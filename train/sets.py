@@ -12,6 +12,7 @@ import numpy as np
 
 from curate.builds import (
     BENCHMARK,
+    BENCHMARK_FILE,
     BUILT,
     PLAN_FILE,
     SPLITS,
@@ -29,7 +30,7 @@ from curate.sets.reading import read
 from curate.sets.shards import is_sharded, read_shards
 from curate.stage.drafts import draft_path
 from curate.stage.errors import DataError, UnknownName
-from curate.stage.manifest import read_manifest
+from curate.stage.manifest import check_outputs, read_manifest
 
 EXTERNAL = "external"
 # How images from elsewhere come to the size of the build: what is shown of them was cut out, and nothing blends in.
@@ -141,7 +142,9 @@ class BuiltSets:
     def benchmark(self) -> tuple[LabelledSet, ...]:
         """The sets of benchmark.json in its order, of roles test and validation; () where none was built. Read when
         first asked for. Raises DataError."""
-        sets = tuple(_benchmark_set(self.path, entry) for entry in _benchmark_entries(self.path).values())
+        entries = _benchmark_entries(self.path).values()
+        check_outputs(self.manifest, self.path, (BENCHMARK_FILE,))
+        sets = tuple(_benchmark_set(self.manifest, self.path, entry) for entry in entries)
         for images in sets:
             _check_alike(self.train, images, self.path)
         return sets
@@ -218,7 +221,8 @@ def read_built(artifacts: str | Path) -> BuiltSets:
     path = Path(artifacts, BUILT)
     manifest = _manifest(path)
     plan = read_plan(path)
-    train, val, test = (_split(path, name) for name in SPLITS)
+    check_outputs(manifest, path, (PLAN_FILE,))
+    train, val, test = (_split(manifest, path, name) for name in SPLITS)
     for other in (val, test):
         _check_alike(train, other, path)
     for images in (train, val, test):
@@ -290,30 +294,40 @@ def _folder(name: str) -> str:
 
 
 def _built_set(path: Path, name: str, size: tuple[int, int] | None) -> LabelledSet:
-    _manifest(path)
-    return _split(path, name, size) if name in SPLITS else _benchmark_set(path, _benchmark_entries(path)[name], size)
+    manifest = _manifest(path)
+    if name in SPLITS:
+        return _split(manifest, path, name, size)
+    entry = _benchmark_entries(path)[name]
+    check_outputs(manifest, path, (BENCHMARK_FILE,))
+    return _benchmark_set(manifest, path, entry, size)
 
 
-def _split(path: Path, name: str, size: tuple[int, int] | None = None) -> LabelledSet:
+def _split(manifest: BuildManifest, path: Path, name: str, size: tuple[int, int] | None = None) -> LabelledSet:
     if not is_sharded(path / name):
         raise DataError(f"{path} has no {name} set. {_how_to_fill(name)}")
-    return _read_folder(path / name, name, name, size)
+    return _read_folder(manifest, path / name, name, name, size)
 
 
-def _benchmark_set(path: Path, entry: CorruptedSet | ComposedSet, size: tuple[int, int] | None = None) -> LabelledSet:
+def _benchmark_set(
+    manifest: BuildManifest, path: Path, entry: CorruptedSet | ComposedSet, size: tuple[int, int] | None = None
+) -> LabelledSet:
     """A benchmark set."""
     images = replace(
-        _read_folder(path / BENCHMARK / entry.name, entry.name, entry.role, size),
+        _read_folder(manifest, path / BENCHMARK / entry.name, entry.name, entry.role, size),
         corruption=entry.corruption,
         verdict=entry.verdict,
     )
     return replace(images, severity=entry.severity, family=entry.family) if isinstance(entry, CorruptedSet) else images
 
 
-def _read_folder(folder: Path, name: str, role: str, size: tuple[int, int] | None) -> LabelledSet:
+def _read_folder(
+    manifest: BuildManifest, folder: Path, name: str, role: str, size: tuple[int, int] | None
+) -> LabelledSet:
     """A set as `augment build` writes it, with its rows.parquet, at its own size or another."""
-    images = read_shards(folder)
+    entry = _folder(name)
+    images = read_shards(folder, manifest.sets.get(entry, {}))
     rows = _provenance(folder)  # read_shards has seen that its ids are those of the shards
+    check_outputs(manifest, folder.parents[entry.count("/")], (f"{entry}/{ROWS}",))
     height, width = images.images[0].pixels.shape[:2]
     return LabelledSet(
         name=name,

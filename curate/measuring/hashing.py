@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import imagehash
 import numpy as np
 from PIL import Image
 
-from ..sets.imageset import ImageSet, Unreadable, evenly
+from ..sets.imageset import ImageSet, Picture, Pictures, Unreadable, evenly
+from ..stage.errors import DataError
 
 DIHEDRAL = 8
 _SPOT_CHECKS = 32  # pictures whose pixels are compared with a scan's: enough to tell another set, and quick
@@ -46,6 +49,31 @@ def changed_pictures(images: ImageSet, digests: Sequence[str]) -> list[int]:
         if now != digests[row]:
             changed.append(row)
     return changed
+
+
+@dataclass(frozen=True, eq=False)
+class VerifiedPictures:
+    """Pictures that are those of a scan: each is held against its digest when it is read.
+
+    digests, ids  of every row;  place  where they are from, for the DataError of a picture that has changed
+    """
+
+    pictures: Pictures
+    digests: Sequence[str]
+    ids: Sequence[str]
+    place: Path
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, row: int) -> Picture:
+        picture = self.pictures[row]
+        if digest(picture.raw) != self.digests[row]:
+            raise DataError(
+                f"{self.ids[row]} of {self.place} has other pixels than when it was scanned. "
+                "Scan it again (`curate scan`), then go on."
+            )
+        return picture
 
 
 def perceptual_hash(pixels: np.ndarray) -> np.uint64:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import math
+import os
 import shutil
 import struct
 import tempfile
@@ -11,11 +12,11 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.lib import format as npy
@@ -60,12 +61,88 @@ class Member:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
+class OpenFile:
+    """A file that is open for reading until nobody needs it any more."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor = os.open(path, os.O_RDONLY)
+
+    def __del__(self) -> None:
+        with suppress(AttributeError, OSError):  # it was never opened
+            os.close(self._descriptor)
+
+    def fill(self, array: np.ndarray, at: int) -> None:
+        """Fill a C-contiguous array with the bytes from `at` on. Raises DataError where the file ends before."""
+        left = memoryview(array.reshape(-1).view(np.uint8).data) if array.size else memoryview(b"")
+        while left:
+            count = os.preadv(self._descriptor, [left], at)
+            if not count:
+                raise DataError(f"{self.path} was cut short while it was read. Save it whole, then begin again.")
+            left, at = left[count:], at + count
+
+
+class FileArray(np.memmap):
+    """An array of a file whose entries, along the first axis, are read when they are asked for.
+
+    To read them from the mapping would end the process without a word where the file is cut short meanwhile. Slices and
+    rows in C order come from the file, and so do flat views; anything else comes from the mapping.
+    """
+
+    _file: OpenFile | None = None
+    _origin: tuple[int, int] = (0, 0)  # where the file's first entry is, in memory and in the file
+
+    @classmethod
+    def of(cls, path: Path, member: Member, at: int) -> FileArray:
+        """The array of a member that is stored in a file from `at` on."""
+        array = cls(path, member.dtype, "r", at, member.shape, member.order)
+        array._file = OpenFile(path)
+        array._origin = (array.__array_interface__["data"][0], at)
+        return array
+
+    def __array_finalize__(self, other: object) -> None:
+        super().__array_finalize__(other)
+        if getattr(self, "_mmap", None) is not None:
+            self._file, self._origin = getattr(other, "_file", None), getattr(other, "_origin", (0, 0))
+
+    def __getitem__(self, index: Any) -> Any:
+        first, *rest = index if isinstance(index, tuple) else (index,)
+        if self._file is None or not self.ndim or not self.flags.c_contiguous:
+            return super().__getitem__(index)
+        if isinstance(first, int | np.integer):
+            row = range(len(self))[first]
+            return self._entries(row, row + 1)[0][tuple(rest)]
+        if isinstance(first, slice) and first.step in (None, 1):
+            start, stop, _ = first.indices(len(self))
+            return self._entries(start, stop)[(slice(None), *rest)]
+        if isinstance(first, np.ndarray) and first.dtype.kind in "iu" and first.ndim == 1 and not rest:
+            runs = np.split(first, np.flatnonzero(np.diff(first) != 1) + 1) if len(first) else []
+            pieces = [self._entries(int(run[0]), int(run[-1]) + 1) for run in runs]
+            return np.concatenate([np.empty((0, *self.shape[1:]), self.dtype), *pieces])
+        return super().__getitem__(index)
+
+    def _entries(self, start: int, stop: int) -> np.ndarray:
+        assert self._file is not None
+        memory, at = self._origin
+        offset = self.__array_interface__["data"][0] - memory + at
+        entries = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
+        self._file.fill(entries, offset + start * (self.strides[0] if self.size else 0))
+        entries.flags.writeable = False  # as those of the mapping
+        return entries
+
+
+def signature_of(status: os.stat_result) -> tuple[int, int, int]:
+    """What changes when a file is saved anew: which file it is, its size and its time."""
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
 class Archive:
     """The arrays of one file by key. A plain .npy is an archive of one array, "images".
 
     members   key -> Member, in the order of the file
     unread    key -> why that array cannot be read
     notes     sentences on how the arrays read so far are kept
+    signature of the file, which changes when it is saved anew
 
     Raises DataError where the file is missing, damaged or no archive.
     """
@@ -77,6 +154,7 @@ class Archive:
         self.notes: list[str] = []
         self._held = 0
         with self._guarded(), path.open("rb") as file:
+            self.signature = signature_of(os.fstat(file.fileno()))
             magic = file.read(len(npy.MAGIC_PREFIX))
             if magic == npy.MAGIC_PREFIX:
                 file.seek(0)
@@ -99,8 +177,8 @@ class Archive:
         with self._guarded(key):
             if not member.nbytes:
                 array = np.zeros(member.shape, member.dtype)
-            elif member.at is not None and member.nbytes >= MAPPED_FROM:
-                array = np.asarray(np.memmap(self.path, member.dtype, "r", member.at, member.shape, member.order))
+            elif member.at is not None and member.nbytes >= self._mapped_from(member):
+                array = FileArray.of(self.path, member, member.at)
             elif self._held + member.nbytes <= HELD_IN_MEMORY:
                 self._held += member.nbytes
                 flat = np.empty(member.nbytes, np.uint8)
@@ -123,6 +201,10 @@ class Archive:
                 f"once unpacked, more than {_PACKING} times as much, as no pictures are. If it is what you want, save "
                 "it with np.savez."
             )
+
+    def _mapped_from(self, member: Member) -> int:
+        """Bytes from which on a stored array is mapped: what is not of pictures is better read at once."""
+        return MAPPED_FROM if len(member.shape) >= 3 else max(MAPPED_FROM, HELD_IN_MEMORY - self._held + 1)
 
     def _unpacked(self, key: str, member: Member) -> np.ndarray:
         """The array, decompressed into a temporary file without a name that goes when the array does."""

@@ -88,6 +88,8 @@ class FilePictures:
     ) -> None:
         self.root = os.fspath(root)
         self.names = tuple(names)
+        # Of each file, when it was first read: time and size, -1 where it was missing; zeros where it was not read.
+        self._seen = np.zeros((len(self.names), 2), np.int64)
         # What matters in Pillow's warnings is checked in `decode`. Set once and for good, because
         # warnings.catch_warnings around each picture is not safe among threads.
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -104,7 +106,14 @@ class FilePictures:
         return len(self.names)
 
     def __getitem__(self, row: int) -> Picture:
+        if not self._seen[row].any():
+            self._seen[row] = _time_and_size(self.path(row))
         return decode(self.path(row), self.decoding)
+
+    def changed(self) -> list[int]:
+        """Rows whose files are others by now than when they were first read, or have gone, or come."""
+        rows = np.flatnonzero(self._seen.any(axis=1)).tolist()
+        return [row for row in rows if _time_and_size(self.path(row)) != tuple(self._seen[row].tolist())]
 
     def path(self, row: int) -> str:
         """The file of one row."""
@@ -164,6 +173,14 @@ def decode(path: str | os.PathLike[str], decoding: Decoding = Decoding()) -> Pic
         raise Unreadable("may not be read: no permission") from None
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror or error}") from error
+
+
+def _time_and_size(path: str) -> tuple[int, int]:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return -1, -1
+    return status.st_mtime_ns, status.st_size
 
 
 def _open_regular(path: str) -> BinaryIO:

@@ -26,6 +26,7 @@ from ..stage.files import drafting, python_text, write_npz, write_text
 from ..stage.progress import Advance, Reporter, Silent
 from ..stage.registry import Registry
 from ..stage.silence import silence
+from .changes import check_unchanged
 from .decoding import FilePictures, has_image_extension
 from .formats import ExportConfig
 from .imageset import ImageSet
@@ -100,6 +101,7 @@ def export(source: str | Path | ImageSet, config: ExportConfig, reporter: Report
     _check_output_path(path, images, config)
     with reporter.stage("exporting", len(images), "images") as advance, drafting(path) as draft:
         loading = EXPORTS[config.to](images, draft, advance)
+        check_unchanged(images)
         if draft.is_dir():
             write_text(json.dumps(_export_record(images, config), ensure_ascii=False, indent=2) + "\n", draft / MARK)
     files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]

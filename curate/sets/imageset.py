@@ -61,6 +61,8 @@ class Source:
     # kind "npz": names of the image and label members, one pair per split, in row order.
     members: tuple[tuple[str, str | None], ...] = ()
     decoding: Decoding = field(default_factory=Decoding)
+    # kind "npz": what the file was when it was read (see archives.signature_of), None for a set that is in no file.
+    signature: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -111,6 +111,7 @@ def read_archive(path: Path, decoding: Decoding = Decoding()) -> ImageSet:
             (*notes, *encoded.notes),
             tuple((p.images, p.labels) for p in parts),
             decoding.settled(pictures.scale),
+            archive.signature,
         ),
         splits=_read_splits(archive, parts, sizes, notes),
         groups=_read_groups(archive, parts, sizes, notes),

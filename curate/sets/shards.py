@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -15,7 +16,7 @@ import numpy as np
 
 from ..stage.errors import DataError
 from ..stage.files import write_npz
-from .archives import Archive, Member
+from .archives import Archive, Member, OpenFile, signature_of
 from .classes import SPLIT_NAMES, as_strings
 from .imageset import UNLABELLED, ImageSet, Picture, Source
 from .provenance import ROWS, Provenance
@@ -23,7 +24,7 @@ from .scaling import BYTES, Decoding, Scale
 
 _PART = re.compile(r"part-(\d{5,})\.npz")
 _KEYS = ("images", "labels", "ids", "class_names")
-# Shards of a set that stay mapped: each holds a file open, and a process may have a thousand.
+# Shards of a set that stay open: each holds a file open, and a process may have a thousand.
 _OPEN = 256
 
 
@@ -70,14 +71,26 @@ def is_sharded(folder: str | Path) -> bool:
     return bool(_shard_paths(Path(folder)))
 
 
-def read_shards(folder: str | Path) -> ImageSet:
+def shard_digest(path: Path) -> str:
+    """Hex SHA-256 of a shard's file: processors have instructions for it, and people have sha256sum."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_shards(folder: str | Path, digests: Mapping[str, str] = {}) -> ImageSet:
     """The images of a built set; those of a folder with train, val and test have splits. Raises DataError.
 
+    digests  name of a shard -> its SHA-256, where they are known: each shard is held against its own when the first
+             picture of it is looked at
+
     Labels are the likeliest classes where they are soft; the shares are in `soft`. Groups are those of rows.parquet.
-    Shards are mapped when a picture of theirs is looked at, by any number of threads.
+    Shards are opened when a picture of theirs is looked at, by any number of threads.
     """
     folder = Path(folder)
     parts = [_open_shard(path, split) for split, path in _shard_paths(folder)]
+    missing = sorted(digests.keys() - {part.path.name for part in parts})
+    if missing:
+        raise DataError(f"{folder} lacks {missing[0]}. Copy it again whole, or build it again.")
     if not sum(len(part) for part in parts):
         raise DataError(f"{folder} holds no images: its shards are empty.")
     _check_shards_agree(parts)
@@ -94,7 +107,7 @@ def read_shards(folder: str | Path) -> ImageSet:
     groups, notes = _shard_groups(parts)
     height, width = parts[0].images.shape[1:3]
     return ImageSet(
-        images=ShardPictures([(part.path, part.images) for part in parts]),
+        images=ShardPictures([(part.path, part.images) for part in parts], digests),
         labels=np.concatenate([_likeliest(part.labels) for part in parts]),
         ids=tuple(ids),
         classes=classes,
@@ -107,23 +120,25 @@ def read_shards(folder: str | Path) -> ImageSet:
 
 
 class ShardPictures:
-    """The pictures of shards, one after the other. The last few shards that were looked at stay mapped.
+    """The pictures of shards, one after the other. The last few shards that were looked at stay open.
 
-    parts   path of each shard, and where its array of images is in it
-    values  what shards hold;  notes  none: they are written in one way
+    parts    path of each shard, and where its array of images is in it
+    digests  name of a shard -> its SHA-256, as far as known
+    values   what shards hold;  notes  none: they are written in one way
     """
 
     values: str = "8 bit"
     notes: tuple[str, ...] = ()
 
-    def __init__(self, parts: Sequence[tuple[Path, Member]]) -> None:
-        self.parts = tuple(parts)
+    def __init__(self, parts: Sequence[tuple[Path, Member]], digests: Mapping[str, str] = {}) -> None:
+        self.parts, self.digests = tuple(parts), digests
+        self._verified: set[int] = set()
         self._ends = list(accumulate(member.shape[0] for _, member in self.parts))
         self._seen = [_signature(path) for path, _ in self.parts]
-        self._array = lru_cache(_OPEN)(self._mapped)
+        self._file = lru_cache(_OPEN)(self._opened)
 
-    def __reduce__(self) -> tuple[type[ShardPictures], tuple[tuple[tuple[Path, Member], ...]]]:
-        return ShardPictures, (self.parts,)  # another process maps them itself
+    def __reduce__(self) -> tuple[type[ShardPictures], tuple[tuple[tuple[Path, Member], ...], Mapping[str, str]]]:
+        return ShardPictures, (self.parts, self.digests)  # another process opens them itself
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -131,26 +146,41 @@ class ShardPictures:
     def __getitem__(self, row: int) -> Picture:
         row = range(len(self))[row]  # counts from the end and checks the bounds as a list does
         part = bisect_right(self._ends, row)
-        pixels = self._array(part)[row - self._ends[part]]  # from the end of the part
+        member = self.parts[part][1]
+        pixels = np.empty(member.shape[1:], member.dtype)
+        number = row - self._ends[part] + member.shape[0]
+        self._file(part).fill(pixels, (member.at or 0) + number * pixels.nbytes)
+        pixels.flags.writeable = False
         return Picture(pixels, pixels)
 
-    def _mapped(self, part: int) -> np.ndarray:
-        path, member = self.parts[part]
+    def changed(self) -> list[int]:
+        """Parts whose files are others by now than when they were read."""
+        return [part for part, (path, _) in enumerate(self.parts) if _signature(path) != self._seen[part]]
+
+    def _opened(self, part: int) -> OpenFile:
+        path, _ = self.parts[part]
         if _signature(path) != self._seen[part]:
             raise DataError(f"{path} has changed since it was read. Read the set again.")
         try:
-            return np.asarray(np.memmap(path, member.dtype, "r", member.at or 0, member.shape))
+            digest = "" if part in self._verified or path.name not in self.digests else shard_digest(path)
+            file = OpenFile(path)
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+        if digest and digest != self.digests[path.name]:
+            raise DataError(
+                f"{path} is not what was built: its digest is not the one in the manifest. It was changed or damaged "
+                "since. Copy it again, or build it again."
+            )
+        self._verified.add(part)
+        return file
 
 
-def _signature(path: Path) -> tuple[int, int] | None:
-    """Time and size of a file, which change when it is replaced; None where there is none."""
+def _signature(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is saved anew; None where there is none."""
     try:
-        status = path.stat()
+        return signature_of(path.stat())
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size
 
 
 @dataclass(frozen=True, eq=False)

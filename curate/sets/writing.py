@@ -9,15 +9,19 @@ import os
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..stage.engine import cores, threaded
 from ..stage.errors import DataError, OutputError
-from ..stage.files import Streamed, archive_member, replacing, write_array, write_npz
+from ..stage.files import Streamed, archive_member, refusals, replacing, room, write_array, write_npz
+from ..stage.manifest import Output, file_digest
+from ..stage.records import read_record, write_record
 from .archives import Archive
 from .arrays import ArrayPictures
+from .changes import check_unchanged
 from .classes import CLASS_KEYS, as_strings, split_of_key
 from .decoding import FilePictures
 from .imageset import ImageSet, Unreadable
@@ -25,6 +29,9 @@ from .imageset import ImageSet, Unreadable
 # Bytes of what is no image that a clean set carries on, however small its images are.
 _EXTRA = 64 << 20
 _PLAIN_KEY = re.compile(r"(?!\.)[^\x00-\x1f\x7f/\\:]{1,200}")
+# Beside a clean set: what it is of.
+RECORD = "clean.json"
+_CLEAN = ("clean.npz", "clean.csv")
 
 
 def pixels_of(images: ImageSet, row: int) -> np.ndarray:
@@ -99,21 +106,62 @@ def write_clean(images: ImageSet, keep: np.ndarray, artifacts: Path) -> Path:
     Of files: clean.csv with columns file, label, split, group (as far as known) and id, which `read` takes.
     What cannot be decoded is not to be kept. Raises OutputError, and DataError where the input has changed.
     """
+    path = clean_path(images, artifacts)
+    with room(path) as draft:
+        draft_clean(images, keep, draft, artifacts)
+        place_clean(draft, artifacts)
+    return path
+
+
+def draft_clean(images: ImageSet, keep: np.ndarray, draft: Path, artifacts: Path) -> Output:
+    """Write the clean set of `artifacts` into the folder `draft` (see write_clean), for `place_clean`."""
     keep = np.asarray(keep)
     if keep.dtype != bool or keep.shape != (len(images),):
         raise DataError(f"keep is {keep.dtype} {keep.shape}; needed is one bool for each of {len(images):,} images.")
-    path = clean_path(images, artifacts)
+    path = draft / clean_path(images, artifacts).name
+    check_unchanged(images)
     if images.source.kind == "npz":
         _write_kept_arrays(images, keep, path)
     elif images.source.kind == "shards":
         rows = np.flatnonzero(keep)
         write_npz({**set_arrays(images, rows), "rows": rows}, path)
     else:
-        write_list(images, keep, path)
-    stale = path.with_suffix(".csv" if path.suffix == ".npz" else ".npz")
-    with contextlib.suppress(OSError):
-        stale.unlink(missing_ok=True)
-    return path
+        write_list(images, keep, path, artifacts)
+    check_unchanged(images)  # what was written is of one state
+    written = Output(path.name, file_digest(path))
+    write_record(CleanRecord(clean=written), draft / RECORD)
+    return written
+
+
+def place_clean(draft: Path, artifacts: Path) -> None:
+    """Put a drafted clean set in its place: the set, then its record. Raises OutputError."""
+    for name in _CLEAN:
+        if (draft / name).is_file():
+            with refusals(artifacts / name, artifacts / name):
+                (draft / name).replace(artifacts / name)
+                (draft / RECORD).replace(artifacts / RECORD)
+        else:  # of a scan of another kind of set
+            with contextlib.suppress(OSError):
+                (artifacts / name).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanRecord:
+    """clean.json: the clean set as it was last written, by a scan or by a person's decisions."""
+
+    format: int = 1
+    clean: Output
+
+
+def check_clean(path: Path) -> None:
+    """Raise DataError where a clean set is not the one that was last written beside its record, if it has one."""
+    record = path.with_name(RECORD)
+    if path.name not in _CLEAN or not record.is_file():
+        return
+    remedy = "Run `curate apply`, which writes it anew, or give a set of your own another name and scan it."
+    written = read_record(CleanRecord, record, remedy).clean
+    if written.path != path.name or written.digest != file_digest(path):
+        raise DataError(f"{path} is not what was written there last: its digest is not the one in {record}. {remedy}")
 
 
 def _write_kept_arrays(images: ImageSet, keep: np.ndarray, path: Path) -> None:
@@ -201,7 +249,11 @@ def _group_names(groups: np.ndarray) -> Callable[[int], str]:
     return lambda row: str(groups[row]) if groups[row] >= 0 else ""
 
 
-def write_list(images: ImageSet, keep: np.ndarray, path: Path) -> None:
+def write_list(images: ImageSet, keep: np.ndarray, path: Path, folder: Path | None = None) -> None:
+    """Write the kept images as a list of files.
+
+    folder  where the list is to lie, and from where its paths lead: that of `path` where it is None
+    """
     pictures = images.images
     root = images.source.root or images.source.path.parent
     columns = {
@@ -212,7 +264,7 @@ def write_list(images: ImageSet, keep: np.ndarray, path: Path) -> None:
     }
     fields = {name: value for name, value in columns.items() if value is not None}
     folders: dict[str, str] = {}
-    list_folder = os.path.realpath(path.parent)
+    list_folder = os.path.realpath(path.parent if folder is None else folder)
 
     def place(row: int) -> str:
         """The file of a row as seen from the list: links in the way would lead ".." astray."""

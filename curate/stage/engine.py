@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from .errors import WorkerLost
+from .signals import STOPPING
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -105,8 +106,9 @@ def _alone(function: Callable[[A], B], task: A, parent: int) -> B:
 
 @lru_cache
 def _stay_with(parent: int) -> None:
-    """Leave interrupts from the keyboard to the parent, and let Linux end this process when that ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave all signals to stop to the parent, and let Linux end this process when that ends."""
+    for number in (signal.SIGINT, *STOPPING):
+        signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":
         import ctypes
 

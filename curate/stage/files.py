@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
+import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from numpy.lib import format as npy
 
 from .engine import chunks
 from .errors import OutputError
+from .locks import is_at, lock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +43,7 @@ _REASONS = {
     errno.ENOTDIR: f"part of that path is a file, not a folder. Rename that file, {_ELSEWHERE}",
     errno.EEXIST: f"part of that path is a file, not a folder. Rename that file, {_ELSEWHERE}",
     errno.EISDIR: f"there is a folder of that name. Rename it, {_ELSEWHERE}",
+    errno.ELOOP: f"that path is a link, and nothing is written through it. Remove the link, {_ELSEWHERE}",
     errno.ENAMETOOLONG: "that name is too long. Write elsewhere (--artifacts DIR)",
 }
 
@@ -62,16 +66,17 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     draft = _beside(path)
     with refusals(path, draft):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with draft.open("xb+") as file:
+        sweep(path)
+        with _new_file(draft) as file:
+            try:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            draft.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
-            raise
+                draft.replace(path)  # while it is open: its lock tells others that it is no remnant
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    draft.unlink(missing_ok=True)
+                raise
 
 
 @contextmanager
@@ -90,16 +95,31 @@ def drafting(path: Path) -> Iterator[Path]:
     (['a.txt'], ['new'])
     """
     path = Path(path)
-    draft, old = _beside(path), _beside(path)
-    with refusals(path, draft):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with room(path) as folder:
+        draft = folder / path.name
         try:
             yield draft
-            put_in_place(draft, path, old)
+            put_in_place(draft, path, folder / "old")
         except OutputError as error:  # of a file within
             raise OutputError(str(error).replace(str(draft), str(path))) from error
+
+
+@contextmanager
+def room(path: Path) -> Iterator[Path]:
+    """A new hidden folder beside `path`, where what is to take its place is made; it goes at the end.
+
+    Raises OutputError where `path` cannot be written.
+    """
+    folder = _beside(path)
+    with refusals(path, folder):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path)
+        descriptor = _new_folder(folder)
+        try:
+            yield folder
         finally:
-            _remove(draft)
+            remove(folder)
+            os.close(descriptor)
 
 
 def python_text(text: object) -> str:
@@ -113,31 +133,110 @@ def python_text(text: object) -> str:
 
 
 def put_in_place(draft: Path, path: Path, aside: Path) -> None:
-    """Let a file or a folder take the place of `path`; what was there goes last, a folder by way of `aside`.
+    """Let a file or a folder take the place of `path` in one step; what was there goes last, by way of `aside`.
 
-    Raises OSError, with everything as it was.
+    Where the system cannot let two folders change places (Linux can, on most file systems) there are two steps, and
+    between them `aside` is what was there. Raises OSError, with everything as it was.
     """
-    if path.is_dir():  # a folder takes the place of none that holds something
-        path.replace(aside)
-    try:
+    if not path.is_dir():  # a folder takes the place of none that holds something
         draft.replace(path)
-    except BaseException:
-        if aside.exists():
+        return
+    if _exchange(draft, path):
+        draft.replace(aside)
+    else:
+        path.replace(aside)
+        try:
+            draft.replace(path)
+        except BaseException:
             aside.replace(path)
-        raise
-    _remove(aside)
+            raise
+    remove(aside)
 
 
-def _remove(path: Path) -> None:
-    """Remove a file or a folder, as far as the system lets it."""
+# What renameat2 is told and answers, in Linux' numbers.
+_EXCHANGE, _HERE = 2, -100
+
+
+def _exchange(draft: Path, path: Path) -> bool:
+    """Let two paths change places; whether the system can. Raises OSError where it may not."""
+    import ctypes
+
+    sys.audit("os.rename", draft, path, -1, -1)  # as of any other
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    if rename is None:
+        return False
+    if not rename(_HERE, os.fsencode(draft), _HERE, os.fsencode(path), _EXCHANGE):
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        return False
+    raise OSError(code, os.strerror(code), os.fspath(draft), None, os.fspath(path))
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder, as far as the system lets it."""
     shutil.rmtree(path, ignore_errors=True)
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)
 
 
+# Drafts
+
+
+_MARK = r"\.[0-9a-f]{12}\.tmp"
+
+
 def _beside(path: Path) -> Path:
     """A hidden name in the same folder that nobody uses."""
     return path.with_name(f".{path.name[:32]}.{secrets.token_hex(6)}.tmp")
+
+
+def sweep(path: Path) -> None:
+    """Remove the drafts of a file or a folder whose makers were killed: nobody holds their locks."""
+    draft = re.compile(re.escape(f".{path.name[:32]}") + _MARK)
+    with contextlib.suppress(OSError):
+        for other in path.parent.iterdir():
+            if draft.fullmatch(other.name):
+                _remove_remnant(other)
+
+
+def sweep_below(folder: Path) -> None:
+    """Remove such drafts of anything in a folder that is the caller's own."""
+    for path in list(folder.rglob(".*.tmp")):
+        if re.fullmatch(rf"\..+{_MARK}", path.name):
+            _remove_remnant(path)
+
+
+def _remove_remnant(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            if lock(descriptor):
+                remove(path)
+        finally:
+            os.close(descriptor)
+
+
+def _new_file(path: Path) -> BinaryIO:
+    """A new file with its lock. In the moment before it has that, another process may take it for a remnant."""
+    while True:
+        file = path.open("xb+")
+        if lock(file.fileno()) is not False and is_at(path, file.fileno()):
+            return file
+        file.close()
+        remove(path)
+
+
+def _new_folder(path: Path) -> int:
+    """The descriptor of a new folder, with its lock."""
+    while True:
+        path.mkdir()
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDONLY)
+            if lock(descriptor) is not False and is_at(path, descriptor):
+                return descriptor
+            os.close(descriptor)
+        remove(path)
 
 
 @contextmanager

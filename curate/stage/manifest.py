@@ -23,7 +23,7 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class Output:
-    """A file that a stage has written beside its manifest (the clean set: a folder above it), and its digest."""
+    """A file that a stage has written, below its manifest (the clean set: a folder above it), and its digest."""
 
     path: str
     digest: str
@@ -82,6 +82,22 @@ def read_manifest(kind: type[M], folder: Path) -> M:
             f"needed is {kind.stage!r}, format {FORMAT}. {remedy}"
         )
     return record_of(kind, document, str(path), remedy)
+
+
+def check_outputs(manifest: Manifest, folder: Path, names: Iterable[str]) -> None:
+    """Raise DataError where one of these outputs is not as the stage wrote it: damaged, or replaced since.
+
+    What a manifest has no digest of is not checked, nor what is missing, of which its reader tells.
+    """
+    for name in names:
+        output = manifest.outputs.get(name)
+        if output is None or not (path := folder / output.path).is_file():
+            continue
+        if file_digest(path) != output.digest:
+            raise DataError(
+                f"{path} is not what `{manifest.COMMAND}` wrote: its digest is not the one in {folder / FILE}. "
+                f"It was changed or damaged since. Run `{manifest.COMMAND}` again."
+            )
 
 
 def file_digest(path: Path) -> str:

@@ -23,10 +23,11 @@ from augment.configs import BuildConfig
 from augment.corruptions.corruption import CORRUPTIONS, TEST, VALIDATION
 from augment.planning import plan
 from curate.builds import SPLITS, BuildManifest, ComposedSet, CorruptedSet
+from curate.cleaning import apply, decide, undo
 from curate.sets.reading import read
 from curate.sets.shards import read_shards
 from curate.stage.errors import DataError, OutputError, UnknownName, WorkerLost
-from curate.stage.manifest import read_manifest
+from curate.stage.manifest import check_outputs, read_manifest
 from curate.stage.progress import Silent
 from curate.stage.records import document_of
 
@@ -168,7 +169,7 @@ def test_a_built_folder_holds_the_sets_and_what_is_told_of_them_and_nothing_else
 def test_the_manifest_is_of_the_build(built):
     told = read_manifest(BuildManifest, built.path)
     assert told.config["benchmark_images"] == 5
-    assert set(told.outputs) == {"plan.json", "benchmark.json"}
+    assert set(told.outputs) == {"plan.json", "benchmark.json", *(f"{name}/rows.parquet" for name in told.sets)}
     assert set(told.sets) == set(built.images)
     assert told.counts == {**built.decisions.images, "redrawn": built.redrawn}
     assert told.source == str(built.decisions.set.source.path.resolve())
@@ -350,6 +351,55 @@ def test_an_earlier_build_stays_until_the_next_is_done(plain, artifacts, digests
     with pytest.raises(ZeroDivisionError):
         build(None, plain(copies=2))
     assert digests(artifacts / "built") == before
+
+
+def test_decisions_that_are_applied_during_a_build_never_mix_two_states(
+    plain, artifacts, digests, monkeypatch, small_shards
+):
+    build(None, plain(copies=1))
+    whole = digests(artifacts / "built")
+    kept = read(artifacts / "clean.npz").ids
+
+    def decided(task):
+        if task.entry == "train" and task.part == 2:
+            decide(artifacts, {kept[0]: "drop"})
+            apply(artifacts)
+            making._opened.cache_clear()  # as a worker finds it that begins now
+        return making.make(task)
+
+    monkeypatch.setattr(augment.building, "make", decided)
+    with pytest.raises(DataError, match=r"clean\.npz has changed since this build began"):
+        build(None, plain(copies=1))
+    monkeypatch.setattr(augment.building, "make", making.make)
+    with pytest.raises(DataError, match="is of another input or of other options"):
+        build(None, plain(copies=1, resume=True))
+    undo(artifacts)
+    assert build(None, plain(copies=1, resume=True)).resumed == 2
+    assert digests(artifacts / "built") == whole
+
+
+def test_a_build_that_has_its_set_open_goes_on_with_the_state_that_it_began_with(
+    plain, artifacts, digests, monkeypatch, small_shards
+):
+    build(None, plain(copies=1))
+    whole = digests(artifacts / "built")
+    kept = read(artifacts / "clean.npz").ids
+
+    def decided(task):
+        if task.entry == "train" and task.part == 2:
+            decide(artifacts, {kept[0]: "drop"})
+            apply(artifacts)
+        return making.make(task)
+
+    monkeypatch.setattr(augment.building, "make", decided)
+    build(None, plain(copies=1))
+    assert digests(artifacts / "built") == whole
+
+
+def test_the_rows_of_every_set_have_their_digests_in_the_manifest(built):
+    manifest = read_manifest(BuildManifest, built.path)
+    check_outputs(manifest, built.path, manifest.outputs)
+    assert {f"{name}/rows.parquet" for name in manifest.sets} < set(manifest.outputs)
 
 
 def test_an_interrupt_from_the_keyboard_keeps_what_is_finished(plain, artifacts, small_shards, monkeypatch):

@@ -26,6 +26,7 @@ from curate.builds import CorruptedSet
 from curate.sets.provenance import merge_provenance
 from curate.sets.reading import read
 from curate.sets.shards import read_shards
+from curate.stage.errors import DataError
 
 
 @pytest.fixture
@@ -68,6 +69,45 @@ def test_a_job_comes_back_from_the_disk_as_it_was(job, tmp_path):
     for name, listing in lists.items():
         assert np.array_equal(lists_again[name].rows, listing.rows)
         assert np.array_equal(lists_again[name].copies, listing.copies)
+
+
+# A source that changes while it is built from
+
+
+def rewritten(artifacts, change):
+    """The clean set, saved anew with its rows changed."""
+    with np.load(artifacts / "clean.npz") as file:
+        arrays = dict(file)
+    np.savez(artifacts / "clean.npz", **change(arrays))
+
+
+def permuted(arrays):
+    n = len(arrays["images"])
+    return {key: array[::-1] if array.shape[:1] == (n,) else array for key, array in arrays.items()}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        permuted,
+        lambda arrays: {key: array[1:] if len(array) > 3 else array for key, array in arrays.items()},
+        lambda arrays: arrays | {"labels": (arrays["labels"] + 1) % 3},
+        lambda arrays: arrays | {"class_names": arrays["class_names"][::-1]},
+    ],
+    ids=["permuted", "shorter", "relabelled", "renamed"],
+)
+def test_a_worker_that_finds_another_set_refuses_to_build_from_it(job, artifacts, change):
+    found = job()
+    rewritten(artifacts, change)
+    with pytest.raises(DataError, match=r"clean\.npz has changed since this build began: .* Build again"):
+        shop_of(*found[:3])
+
+
+def test_a_picture_that_is_not_the_one_that_was_scanned_is_refused(job, artifacts):
+    of, lists, work, out = job()
+    rewritten(artifacts, lambda arrays: arrays | {"images": arrays["images"][::-1]})
+    with pytest.raises(DataError, match=r"of .*clean\.npz has other pixels than when it was scanned\. Scan it again"):
+        make(tasks(of, lists, work, out)[0])
 
 
 def test_the_tasks_hold_every_image_of_every_set_once(job, monkeypatch):

@@ -89,7 +89,7 @@ def test_nothing_is_looked_at_where_nothing_asks_for_it(prepared, monkeypatch):
     files = {path.relative_to(draft).as_posix() for path in draft.rglob("*") if path.is_file()}
     assert files == {
         "plan.json",
-        *(f"work/{name}" for name in ("job.json", "listings.npz", "groups.npy", "identity")),
+        *(f"work/{name}" for name in ("job.json", "listings.npz", "groups.npy", "digests.npy", "identity")),
     }
     job, _ = read_job(draft / "work")
     assert not job.check

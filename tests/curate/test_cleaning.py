@@ -150,7 +150,11 @@ def test_nothing_else_is_written(artifacts):
     decide(artifacts, ["1"], "keep")
     apply(artifacts)
     after = state()
-    assert {path.name for path in after if before.get(path) != after[path]} == {"clean.npz", "decisions.jsonl"}
+    assert {path.name for path in after if before.get(path) != after[path]} == {
+        "clean.json",
+        "clean.npz",
+        "decisions.jsonl",
+    }
 
 
 def test_the_tables_of_the_scan_may_hold_whole_set_findings(source, tmp_path):

@@ -1,3 +1,5 @@
+import os
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
@@ -50,6 +52,12 @@ def bake(guest: Annotated[str, typer.Argument(help="For whom.")], config: Cake, 
 def taste(config: Cake, oven: Oven) -> None:
     """Taste it."""
     calls.append((config, oven))
+
+
+@command(app)
+def wait(number: int) -> None:
+    """Wait for a signal."""
+    os.kill(os.getpid(), number)
 
 
 @command(app, "again", takes={"options": Takes(Cake, unset=True, without=("seed",))})
@@ -184,3 +192,14 @@ def test_only_the_name_of_an_option_becomes_its_flag():
         raise DataError("weights is 3 kg.")
     with pytest.raises(DataError, match=r"^the kind is none"), naming_flags(options):
         raise DataError("the kind is none.")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_command_that_is_told_to_stop_says_so_and_ends_with_the_status_of_the_signal(number, status):
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL), signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        result = CliRunner().invoke(app, ["wait", str(int(number))])
+    finally:
+        signal.signal(signal.SIGTERM, before[0]), signal.signal(signal.SIGHUP, before[1])
+    assert result.exit_code == status
+    assert result.stderr == "stopped; nothing was left half-written.\n"

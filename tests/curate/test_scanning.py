@@ -292,7 +292,7 @@ def test_an_unknown_backbone_map_or_check_is_named(data):
 
 
 def test_a_scan_leaves_its_files_and_nothing_else(home):
-    assert sorted(path.name for path in home.iterdir()) == ["clean.npz", "scan"]
+    assert sorted(path.name for path in home.iterdir()) == ["clean.json", "clean.npz", "scan"]
     expected = [*TABLES, "manifest.json", "report.html"]
     assert sorted(path.name for path in (home / "scan").iterdir()) == sorted(expected)
 
@@ -396,7 +396,7 @@ def test_where_nothing_can_be_written_it_is_said_before_any_work(data, tmp_path,
     assert (tmp_path / "file").read_text() == "in the way"
 
 
-@pytest.mark.parametrize("broken", ["write_parquet", "write_clean", "write_manifest"])
+@pytest.mark.parametrize("broken", ["write_parquet", "draft_clean", "write_manifest", "place_clean"])
 def test_a_scan_that_cannot_be_written_leaves_the_one_before_whole(small, tmp_path, monkeypatch, broken):
     artifacts = tmp_path / "artifacts"
     quick(small, artifacts=str(artifacts))
@@ -409,7 +409,7 @@ def test_a_scan_that_cannot_be_written_leaves_the_one_before_whole(small, tmp_pa
     with pytest.raises(OutputError, match="the disk is full"):
         quick(small, artifacts=str(artifacts), thresholds={"dark": 0.1})
     assert {path.name: digest(path) for path in (artifacts / "scan").iterdir()} == before
-    assert sorted(path.name for path in artifacts.iterdir()) == ["clean.npz", "scan"]
+    assert sorted(path.name for path in artifacts.iterdir()) == ["clean.json", "clean.npz", "scan"]
 
 
 def test_without_artifacts_nothing_is_written(small, tmp_path, monkeypatch):

@@ -1,3 +1,5 @@
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -5,16 +7,21 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from manifests import finish_scan, images_table
+from PIL import Image
 
+import curate.scanning
 from curate.configs import ScanConfig
 from curate.demo import DemoConfig, clean_cells
 from curate.findings import findings_table
 from curate.scanning import scan
-from curate.scans import FINDINGS, IMAGES, PAIRS, ScanManifest, open_scan
+from curate.scans import FILES, FINDINGS, IMAGES, PAIRS, ScanManifest, open_scan
 from curate.stage.columns import NUMBER, column_fault
+from curate.stage.drafts import scratch_of
 from curate.stage.errors import DataError
 from curate.stage.files import write_parquet
+from curate.stage.locks import holding
 from curate.stage.manifest import file_digest, read_manifest
+from curate.stage.progress import Silent
 from curate.stage.records import record_text
 
 
@@ -61,6 +68,117 @@ def test_a_table_with_other_columns_is_refused_in_a_line(folder, change, words):
     write_parquet(change(pd.read_parquet(path)), path)
     with pytest.raises(DataError, match=rf"images.parquet cannot be read \({words}\). Run `curate scan` again"):
         open_scan(folder)
+
+
+def test_a_table_that_reads_well_but_was_changed_is_refused(tmp_path):
+    folder = scanned_cells(tmp_path)
+    path = folder / "images.parquet"
+    write_parquet(pd.read_parquet(path).assign(verdict="review"), path)
+    with pytest.raises(DataError, match=r"images\.parquet is not what `curate scan` wrote: its digest is not the one"):
+        open_scan(folder)
+
+
+# Putting it in place
+
+
+def scanned_cells(folder):
+    """The folder of the scan of a dozen cells."""
+    images, labels = clean_cells(DemoConfig(images=12, classes=2))
+    np.savez(folder / "cells.npz", images=images, labels=labels)
+    scan(folder / "cells.npz", ScanConfig(artifacts=str(folder), backbone="builtin", map="none"))
+    return folder / "scan"
+
+
+def test_files_of_a_persons_own_in_the_folder_of_a_scan_stay(tmp_path):
+    (tmp_path / "scan").mkdir()
+    (tmp_path / "scan" / "notes.txt").write_text("mine")
+    folder = scanned_cells(tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*FILES, "notes.txt"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cells.npz", "clean.json", "clean.npz", "scan"]
+
+
+def test_there_is_no_manifest_while_anything_is_put_in_place(tmp_path, monkeypatch):
+    folder = scanned_cells(tmp_path)
+    replace, seen = Path.replace, []
+
+    def watched(self, target):
+        if Path(target).parent in (folder, tmp_path) and self.parent.name == "scan.partial":
+            seen.append((Path(target).name, (folder / "manifest.json").exists()))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    scanned_cells(tmp_path)
+    assert seen == [(name, False) for name in ("clean.npz", "clean.json", *FILES)]
+    assert open_scan(folder)
+
+
+def test_a_second_scan_at_once_is_refused_before_any_work(tmp_path, monkeypatch):
+    scanned_cells(tmp_path)
+    with (
+        scratch_of(tmp_path / "scan", "scan"),
+        pytest.raises(DataError, match=r"another scan is writing to .*scan\.partial\. Wait for it"),
+    ):
+        scanned_cells(tmp_path)
+
+
+def test_a_scan_waits_until_the_clean_set_is_written_and_read(tmp_path):
+    lines = []
+
+    class Noted(Silent):
+        def say(self, line):
+            lines.append(line)
+
+    scanned_cells(tmp_path)
+    done = threading.Event()
+
+    def rescan():
+        config = ScanConfig(artifacts=str(tmp_path), backbone="builtin", map="none")
+        scan(tmp_path / "cells.npz", config, Noted())
+        done.set()
+
+    with holding(tmp_path, shared=True):
+        thread = threading.Thread(target=rescan)
+        thread.start()
+        while not any("waiting for another command" in line for line in lines):
+            time.sleep(0.01)
+        assert not done.is_set()
+        assert open_scan(tmp_path / "scan")
+    thread.join()
+    assert done.is_set()
+
+
+def test_a_set_that_is_saved_anew_during_its_scan_is_refused_and_the_scan_before_stays(tmp_path, monkeypatch):
+    folder = scanned_cells(tmp_path)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    effect = curate.scanning.cleaning_effect
+
+    def saving(*given):
+        np.savez(tmp_path / "cells.npz", images=np.zeros((12, 8, 8), np.uint8))
+        return effect(*given)
+
+    monkeypatch.setattr(curate.scanning, "cleaning_effect", saving)
+    with pytest.raises(DataError, match=r"cells\.npz has changed since it was read\. Begin again"):
+        scanned_cells(tmp_path)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cells.npz", "clean.json", "clean.npz", "scan"]
+
+
+def test_files_that_go_during_a_scan_are_told(tmp_path, monkeypatch):
+    images, _ = clean_cells(DemoConfig(images=12, classes=2))
+    (tmp_path / "set").mkdir()
+    for number, pixels in enumerate(images):
+        Image.fromarray(pixels).save(tmp_path / "set" / f"{number:02}.png")
+    config = ScanConfig(artifacts=str(tmp_path / "artifacts"), backbone="builtin", map="none")
+    effect = curate.scanning.cleaning_effect
+
+    def going(*given):
+        (tmp_path / "set" / "03.png").unlink()
+        return effect(*given)
+
+    monkeypatch.setattr(curate.scanning, "cleaning_effect", going)
+    with pytest.raises(DataError, match=r"1 file has changed in .* since they were read, such as 03\.png"):
+        scan(tmp_path / "set", config)
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
 # As version 1 wrote it, of drawn cells

@@ -324,6 +324,9 @@ def test_a_clean_set_that_has_changed_is_made_anew_of_what_was_scanned(home):
     source = saved(home / "d.npz")
     artifacts = scanned(source, home / "artifacts", COPIES)
     np.savez(artifacts / "clean.npz", **arrays(images=arrays()["images"][::-1]))
+    with pytest.raises(DataError, match=r"clean\.npz is not what was written there last: .* Run `curate apply`"):
+        split()
+    (artifacts / "clean.json").unlink()  # as of a scan before there were such records
     with pytest.raises(DataError, match=rf"clean\.npz is not what was scanned .* Type `curate scan {source}` first"):
         split()
 

@@ -18,7 +18,7 @@ from augment.configs import BuildConfig
 from curate.configs import ScanConfig
 from curate.findings import SEVERITY, Finding, findings_table
 from curate.measuring.hashing import digest
-from curate.sets.shards import shard_path, write_shard
+from curate.sets.shards import shard_digest, shard_path, write_shard
 from curate.stage.files import write_parquet, write_text
 from curate.stage.manifest import file_digest
 
@@ -284,7 +284,7 @@ def _digests(built: Path) -> dict[str, dict[str, str]]:
     folders = [path.parent for path in sorted(built.rglob("rows.parquet"))]
     return {
         folder.relative_to(built).as_posix(): {
-            path.name: file_digest(path) for path in sorted(folder.glob("part-*.npz"))
+            path.name: shard_digest(path) for path in sorted(folder.glob("part-*.npz"))
         }
         for folder in folders
     }

@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import cv2
@@ -186,8 +187,15 @@ def test_a_class_that_a_split_lacks_is_named(write_built, tmp_path, split):
         read_built(artifacts)
 
 
+def unsigned(artifacts):
+    """A build whose manifest says nothing of its shards' digests, so that they may be exchanged."""
+    path = artifacts / "built" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"sets": {}}))
+    return artifacts / "built"
+
+
 def test_classes_that_differ_are_told_with_their_places(own_built, first_shard):
-    folder = own_built / "built" / "test"
+    folder = unsigned(own_built) / "test"
     with np.load(first_shard(folder)) as shard:
         images, labels, ids = shard["images"], shard["labels"], shard["ids"].tolist()
     write_shard(folder, 0, images, labels, ids, ("crimson", "jade", "teal"))
@@ -196,12 +204,36 @@ def test_classes_that_differ_are_told_with_their_places(own_built, first_shard):
 
 
 def test_sizes_that_differ_are_told_with_their_places(own_built, first_shard, blob_classes):
-    folder = own_built / "built" / "benchmark" / "fog-1"
+    folder = unsigned(own_built) / "benchmark" / "fog-1"
     with np.load(first_shard(folder)) as shard:
         images, labels, ids = shard["images"], shard["labels"], shard["ids"].tolist()
     write_shard(folder, 0, images[:, :16], labels, ids, blob_classes)
     with pytest.raises(DataError, match=r"two sizes: 32x32 in .*train and 32x16 in .*fog-1"):
         _ = read_built(own_built).benchmark
+
+
+@pytest.mark.parametrize("folder", ["train", "benchmark/fog-1"])
+def test_one_flipped_bit_of_a_shard_is_noticed_when_its_pictures_are_read(own_built, first_shard, folder):
+    path = first_shard(own_built / "built" / folder)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"part-00000\.npz is not what was built: its digest is not the one"):
+        _ = read_built(own_built).benchmark
+
+
+@pytest.mark.parametrize("name", ["plan.json", "benchmark.json"])
+def test_a_document_that_reads_well_but_was_changed_is_refused(own_built, name):
+    path = own_built / "built" / name
+    path.write_text(path.read_text() + " ")
+    with pytest.raises(DataError, match=rf"{name} is not what `augment build` wrote"):
+        _ = read_built(own_built).benchmark
+
+
+def test_a_shard_that_is_missing_at_the_end_is_told(own_built):
+    (own_built / "built" / "train" / "part-00002.npz").unlink()
+    with pytest.raises(DataError, match=r"train lacks part-00002\.npz"):
+        read_built(own_built)
 
 
 def test_a_group_in_two_splits_is_a_leak(own_built, change_rows, sets):

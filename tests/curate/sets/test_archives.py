@@ -146,6 +146,63 @@ def test_a_full_temporary_folder_is_told(tmp_path, pets, monkeypatch, saved):
         read(saved(tmp_path, images=pets))
 
 
+# Arrays that are read while somebody writes
+
+
+@pytest.fixture(params=["C", "F"])
+def stored(request, tmp_path):
+    """(an array as it was saved, and as it is read from the file)."""
+    array = np.asarray(np.random.default_rng(0).integers(0, 999, (50, 30, 7, 3), np.uint16), order=request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(archives, "MAPPED_FROM", 1)
+        np.savez(tmp_path / "d.npz", images=array)
+        return array, archives.Archive(tmp_path / "d.npz").array("images")
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        0, -1, np.int64(7), slice(None), slice(3, 9), slice(9, 3), slice(None, None, 2), slice(-4, None),
+        np.array([4, 5, 6, 1, 1, 49]), np.array([], int), np.arange(50) % 3 == 0, ..., None,
+        (2, 3), (slice(2, 5), 3), (slice(2, 5), np.array([1, 3])), (2, slice(None), 1), (..., 0),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_entries_of_a_stored_array_are_those_that_were_saved(stored, index):
+    array, of_file = stored
+    assert isinstance(of_file, archives.FileArray)
+    np.testing.assert_array_equal(of_file[index], array[index])
+    assert of_file[index].dtype == array.dtype
+
+
+def test_views_of_a_stored_array_are_read_from_the_file_too(stored):
+    array, of_file = stored
+    flat, expected = of_file.reshape(-1, order="A"), array.reshape(-1, order="A")
+    np.testing.assert_array_equal(flat[100:300], expected[100:300])
+    np.testing.assert_array_equal(of_file[5:20].mean(axis=0), array[5:20].mean(axis=0))
+    np.testing.assert_array_equal(of_file.T, array.T)
+    with pytest.raises(IndexError):
+        of_file[50]
+
+
+def test_an_archive_that_is_cut_short_while_it_is_read_is_told_and_ends_nothing(tmp_path):
+    np.savez(tmp_path / "d.npz", images=np.ones((60, 96, 96, 3), np.uint8))
+    images = read(tmp_path / "d.npz")
+    images.images[59]
+    with (tmp_path / "d.npz").open("r+b") as file:
+        file.truncate(1 << 20)
+    images.images[30]
+    with pytest.raises(DataError, match=r"d\.npz was cut short while it was read\. Save it whole"):
+        images.images[59]
+
+
+def test_large_labels_are_read_at_once_and_not_mapped(tmp_path):
+    np.savez(tmp_path / "d.npz", labels=np.arange(200_000))
+    labels = archives.Archive(tmp_path / "d.npz").array("labels")
+    assert type(labels) is np.ndarray
+    np.testing.assert_array_equal(labels, np.arange(200_000))
+
+
 def test_large_stored_arrays_are_mapped_and_never_loaded(tmp_path, saved):
     images = read(saved(tmp_path, images=np.zeros((200, 96, 96, 3), np.uint8)))
     base = images.images.arrays[0]  # type: ignore[attr-defined]

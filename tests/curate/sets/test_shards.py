@@ -146,7 +146,7 @@ def test_any_number_of_threads_reads_more_shards_than_stay_open(tmp_path, monkey
     np.testing.assert_array_equal(np.stack(found), noise(15, 8, 10)[rows])
 
 
-def test_pictures_are_mapped_and_can_be_neither_changed_nor_overrun(tmp_path):
+def test_pictures_can_be_neither_changed_nor_overrun(tmp_path):
     images = read(built(tmp_path, 3, 2))
     picture = images.images[4]
     assert not picture.pixels.flags.writeable

@@ -5,8 +5,11 @@ import hashlib
 import io
 import os
 import stat
+import subprocess
+import sys
 import tempfile
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from curate.stage import files
 from curate.stage.errors import DataError, OutputError
 from curate.stage.files import (
     Streamed,
@@ -103,6 +107,60 @@ def test_paths_that_cannot_be_are_told(tmp_path):
 def test_an_error_of_another_file_is_not_blamed_on_this_one(tmp_path):
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "a.txt"):
         (tmp_path / "other.txt").read_text()
+
+
+# Remnants of writers that were killed
+
+# Writes half of the file whose path it is given, says so, and waits for its end.
+WRITER = """
+import sys, time
+from pathlib import Path
+from curate.stage.files import {maker}
+with {maker}(Path(sys.argv[1])) as draft:
+    (draft.write(b"half"), draft.flush()) if "{maker}" == "replacing" else (draft.mkdir(), (draft / "a").touch())
+    print("written", flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def half_written(path: Path, maker: str):
+    """A process that is busy writing there."""
+    command = [sys.executable, "-c", WRITER.format(maker=maker), str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]) as writer:
+        try:
+            assert writer.stdout.readline() == "written\n"
+            yield writer
+        finally:
+            writer.kill()
+
+
+@pytest.mark.parametrize("maker", ["replacing", "drafting"])
+def test_the_draft_of_a_killed_writer_goes_when_the_next_one_comes(tmp_path, maker):
+    path = tmp_path / "a.txt"
+    with half_written(path, maker) as writer:
+        writer.kill()
+    assert len(list(tmp_path.iterdir())) == 1
+    write_text("x", path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("maker", ["replacing", "drafting"])
+def test_the_draft_of_a_living_writer_stays(tmp_path, maker):
+    path = tmp_path / "a.txt"
+    with half_written(path, maker):
+        write_text("x", path)
+        assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_only_drafts_of_the_same_name_go(tmp_path):
+    others = [".b.txt.0123456789ab.tmp", ".a.txt.tmp", ".a.txt.b.0123456789ab.tmp", ".a.txt.0123456789abc.tmp", "a.tmp"]
+    for name in others:
+        (tmp_path / name).write_text("mine")
+    (tmp_path / ".a.txt.0123456789ab.tmp").write_text("half")
+    (tmp_path / ".a.txt.ba9876543210.tmp").symlink_to(tmp_path / "a.tmp")  # no draft is a link
+    write_text("x", tmp_path / "a.txt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, "a.txt", ".a.txt.ba9876543210.tmp"])
 
 
 # Tables and arrays
@@ -226,10 +284,13 @@ def test_a_file_within_a_draft_that_cannot_be_written_is_told_by_its_place_in_th
     assert not list(tmp_path.iterdir())
 
 
-def test_what_cannot_be_put_in_place_leaves_everything_as_it_was(tmp_path):
+def test_what_cannot_be_put_in_place_leaves_everything_as_it_was(tmp_path, monkeypatch):
     path, aside = tmp_path / "folder", tmp_path / "aside"
     path.mkdir()
     (path / "old.txt").write_text("old")
+    with pytest.raises(FileNotFoundError):
+        put_in_place(tmp_path / "gone", path, aside)
+    monkeypatch.setattr(files, "_exchange", lambda draft, path: False)
     with pytest.raises(FileNotFoundError):
         put_in_place(tmp_path / "gone", path, aside)
     assert (path / "old.txt").read_text() == "old"

@@ -13,6 +13,7 @@ from curate.stage.errors import DataError, OutputError
 from curate.stage.manifest import (
     FORMAT,
     Output,
+    check_outputs,
     file_digest,
     outputs_of,
     read_manifest,
@@ -88,6 +89,17 @@ def test_outputs_are_named_with_digests_of_their_bytes(tmp_path):
     expected = hashlib.blake2b(b"table", digest_size=16).hexdigest()
     assert read_manifest(ScanManifest, tmp_path).outputs == {"images": Output("images.parquet", expected)}
     assert file_digest(tmp_path / "images.parquet") == expected
+
+
+def test_outputs_are_checked_by_their_digests(tmp_path):
+    written(tmp_path)
+    manifest = read_manifest(ScanManifest, tmp_path)
+    check_outputs(manifest, tmp_path, ("images", "of which nothing is known"))
+    (tmp_path / "images.parquet").write_bytes(b"tablE")
+    with pytest.raises(DataError, match=r"images\.parquet is not what `curate scan` wrote: .* Run `curate scan` again"):
+        check_outputs(manifest, tmp_path, ("images",))
+    (tmp_path / "images.parquet").unlink()  # of which its reader tells
+    check_outputs(manifest, tmp_path, ("images",))
 
 
 def test_the_versions_of_what_was_used_are_in_it(tmp_path):
