@@ -76,10 +76,9 @@ def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch,
         with watch.stage("calibrating"):
             benchmark = benchmark_of(judged, specimens, present, config, reporter)
         notes += benchmark.notes
-    lost: pd.DataFrame | None = None
+    lost = None
     if features is not None and config.check and copies:
-        reporter.say("fitting the label probe, which checks that augmented images keep their labels")
-        with watch.stage("learning labels"), reporter.stage("learning labels", None, ""):
+        with watch.stage("learning labels"):
             probe, lost, note = _label_probe(plan, config, features, units, reporter)
         notes += [note] if note else []
         if probe is not None:
@@ -87,7 +86,31 @@ def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch,
     lists = list_images(plan.rows, images.labels, plan.copy_plan, config.benchmark_images, config.seed)
     entries = [Entry(name, name) for name in SPLITS if len(lists[name])]
     entries += benchmark.entries if benchmark is not None else ()
-    job = Job(
+    job = _job(plan, config, features, units, benchmark, entries, check=lost is not None)
+    write_job(job, lists, work)
+    write_npy(images.groups if images.groups is not None else np.full(len(images), -1), work / "groups.npy")
+    write_npy(np.array(plan.divided.digests, dtype=np.str_), work / "digests.npy")
+    if benchmark is not None:
+        counts = {entry.name: len(lists[entry.listing]) for entry in entries}
+        write_record(benchmark.record(counts), draft / BENCHMARK_FILE)
+    else:
+        (draft / BENCHMARK_FILE).unlink(missing_ok=True)  # of an attempt that ended before it was stamped
+    write_record(_plan_record(plan, config, units, lost, notes), draft / PLAN_FILE)
+
+
+def _job(
+    plan: BuildPlan,
+    config: BuildConfig,
+    features: Features | None,
+    units: Mapping[str, float],
+    benchmark: Benchmark | None,
+    entries: Sequence[Entry],
+    *,
+    check: bool,
+) -> Job:
+    """What each worker of the build needs to know, and nothing that it could not read from a file."""
+    images, policy = plan.set, plan.policy
+    return Job(
         source=str(images.source.path.resolve()),
         labels=plan.labels,
         content=content_digest(images),
@@ -100,21 +123,12 @@ def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch,
         preset="" if config.severities == CALIBRATED else config.severities,
         severities={n: c.settings for n, c in benchmark.calibrated.items()} if benchmark is not None else {},
         entries=tuple(entries),
-        check=lost is not None,
+        check=check,
         backbone=features.name if features is not None else "",
         weights=config.weights,
         input_size=features.size if features is not None else 0,
         seed=config.seed,
     )
-    write_job(job, lists, work)
-    write_npy(images.groups if images.groups is not None else np.full(len(images), -1), work / "groups.npy")
-    write_npy(np.array(plan.divided.digests, dtype=np.str_), work / "digests.npy")
-    if benchmark is not None:
-        counts = {entry.name: len(lists[entry.listing]) for entry in entries}
-        write_record(benchmark.record(counts), draft / BENCHMARK_FILE)
-    else:
-        (draft / BENCHMARK_FILE).unlink(missing_ok=True)  # of an attempt that ended before it was stamped
-    write_record(_plan_record(plan, config, units, lost, notes), draft / PLAN_FILE)
 
 
 def _sample_rows(plan: BuildPlan) -> np.ndarray:
@@ -128,6 +142,7 @@ def _label_probe(
     plan: BuildPlan, config: BuildConfig, features: Features, units: Mapping[str, float], reporter: Reporter
 ) -> tuple[LabelProbe | None, pd.DataFrame | None, str]:
     """(who judges whether labels are still seen, what each operation does to labels alone, why there is none)."""
+    reporter.say("fitting the label probe, which checks that augmented images keep their labels")
     images, rows = plan.set, plan.copy_plan.rows
     training = LabelledPictures(
         FittedPictures(images, plan.size, config.fit, rows),
