@@ -156,7 +156,7 @@ def _shared(a: Sequence[str], b: Sequence[str]) -> int:
     """How many folders two paths have in common, from the last on."""
     count = 0
     for x, y in zip(reversed(a), reversed(b), strict=False):
-        if folded(x) != folded(y):
+        if x != y and folded(x) != folded(y):
             break
         count += 1
     return count

@@ -88,7 +88,7 @@ class Sheet:
 
 def has_odd_bytes(cell: str) -> bool:
     """Whether a cell holds bytes that are no UTF-8."""
-    return any("\udc80" <= letter <= "\udcff" for letter in cell)
+    return not cell.isascii() and any("\udc80" <= letter <= "\udcff" for letter in cell)
 
 
 def western(cell: str) -> str:
@@ -97,7 +97,7 @@ def western(cell: str) -> str:
     >>> western(b"caf\\xe9".decode("utf-8", "surrogateescape"))
     'café'
     """
-    if cell.isascii() or not has_odd_bytes(cell):
+    if not has_odd_bytes(cell):
         return cell
     data = cell.encode("utf-8", "surrogateescape")
     try:
