@@ -168,11 +168,14 @@ def _text_sheet(path: Path, text: str, notes: list[str]) -> Sheet:
 
 
 def _lines_above(records: Sequence[tuple[int, list[str]]]) -> int:
-    """How many records stand above the header: titles and remarks, of one cell where most rows have more."""
+    """How many records stand above the header: titles of one cell where most rows have more, and remarks behind "#"."""
     usual = Counter(len(record) for _, record in records).most_common(1)[0][0]
-    if usual == 1:
-        return 0
-    return next((i for i, (_, record) in enumerate(records) if sum(map(bool, map(str.strip, record))) > 1), 0)
+
+    def is_header(cells: list[str]) -> bool:
+        remark = cells[0].startswith("#") and any(" " in cell.strip("# ") for cell in cells)
+        return not remark and (usual == 1 or sum(map(bool, map(str.strip, cells))) > 1)
+
+    return next((i for i, (_, record) in enumerate(records) if is_header(record)), 0)
 
 
 def _separator(text: str) -> str:
@@ -206,12 +209,16 @@ def _records(text: str, mark: str, path: Path, notes: list[str]) -> list[tuple[i
     def parsed(strict: bool) -> list[tuple[int, list[str]]]:
         # Quoted text keeps its leading spaces, text after "a, b" loses them.
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True, strict=strict)
+        records, line = [], 0
         try:
-            return [(reader.line_num, record) for record in reader if any(cell.strip() for cell in record)]
+            for record in reader:
+                line = reader.line_num
+                if any(cell.strip() for cell in record):
+                    records.append((line, record))
         except csv.Error as error:
-            where = "its end" if "unexpected end" in str(error) else f"line {reader.line_num}"
             reason = "a quotation mark is never closed" if "unexpected end" in str(error) else str(error)
-            raise csv.Error(f"{reason} ({where})") from error
+            raise csv.Error(f"{reason} (line {line + 1})") from error
+        return records
 
     try:
         return parsed(strict=True)

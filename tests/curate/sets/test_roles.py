@@ -136,6 +136,11 @@ def test_columns_that_cannot_be_told_apart_are_not_guessed(tmp_path):
     assert named(tmp_path, "file,weight", ["a.jpg,0.5", "b.jpg,1.25"])[1] is None
 
 
+def test_a_column_that_is_mostly_empty_is_not_that_of_labels(tmp_path):
+    rows = ["a.jpg,Buche,", "b.jpg,Eiche,krank", "c.jpg,Buche,"]
+    assert named(tmp_path, "Datei,Art,Bemerkung", rows)[:2] == ("Datei", "Art")
+
+
 def test_a_table_without_header_is_one_all_the_same(tmp_path):
     for text, files in (("a.png,cat\nb.png,dog\n", ()), ("0001,cat\n0002,dog\n", ("0001.png", "0002.png"))):
         sheet = with_header(sheet_of(tmp_path, text), file_test(files))

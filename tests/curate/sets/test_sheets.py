@@ -106,7 +106,7 @@ def test_a_header_that_comes_again_is_no_row(tmp_path):
     assert sheet.notes == ("rows of t.csv that repeat the header were left out: 1",)
 
 
-@pytest.mark.parametrize("above", ["# made by a camera\n", "My table\n\n", "Title\n# more;\n"])
+@pytest.mark.parametrize("above", ["# made by a camera\n", "# by me, with love\n", "My table\n\n", "Title\n# more;\n"])
 def test_lines_above_the_header_are_left_out_and_told(tmp_path, above):
     sheet = sheet_of(tmp_path, above + "file;label\n1.png;cat\n2.png;dog\n3.png;cat\n")
     assert sheet.columns == ("file", "label")
@@ -123,7 +123,7 @@ def test_paths_and_labels_with_spaces_between_are_a_table(tmp_path):
 @pytest.mark.parametrize(
     ("content", "name", "message"),
     [
-        ('file,label\n1.png,"cat\n2.png,dog\n', "t.csv", "a quotation mark is never closed"),
+        ('file,label\n1.png,"cat\n2.png,dog\n', "t.csv", r"a quotation mark is never closed \(line 2\)"),
         (b"file,label\n1.png,\0\0\0", "t.csv", "UTF-16|bytes of 0"),
         (codecs.BOM_UTF16_LE + b"a", "t.csv", "cannot be read as UTF-16"),
         (b"PK\x03\x04....", "t.csv", "a spreadsheet or an archive"),
