@@ -69,14 +69,12 @@ def add_table(columns: Columns, names: Sequence[str], table: Table, *, required:
         )
         return
     _fill(columns, table, rows, names)
-    subject = (
-        "labels are"
-        if table.labels
-        else "splits and groups, no labels, are"
-        if table.splits
-        else "groups, no labels, are"
-    )
-    columns.notes.append(f"{subject} from {table.path.name}")
+    if table.labels is None:
+        columns.notes.append(f"{'splits' if table.splits else 'groups'}, but no labels, are from {table.path.name}")
+    elif any(table.labels[row] for of_file in rows.values() for row in of_file):
+        columns.notes.append(f"labels are from {table.path.name}")
+    else:
+        columns.notes.append(f"{table.path.name} names {len(rows):,} of the images, but gives none of them a label")
     columns.notes += _match_notes(matching, table)
 
 
@@ -105,7 +103,7 @@ def _fill(columns: Columns, table: Table, rows: Mapping[int, Sequence[int]], nam
                 continue
             values = [split_name(source[row]) if noun == "split" else source[row] for row in of_file]
             different = tuple(dict.fromkeys(value for value in values if value))
-            target[i] = different[0] if different else ""
+            target[i] = different[0] if different else target[i]  # an empty cell takes nothing back
             if len(different) > 1 and noun == "label":
                 target[i] = ""
                 columns.conflicts[i] = different

@@ -200,7 +200,7 @@ def _could_be_label(sheet: Sheet, keys: Sequence[str], at: int, file: int) -> bo
     """Whether a column of unusual name may hold classes."""
     cells = sheet.column(at)
     numbers_rows = at < file and any([*map(str, range(i, i + len(cells)))] == cells for i in (0, 1))
-    return not (keys[at] in _OTHER_COLUMNS or keys[at].startswith("unnamed") or numbers_rows) and any(
+    return not (keys[at] in _OTHER_COLUMNS or keys[at].startswith(("unnamed", "indexlevel")) or numbers_rows) and any(
         without_missing(cells)
     )
 

@@ -175,6 +175,13 @@ def test_a_table_of_other_images_is_an_error_where_it_was_asked_for_and_a_note_w
         filled(["a.png"], table(labels=[]))
 
 
+def test_an_empty_cell_takes_nothing_back_and_a_column_without_labels_is_told():
+    columns = Columns(["x"], ["train"], [""], [])
+    add_table(columns, ["a.png"], table("a.png", labels=[""], splits=[""]), required=True)
+    assert (columns.classes, columns.splits) == (["x"], ["train"])
+    assert columns.notes == ["t.csv names 1 of the images, but gives none of them a label"]
+
+
 def test_a_table_without_labels_is_an_error_that_lists_its_columns():
     with pytest.raises(DataError, match=r"has columns file, label, but none that is known to hold labels.*COLUMN"):
         filled(["a.png"], table("a.png"))
