@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from ..stage.errors import DataError
 from .classes import split_name
@@ -260,6 +261,8 @@ def _spellings(text: str) -> Iterable[str]:
     yield entry_path(printable(text))
     if not text.isascii():
         yield entry_path(western(text))
+    if "%" in text:
+        yield entry_path(unquote(printable(text)))
 
 
 def _likely_files(

@@ -69,6 +69,7 @@ def test_paths_from_another_root_are_matched_by_what_they_share(there, here, sys
         ("a.png", "https://example.org/x/a.png?s=1", None),
         ("a.png", "file:///home/me/a.png", None),
         ("a.png", "~/me/a.png", None),
+        ("x/a b.png", "x/a%20b.png", None),
         ("a.png", " a.png ", None),
         ("a.png", "'a.png'", None),
         ("x/a.png", "a", "by names without extension"),

@@ -142,9 +142,9 @@ def test_a_column_that_is_mostly_empty_is_not_that_of_labels(tmp_path):
 def test_a_table_without_header_is_one_all_the_same(tmp_path):
     for text, files in (("a.png,cat\nb.png,dog\n", ()), ("0001,cat\n0002,dog\n", ("0001.png", "0002.png"))):
         sheet = with_header(sheet_of(tmp_path, text), file_test(files))
-        assert sheet.columns == ("1", "2")
+        assert sheet.columns == ("column 1", "column 2")
         assert len(sheet.rows) == 2
-        assert sheet.notes == ("t.csv has no header: its columns are called 1 and 2",)
+        assert sheet.notes == ("t.csv has no header: its columns are called column 1 and column 2",)
         roles = roles_of(sheet, file_test(files))
         assert (roles.file, roles.label) == (0, 1)
 
