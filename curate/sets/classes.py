@@ -20,7 +20,7 @@ SPLIT_NAMES = {
 CLASS_KEYS = ("class_names", "classes", "label_names", "names")
 _SPLITS = {alias: split for split, aliases in SPLIT_NAMES.items() for alias in aliases}
 _MOST_TEXTS = 20_000_000
-_WHOLE = re.compile(r"[+-]?\d+")
+_WHOLE = re.compile(r"[+-]?\d{1,1000}")  # Python makes no number of 5,000 digits
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from ..stage.errors import DataError
 from .classes import split_name
@@ -69,14 +70,12 @@ def add_table(columns: Columns, names: Sequence[str], table: Table, *, required:
         )
         return
     _fill(columns, table, rows, names)
-    subject = (
-        "labels are"
-        if table.labels
-        else "splits and groups, no labels, are"
-        if table.splits
-        else "groups, no labels, are"
-    )
-    columns.notes.append(f"{subject} from {table.path.name}")
+    if table.labels is None:
+        columns.notes.append(f"{'splits' if table.splits else 'groups'}, but no labels, are from {table.path.name}")
+    elif any(table.labels[row] for of_file in rows.values() for row in of_file):
+        columns.notes.append(f"labels are from {table.path.name}")
+    else:
+        columns.notes.append(f"{table.path.name} names {len(rows):,} of the images, but gives none of them a label")
     columns.notes += _match_notes(matching, table)
 
 
@@ -105,7 +104,7 @@ def _fill(columns: Columns, table: Table, rows: Mapping[int, Sequence[int]], nam
                 continue
             values = [split_name(source[row]) if noun == "split" else source[row] for row in of_file]
             different = tuple(dict.fromkeys(value for value in values if value))
-            target[i] = different[0] if different else ""
+            target[i] = different[0] if different else target[i]  # an empty cell takes nothing back
             if len(different) > 1 and noun == "label":
                 target[i] = ""
                 columns.conflicts[i] = different
@@ -156,7 +155,7 @@ def _shared(a: Sequence[str], b: Sequence[str]) -> int:
     """How many folders two paths have in common, from the last on."""
     count = 0
     for x, y in zip(reversed(a), reversed(b), strict=False):
-        if folded(x) != folded(y):
+        if x != y and folded(x) != folded(y):
             break
         count += 1
     return count
@@ -262,6 +261,8 @@ def _spellings(text: str) -> Iterable[str]:
     yield entry_path(printable(text))
     if not text.isascii():
         yield entry_path(western(text))
+    if "%" in text:
+        yield entry_path(unquote(printable(text)))
 
 
 def _likely_files(

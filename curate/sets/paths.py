@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from .sheets import western
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_PLAIN = re.compile(r"(?:\w[\w.-]*/)*\w[\w.-]*")  # most are, and need no second look
 _DRIVE = re.compile(r"[a-z]:(?=[\\/])", re.IGNORECASE)
 
 
@@ -43,6 +44,8 @@ def entry_path(text: str) -> str:
     >>> entry_path("C:\\\\pictures\\\\a b.png"), entry_path("file:///tmp/a%20b.png"), entry_path("~/x/../a.png")
     ('pictures/a b.png', 'tmp/a b.png', 'a.png')
     """
+    if _PLAIN.fullmatch(text):
+        return text
     text = text.strip().strip("'\"").strip()
     if _ADDRESS.match(text):
         address = urlsplit(text)

@@ -31,6 +31,7 @@ LABEL_COLUMNS = (
     "label", "class", "target", "y", "labels", "labelname", "classname", "category", "dx", "diagnosis", "celltype",
     "species", "breed", "variety", "finding", "findinglabels", "disease", "annotation", "groundtruth", "gt", "truth",
     "classlabel", "categoryname", "benignmalignant", "labelgroup", "labelid", "classid", "categoryid", "level", "type",
+    "klasse", "classe", "clase", "etikett", "etiquette", "étiquette", "etiqueta",
 )  # fmt: skip
 SPLIT_COLUMNS = ("split", "subset", "foldname")
 _MAYBE_SPLIT_COLUMNS = ("partition", "phase", "set", "usage", "dataset")  # where their values are names of splits
@@ -38,7 +39,7 @@ GROUP_COLUMNS = ("group", "patient", "patientid", "groups", "subject", "subjecti
 # What is never a class, though it stands beside the name of a file.
 _OTHER_COLUMNS = {
     "", "index", "fold", "age", "date", "url", "width", "height", "size", "xmin", "ymin", "xmax", "ymax", "bbox",
-    "caption", "text", "sex", "gender",
+    "caption", "text", "sex", "gender", "note", "notes", "comment", "comments", "remark", "remarks",
 }  # fmt: skip
 _SAMPLE = 500  # cells that a column is judged by
 _FEW = 10  # rows of which all may differ, and be classes all the same
@@ -199,7 +200,7 @@ def _could_be_label(sheet: Sheet, keys: Sequence[str], at: int, file: int) -> bo
     """Whether a column of unusual name may hold classes."""
     cells = sheet.column(at)
     numbers_rows = at < file and any([*map(str, range(i, i + len(cells)))] == cells for i in (0, 1))
-    return not (keys[at] in _OTHER_COLUMNS or keys[at].startswith("unnamed") or numbers_rows) and any(
+    return not (keys[at] in _OTHER_COLUMNS or keys[at].startswith(("unnamed", "indexlevel")) or numbers_rows) and any(
         without_missing(cells)
     )
 
@@ -208,6 +209,8 @@ def _only(sheet: Sheet, columns: Sequence[int]) -> int | None:
     """The one column that can be that of labels, if it is one: its values repeat, and are no measurements."""
     rows = len(sheet.rows)
     repeating = [at for at in columns if rows <= _FEW or 2 * len(set(sheet.column(at))) <= rows]
+    if len(repeating) > 1:
+        repeating = [at for at in repeating if 2 * sum(map(bool, without_missing(sheet.column(at)))) > rows]
     if len(repeating) != 1:
         return None
     values = {cell.strip() for cell in without_missing(sheet.column(repeating[0]))} - {""}

@@ -34,6 +34,8 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16", "UTF-16"),
     (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
 )
+# How spreadsheets and archives begin: zip and .xlsx, .xls, gzip, bzip2, xz.
+_PACKED = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
 # Excel's first line, "sep=;".
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[;,\t]*\r?\n?', re.IGNORECASE)
 # The first line of a list that this toolkit wrote: see writing.py.
@@ -44,7 +46,7 @@ _OWN_HEADER = re.compile(r'"file"(,"label")?(,"split")?(,"group")?,"id"\r?\n?')
 class Sheet:
     """The cells of a table, each row as long as the header.
 
-    columns   the header as written; without one "1", "2" ... (see `headless`)
+    columns   the header as written; without one "column 1", "column 2" ... (see `headless`)
     rows      text of each cell, "" where there is none; bytes that are no UTF-8 as lone surrogates (see `western`)
     notes     sentences on what was mended or left out
     verbatim  written by this toolkit: every cell is meant as it is
@@ -65,7 +67,7 @@ class Sheet:
         if suffix == ".parquet":
             return _parquet_sheet(path)
         data = _bytes_of(path)
-        if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        if data.startswith(_PACKED):
             raise DataError(
                 f"{path} is a spreadsheet or an archive, no text. Save it as CSV, with columns file and label."
             )
@@ -81,14 +83,14 @@ class Sheet:
 
     def headless(self) -> Sheet:
         """With its header as the first row, and numbers for names of the columns."""
-        names = tuple(str(number) for number, _ in enumerate(self.columns, 1))
+        names = tuple(f"column {number}" for number, _ in enumerate(self.columns, 1))
         note = f"{self.path.name} has no header: its columns are called {' and '.join(names)}"
         return Sheet(self.path, names, [list(self.columns), *self.rows], (*self.notes, note))
 
 
 def has_odd_bytes(cell: str) -> bool:
     """Whether a cell holds bytes that are no UTF-8."""
-    return any("\udc80" <= letter <= "\udcff" for letter in cell)
+    return not cell.isascii() and any("\udc80" <= letter <= "\udcff" for letter in cell)
 
 
 def western(cell: str) -> str:
@@ -97,7 +99,7 @@ def western(cell: str) -> str:
     >>> western(b"caf\\xe9".decode("utf-8", "surrogateescape"))
     'café'
     """
-    if cell.isascii() or not has_odd_bytes(cell):
+    if not has_odd_bytes(cell):
         return cell
     data = cell.encode("utf-8", "surrogateescape")
     try:
@@ -125,12 +127,8 @@ def _bytes_of(path: Path) -> bytes:
 def _decoded(data: bytes, path: Path) -> tuple[str, str]:
     """(text; the name of its encoding where it is worth a word). Bytes that are no UTF-8 become lone surrogates."""
     encoding, name = next(((codec, name) for mark, codec, name in _BOMS if data.startswith(mark)), ("utf-8", ""))
-    if encoding == "utf-8" and b"\0" in data[:1000]:
-        # Every other byte of Latin text in UTF-16 is 0: the first of each two, or the second.
-        head = data[:1000]
-        encoding, name = (
-            ("utf-16-be", "UTF-16") if head[::2].count(0) > head[1::2].count(0) else ("utf-16-le", "UTF-16")
-        )
+    if encoding == "utf-8" and (guess := _utf16_without_mark(data[:1000])):
+        encoding, name = guess, "UTF-16"
     try:
         text = data.decode(encoding, "surrogateescape" if encoding.startswith("utf-8") else "strict")
     except UnicodeDecodeError as error:
@@ -140,6 +138,18 @@ def _decoded(data: bytes, path: Path) -> tuple[str, str]:
             f"{path} is no text: it holds bytes of 0. Save it as CSV in UTF-8, with columns file and label."
         )
     return text, name
+
+
+def _utf16_without_mark(head: bytes) -> str:
+    """The encoding where one byte of two is often 0 and the other is not, as of text with separators in UTF-16.
+
+    >>> _utf16_without_mark("file,label".encode("utf-16-le")), _utf16_without_mark(b"file,label")
+    ('utf-16-le', '')
+    """
+    first, second = (head[start::2].count(0) / max(len(head) // 2, 1) for start in (0, 1))
+    if max(first, second) < max(0.02, 5 * min(first, second)):
+        return ""
+    return "utf-16-be" if first > second else "utf-16-le"
 
 
 # Separated text
@@ -168,11 +178,14 @@ def _text_sheet(path: Path, text: str, notes: list[str]) -> Sheet:
 
 
 def _lines_above(records: Sequence[tuple[int, list[str]]]) -> int:
-    """How many records stand above the header: titles and remarks, of one cell where most rows have more."""
+    """How many records stand above the header: titles of one cell where most rows have more, and remarks behind "#"."""
     usual = Counter(len(record) for _, record in records).most_common(1)[0][0]
-    if usual == 1:
-        return 0
-    return next((i for i, (_, record) in enumerate(records) if sum(map(bool, map(str.strip, record))) > 1), 0)
+
+    def is_header(cells: list[str]) -> bool:
+        remark = cells[0].startswith("#") and any(" " in cell.strip("# ") for cell in cells)
+        return not remark and (usual == 1 or sum(map(bool, map(str.strip, cells))) > 1)
+
+    return next((i for i, (_, record) in enumerate(records) if is_header(record)), 0)
 
 
 def _separator(text: str) -> str:
@@ -206,12 +219,16 @@ def _records(text: str, mark: str, path: Path, notes: list[str]) -> list[tuple[i
     def parsed(strict: bool) -> list[tuple[int, list[str]]]:
         # Quoted text keeps its leading spaces, text after "a, b" loses them.
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True, strict=strict)
+        records, line = [], 0
         try:
-            return [(reader.line_num, record) for record in reader if any(cell.strip() for cell in record)]
+            for record in reader:
+                line = reader.line_num
+                if any(cell.strip() for cell in record):
+                    records.append((line, record))
         except csv.Error as error:
-            where = "its end" if "unexpected end" in str(error) else f"line {reader.line_num}"
             reason = "a quotation mark is never closed" if "unexpected end" in str(error) else str(error)
-            raise csv.Error(f"{reason} ({where})") from error
+            raise csv.Error(f"{reason} (line {line + 1})") from error
+        return records
 
     try:
         return parsed(strict=True)

@@ -82,7 +82,7 @@ def _numbers(labels: list[str], table: str, notes: list[str]) -> list[str]:
         labels = [whole.get(label, "") for label in labels]
     spellings = defaultdict(set)
     for label in whole.values():
-        spellings[int(label)].add(label)
+        spellings[re.sub(r"^\+|(?<!\d)0+(?=\d)", "", label)].add(label)
     double = next((sorted(names) for names in spellings.values() if len(names) > 1), None)
     if double:
         notes.append(f"labels {' and '.join(double)} of {table} are kept as different classes: write them alike if not")

@@ -487,6 +487,19 @@ def test_a_conflict_in_a_class_too_small_to_learn_awaits_a_person(tmp_path, cell
     assert (found.table["verdict"][[60, 61]] == "review").all()
 
 
+def test_a_file_with_two_labels_in_its_table_is_a_finding_and_the_scan_goes_on(tmp_path, cells):
+    rows = ["file,label"]
+    for row, (pixels, label) in enumerate(zip(cells[0][:30], cells[1][:30], strict=True)):
+        Image.fromarray(pixels).save(tmp_path / f"{row:02d}.png")
+        rows.append(f"{row:02d}.png,{label}")
+    (tmp_path / "labels.csv").write_text("\n".join([*rows, f"07.png,{cells[1][7] + 1}", "gone.png,1"]))
+    found = quick(tmp_path)
+    consistent(found)
+    assert rows_of(found, "label_conflict") == [7]
+    assert (found.table["label"][7], found.table["verdict"][7]) == (-1, "review")
+    assert any("whose file is not there: 1 (gone.png)" in note for note in found.notes)
+
+
 def test_patients_of_one_class_each_are_scanned(tmp_path, cells):
     labels = np.repeat([0, 1, 2], (28, 4, 28))
     found = quick(saved(tmp_path, images=cells[0][:60], labels=labels, groups=labels))

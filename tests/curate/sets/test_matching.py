@@ -69,6 +69,7 @@ def test_paths_from_another_root_are_matched_by_what_they_share(there, here, sys
         ("a.png", "https://example.org/x/a.png?s=1", None),
         ("a.png", "file:///home/me/a.png", None),
         ("a.png", "~/me/a.png", None),
+        ("x/a b.png", "x/a%20b.png", None),
         ("a.png", " a.png ", None),
         ("a.png", "'a.png'", None),
         ("x/a.png", "a", "by names without extension"),
@@ -173,6 +174,13 @@ def test_a_table_of_other_images_is_an_error_where_it_was_asked_for_and_a_note_w
     assert "t.csv was not used: names none of the 1 images" in filled(["a.png"], other, required=False).notes[0]
     with pytest.raises(DataError, match="has no rows"):
         filled(["a.png"], table(labels=[]))
+
+
+def test_an_empty_cell_takes_nothing_back_and_a_column_without_labels_is_told():
+    columns = Columns(["x"], ["train"], [""], [])
+    add_table(columns, ["a.png"], table("a.png", labels=[""], splits=[""]), required=True)
+    assert (columns.classes, columns.splits) == (["x"], ["train"])
+    assert columns.notes == ["t.csv names 1 of the images, but gives none of them a label"]
 
 
 def test_a_table_without_labels_is_an_error_that_lists_its_columns():

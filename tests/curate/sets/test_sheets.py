@@ -45,6 +45,13 @@ def test_the_encoding_and_the_line_ends_do_not_matter(tmp_path, content, note):
     assert sheet.notes == note
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_a_mark_is_told_by_its_separators_in_any_script(tmp_path, encoding):
+    rows = [[f"{i}.png", "\u4e00\u7a2e\u8c93"] for i in range(20)]
+    sheet = sheet_of(tmp_path, "\n".join(["file,label", *map(",".join, rows)]).encode(encoding))
+    assert sheet.rows == rows
+
+
 @pytest.mark.parametrize(("encoding", "word"), [("cp1252", "œuf"), ("latin-1", "cr\x90pe"), ("cp1252", "naïve")])
 def test_bytes_that_are_no_utf8_are_kept_and_can_be_read_as_western(tmp_path, encoding, word):
     (cell,) = sheet_of(tmp_path, f"file\n{word}\n".encode(encoding)).rows[0]
@@ -106,7 +113,7 @@ def test_a_header_that_comes_again_is_no_row(tmp_path):
     assert sheet.notes == ("rows of t.csv that repeat the header were left out: 1",)
 
 
-@pytest.mark.parametrize("above", ["# made by a camera\n", "My table\n\n", "Title\n# more;\n"])
+@pytest.mark.parametrize("above", ["# made by a camera\n", "# by me, with love\n", "My table\n\n", "Title\n# more;\n"])
 def test_lines_above_the_header_are_left_out_and_told(tmp_path, above):
     sheet = sheet_of(tmp_path, above + "file;label\n1.png;cat\n2.png;dog\n3.png;cat\n")
     assert sheet.columns == ("file", "label")
@@ -123,10 +130,12 @@ def test_paths_and_labels_with_spaces_between_are_a_table(tmp_path):
 @pytest.mark.parametrize(
     ("content", "name", "message"),
     [
-        ('file,label\n1.png,"cat\n2.png,dog\n', "t.csv", "a quotation mark is never closed"),
+        ('file,label\n1.png,"cat\n2.png,dog\n', "t.csv", r"a quotation mark is never closed \(line 2\)"),
         (b"file,label\n1.png,\0\0\0", "t.csv", "UTF-16|bytes of 0"),
         (codecs.BOM_UTF16_LE + b"a", "t.csv", "cannot be read as UTF-16"),
         (b"PK\x03\x04....", "t.csv", "a spreadsheet or an archive"),
+        (b"\x1f\x8b\x08....", "t.csv", "a spreadsheet or an archive"),
+        (bytes(range(256)), "t.csv", "bytes of 0"),
         ("", "t.xlsx", "is a spreadsheet. Save it as CSV"),
         ("", "t.ods", "is a spreadsheet. Save it as CSV"),
         (f"file,label\n1.png,{'x' * 200_000}\n", "t.csv", "is no table"),

@@ -71,6 +71,11 @@ def test_numbers_with_zeros_before_stay_text():
     assert notes == ["labels 01 and 1 of t.csv are kept as different classes: write them alike if not"]
 
 
+def test_numbers_of_any_length_are_text():
+    assert mended("9" * 5000, "09", "+9", "9", "0", "00")[0] == ["9" * 5000, "09", "+9", "9", "0", "00"]
+    assert "labels +9 and 09 and 9 of t.csv" in mended("+9", "09", "9")[1][0]
+
+
 def test_versions_are_no_whole_numbers():
     assert mended("1.0", "v2")[0] == ["1.0", "v2"]
     assert mended("2.5", "5.0", "2.5")[0] == ["2.5", "5.0", "2.5"]

@@ -44,7 +44,7 @@ def test_a_given_table_brings_splits_and_groups_to_class_folders(tmp_path, files
     assert images.groups.tolist() == [0, -1]
     assert images.classes == ("cat", "dog")
     assert "rows of t.csv whose file is not there: 1 (no.png)" in images.source.notes
-    assert "splits and groups, no labels, are from t.csv" in images.source.notes
+    assert "splits, but no labels, are from t.csv" in images.source.notes
 
 
 def test_tables_that_say_nothing_are_passed_over_and_told(tmp_path, files):
@@ -172,6 +172,31 @@ def test_a_text_of_paths_and_labels_may_have_words_for_labels_and_numbers_before
     assert by_id(read(tmp_path / "l.txt")) == {"a b/1.png": "golden retriever", "a b/2.png": "beagle"}
     (tmp_path / "l.txt").write_text("1 a b/1.png\n2 a b/2.png\n")
     assert read(tmp_path / "l.txt").ids == ("a b/1.png", "a b/2.png")
+
+
+def test_a_table_of_boxes_labels_each_image_once(tmp_path, files, by_id):
+    files(tmp_path, "1.png", "2.png", "3.png")
+    boxes = "1.png,8,8,cat,0,0,4,4\n1.png,8,8,cat,2,2,6,6\n2.png,8,8,dog,0,0,4,4\n3.png,8,8,dog,1,1,2,2\n"
+    (tmp_path / "boxes.csv").write_text(f"filename,width,height,class,xmin,ymin,xmax,ymax\n{boxes}")
+    for images in (read(tmp_path / "boxes.csv"), read(tmp_path)):
+        assert by_id(images) == {"1.png": "cat", "2.png": "dog", "3.png": "dog"}
+        assert "boxes.csv has several rows of 1 files: 1 more than one each" in images.source.notes
+
+
+@pytest.mark.parametrize("place", ["https://example.org/set/", "/home/me/set/", "D:\\set\\", ""])
+def test_a_list_from_another_place_is_read_where_its_files_are(tmp_path, place, files, by_id):
+    files(tmp_path, "cat/1.png", "dog/1.png")
+    lines = [f"{place}{name}" for name in ("cat/1.png", "dog/1.png", "cat/1.png")]
+    for name, header in (("l.txt", "# mine"), ("l.csv", "file")):
+        (tmp_path / name).write_text("\n".join([header, *lines]))
+        assert read(tmp_path / name).ids == ("cat/1.png", "dog/1.png")
+    assert by_id(read(tmp_path / "l.txt")) == {"cat/1.png": "cat", "dog/1.png": "dog"}
+
+
+def test_a_list_without_rows_is_an_error(tmp_path):
+    (tmp_path / "l.csv").write_text("file,label\n")
+    with pytest.raises(DataError, match=r"names no images. Needed is a row of each image below file, label"):
+        read(tmp_path / "l.csv")
 
 
 def test_rows_that_name_no_file_are_left_out_and_told(tmp_path, files):
