@@ -160,6 +160,8 @@ def _start_keras(output: Output) -> None:
 
 
 def _print_trained(trained: Trained, artifacts: Path, output: Output) -> None:
+    from .selecting import score_in_words
+
     metrics = trained.metrics
     out.print()
     _print_measured(metrics)
@@ -169,7 +171,8 @@ def _print_trained(trained: Trained, artifacts: Path, output: Output) -> None:
         out.print(f"spread  {name} {spread.mean:.3f} ± {spread.sd:.3f} ({values})")
     kept = metrics.fit.kept
     epoch = f"epoch {kept.epoch} of stage {kept.stage}" if kept.stage else "the probe"
-    out.print(f"kept    {epoch}, validation score {kept.score:.3f} (by {metrics.fit.by})")
+    measured = [name.removeprefix("val_") for name in trained.history.columns]
+    out.print(f"kept    {epoch}: {kept.score:.3f} on val, {score_in_words(metrics.fit.by, measured)}")
     if metrics.clean:
         worst = metrics.clean.worst_class
         out.print(f"worst   {worst.class_name}: recall {worst.recall:.3f} on clean images")

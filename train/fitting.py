@@ -27,7 +27,7 @@ from .optimizers import optimizer_of
 from .probing import fit_probe
 from .runs import write_model
 from .schedules import Plateau
-from .selecting import Watched, score
+from .selecting import PARTS, Watched, score
 from .sets import LabelledSet
 
 if TYPE_CHECKING:
@@ -378,9 +378,10 @@ def _batch_fits(model: keras.Model, batches: Batches, size: int) -> bool:
 def _epoch_line(title: str, row: Epoch) -> str:
     """One line of progress: loss, scores and seconds of an epoch."""
     loss = "" if math.isnan(row["loss"]) else f"loss {row['loss']:.3f}  "
-    parts = "  ".join(
-        f"{part} {row[f'val_{part}']:.3f}" for part in ("clean", "corruptions", "composed") if f"val_{part}" in row
-    )
+    scores = {part: row[f"val_{part}"] for part in PARTS if f"val_{part}" in row}
+    if len(scores) > 1:  # which is what the epochs are compared by
+        scores["mean"] = row["score"]
+    parts = "  ".join(f"{part} {value:.3f}" for part, value in scores.items())
     return f"  {title:<14}  {loss}val: {parts}  ({row.get('seconds', 0):.0f} s)"
 
 

@@ -56,6 +56,20 @@ def score(scores: dict[str, float], by: str) -> float:
     return float(np.mean([scores[name] for name in PARTS if name in scores]))
 
 
+def score_in_words(by: str, parts: Sequence[str]) -> str:
+    """What that number is, of the parts that are there.
+
+    >>> score_in_words("corruptions", ["clean", "corruptions", "composed"])
+    'the mean accuracy of clean, corruptions and composed'
+    """
+    if by == "loss":
+        return "minus the loss on clean images"
+    names = [name for name in PARTS if name in parts]
+    if by == "clean" or len(names) < 2:
+        return "the accuracy on clean images"
+    return f"the mean accuracy of {', '.join(names[:-1])} and {names[-1]}"
+
+
 def watch(val: LabelledSet, benchmark: Sequence[LabelledSet], by: str, at_most: int = AT_MOST) -> Watched:
     """At most `at_most` images of val and, where they are to select by, of the validation part of the benchmark.
 

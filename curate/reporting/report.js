@@ -34,7 +34,10 @@
 
   // Characters that turn the order of letters about are written out, wherever a name is shown.
   const spelled = (text) => text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
-    (letter) => "\\u" + letter.charCodeAt(0).toString(16).padStart(4, "0"));
+    (letter) => {
+      const code = letter.charCodeAt(0).toString(16);
+      return code.length > 2 ? "\\u" + code.padStart(4, "0") : "\\x" + code.padStart(2, "0");
+    });
   // The end of a path tells more than its beginning.
   const shortened = (id) => (id.length > 26 ? "…" + spelled(id.slice(-25)) : spelled(id));
 

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer import Context
 from typer.main import get_command
@@ -119,3 +120,87 @@ def test_checks_maps_backbones_and_formats_complete():
     assert completed("export", "to", "w") == ["webdataset"]
     assert completed("scan", "backbone", "b") == ["builtin"]
     assert "MobileNetV2" in completed("selftest", "backbone", "Mobile")
+
+
+# Names that steer a terminal, turn the order of letters about, are markup, or flood a line.
+HOSTILE = ("\x1b[31mred\x1b]0;title\x07", "[red]:cat:[/b] \u202egnp\na line\x9b2J", "x" * 300)
+STEERING = set("\x07\x1b\x9b\u2028\u202e\u2067")
+
+
+@pytest.fixture
+def hostile(tmp_path) -> Path:
+    images, labels = clean_cells(DemoConfig(images=30, classes=3))
+    images = np.concatenate([images, images[3:5], images[6:9]])
+    labels = np.concatenate([labels, labels[3:5], (labels[6:9] + 1) % 3])
+    ids = np.array([f"\x1b[2J{row}\u2067[bold]\u2028" for row in range(len(images))])
+    path = tmp_path / "\x1b[1mdata.npz"
+    np.savez(path, images=images, labels=labels, ids=ids, class_names=np.array(HOSTILE))
+    return path
+
+
+def test_no_name_steers_the_terminal_whatever_the_command(hostile, tmp_path):
+    place = ("--artifacts", tmp_path / "a")
+    scan = ("scan", hostile, "--backbone", "builtin", "--map", "none", *place)
+    one = "\x1b[2J3\u2067[bold]\u2028"
+    commands = [
+        scan,
+        ("apply", *place, "--drop-id", one, "--why", "it is \x1b[5mred"),
+        scan,
+        ("undo", *place),
+        ("split", *place),
+        ("diff", tmp_path / "a" / "scan", tmp_path / "a" / "scan"),
+        ("export", hostile, "--to", "csv", "--out", tmp_path / "out\x1b[1m"),
+        ("apply", *place, "--drop-id", "\x1b[2Jnobody", "-v"),
+        ("scan", "\x1b[2Jnowhere", *place),
+        ("scan", hostile, "--map", "\x1b[2J"),
+        ("scan", hostile, "--\x1b[2J"),
+        ("scan", hostile, "\x1b[2J\u202e"),
+        ("\x1b[2J",),
+    ]
+    shown = ""
+    for command in commands:
+        result = run(*command)
+        assert result.exit_code == 0 or result.exit_code == 2, (command, result.output)
+        assert not STEERING & set(result.output), command
+        shown += result.output
+    for words in (
+        r"\x1b[31mred\x1b]0;title\x07",
+        r"[red]:cat:[/b] \u202egnp\na line\x9b2J",
+        "x" * 300,
+        r"it is \x1b[5mred",
+    ):
+        assert words in shown
+
+
+def test_json_of_such_names_is_json_and_has_them_as_they_are(hostile, tmp_path):
+    place = ("--artifacts", tmp_path / "a")
+    result = run("scan", hostile, "--backbone", "builtin", "--map", "none", *place, "--json")
+    assert not STEERING & set(result.output)
+    assert json.loads(result.stdout)["classes"] == list(HOSTILE)
+    split = document_of("split", *place)
+    assert {row["class"] for row in split["counts"]} >= set(HOSTILE)
+
+
+def test_where_decisions_wait_the_next_command_applies_them(artifacts, data):
+    scan = ("scan", data, "--backbone", "builtin", "--map", "none", "--artifacts", artifacts)
+    run("apply", "--artifacts", artifacts, "--drop-id", "0", "--keep-id", "1")
+    told = document_of(*scan)
+    assert (told["decided"], told["next"]) == (2, f"curate apply --artifacts {artifacts}")
+    lines = run(*scan).stdout.splitlines()
+    assert lines[-1].startswith(f"next    curate apply --artifacts {artifacts}    ")
+    html = (artifacts / "scan" / "report.html").read_text()
+    assert "2 rows were decided on by a person before." in html
+
+
+def test_what_cannot_be_checked_is_said_with_the_reason(data):
+    result = run("scan", data, "--backbone", "builtin", "--map", "none", "--artifacts", data.parent / "a")
+    assert "note    not checked: leak (no splits)" in result.stdout.splitlines()
+
+
+def test_the_table_of_a_scan_counts_by_verdict_as_the_summary_does(artifacts, data):
+    told = document_of("scan", data, "--backbone", "builtin", "--map", "none", "--artifacts", artifacts)
+    table = pd.read_parquet(artifacts / "scan" / "images.parquet")
+    findings = pd.read_parquet(artifacts / "scan" / "findings.parquet")
+    for check, counts in told["checks"].items():
+        verdicts = table["verdict"][findings.loc[(findings["check"] == check) & (findings["row"] >= 0), "row"]]
+        assert counts["drop"] == (verdicts == "drop").sum()

@@ -482,3 +482,18 @@ def test_progress_keeps_the_best_row_and_its_weights():
     assert progress.add({"score": 0.7}, [np.array(3)])
     assert (progress.best, progress.weights) == (2, [np.array(3)])
     assert [row["better"] for row in progress.history] == [True, False, True]
+
+
+def test_the_line_of_an_epoch_has_the_number_that_epochs_are_compared_by():
+    row = {
+        "loss": 0.5,
+        "val_clean": 0.9,
+        "val_corruptions": 0.651,
+        "val_composed": 0.426,
+        "score": 0.659,
+        "seconds": 2.0,
+    }
+    line = "val: clean 0.900  corruptions 0.651  composed 0.426  mean 0.659  (2 s)"
+    assert train.fitting._epoch_line("epoch 1/3", row) == f"  epoch 1/3       loss 0.500  {line}"
+    alone = {"loss": 0.5, "val_clean": 0.9, "score": 0.9}
+    assert train.fitting._epoch_line("epoch 1/3", alone) == "  epoch 1/3       loss 0.500  val: clean 0.900  (0 s)"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from train.selecting import Watched, score, watch
+from train.selecting import Watched, score, score_in_words, watch
 from train.sets import read_built
 
 
@@ -56,3 +56,16 @@ def test_by_clean_accuracy_only_clean_images_are_watched(built, by):
 def test_no_more_images_are_watched_than_asked_for(built):
     sets = read_built(built)
     assert len(watch(sets.val, sets.benchmark, "corruptions", at_most=9).images) <= 9
+
+
+@pytest.mark.parametrize(
+    ("by", "parts", "words"),
+    [
+        ("loss", ["clean"], "minus the loss on clean images"),
+        ("clean", ["clean"], "the accuracy on clean images"),
+        ("corruptions", ["clean", "loss"], "the accuracy on clean images"),
+        ("corruptions", ["composed", "clean"], "the mean accuracy of clean and composed"),
+    ],
+)
+def test_the_score_is_called_what_it_is(by, parts, words):
+    assert score_in_words(by, parts) == words

@@ -112,6 +112,17 @@ def test_the_page_draws_its_map_and_pictures_and_answers(scan: Scan, tmp_path: P
         const first = $(".closer .name b").textContent;
         $$(".closer .tools button")[1].click();
         told.closer = [$(".closer").open, first !== $(".closer .name b").textContent];
+        let copied = "";
+        Object.defineProperty(navigator, "clipboard", { value: undefined });  // as over plain http
+        document.execCommand = () => { copied = document.activeElement.value; return true; };
+        const id = $(".closer .name b").textContent;
+        [...$$(".closer .tools button")].find((button) => button.textContent === "copy id").click();
+        await until(() => $(".closer [role=status]").textContent);
+        told.copied = [copied === id, $(".closer [role=status]").textContent, $$(".closer textarea").length];
+        document.execCommand = () => false;
+        [...$$(".closer .tools button")].find((button) => button.textContent === "copy id").click();
+        await until(() => $(".closer [role=status]").textContent !== "copied");
+        told.notCopied = $(".closer [role=status]").textContent;
         told.injected = $$("img[src=x], #galleries b b, #galleries i:not(.swatch)").length;
         """,
         tmp_path,
@@ -134,7 +145,7 @@ def test_the_page_draws_its_map_and_pictures_and_answers(scan: Scan, tmp_path: P
     assert told["all"] == len(scan.findings) - 8  # of the twenty jokes twelve are shown at first
     assert told["unfolded"] == len(scan.findings)
     # The other half of the conflict is shown beside the one that is to be reviewed.
-    assert told["review"] == (scan.findings["action"] == "review").sum() + 1
+    assert told["review"] == (scan.findings["action"] == "review").sum() + 1  # none is on a row that is dropped
     assert told["filtered"] == [1, "1 finding matches"]
     assert told["hiddenTarget"] is True
     assert told["broughtBack"] is True
@@ -144,6 +155,8 @@ def test_the_page_draws_its_map_and_pictures_and_answers(scan: Scan, tmp_path: P
     assert told["images"] > 40
     assert told["undecoded"] == 0
     assert told["closer"] == [True, True]
+    assert told["copied"] == [True, "copied", 0]
+    assert told["notCopied"].startswith("not copied")
     assert told["injected"] == 0
 
 
@@ -161,10 +174,13 @@ def test_without_webgl_the_map_is_drawn_all_the_same(scan: Scan, tmp_path: Path)
     assert told == {"wrong": [], "requests": [], "drawn": "scatter", "points": 58}
 
 
+def without_map(scan: Scan) -> Scan:
+    return replace(scan, table=scan.table.assign(x=np.nan, y=np.nan), config=ScanConfig(map="none"))
+
+
 def test_without_a_map_the_rest_works(scan: Scan, tmp_path: Path) -> None:
-    unmapped = replace(scan, table=scan.table.assign(x=np.nan, y=np.nan), config=ScanConfig(map="none"))
     told = after(
-        unmapped,
+        without_map(scan),
         """
         told.seen = seen();
         $(".picture").click();
@@ -178,3 +194,58 @@ def test_without_a_map_the_rest_works(scan: Scan, tmp_path: Path) -> None:
     assert told["seen"] == len(scan.findings) - 8
     assert "show on the map" not in told["tools"]
     assert told["wide"] is True
+
+
+def test_a_card_bears_the_verdict_of_its_row_and_what_a_person_said_of_it(scan: Scan, tmp_path: Path) -> None:
+    verdict = ["drop" if row in (55, 56) else word for row, word in enumerate(scan.table["verdict"])]
+    told = after(
+        replace(without_map(scan), table=without_map(scan).table.assign(verdict=verdict), decided={57: "keep"}),
+        """
+        const tags = () => $$("#check-label_error .state .tag:not(.decided)").map((tag) => tag.textContent);
+        told.tags = tags().sort();
+        told.decided = $$("#check-label_error .decided").map((tag) => tag.closest(".unit").textContent);
+        $(".toolbar [data-verdict=drop]").click();
+        told.dropped = tags();
+        """,
+        tmp_path,
+    )
+    assert told["wrong"] == []
+    assert told["tags"] == ["drop"] * 2 + ["review"] * 6
+    assert told["dropped"] == ["drop"] * 2
+    (card,) = told["decided"]
+    assert "number 57" in card
+    assert "decided: keep" in card
+
+
+def test_names_neither_turn_sentences_about_nor_flood_a_card(scan: Scan, tmp_path: Path) -> None:
+    names = ("\u202ecat\x1b[31m", "n" * 300, "\u05d0\u05d1")
+    ids = ("\u2067evil\n" + "i" * 300, *scan.images.ids[1:])
+    findings = scan.findings.assign(
+        because=[f"labelled {name} \u202e" for name in (names * len(scan.findings))[: len(scan.findings)]]
+    )
+    hostile = replace(
+        without_map(scan),
+        images=replace(scan.images, classes=names, ids=ids),
+        table=without_map(scan).table.assign(id=ids),
+        findings=findings,
+        stories=(replace(scan.stories[0], sentence=f"20 of {names[0]} and {names[1]}"),),
+        notes=(f"of {names[0]}",),
+    )
+    told = after(
+        hostile,
+        """
+        told.text = document.body.innerText;
+        told.tall = Math.max(...$$(".unit.single").map((card) => card.getBoundingClientRect().height));
+        told.titles = $$(".name .label").map((label) => label.title);
+        const bidi = (node) => getComputedStyle(node).unicodeBidi;
+        told.isolated = $$(".name b, .name .label, .because").every((node) => bidi(node).startsWith("isolate"));
+        told.wide = document.documentElement.scrollWidth <= innerWidth;
+        """,
+        tmp_path,
+    )
+    assert told["wrong"] == []
+    assert not set(told["text"]) & set("\u202e\u2067\x1b")
+    assert told["isolated"] is True
+    assert told["wide"] is True
+    assert told["tall"] < 400
+    assert "n" * 300 in told["titles"]
