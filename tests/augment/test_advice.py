@@ -123,6 +123,7 @@ def test_what_a_message_advises_helps(tmp_path, monkeypatch, scan_by_hand, name)
         Path("artifacts/built").rename("artifacts/built.partial")
         Path("artifacts/built.partial/work").mkdir(exist_ok=True)
         Path("artifacts/built.partial/work/identity").write_text("another")
+        Path("artifacts/built.partial/.lock").touch()
     status, said = run(*trouble.command)
     assert status == trouble.status, said
     advice = re.search(trouble.advice, said.replace("\n", " "))

@@ -35,7 +35,7 @@ from curate.stage.files import write_parquet
         ({"test": float("nan")}, r"the share of test is nan"),
         ({"train": 70, "val": 15, "test": 15}, r"the share of train is 70; needed is one from 0 to 1, such as 0.15"),
         ({"per_class": 5}, r"give --balanced-test as well"),
-        ({"per_class": 0, "balanced_test": True}, r"per_class is 0; needed is a number of images from 1"),
+        ({"per_class": 0, "balanced_test": True}, r"per_class is 0; needed is a whole number from 1"),
         ({"train": 0, "val": 0.5, "test": 0.5, "balanced_test": True}, r"give train a share above 0"),
         ({"seed": -1}, r"seed is -1"),
     ],
