@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from curate.sets.classes import joined_names
 from curate.stage.errors import DataError
 
 from .configs import BuildConfig
@@ -56,18 +57,13 @@ def plan_copies(
     labels     int64 (N,): a class from 0 for each picture of the set;  rows  int64: those of them to train on
     copies     of each picture of the largest class;  different  how many different copies there can be, None for any
     Copies of a class are dealt evenly: no two of its pictures differ by more than one. Which get one more, and which
-    are left out by undersampling, is drawn from [seed, class]. Raises DataError for a class with a single picture, or
-    where `rows` is empty.
+    are left out by undersampling, is drawn from [seed, class]. A class without any gets none. Raises DataError where
+    `rows` is empty.
     """
     rows = np.sort(np.asarray(rows, np.int64))
     if not len(rows):
-        raise DataError("the training split is empty. Give train a larger share.")
+        raise DataError("the training split is empty. Give it a share, such as --train 0.7 --val 0.15 --test 0.15.")
     sources = np.bincount(labels[rows], minlength=len(classes))
-    for code in np.flatnonzero(sources == 1).tolist():
-        raise DataError(
-            f"class {classes[code]} has a single picture to train on, and copies of one picture teach that picture. "
-            "Get more of its images, or leave the class out."
-        )
     used, target = _class_targets(sources, copies, config.balance, config.count)
     cap = config.cap if different is None else min(config.cap, different)
     kept_by_class, copies_by_class, notes = [], [], []
@@ -86,11 +82,14 @@ def plan_copies(
     totals = np.bincount(labels[kept_rows], minlength=len(classes)) + np.bincount(
         labels[kept_rows], kept_copies, minlength=len(classes)
     ).astype(np.int64)
+    if config.balance == "undersample" and sources[sources > 0].min() == 1:
+        lonely = joined_names([classes[c] for c in np.flatnonzero(sources == 1).tolist()])
+        notes.append(f"undersampling leaves one picture of every class, as {lonely} has no more; --min-class helps")
     short = [classes[c] for c in np.flatnonzero(totals < target).tolist()]
     if short:
         most = f"has {cap} different copies" if cap == different else f"gets at most {cap} copies (--cap)"
         get = "gets" if len(short) == 1 else "get"
-        notes.append(f"{_joined_names(short)} {get} fewer images than were asked for: a picture {most}")
+        notes.append(f"{joined_names(short)} {get} fewer images than were asked for: a picture {most}")
     weights = class_weights(totals)
     table = _table(classes, labels[kept_rows], kept_copies, sources, totals, weights)
     return CopyPlan(kept_rows, kept_copies, weights, table, tuple(notes))
@@ -153,9 +152,3 @@ def _table(
             "weight": weights,
         }
     )
-
-
-def _joined_names(names: Sequence[str], at_most: int = 5) -> str:
-    if len(names) > at_most:
-        return f"{', '.join(names[:at_most])} and {len(names) - at_most} more"
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from curate.builds import BENCHMARK, BenchmarkRecord, ComposedSet, ComposedTracks, CorruptedSet
 from curate.stage.errors import DataError
 from curate.stage.progress import Reporter
@@ -108,6 +110,13 @@ def benchmark_of(
             policy, specimens, kept, calibrated, sample=features.some(COMPARED_ON), draws=features.some(DRAWS),
             progress=advance,
         )  # fmt: skip
+    unmeasured = sorted(name for name, verdict in verdicts.items() if np.isnan(verdict.ratio))
+    if unmeasured and policy.steps():
+        height, width = specimens.pictures[0].shape[:2]
+        notes.append(
+            f"whether {policy.name} comes near to a corruption cannot be told in pictures of {width}x{height}: "
+            f"{len(unmeasured)} of {len(verdicts)} corruptions were held against its operations alone"
+        )
     entries = _benchmark_sets(kept)
     for entry in entries:
         if entry.compose:

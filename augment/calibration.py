@@ -126,7 +126,10 @@ def levels_of(clean: np.ndarray) -> tuple[float, ...]:
     apart = apart[apart > _EQUAL]
     levels = np.quantile(apart, QUANTILES) if len(apart) else np.zeros(len(QUANTILES))
     if (np.diff(levels) <= 0).any():
-        raise DataError(f"{len(clean)} pictures are too few, or too much alike, to measure severities by.")
+        raise DataError(
+            f"{len(clean)} pictures are too few, or too much alike, to measure severities by. Build without a "
+            "benchmark (--benchmark none)."
+        )
     return tuple(levels.tolist())
 
 

@@ -29,7 +29,7 @@ AnySet = Annotated[Path | None, typer.Argument(help="Any set; by default the cle
 # What each command that looks ahead takes of a build.
 PLANNED = (
     "policy", "functions", "copies", "balance", "cap", "train", "val", "test", "balanced_test", "per_class", "fresh",
-    "size", "labels", "artifacts", "seed",
+    "min_class", "size", "labels", "artifacts", "seed",
 )  # fmt: skip
 PREVIEWED = ("policy", "functions", "severities", "size", "labels", "artifacts", "seed")
 JUDGED = ("policy", "functions", "benchmark", "backbone", "labels", "artifacts", "seed")

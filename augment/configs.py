@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from curate.configs import SplitConfig, backbone_option, weights_option
+from curate.configs import SplitConfig, backbone_option, min_class_option, weights_option
 from curate.stage.errors import DataError, UnknownName
 from curate.stage.options import (
     MANY,
@@ -54,7 +54,7 @@ class BuildConfig:
                 "weights": no balancing; the class weights that are written down are for the trainer to use
                 "none": no balancing;  or a number of images of every class
     cap         a class that would need more stays smaller
-    train ... fresh   as of `curate split`, for sets that have no splits yet
+    train ... min_class   as of `curate split`, for sets that have no splits yet
     size        (width, height); None keeps the set's, or takes the median where they differ
     fit         "crop" the middle, "pad" with the border's mirror image, "stretch"
     benchmark   sets of corruptions: "common" (the 19 of ImageNet-C), "blood", "microscopy"; empty for none
@@ -81,6 +81,7 @@ class BuildConfig:
         None, "Test images of each class; by default as many as fit.", SPLITTING, at_least=1, at_most=MANY
     )
     fresh: bool = option(False, "Forget the splits that the set has.", SPLITTING, switch=True)
+    min_class: int | None = min_class_option(SPLITTING)
     size: tuple[int, int] | None = option(None, "WIDTHxHEIGHT of all images; by default the set's own.")
     fit: str = option("crop", f"How pictures of other sizes are brought to it: {', '.join(FITS)}.", among=FITS)
     benchmark: tuple[str, ...] = option(
@@ -144,6 +145,7 @@ class BuildConfig:
             balanced_test=self.balanced_test,
             per_class=self.per_class,
             fresh=self.fresh,
+            min_class=self.min_class,
             labels=self.labels,
             artifacts=self.artifacts,
             seed=self.seed,

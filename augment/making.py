@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from curate.measuring.hashing import VerifiedPictures
-from curate.sets.imageset import ImageSet
+from curate.sets.imageset import ImageSet, of_classes
 from curate.sets.provenance import ImageOrigin, Provenance, write_provenance
 from curate.sets.reading import read
 from curate.sets.shards import shard_digest, shard_path, write_shard
@@ -352,11 +352,12 @@ def _label_check(job: Job, folder: Path) -> LabelCheck:
 
 
 def _job_images(job: Job, folder: Path) -> ImageSet:
-    """The set of a job, with the groups that its splits were made by. Raises DataError where it is another one by now.
+    """The set of a job, with its classes and the groups that its splits were made by.
 
-    Its pictures are held against the scan one by one, when they are read.
+    Its pictures are held against the scan one by one, when they are read. Raises DataError where the set is another one
+    by now.
     """
-    images = read(job.source, labels=job.labels)
+    images = of_classes(read(job.source, labels=job.labels), job.classes)
     if content_digest(images) != job.content:
         raise DataError(
             f"{job.source} has changed since this build began: its images are others, or in another order, or have "

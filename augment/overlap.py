@@ -29,6 +29,10 @@ _ALONE = 10
 # Severity 1 lies next to the clean pictures, and so near to every policy that has a mild draw.
 _JUDGED = (2, 3, 4, 5)
 _EACH = 3  # draws of a corruption at each severity
+# Of smaller and of thinner pictures a backbone, which sees squares, has too little to tell blurs and textures apart:
+# there a policy is held against a corruption by its operations alone.
+_SMALLEST_SIDE, _THINNEST = 24, 4
+_UNTOLD = "nearness cannot be told in pictures of {width}x{height}, and the policy has no such operation"
 _NEAREST = 3  # one draw of a policy may come near by chance
 # benchmarks/overlap.py --transfer, on blood cells: of what learning from a corruption itself would bring, learning from
 # another one brings all at a ratio below 0.3, seven tenths at 0.55, a quarter and less from 0.7 on. A policy, which
@@ -42,7 +46,8 @@ class Verdict:
     """Whether a policy contains a corruption, or for a composed track one of those that it is made of.
 
     verdict    "identical", "near" or "disjoint"
-    ratio      how far the nearest draws of the policy are from the corruption, 1 being as far as the clean pictures
+    ratio      how far the nearest draws of the policy are from the corruption, 1 being as far as the clean pictures;
+               NaN where that cannot be told
     distance   the same as the Euclidean distance of mean features
     operation  of the policy, that it shares with the corruption; "" if none
     because    one sentence
@@ -74,10 +79,13 @@ class Place:
 
     def nearest(self, points: np.ndarray) -> tuple[float, float]:
         """(ratio, distance): how near the nearest of some points (n, D) are to the draws at that severity which they
-        come nearest to."""
+        come nearest to; NaN where no draw leads away from the clean pictures."""
+        if not self.away.any():
+            return np.nan, np.nan
         apart = np.sort(np.linalg.norm(self.points[:, :, None] - points, axis=3), axis=2)[:, :, :_NEAREST]
         apart = np.minimum(apart.mean(axis=2), self.away)  # no farther than what is left as it is
-        ratios = (apart / self.away).mean(axis=1)
+        # What a draw does not change says nothing.
+        ratios = np.divide(apart, self.away, out=np.ones_like(apart), where=self.away > 0).mean(axis=1)
         best = int(ratios.argmin())
         return float(ratios[best]), float(apart[best].mean())
 
@@ -91,6 +99,17 @@ class Landmarks:
     units: Mapping[str, float]
     clean: np.ndarray
     places: Mapping[str, Place]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the pictures."""
+        height, width = self.images[0].shape[:2]
+        return width, height
+
+    @property
+    def telling(self) -> bool:
+        """Whether pictures of this size show enough for the distances between them to mean something."""
+        return min(self.size) >= _SMALLEST_SIDE and max(self.size) <= _THINNEST * min(self.size)
 
     def point(self, record: Record) -> np.ndarray:
         """float64 (D,): the mean feature after one transform, the same values for all pictures."""
@@ -114,6 +133,9 @@ def overlap(
                to the corruption, by whatever operations, as other draws of the corruption itself
     near       it draws that operation, but weaker; or it comes half of the way to the corruption
     disjoint   neither
+
+    How near it comes cannot be told in pictures of fewer than 24 pixels a side, or four times as long as wide: there
+    its operations decide alone.
     """
     marks = landmarks(specimens, corruptions, calibrated, sample=sample, progress=progress)
     return compared(policy, marks, seed=specimens.seed, draws=draws)
@@ -136,6 +158,8 @@ def landmarks(
     def place(corruption: Corruption) -> Place:
         settings = calibrated[corruption.name].settings
         judged = [settings[severity - 1] for severity in _JUDGED]
+        if not marks.telling:
+            return Place(corruption, settings, np.zeros((1, 1, 1)), np.zeros((1, 1)))
         rng = generator(seed, len(specimens.pictures), corruption.name)
         points = np.array(
             [[marks.point([corruption.draw(values, rng, units)]) for _ in range(_EACH)] for values in judged]
@@ -154,15 +178,15 @@ def landmarks(
 def compared(policy: Policy, marks: Landmarks, *, seed: int, draws: int = DRAWS) -> dict[str, Verdict]:
     """How a policy stands to each corruption of some landmarks: see `overlap`."""
     context = Context(marks.units, np.arange(len(marks.images)))
-    records = _records(policy, np.random.default_rng([seed, draws]), context, draws)
+    records = _records(policy, np.random.default_rng([seed, draws]), context, draws) if marks.telling else []
     points = np.stack([marks.clean, *threaded(marks.point, records, marks.features.workers)])
     held = policy.operations()
-    return {name: _verdict_on(place, points, held, marks.units) for name, place in marks.places.items()}
+    return {name: _verdict_on(place, points, held, marks) for name, place in marks.places.items()}
 
 
 def worst(verdicts: Sequence[Verdict], name: str) -> Verdict:
     """The verdict of a composed track that is made of several corruptions: that of the one nearest to the policy."""
-    nearest = min(verdicts, key=lambda verdict: (VERDICTS.index(verdict.verdict), verdict.ratio))
+    nearest = min(verdicts, key=lambda verdict: (VERDICTS.index(verdict.verdict), np.nan_to_num(verdict.ratio, nan=1)))
     return replace(nearest, corruption=name, because=f"{nearest.corruption}: {nearest.because}")
 
 
@@ -175,14 +199,12 @@ def _records(policy: Policy, rng: np.random.Generator, context: Context, draws: 
     return [record for record in records if record]
 
 
-def _verdict_on(
-    place: Place, points: np.ndarray, held: Mapping[str, Mapping[str, Span]], units: Mapping[str, float]
-) -> Verdict:
+def _verdict_on(place: Place, points: np.ndarray, held: Mapping[str, Mapping[str, Span]], marks: Landmarks) -> Verdict:
     """The verdict on a policy whose draws lie at `points`, and that holds operations with these spans."""
     operation, name = place.corruption.operation, place.corruption.operation.name
     ratio, distance = place.nearest(points)
-    way = f"the nearest draws of the policy go {max(0.0, 1 - ratio):.0%} of the way to it"
-    reached = _reached(operation, held[name], place.settings, units) if name in held else 0
+    way = f"the nearest draws of the policy go {max(0.0, 1 - np.nan_to_num(ratio)):.0%} of the way to it"
+    reached = _reached(operation, held[name], place.settings, marks.units) if name in held else 0
     family = any(OPERATIONS[used].family == operation.family for used in held)
 
     if reached:
@@ -191,6 +213,8 @@ def _verdict_on(
         verdict, because = IDENTICAL, f"{way}, as other draws of the corruption itself do"
     elif name in held:
         verdict, because = NEAR, f"the policy draws {name}, but weaker than its severity 1"
+    elif np.isnan(ratio):
+        verdict, because = DISJOINT, _UNTOLD.format(width=marks.size[0], height=marks.size[1])
     else:
         verdict, because = NEAR if ratio < (_HALF_OF_FAMILY if family else _HALF) else DISJOINT, way
     return Verdict(place.corruption.name, verdict, ratio, distance, name if name in held else "", because)

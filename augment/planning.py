@@ -12,7 +12,8 @@ import numpy as np
 from curate.builds import SPLITS
 from curate.measuring.hashing import VerifiedPictures
 from curate.scans import open_scan
-from curate.sets.imageset import UNLABELLED, ImageSet
+from curate.sets.classes import joined_names
+from curate.sets.imageset import UNLABELLED, ImageSet, of_classes
 from curate.splitting import Divided, clean_set, divided
 from curate.stage.errors import DataError
 from curate.stage.locks import holding
@@ -49,8 +50,9 @@ class BuildPlan:
 
     @cached_property
     def set(self) -> ImageSet:
-        """The set that is built from: every picture is held against the scan when it is read."""
-        images = self.divided.images
+        """The set that is built from, without the classes that are left out: every picture is held against the scan
+        when it is read."""
+        images = _taking_part(self.divided)
         pictures = VerifiedPictures(images.images, self.divided.digests, images.ids, images.source.path)
         return replace(images, images=pictures)
 
@@ -73,30 +75,87 @@ def plan(
         place = Path(source) if source is not None else clean_set(Path(config.artifacts))
         division = divided(place, config.split, previous=_splits_before(config))
         labels, source_digest = _labels_file(place, config), file_digest(place) if place.is_file() else ""
-    images = division.images
-    if not images.labelled:
+    if not division.images.labelled:
         raise DataError(f"{place} has no labels, and nothing can be balanced without. Give --labels FILE.csv.")
     notes = list(division.notes)
+    if division.images.soft is not None:
+        notes.append("the set has shares of classes for labels; of each image the likeliest class is taken")
+    images = _taking_part(division)
     split_of, labelled = np.array(images.splits), images.labels != UNLABELLED
-    if not labelled.all():
-        notes.append(f"{(~labelled).sum():,} images have no label and are left out")
+    nameless = int((~labelled).sum()) - sum(division.left_out.values())
+    if nameless:
+        notes.append(f"{nameless:,} images have no label and are left out")
     rows = {name: np.flatnonzero((split_of == name) & labelled) for name in SPLITS}
     unused = sorted(set(split_of[labelled].tolist()) - {*SPLITS})
     if unused:
         count = int((~np.isin(split_of, SPLITS) & labelled).sum())
-        notes.append(f"{count:,} images of {', '.join(unused)} are left out")
+        notes.append(f"{count:,} images of {', '.join(name or 'no split' for name in unused)} are left out")
     copies = policy.copies if config.copies is None else config.copies
     if policy.different is not None and copies > policy.different:
         notes.append(f"{policy.name} makes {policy.different} different copies of a picture, so there are no more")
         copies = policy.different
+    if not len(rows["train"]):
+        raise DataError(_no_training(division))
     copy_plan = plan_copies(images.labels, rows["train"], images.classes, config, copies, policy.different)
+    notes += _lonely_notes(images, copy_plan, anew=bool(division.kept) and not config.fresh)
     _check_ids(images.ids, copy_plan, place)
-    if images.soft is not None:
-        notes.append("the set has shares of classes for labels; of each image the likeliest class is taken")
     size, note = (config.size, "") if config.size else common_size(images)
     counts = {"train": copy_plan.images, "val": len(rows["val"]), "test": len(rows["test"])}
     notes += [*copy_plan.notes, *([note] if note else [])]
     return BuildPlan(division, rows, policy, copy_plan, size, counts, labels, source_digest, tuple(notes))
+
+
+def _taking_part(division: Divided) -> ImageSet:
+    """The set that was split, without the classes that are in no split."""
+    images = division.images
+    return of_classes(images, [name for name in images.classes if name not in division.left_out])
+
+
+def _no_training(division: Divided) -> str:
+    """What to do where no image is to be trained on."""
+    if division.kept:
+        names = ", ".join(sorted(set(division.images.splits or ()) - {""}))
+        return (
+            f"no image is in train: the set came with the splits {names}, which were kept. Split it anew with --fresh, "
+            "or call one of them train."
+        )
+    return "no image is in train. Give it a share, such as --train 0.7 --val 0.15 --test 0.15."
+
+
+def _lonely_notes(images: ImageSet, copy_plan: CopyPlan, *, anew: bool) -> list[str]:
+    """What a person should know of classes that have a single picture to train on, or none, and what helps.
+
+    anew  whether the set came with splits, and could be split anew
+    """
+    sources = copy_plan.table["sources"].to_numpy()
+    totals = np.bincount(images.labels[images.labels >= 0], minlength=len(images.classes))
+    troubles = (
+        (1, "a single picture to train on, and copies of one picture teach that picture"),
+        (0, "no picture to train on, and cannot be learned"),
+    )
+    notes = []
+    for number, trouble in troubles:
+        codes = np.flatnonzero(sources == number).tolist()
+        if not codes:
+            continue
+        elsewhere = int(totals[codes].sum()) - number * len(codes)
+        line = f"{joined_names([images.classes[c] for c in codes])} {'has' if len(codes) == 1 else 'have'} {trouble}"
+        line += f" ({elsewhere:,} others are in val or test)" if elsewhere else ""
+        cures = []
+        if anew and any(_divisible(images, code) for code in codes):
+            cures.append("--fresh splits the set anew")
+        least = int(totals[codes].max()) + 1
+        if (totals >= least).sum() > 1:
+            cures.append(f"--min-class {least} leaves out classes of fewer than {least:,} images")
+        notes.append(f"{line}: {', '.join([*cures, 'or get more of its images'])}")
+    return notes
+
+
+def _divisible(images: ImageSet, code: int) -> bool:
+    """Whether a split of the whole set would give a class two pictures to train on: see curate.assigning."""
+    groups = (images.groups if images.groups is not None else np.full(len(images), -1))[images.labels == code]
+    units = int((groups < 0).sum()) + len(np.unique(groups[groups >= 0]))
+    return units == 2 or units > 3
 
 
 def _check_ids(ids: Sequence[str], plan: CopyPlan, place: Path) -> None:

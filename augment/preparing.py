@@ -182,6 +182,7 @@ def _plan_record(
         classes=_class_counts(plan.copy_plan.table),
         class_weights=dict(zip(plan.set.classes, plan.copy_plan.weights.tolist(), strict=True)),
         units=units,
+        left_out=plan.divided.left_out or None,
         labels_lost=None if lost is None else _label_losses(lost),
         # How the splits came about is another matter: the next build finds them made.
         notes=(*(note for note in plan.notes if note not in plan.divided.notes), *notes),

@@ -232,9 +232,10 @@ def _filled(plan: _Plan, assigned: np.ndarray, shares: np.ndarray) -> tuple[str,
         unit = _spare(plan, assigned)
         if unit is None:
             movable = len(np.unique(plan.units[plan.fixed == UNASSIGNED]))
+            fewer = "--train 0.8 --val 0 --test 0.2" if len(np.unique(assigned)) > 1 else "--train 1 --val 0 --test 0"
             raise DataError(
                 f"{NAMES[s]} would be empty: the set has {movable} groups to be assigned, copies counted as one, and "
-                f"each class needs one in train. Ask for fewer splits (a share of 0), or get more images."
+                f"each class needs one in train. Ask for fewer splits, as with {fewer}, or get more images."
             )
         assigned[plan.units == unit] = s
         notes.append(f"{NAMES[s]} would have been empty, so it got one group")

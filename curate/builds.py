@@ -9,7 +9,7 @@ from typing import ClassVar, TypeVar
 
 from .stage.errors import DataError
 from .stage.manifest import Manifest
-from .stage.records import named, read_document, record_of
+from .stage.records import OPTIONAL, named, read_document, record_of
 
 BUILT, BENCHMARK = "built", "benchmark"
 SPLITS = ("train", "val", "test")
@@ -96,6 +96,7 @@ class PlanRecord:
     size, fit      (width, height) of all images, and how others are brought to it
     class_weights  class -> weight of each of its images in the loss
     units          what some values of operations are multiples of: statistics of the training pictures
+    left_out       class -> its images, of classes that are too small (--min-class); None where none is
     labels_lost    of each operation, the worst first; None where labels were not checked
     """
 
@@ -110,6 +111,7 @@ class PlanRecord:
     classes: tuple[ClassCounts, ...]
     class_weights: Mapping[str, float]
     units: Mapping[str, float]
+    left_out: Mapping[str, int] | None = field(default=None, metadata=OPTIONAL)
     labels_lost: tuple[LabelLoss, ...] | None
     notes: tuple[str, ...]
 

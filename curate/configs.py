@@ -51,6 +51,11 @@ def weights_option() -> str | None:
     return option(None, "Weights file for the backbone instead of ImageNet's.", SEEING, path=True)
 
 
+def min_class_option(group: str = "") -> int | None:
+    """A field for the size from which a class takes part."""
+    return option(None, "Leave out classes of fewer images than this; by default none.", group, at_least=1)
+
+
 @dataclass(frozen=True)
 class ScanConfig:
     """How to scan: the options of `curate scan`. Without artifacts nothing is written."""
@@ -134,6 +139,8 @@ class UndoConfig:
 class SplitConfig:
     """How to split: the options of `curate split`.
 
+    min_class  classes of fewer images are left out: they are in no split; None leaves none out
+
     The shares add up to 1. In a balanced test set train and val share the rest in the ratio of theirs, as unbalanced as
     it is; without `per_class` the share of test is divided among the classes, or the largest number taken that leaves
     every class as many in train as in test, where that is less. Unless `fresh`, only what has no split is assigned one.
@@ -147,6 +154,7 @@ class SplitConfig:
         None, "Test images of each class; by default as many as fit.", at_least=1, at_most=MANY
     )
     fresh: bool = option(False, "Forget the splits that the set has.", switch=True)
+    min_class: int | None = min_class_option()
     labels: str | None = labels_option()
     artifacts: str = artifacts_option()
     out: str | None = option(None, "File to write; by default splits.csv in the artifacts.", path=True)

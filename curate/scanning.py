@@ -19,7 +19,9 @@ from .measuring import neighbours
 from .measuring.embedding import load_embedder
 from .measuring.evidence import Evidence, Measured, measure
 from .measuring.mapping import compiled, lay_out
+from .measuring.probe import FEWEST
 from .scans import CleaningEffect, Scan, scan_draft, write_scan
+from .sets.classes import joined_names
 from .sets.imageset import ImageSet
 from .sets.reading import read
 from .sets.writing import clean_notes
@@ -82,7 +84,7 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
         stories=verdicts.stories,
         balance=balance_table(images, verdicts.verdict),
         effect=effect,
-        notes=(*images.source.notes, *_scan_notes(images, note, config), *left_out(unchecked)),
+        notes=(*images.source.notes, *_scan_notes(evidence, note, config), *left_out(unchecked)),
         embedder=f"{embedder.describe}, {embedder.size} px",
         embedder_digest=embedder.digest,
         timings=watch.seconds,
@@ -141,16 +143,32 @@ def _preload() -> None:
         import_module(name)
 
 
-def _scan_notes(images: ImageSet, note: str, config: ScanConfig) -> list[str]:
-    """What the person should know of how the set was embedded, and what still has to be done."""
-    remarks = [note] if note else []
-    if len(images) > neighbours.EXACT_LIMIT and not neighbours.index_available():
+def _scan_notes(evidence: Evidence, note: str, config: ScanConfig) -> list[str]:
+    """What the person should know of how the set was seen, and what still has to be done."""
+    remarks = [note, *_unprobed_notes(evidence)] if note else _unprobed_notes(evidence)
+    if len(evidence) > neighbours.EXACT_LIMIT and not neighbours.index_available():
         remarks.append("neighbours are searched exactly, which takes minutes; pip install 'trustset[ann]' for seconds")
     if config.artifacts is not None:
-        remarks += clean_notes(images)
+        remarks += clean_notes(evidence.images)
     if config.artifacts is not None and standing(Path(config.artifacts)):
         remarks.append("the clean set does not follow your earlier decisions yet; type `curate apply` to apply them")
     return remarks
+
+
+def _unprobed_notes(evidence: Evidence) -> list[str]:
+    """A note on the classes whose labels nobody can judge, where those of others are judged."""
+    images, probe = evidence.images, evidence.probe
+    if probe is None:
+        return []
+    counts = np.bincount(images.labels[images.labels >= 0], minlength=len(images.classes))
+    codes = np.setdiff1d(np.flatnonzero(counts), probe.classes).tolist()
+    if not codes:
+        return []
+    named = joined_names([f"{images.classes[code]} ({counts[code]:,})" for code in codes])
+    return [
+        f"labels of {named} are not checked: a class takes part from {FEWEST} different images on; --min-class of "
+        "split and build leaves small ones out"
+    ]
 
 
 def _described(images: ImageSet) -> str:

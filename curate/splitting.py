@@ -6,7 +6,7 @@ import csv
 import io
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,6 +72,8 @@ class Divided:
     images  the set, with its splits and groups;  names  of all splits
     copies, set_groups  int64 (N,): the groups that had to stay whole: of copies, and of the set itself (or None)
     digests  of each picture, as the scan read it;  scan_digest  of the scan's manifest
+    left_out  class -> how many images, of the classes that are in no split: their images have the split ""
+    kept    images that kept the split which the set came with
     """
 
     images: ImageSet
@@ -79,6 +81,8 @@ class Divided:
     copies: np.ndarray
     set_groups: np.ndarray | None
     per_class: int | None
+    left_out: Mapping[str, int]
+    kept: int
     notes: tuple[str, ...]
     digests: tuple[str, ...]
     scan_digest: str
@@ -127,20 +131,32 @@ def divided(
     rows, notes = _rows_scanned(images, scan, config)
     copies = rows["group"].to_numpy(np.int64)
     units = whole_groups(copies, images.groups)
+    small = _small_classes(images, config.min_class)
+    within = ~np.isin(images.labels, small)
+    if before is not None:
+        within &= np.array(before) != ""
     fixed, names = _given_splits(images, config)
+    fixed[~within] = UNASSIGNED
     _check_given(images, units, fixed, names)
-    assigned, per_class, balance_notes = assign_splits(images.labels, units, config, fixed, images.classes)
-    split_set = replace(images, splits=tuple(names[i] for i in assigned.tolist()), groups=_numbered(units))
-    remarks = _split_notes(
-        split_set, config, fixed, _class_counts(split_set, names), per_class, previous if before is not None else None
+    numbers = np.unique(units[within], return_inverse=True)[1]
+    assigned = np.full(len(images), UNASSIGNED)
+    assigned[within], per_class, balance_notes = assign_splits(
+        images.labels[within], numbers, config, fixed[within], images.classes
     )
+    splits = tuple(names[i] if i >= 0 else "" for i in assigned.tolist())
+    split_set = replace(images, splits=splits, groups=_numbered(units))
+    made_before = previous if before is not None else None
+    left_out, left_out_notes = _left_out(images, within, small, config.min_class, made_before)
+    remarks = _split_notes(split_set, config, fixed, _class_counts(split_set, names), per_class, made_before)
     return Divided(
         split_set,
         names,
         copies,
         images.groups,
         per_class,
-        (*notes, *remarks, *balance_notes),
+        left_out,
+        0 if before is not None else int((fixed >= 0).sum()),
+        (*notes, *left_out_notes, *remarks, *balance_notes),
         tuple(rows["digest"].tolist()),
         scan_digest,
     )
@@ -179,11 +195,11 @@ def clean_set(artifacts: Path) -> Path:
 
 
 def _as_made(images: ImageSet, path: Path) -> tuple[str, ...] | None:
-    """The splits that a splits.csv gives the images; None where it does not know one of them."""
+    """The splits that a splits.csv gives the images, "" to those left out; None where it does not know one of them."""
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         split_of = {row.get("id"): row.get("split") for row in csv.DictReader(file)}
     splits = [split_of.get(name) for name in images.ids]
-    return tuple(name or "" for name in splits) if all(splits) else None
+    return None if None in splits or not any(splits) else tuple(name or "" for name in splits)
 
 
 def _scannable(place: Path, scan: Scanned) -> Path:
@@ -221,6 +237,45 @@ def _rows_scanned(images: ImageSet, scan: Scanned, config: SplitConfig) -> tuple
     if dropped:
         notes.append(f"{dropped:,} images that the scan would drop were split as well; the clean set leaves them out")
     return table, notes
+
+
+# Classes that are left out
+
+
+def _small_classes(images: ImageSet, least: int | None) -> np.ndarray:
+    """int64: the classes of fewer images than that. Raises DataError where none is left."""
+    if least is None or not images.labelled:
+        return np.zeros(0, np.int64)
+    counts = np.bincount(images.labels[images.labels >= 0], minlength=len(images.classes))
+    small = np.flatnonzero(counts < least)
+    if len(small) == len(counts):
+        largest = int(counts.argmax())
+        raise DataError(
+            f"no class has {least:,} images; the largest, {images.classes[largest]}, has {counts[largest]:,}. Give "
+            f"--min-class {counts[largest]} or less."
+        )
+    return small
+
+
+def _left_out(
+    images: ImageSet, within: np.ndarray, small: np.ndarray, least: int | None, previous: Path | None
+) -> tuple[dict[str, int], list[str]]:
+    """(class -> images, of the classes that take no part; a note on them).
+
+    within  bool (N,): images that take part;  small  the classes that are below `least`;  previous  see `divided`
+    """
+    labels = images.labels[~within]
+    outside = np.bincount(labels[labels >= 0], minlength=len(images.classes))
+    inside = np.bincount(images.labels[within & (images.labels >= 0)], minlength=len(images.classes))
+    codes = np.flatnonzero((outside > 0) & (inside == 0))
+    codes = np.union1d(codes, small)
+    left_out = {images.classes[code]: int(outside[code]) for code in codes.tolist()}
+    if not left_out:
+        return {}, []
+    listed = _listed([f"{name} ({count:,})" for name, count in left_out.items()])
+    description = f"of fewer than {least:,} images" if len(small) else f"without a split in {previous}"
+    total = sum(left_out.values())
+    return left_out, [f"classes {description} are left out: {listed}; images in them: {total:,}"]
 
 
 # Splits that the set has
@@ -261,12 +316,12 @@ def _class_counts(images: ImageSet, names: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
     index = {name: i for i, name in enumerate(names)}
-    code = np.array([index[name] for name in images.splits or ()], np.int64)
+    code = np.array([index.get(name, len(names)) for name in images.splits or ()], np.int64)  # the last: left out
     parts = [(name, images.labels == c) for c, name in enumerate(images.classes)]
     if (images.labels == UNLABELLED).any():
         parts.append(("(no label)", images.labels == UNLABELLED))
     rows = [
-        (name, *np.bincount(code[members], minlength=len(names)).tolist(), int(members.sum()))
+        (name, *np.bincount(code[members], minlength=len(names) + 1).tolist()[:-1], int(members.sum()))
         for name, members in parts
     ]
     return pd.DataFrame(rows, columns=["class", *names, "total"])
@@ -299,7 +354,7 @@ def _split_notes(
     if previous is not None:
         notes.append(f"the splits are those of {previous}; --fresh makes new ones")
     elif kept:
-        rest = len(images) - kept
+        rest = sum(map(bool, images.splits or ())) - kept
         notes.append(
             f"{kept:,} images kept the split they had, {rest:,} were assigned; --fresh splits all of them anew"
         )
@@ -318,11 +373,15 @@ def _split_notes(
             notes.append(f"train holds fewer images than test of {_listed(short)}")
     for name in NAMES:
         share = getattr(config, name) if per_class is None or name != "test" else 1
-        absent = counts.loc[(counts[name] == 0) & (counts["total"] > 0) & (counts["class"] != "(no label)"), "class"]
+        taking_part = counts[[*NAMES]].sum(axis=1) > 0
+        absent = counts.loc[(counts[name] == 0) & taking_part & (counts["class"] != "(no label)"), "class"]
         if share and len(absent) and (counts[name] > 0).any():
             why = ": too few groups of it" if kept < len(images) else ""
-            notes.append(f"{name} has no image of {_listed(absent.tolist())}{why}")
+            notes.append(f"{name} has no image of {_listed(absent.tolist())}{why}{_ABSENT.get(name, '')}")
     return notes
+
+
+_ABSENT = {"train": "; what is not there is not learned", "test": "; their recall is not measured"}
 
 
 def _listed(names: Sequence[str], at_most: int = 5) -> str:
@@ -355,18 +414,19 @@ def _proof(images: ImageSet, copies: np.ndarray, set_groups: np.ndarray | None, 
         rows = list(csv.DictReader(file))
     split_of = {row["id"]: row["split"] for row in rows}
     splits = [split_of.get(name, "") for name in images.ids]
+    as_meant = len(rows) == len(images) and tuple(splits) == images.splits
     written = [row["group"] for row in rows] if rows and "group" in rows[0] else [""] * len(rows)
     sides: dict[tuple[int, object], set[str]] = {}
     for kind, groups in enumerate((copies.tolist(), [] if set_groups is None else set_groups.tolist())):
         for group, side in zip(groups, splits if groups else (), strict=True):
-            if group >= 0:
+            if group >= 0 and side:
                 sides.setdefault((kind, group), set()).add(side)
     sizes = Counter(written)
     for row, group in zip(rows, written, strict=True):
-        if group:
+        if group and row["split"]:
             sides.setdefault((2, group), set()).add(row["split"])
     crossings = sum(len(splits_of_group) > 1 for splits_of_group in sides.values())
-    if len(rows) != len(images) or "" in splits or crossings:
+    if not as_meant or crossings:
         path.unlink(missing_ok=True)
         raise OutputError(f"{path} was read back with other splits than were written, and was removed. Split again.")
     alone = sizes.pop("", 0)

@@ -8,6 +8,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("curate", "augment", "train")
 # Test files of no one module: of all of a kind, of how things fit together, or of what no module is.
 OF_MANY = {
+    "tests/augment/test_advice.py",
     "tests/augment/test_contracts.py",
     "tests/curate/reporting/test_report_in_browser.py",
     "tests/train/reporting/test_report_in_browser.py",

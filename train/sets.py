@@ -23,6 +23,7 @@ from curate.builds import (
     read_benchmark,
     read_plan,
 )
+from curate.sets.classes import joined_names
 from curate.sets.fitting import Fit, fit_to_size
 from curate.sets.imageset import UNLABELLED, ImageSet, Pictures, Unreadable
 from curate.sets.provenance import ROWS, Provenance
@@ -138,6 +139,16 @@ class BuiltSets:
         """Names of the K classes."""
         return self.train.classes
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of classes that a set has no image of."""
+        absent = {images.name: _absent(images) for images in (self.train, self.val, self.test)}
+        return tuple(
+            f"{name} has no image of {joined_names(classes)}: {_ABSENT[name]}"
+            for name, classes in absent.items()
+            if classes
+        )
+
     @cached_property
     def benchmark(self) -> tuple[LabelledSet, ...]:
         """The sets of benchmark.json in its order, of roles test and validation; () where none was built. Read when
@@ -215,8 +226,8 @@ class _Selection:
 def read_built(artifacts: str | Path) -> BuiltSets:
     """The sets in `artifacts`/built, which are known to go together.
 
-    Raises DataError where no build was finished; a set is missing or damaged; classes or sizes differ between sets; a
-    class has no image in train, val or test; or images of one group are in two of these.
+    Raises DataError where no build was finished; a set is missing or damaged; classes or sizes differ between sets;
+    train has images of fewer than two classes; or images of one group are in two sets.
     """
     path = Path(artifacts, BUILT)
     manifest = _manifest(path)
@@ -225,8 +236,7 @@ def read_built(artifacts: str | Path) -> BuiltSets:
     train, val, test = (_split(manifest, path, name) for name in SPLITS)
     for other in (val, test):
         _check_alike(train, other, path)
-    for images in (train, val, test):
-        _check_every_class(images, path)
+    _check_two_classes(train, path)
     for first, second in ((train, val), (train, test), (val, test)):
         _check_apart(first, second)
     if set(plan.class_weights) != set(train.classes):
@@ -442,18 +452,35 @@ def _check_alike(train: LabelledSet, other: LabelledSet, path: Path) -> None:
         raise DataError(f"images are of two sizes: {sizes}. Run `augment build` again.")
 
 
-def _check_every_class(images: LabelledSet, path: Path) -> None:
-    """Raise DataError where a class has no image."""
+_ABSENT = {
+    "train": "they are not learned, and what is shown of them counts as wrong",
+    "val": "they have no say in which epoch is kept",
+    "test": "their recall is not measured, and means over classes are those of the others",
+}
+
+
+def _absent(images: LabelledSet) -> list[str]:
+    """The classes that a set has no image of."""
     counts = np.bincount(images.labels[images.labels >= 0], minlength=len(images.classes))
-    absent = [name for name, count in zip(images.classes, counts.tolist(), strict=True) if not count]
-    if absent:
-        raise DataError(f"{path / images.name} has no image of class {', '.join(absent)}. {_how_to_fill(images.name)}")
+    return [name for name, count in zip(images.classes, counts.tolist(), strict=True) if not count]
+
+
+def _check_two_classes(train: LabelledSet, path: Path) -> None:
+    """Raise DataError where there is nothing to tell apart."""
+    present = [name for name in train.classes if name not in _absent(train)]
+    if len(present) < 2:
+        raise DataError(
+            f"{path / train.name} has images of {f'one class only, {present[0]}' if present else 'no class'}: a model "
+            "tells classes apart, and needs two. Add images of another class to the set, and scan and build it again."
+        )
 
 
 def _how_to_fill(split: str) -> str:
-    if split == "train":
-        return "What is not there cannot be learned: get images of it, or split anew with `augment build --fresh`."
-    return f"It cannot be measured: split anew with `augment build --fresh`, or with a larger --{split}."
+    shares = "--train 0.7 --val 0.15 --test 0.15"
+    return f"Nothing can be {_USES[split]} without: split anew with `augment build --fresh {shares}`."
+
+
+_USES = {"train": "learned", "val": "selected", "test": "measured"}
 
 
 def _check_apart(first: LabelledSet, second: LabelledSet) -> None:

@@ -222,7 +222,7 @@ def _run(part: Part, inputs: RunInputs, config: RunConfig, folder: Path, reporte
     with clock.stage("explaining"):
         used = config.evaluate.filter or "none"
         shown = explained(classifier.model, inputs, evaluation.predictions, reporter, filter=used)
-    trained = Trained(folder, config, metrics, history, clock.seconds, (*notes, *evaluation.notes))
+    trained = Trained(folder, config, metrics, history, clock.seconds, (*built.notes, *notes, *evaluation.notes))
     _write_run(trained, built, evaluation, shown, _key(part, built, config))
     for name in (FILE, LAST_GOOD):  # only now: measuring takes a while, and may be interrupted too
         (folder / name).unlink(missing_ok=True)
@@ -306,9 +306,15 @@ def _run_metrics(metrics: Metrics, classifier: Classifier, progress: Progress, c
     model = ModelFacts(
         classifier.backbones, classifier.side, int(classifier.model.count_params()), config.model.weights
     )
+    # Without corruptions to select by, the clean images of val alone were looked at.
+    by = (
+        "clean"
+        if config.fit.select == "corruptions" and not {"val_corruptions", "val_composed"} & {*best}
+        else config.fit.select
+    )
     fit = FitFacts(
         KeptEpoch(int(best["stage"]), int(best["epoch"]), best["score"]),
-        config.fit.select,
+        by,
         sum(row["stage"] > 0 for row in progress.history),
     )
     measures = {field.name: getattr(metrics, field.name) for field in dataclasses.fields(Metrics)}

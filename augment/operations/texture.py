@@ -107,7 +107,7 @@ def cloud(image: Pixels, amount: float, seed: int) -> Pixels:
     field = cv2.resize(sky, (width, height), interpolation=cv2.INTER_LINEAR)
     low, high, _, _ = cv2.minMaxLoc(field)
     # The field from -1 to 1, in each channel as much of it as chance will have.
-    reach = (1 if sign < 0.5 else -1) * amount * (127.5 if added < 0.5 else 1) * 2 / (high - low)
+    reach = (1 if sign < 0.5 else -1) * amount * (127.5 if added < 0.5 else 1) * 2 / ((high - low) or 1)  # of one pixel
     gains = [reach * (0.4 + 0.6 * colour) for colour in colours]
     neutral, lay = (0, cv2.add) if added < 0.5 else (1, cv2.multiply)
     coloured = np.column_stack([np.diag(gains), neutral - np.array(gains) * (high + low) / 2])

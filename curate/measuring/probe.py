@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FOLDS = 5
 # Fewer images of a class than this say nothing of what the class looks like.
-_FEWEST = 5
+FEWEST = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +125,8 @@ def probe_labels(
     """
     different = representatives[usable[representatives]]
     names, counts = np.unique(labels[different], return_counts=True)
-    rows = np.flatnonzero(usable & np.isin(labels, names[counts >= _FEWEST]))
-    if (counts >= _FEWEST).sum() < 2 or len(np.unique(fold[rows])) < 2:
+    rows = np.flatnonzero(usable & np.isin(labels, names[counts >= FEWEST]))
+    if (counts >= FEWEST).sum() < 2 or len(np.unique(fold[rows])) < 2:
         return None
     return calibrated(fit_probe(features, labels, rows, fold[rows]), labels)
 

@@ -81,6 +81,17 @@ def encode_names(names: Sequence[str], classes: Sequence[str] | None = None) -> 
     return Labels(codes, tuple(classes))
 
 
+def joined_names(names: Sequence[str], at_most: int = 5) -> str:
+    """ "a, b and c", of many the first.
+
+    >>> joined_names(["a", "b", "c"]), joined_names(["a", "b", "c"], 1)
+    ('a, b and c', 'a and 2 more')
+    """
+    if len(names) > at_most:
+        return f"{', '.join(names[:at_most])} and {len(names) - at_most} more"
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+
+
 def as_strings(values: np.ndarray) -> list[str]:
     """The values of a (N,) array as text; whole floats without a point, "" for NaN.
 

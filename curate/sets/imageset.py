@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -177,3 +177,15 @@ def whole_groups(copies: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     graph = coo_array((np.ones(len(edges[0]), np.int8), edges), shape=(size, size))
     units = connected_components(graph, directed=False)[1][:n]
     return np.unique(units, return_inverse=True)[1].astype(np.int64)
+
+
+def of_classes(images: ImageSet, classes: Sequence[str]) -> ImageSet:
+    """The set with some of its classes only, in its order: images of the others are there, without a label.
+
+    Their numbers change, so shares of classes go.
+    """
+    if tuple(classes) == images.classes:
+        return images
+    number = {name: code for code, name in enumerate(classes)}
+    numbers = np.array([number.get(name, UNLABELLED) for name in images.classes] + [UNLABELLED])
+    return replace(images, labels=numbers[images.labels], classes=tuple(classes), soft=None)

@@ -107,13 +107,16 @@ def test_a_class_without_a_picture_stays_without():
 
 
 @pytest.mark.parametrize("balance", [*BALANCES, "5"])
-def test_a_class_with_a_single_picture_is_refused(balance):
-    with pytest.raises(DataError, match="class b has a single picture to train on"):
-        planned((6, 1, 3), balance=balance)
+def test_a_class_with_a_single_picture_gets_copies_of_it_up_to_the_cap(balance):
+    done, _ = planned((6, 1, 3), balance=balance, cap=4)
+    images = {"oversample": 5, "undersample": 3, "weights": 3, "none": 3, "5": 5}[balance]
+    assert table(done, "sources", "used", "images")[1] == [1, 1, images]
+    undersampled = "undersampling leaves one picture of every class, as b has no more; --min-class helps"
+    assert (undersampled in done.notes) == (balance == "undersample")
 
 
 def test_an_empty_training_split_is_refused():
-    with pytest.raises(DataError, match=r"the training split is empty\. Give train a larger share"):
+    with pytest.raises(DataError, match=r"the training split is empty\. Give it a share, such as --train 0\.7"):
         plan_copies(np.array([0, 1]), np.zeros(0, np.int64), CLASSES[:2], BuildConfig(), 4)
 
 

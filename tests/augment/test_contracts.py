@@ -16,6 +16,8 @@ from augment.policies.policy import Context, perform, shares
 from curate.demo import DemoConfig, clean_cells
 
 SIZES = ((28, 28), (96, 96), (224, 224), (40, 64))  # height, width
+# Down to a single pixel, and the thinnest.
+STRIPS = ((8, 8), (8, 200), (9, 8), (16, 200), (200, 16), (3, 3), (2, 5), (1, 1), (1, 40), (40, 1))
 UNITS = {"sd_l": 5.0, "sd_a": 3.0, "sd_b": 3.0}
 STRENGTHS = (0.0, 0.5, 1.0)
 
@@ -135,7 +137,8 @@ def test_an_operation_takes_grey_pictures(name):
 
 
 @every_operation
-@pytest.mark.parametrize("size", [(8, 8), (8, 200), (9, 8)], ids=str)
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", STRIPS, ids=str)
 def test_an_operation_takes_the_smallest_pictures_and_strips(name, size):
     picture = cell(*size)
     for magnitude in (0.3, 1.0):
@@ -231,6 +234,15 @@ def test_a_corruption_says_what_it_is(name):
         corruption.operation.parameters
     )
     assert set(corruption.strength).isdisjoint(corruption.free)
+
+
+@every_corruption
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", STRIPS, ids=str)
+def test_a_corruption_takes_the_smallest_pictures_and_strips(name, size):
+    picture = cell(*size)
+    for strength in STRENGTHS:
+        is_a_picture_like(corrupted(CORRUPTIONS[name], strength, picture)[0], picture)
 
 
 @every_corruption

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -194,3 +195,35 @@ def test_operations_that_are_meant_here_exist():
     assert all(
         isinstance(OPERATIONS[name], Operation) for name in (*NAMES[:4], "speckle_noise", "vignette", "dihedral")
     )
+
+
+# Small and thin pictures
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [(16, 16), (200, 32), (200, 16), (3, 3), (1, 1), (8, 60)], ids=str)
+def test_in_tiny_and_thin_pictures_a_policy_is_judged_by_its_operations_alone(cells, plain, units, calibrated, size):
+    pictures = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in cells]
+    of_size = {**units, "side": float(min(size))}
+    some = {name: CORRUPTIONS[name] for name in ("gaussian_noise", "contrast")}
+    marks = landmarks(Specimens(pictures, plain, of_size, 0), some, calibrated, sample=4)
+    strong, weak = use("gaussian_noise", sd=(0, 0.5)), use("contrast", factor=(0.999, 1))
+    found = judged(marks, TURNS, strong)
+    assert found["gaussian_noise"].verdict == IDENTICAL
+    assert found["contrast"].verdict == DISJOINT
+    width, height = size
+    assert found["contrast"].because.startswith(f"nearness cannot be told in pictures of {width}x{height}")
+    assert np.isnan(found["contrast"].ratio)
+    assert judged(marks, weak)["contrast"].verdict == NEAR
+    assert worst([*found.values()], "composed-2").verdict == IDENTICAL
+    assert worst([found["contrast"]], "composed-2").verdict == DISJOINT
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_corruption_that_changes_nothing_in_these_pictures_is_held_against_operations(plain, units, calibrated):
+    black = [np.zeros((32, 32, 3), np.uint8)] * 4
+    some = {"contrast": CORRUPTIONS["contrast"]}
+    marks = landmarks(Specimens(black, plain, {**units, "side": 32.0}, 0), some, calibrated, sample=4)
+    found = judged(marks, TURNS)["contrast"]
+    assert found.verdict == DISJOINT
+    assert "cannot be told" in found.because or found.ratio == pytest.approx(1)

@@ -206,10 +206,33 @@ def test_a_set_without_labels_is_refused(by_hand):
         plan(None, config_of(artifacts))
 
 
-def test_a_class_with_one_image_is_refused(by_hand):
-    _, artifacts = by_hand([0] * 20 + [1] * 20 + [2], class_names=np.array(["a", "b", "rare"]))
-    with pytest.raises(DataError, match="class rare has a single picture to train on"):
-        plan(None, config_of(artifacts))
+@pytest.mark.parametrize(
+    ("size", "train", "least"),
+    [(0, 0, 1), (1, 1, 2), (2, 2, None), (3, 1, 4), (4, 2, None), (5, 3, None), (6, 4, None)],
+)
+def test_a_small_class_is_planned_with_what_there_is_and_a_note_where_that_is_one(by_hand, size, train, least):
+    _, artifacts = by_hand([0] * 20 + [1] * 20 + [2] * size, class_names=np.array(["a", "b", "rare"]))
+    done = plan(None, config_of(artifacts))
+    assert done.copy_plan.table["sources"].tolist()[2] == train
+    lonely = [note for note in done.notes if note.startswith("rare has")]
+    assert [f"--min-class {least} leaves out" in note for note in lonely] == ([] if least is None else [True])
+
+
+def test_small_classes_are_left_out_of_the_set_that_is_built(by_hand):
+    _, artifacts = by_hand([2] * 20 + [0] * 2 + [1] * 20, class_names=np.array(["rare", "a", "b", "none"]))
+    done = plan(None, config_of(artifacts, min_class=3))
+    assert done.set.classes == ("a", "b")
+    assert done.set.labels.tolist() == [1] * 20 + [-1] * 2 + [0] * 20
+    assert done.copy_plan.table["class"].tolist() == ["a", "b"]
+    assert done.divided.left_out == {"rare": 2, "none": 0}
+    assert sum("left out" in note for note in done.notes) == 1
+    assert sum(map(len, done.rows.values())) == 40
+
+
+def test_many_lonely_classes_are_told_of_in_one_note(by_hand):
+    _, artifacts = by_hand([*[0] * 20, *[1] * 20, *range(2, 12)])
+    (note,) = [note for note in plan(None, config_of(artifacts)).notes if "single picture" in note]
+    assert note.startswith("2, 3, 4, 5, 6 and 5 more have a single picture to train on")
 
 
 def test_a_split_that_would_be_empty_is_refused(by_hand):
@@ -221,7 +244,7 @@ def test_a_split_that_would_be_empty_is_refused(by_hand):
 
 def test_a_training_split_without_a_share_is_refused(by_hand):
     _, artifacts = by_hand(np.arange(30) % 3)
-    with pytest.raises(DataError, match="the training split is empty"):
+    with pytest.raises(DataError, match=r"no image is in train\. Give it a share"):
         plan(None, config_of(artifacts, train=0, val=0.5, test=0.5))
 
 

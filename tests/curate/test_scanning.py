@@ -744,3 +744,14 @@ def test_what_was_planted_among_real_cells_is_found_and_no_clean_cell_is_dropped
 
     touched = {entry["row"] for entry in truth["planted"]} | {entry.get("of") for entry in truth["planted"]}
     assert [row for row in np.flatnonzero(verdict == "drop").tolist() if row not in touched] == []
+
+
+def test_classes_that_are_too_small_for_the_label_probe_are_named(tmp_path, cells):
+    images, labels = cells
+    rows = np.concatenate([np.flatnonzero(labels == 0)[:12], np.flatnonzero(labels == 1)[:12]])
+    rest = np.flatnonzero(labels > 1)[:7]
+    few = np.array([2] * 4 + [3] * 3)
+    source = saved(tmp_path, images=images[[*rows, *rest]], labels=np.concatenate([np.repeat([0, 1], 12), few]))
+    notes = [note for note in quick(source).notes if "are not checked: a class takes part from 5" in note]
+    assert len(notes) == 1
+    assert notes[0].startswith("labels of 2 (4) and 3 (3) are not checked")

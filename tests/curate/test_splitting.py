@@ -35,7 +35,7 @@ from curate.stage.files import write_parquet
         ({"test": float("nan")}, r"the share of test is nan"),
         ({"train": 70, "val": 15, "test": 15}, r"the share of train is 70; needed is one from 0 to 1, such as 0.15"),
         ({"per_class": 5}, r"give --balanced-test as well"),
-        ({"per_class": 0, "balanced_test": True}, r"per_class is 0; needed is a number of images from 1"),
+        ({"per_class": 0, "balanced_test": True}, r"per_class is 0; needed is a whole number from 1"),
         ({"train": 0, "val": 0.5, "test": 0.5, "balanced_test": True}, r"give train a share above 0"),
         ({"seed": -1}, r"seed is -1"),
     ],
@@ -166,6 +166,75 @@ def test_groups_of_the_set_and_copies_are_kept_whole_together(home):
     done = split()
     assert len(set(done.images.splits[:8])) == 1  # the copies join the first two patients
     assert done.proof.several == 4
+
+
+# Small classes
+
+
+def with_sizes(path: Path, sizes: Sequence[int], **more: object) -> Path:
+    """A set with classes a, b, c ... of these sizes."""
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    pixels = np.random.default_rng(0).integers(0, 256, (len(labels), 5, 5, 3), dtype=np.uint8)
+    np.savez(path, images=pixels, labels=labels, class_names=[*"abcdefgh"[: len(sizes)]], **more)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("size", "splits"),
+    [(1, [1, 0, 0]), (2, [2, 0, 0]), (3, [1, 1, 1]), (4, [2, 1, 1]), (5, [3, 1, 1]), (6, [4, 1, 1])],
+)
+def test_a_small_class_is_in_every_split_from_three_images_on_and_else_in_train(home, size, splits):
+    scanned(with_sizes(home / "d.npz", [30, 30, size]), home / "artifacts", [-1] * (60 + size))
+    done = split()
+    assert done.counts.loc[2, ["train", "val", "test"]].tolist() == splits
+    said = "test has no image of c: too few groups of it; their recall is not measured"
+    assert (said in done.notes) == (size < 3)
+
+
+@pytest.mark.parametrize("kind", ["npz", "folder"])
+def test_classes_below_a_size_are_left_out_and_written_down_without_a_split(home, kind):
+    if kind == "npz":
+        source = with_sizes(home / "d.npz", [30, 20, 2, 1])
+    else:
+        source = home / "set"
+        for i in range(53):
+            path = source / ("a" if i < 30 else "b" if i < 50 else "c" if i < 52 else "d") / f"{i:02}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (6, 5), (i, 40, 90)).save(path)
+    copies = [-1] * 29 + [3, 3] + [-1] * 18 + [5, -1, 5, -1]  # a copy of one that is left out stays
+    scanned(source, home / "artifacts", copies[:53])
+    done = split(config=SplitConfig(min_class=3))
+    assert done.notes[0] == "classes of fewer than 3 images are left out: c (2), d (1); images in them: 3"
+    assert len(done.notes) == 1
+    rows = written(done.path)
+    assert [row["split"] for row in rows[50:]] == ["", "", ""]
+    assert {row["split"] for row in rows[:50]} == set(NAMES)
+    assert done.proof.crossings == 0
+    assert done.counts.loc[2:, ["train", "val", "test", "total"]].to_numpy().tolist() == [[0, 0, 0, 2], [0, 0, 0, 1]]
+
+
+def test_a_size_of_one_leaves_out_the_classes_that_are_named_only(home):
+    scanned(with_sizes(home / "d.npz", [30, 0, 20]), home / "artifacts", [-1] * 50)
+    assert divided(None, SplitConfig()).left_out == {}
+    assert divided(None, SplitConfig(min_class=1)).left_out == {"b": 0}
+
+
+def test_splits_that_leave_classes_out_are_kept_as_they_were_made(home):
+    scanned(with_sizes(home / "d.npz", [30, 20, 2]), home / "artifacts", [-1] * 52)
+    done = split(config=SplitConfig(min_class=3))
+    again = divided(None, SplitConfig(), previous=done.path)
+    assert again.images.splits == done.images.splits
+    assert again.left_out == {"c": 2}
+    assert again.notes[0] == f"classes without a split in {done.path} are left out: c (2); images in them: 2"
+
+
+def test_a_size_that_no_class_has_is_refused_with_one_that_works(home):
+    scanned(with_sizes(home / "d.npz", [30, 20]), home / "artifacts", [-1] * 50)
+    with pytest.raises(
+        DataError, match=r"no class has 31 images; the largest, a, has 30\. Give --min-class 30 or less"
+    ):
+        split(config=SplitConfig(min_class=31))
+    assert divided(None, SplitConfig(min_class=30)).left_out == {"b": 20}
 
 
 def test_image_files_give_a_list_that_is_read_as_a_set(home):

@@ -95,6 +95,27 @@ def test_a_model_of_coloured_blobs_knows_them(trained):
     assert json.loads((trained.done.path / "metrics.json").read_text())["clean"] == document_of(metrics.clean)
 
 
+def test_without_corruptions_to_select_by_the_epoch_is_kept_by_clean_images(write_built, tmp_path):
+    done = train(config(write_built(tmp_path, benchmark=False), epochs=(1,), select="corruptions"))
+    assert done.metrics.fit.by == "clean"
+    assert done.metrics.selection.scores.keys() == {"clean"}
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("lacking", [("val", "test"), ("train",)])
+def test_classes_that_a_split_lacks_are_told_of_and_means_are_of_the_others(write_built, tmp_path, lacking):
+    counts = {"train": (6, 6, 6), "val": (4, 4, 4), "test": (4, 4, 4)} | dict.fromkeys(lacking, (4, 0, 4))
+    done = train(config(write_built(tmp_path, sources=counts)))
+    clean = done.metrics.clean
+    for split in lacking:
+        assert any(note.startswith(f"{split} has no image of jade") for note in done.notes)
+    recalls = [scores.recall for scores in clean.per_class.values() if scores.support]
+    assert clean.balanced_accuracy == pytest.approx(np.mean(recalls))
+    assert clean.macro.recall == pytest.approx(np.mean(recalls))
+    assert clean.per_class["jade"].recall == (None if "test" in lacking else 0)
+    assert "jade" in (done.path / "report.html").read_text(encoding="utf-8")
+
+
 def test_the_saved_model_gives_the_predictions_that_were_written(trained):
     model = load_model(trained.done.path / "model.keras")
     test = read_built(trained.artifacts).test

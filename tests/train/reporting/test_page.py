@@ -247,6 +247,14 @@ def test_a_class_that_a_set_does_not_have_has_no_recall(run: RunReport) -> None:
     assert "unlabelled" not in html
 
 
+def test_without_a_benchmark_slices_have_no_columns_for_it(run: RunReport) -> None:
+    clean = tuple(replace(part, benchmark=None) for part in run.metrics.slices or ())
+    shown, alone = (section(page(of), "slices") for of in (run, with_parts(run, benchmark=None, slices=clean)))
+    assert "Under corruption" in shown
+    assert "Under corruption" not in alone
+    assert alone.count("<td") == len(clean) * 5
+
+
 def test_slices_are_told_in_words_against_the_rest(run: RunReport) -> None:
     html = section(page(run), "slices")
     told = {one.slice: one for one in run.metrics.slices}
