@@ -16,7 +16,7 @@ from curate.measuring.hashing import VerifiedPictures
 from curate.sets.imageset import ImageSet
 from curate.sets.provenance import ImageOrigin, Provenance, write_provenance
 from curate.sets.reading import read
-from curate.sets.scaling import Decoding, Scale
+from curate.sets.scaling import Decoding
 from curate.sets.shards import shard_digest, shard_path, write_shard
 from curate.stage.errors import DataError
 from curate.stage.files import replacing
@@ -70,7 +70,7 @@ class Job:
     content     digest of the ids, labels and classes of the set, which are not to change (see `content_digest`)
     preset      whose corruptions those of the benchmark are, "" for ours, calibrated
     severities  corruption -> the values of its severities 1 to 5;  units  statistics of the set (see Parameter.unit)
-    scale, max_pixels   how its pictures are read (see curate.sets.scaling.Decoding)
+    decoding    how its pictures are read
     """
 
     source: str
@@ -84,8 +84,7 @@ class Job:
     units: Mapping[str, float]
     preset: str
     severities: Mapping[str, Sequence[Mapping[str, int | float]]]
-    scale: Mapping[str, Scale]
-    max_pixels: int | None
+    decoding: Decoding
     entries: tuple[Entry, ...]
     check: bool
     backbone: str
@@ -360,7 +359,7 @@ def _job_images(job: Job, folder: Path) -> ImageSet:
 
     Its pictures are held against the scan one by one, when they are read.
     """
-    images = read(job.source, labels=job.labels, decoding=Decoding(job.scale, job.max_pixels))
+    images = read(job.source, labels=job.labels, decoding=job.decoding)
     if content_digest(images) != job.content:
         raise DataError(
             f"{job.source} has changed since this build began: its images are others, or in another order, or have "

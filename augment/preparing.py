@@ -102,8 +102,7 @@ def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch,
         units=units,
         preset="" if config.severities == CALIBRATED else config.severities,
         severities={n: c.settings for n, c in benchmark.calibrated.items()} if benchmark is not None else {},
-        scale=images.source.decoding.scale,
-        max_pixels=images.source.decoding.max_pixels,
+        decoding=images.source.decoding,
         entries=tuple(entries),
         check=lost is not None,
         backbone=features.name if features is not None else "",
@@ -114,12 +113,16 @@ def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch,
     write_job(job, lists, work)
     write_npy(images.groups if images.groups is not None else np.full(len(images), -1), work / "groups.npy")
     write_npy(np.array(plan.divided.digests, dtype=np.str_), work / "digests.npy")
+    _write_benchmark(benchmark, {entry.name: len(lists[entry.listing]) for entry in entries}, draft)
+    write_record(_plan_record(plan, config, units, lost, notes), draft / PLAN_FILE)
+
+
+def _write_benchmark(benchmark: Benchmark | None, counts: Mapping[str, int], draft: Path) -> None:
+    """Write benchmark.json, with how many images each set has; without a benchmark there is to be none."""
     if benchmark is not None:
-        counts = {entry.name: len(lists[entry.listing]) for entry in entries}
         write_record(benchmark.record(counts), draft / BENCHMARK_FILE)
     else:
         (draft / BENCHMARK_FILE).unlink(missing_ok=True)  # of an attempt that ended before it was stamped
-    write_record(_plan_record(plan, config, units, lost, notes), draft / PLAN_FILE)
 
 
 def _sample_rows(plan: BuildPlan) -> np.ndarray:

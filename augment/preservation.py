@@ -291,7 +291,7 @@ def _features_of(
     def look(numbers: range) -> np.ndarray:
         return features([picture for i in numbers for picture in make(int(rows[i]))])
 
-    pieces = chunks(len(rows), _AT_ONCE)
+    pieces = list(chunks(len(rows), _AT_ONCE))
     vectors = []
     for piece, looked in zip(pieces, threaded(look, pieces, features.workers), strict=True):
         vectors.append(looked)
