@@ -230,6 +230,8 @@ def _write_manifest(
             versions=versions_in_use(),
             scan_digest=decisions.divided.scan_digest,
             sets=digests,
+            scale=images.source.decoding.scale,
+            max_pixels=images.source.decoding.max_pixels,
         ),
         draft,
     )

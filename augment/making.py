@@ -16,6 +16,7 @@ from curate.measuring.hashing import VerifiedPictures
 from curate.sets.imageset import ImageSet, of_classes
 from curate.sets.provenance import ImageOrigin, Provenance, write_provenance
 from curate.sets.reading import read
+from curate.sets.scaling import Decoding
 from curate.sets.shards import shard_digest, shard_path, write_shard
 from curate.stage.errors import DataError
 from curate.stage.files import replacing
@@ -69,6 +70,7 @@ class Job:
     content     digest of the ids, labels and classes of the set, which are not to change (see `content_digest`)
     preset      whose corruptions those of the benchmark are, "" for ours, calibrated
     severities  corruption -> the values of its severities 1 to 5;  units  statistics of the set (see Parameter.unit)
+    decoding    how its pictures are read
     """
 
     source: str
@@ -82,6 +84,7 @@ class Job:
     units: Mapping[str, float]
     preset: str
     severities: Mapping[str, Sequence[Mapping[str, int | float]]]
+    decoding: Decoding
     entries: tuple[Entry, ...]
     check: bool
     backbone: str
@@ -357,7 +360,7 @@ def _job_images(job: Job, folder: Path) -> ImageSet:
     Its pictures are held against the scan one by one, when they are read. Raises DataError where the set is another one
     by now.
     """
-    images = of_classes(read(job.source, labels=job.labels), job.classes)
+    images = of_classes(read(job.source, labels=job.labels, decoding=job.decoding), job.classes)
     if content_digest(images) != job.content:
         raise DataError(
             f"{job.source} has changed since this build began: its images are others, or in another order, or have "

@@ -13,10 +13,11 @@ import numpy as np
 
 from curate.builds import BENCHMARK_FILE, PLAN_FILE, SPLITS, ClassCounts, LabelLoss, PlanRecord, PolicySummary
 from curate.sets.imageset import evenly
+from curate.sets.scaling import Scale
 from curate.stage.engine import cores
 from curate.stage.files import write_npy
 from curate.stage.progress import Reporter, Stopwatch
-from curate.stage.records import write_record
+from curate.stage.records import record_text, write_record
 
 from .benchmark import Benchmark, benchmark_of
 from .calibration import Specimens
@@ -50,6 +51,8 @@ def identity(plan: BuildPlan, config: BuildConfig) -> str:
     for part in (options, images.ids, plan.divided.digests, images.splits, images.classes, library.digest(plan.policy)):
         h.update(json.dumps(part, sort_keys=True).encode())
     h.update(plan.source_digest.encode())
+    if any(scale != Scale() for scale in images.source.decoding.scale.values()):
+        h.update(record_text(images.source.decoding.scale).encode())
     h.update(np.ascontiguousarray(images.labels).data)
     return h.hexdigest()
 
@@ -122,6 +125,7 @@ def _job(
         units=units,
         preset="" if config.severities == CALIBRATED else config.severities,
         severities={n: c.settings for n, c in benchmark.calibrated.items()} if benchmark is not None else {},
+        decoding=images.source.decoding,
         entries=tuple(entries),
         check=check,
         backbone=features.name if features is not None else "",
@@ -177,6 +181,8 @@ def _plan_record(
         source=str(plan.set.source.path.resolve()),
         source_digest=plan.source_digest,
         labels=plan.labels,
+        scale=plan.set.source.decoding.scale,
+        max_pixels=plan.set.source.decoding.max_pixels,
         size=plan.size,
         fit=config.fit,
         classes=_class_counts(plan.copy_plan.table),

@@ -65,7 +65,7 @@ def replay(
     read_manifest(BuildManifest, built)
     plan = read_plan(built)
     place, number, origin = _find(built, name, set)
-    images = read(plan.source, labels=plan.labels)
+    images = read(plan.source, labels=plan.labels, decoding=plan.decoding)
 
     @lru_cache(8)
     def open_row(row: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
+from .sets.scaling import Decoding, Scale
 from .stage.errors import DataError
 from .stage.manifest import Manifest
 from .stage.records import OPTIONAL, named, read_document, record_of
@@ -29,6 +30,7 @@ class BuildManifest(Manifest):
                   back but to show them
     scan_digest   of the scan's manifest
     sets          set, such as "train" or "benchmark/fog-3" -> shard -> SHA-256 of its file
+    scale         kind of values -> the scale that they were read by;  max_pixels  of a picture (see ScanConfig)
     """
 
     COMMAND: ClassVar[str] = "augment build"
@@ -37,6 +39,13 @@ class BuildManifest(Manifest):
     config: Mapping[str, object]
     scan_digest: str
     sets: Mapping[str, Mapping[str, str]]
+    scale: Mapping[str, Scale] | None = field(default=None, metadata=OPTIONAL)
+    max_pixels: int | None = field(default=None, metadata=OPTIONAL)
+
+    @property
+    def decoding(self) -> Decoding:
+        """How sets from elsewhere are read by a model that is fitted to this build."""
+        return Decoding(self.scale or {}, self.max_pixels, foreign=True)
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,7 @@ class PlanRecord:
     """plan.json: the policy, what each class gets, the class weights, and what was measured on the way.
 
     source         the set that was built from;  source_digest  of its file, "" of a folder
-    labels         the CSV of labels that it was read with
+    labels         the CSV of labels that it was read with;  scale, max_pixels  how its pictures were
     size, fit      (width, height) of all images, and how others are brought to it
     class_weights  class -> weight of each of its images in the loss
     units          what some values of operations are multiples of: statistics of the training pictures
@@ -106,6 +115,8 @@ class PlanRecord:
     source: str
     source_digest: str
     labels: str | None
+    scale: Mapping[str, Scale] | None = field(default=None, metadata=OPTIONAL)
+    max_pixels: int | None = field(default=None, metadata=OPTIONAL)
     size: tuple[int, int]
     fit: str
     classes: tuple[ClassCounts, ...]
@@ -114,6 +125,11 @@ class PlanRecord:
     left_out: Mapping[str, int] | None = field(default=None, metadata=OPTIONAL)
     labels_lost: tuple[LabelLoss, ...] | None
     notes: tuple[str, ...]
+
+    @property
+    def decoding(self) -> Decoding:
+        """How the pictures of the source were read."""
+        return Decoding(self.scale or {}, self.max_pixels)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -189,7 +189,8 @@ def _read_again(scan: Scanned, config: ApplyConfig) -> tuple[ImageSet, list[str]
             f"{source} is not where it was scanned. Put it back, or scan it where it is now "
             "(`curate scan PATH`): decisions are kept."
         )
-    images = read(source, labels=config.labels or scan.manifest.config.labels)
+    labels = config.labels or scan.manifest.config.labels
+    images = read(source, labels=labels, decoding=scan.manifest.decoding)
     table = scan.table
     again = f"Scan it again (`curate scan {source}`): decisions are kept."
     if len(images) != len(table):

@@ -58,6 +58,9 @@ def scan(source: Source, config: ScanConfig, gate: GateConfig, output: Output) -
 
 
 def _print_scan(result: Scan, artifacts: Path, output: Output) -> None:
+    if result.alarm:
+        out.print()
+        out.print(f"first of all: {result.alarm}")
     out.print()
     if len(result.findings):
         print_table(_check_table(result), whole=("verdict",))
@@ -76,7 +79,7 @@ def _print_scan(result: Scan, artifacts: Path, output: Output) -> None:
         )
     out.print()
     out.print(line)
-    output.print_notes(result.notes)
+    output.print_notes([note for note in result.notes if note != result.alarm])
     output.print_seconds(result.timings)
     kept = len(result.table) - dropped - (awaiting if result.config.strict else 0)
     clean = artifacts / ("clean.csv" if result.images.source.kind == "files" else "clean.npz")

@@ -20,15 +20,19 @@ from .stage.options import (
     SEEING,
     artifacts_option,
     check,
+    check_range,
     labels_option,
+    max_pixels_option,
     option,
     section,
     seed_option,
+    value_range_option,
     workers_option,
 )
 
 if TYPE_CHECKING:
     from .planting import PlantConfig
+    from .sets.scaling import Decoding
 
 MAP_NAMES = ("umap", "tsne", "pca", "none")
 # Images that a self-test needs to plant faults in.
@@ -89,13 +93,23 @@ class ScanConfig:
         names=lambda: SEVERITY,
     )
     strict: bool = option(False, "Leave what awaits review out of the clean set as well.", DECIDING)
+    value_range: tuple[float, ...] | None = value_range_option()
+    max_pixels: int | None = max_pixels_option()
     workers: int = workers_option()
     seed: int = seed_option()
 
     def __post_init__(self) -> None:
         check(self)
+        check_range(self.value_range)
         _check_thresholds(self.thresholds)
         _check_apart(self.drop, self.review)
+
+    @property
+    def decoding(self) -> Decoding:
+        """How the pictures of the set are read."""
+        from .sets.scaling import Decoding  # which loads numpy
+
+        return Decoding(max_pixels=self.max_pixels, value_range=self.value_range or ())
 
 
 @dataclass(frozen=True)
@@ -175,6 +189,11 @@ class SplitConfig:
             raise DataError("per_class is the size of a balanced test set; give --balanced-test as well.")
 
 
+_OF_A_SCAN = (
+    "labels", "backbone", "weights", "input_size", "thresholds", "value_range", "max_pixels", "workers", "seed",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class SelftestConfig:
     """How to test: the options of `curate selftest`.
@@ -187,9 +206,7 @@ class SelftestConfig:
     artifacts  where `selftest.json` is written; None writes nothing
     """
 
-    scan: ScanConfig = section(
-        ScanConfig, only=("labels", "backbone", "weights", "input_size", "thresholds", "workers", "seed")
-    )
+    scan: ScanConfig = section(ScanConfig, only=_OF_A_SCAN)
     images: int = option(2000, "Images to plant faults among.")
     precision: float = option(0.95, "Precision that the proposed thresholds should reach.")
     repeats: int = option(1, "How often to plant faults, each time in the clean images.", at_least=1, at_most=1000)

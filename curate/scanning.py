@@ -18,6 +18,7 @@ from .gathering import STEPS, gather
 from .measuring import neighbours
 from .measuring.embedding import load_embedder
 from .measuring.evidence import Evidence, Measured, measure
+from .measuring.levels import frames_note, implausible_range
 from .measuring.mapping import compiled, lay_out
 from .measuring.probe import FEWEST
 from .scans import CleaningEffect, Scan, scan_draft, write_scan
@@ -43,7 +44,7 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
     watch = Stopwatch()
     Thread(target=_preload, daemon=True).start()
     with watch.stage("reading"), reporter.stage(f"reading {_name(source)}", None, ""):
-        images = source if isinstance(source, ImageSet) else read(source, labels=config.labels)
+        images = set_of(source, config)
     if config.artifacts is None:
         return _scanned(images, config, watch, reporter)
     artifacts = Path(config.artifacts)
@@ -74,6 +75,7 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
         verdicts, effect = _judged(evidence, config, reporter)
     unchecked = not_checked(verdicts.judgements)
     places = _laid_out(evidence, config, watch, reporter)
+    alarm = implausible_range(measured, images.source.decoding.scale)
     return Scan(
         images=images,
         config=config,
@@ -84,10 +86,14 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
         stories=verdicts.stories,
         balance=balance_table(images, verdicts.verdict),
         effect=effect,
-        notes=(*images.source.notes, *_scan_notes(evidence, note, config), *left_out(unchecked)),
+        notes=(
+            *_scan_notes(evidence, (alarm, frames_note(measured, images.ids), note), config),
+            *left_out(unchecked),
+        ),
         embedder=f"{embedder.describe}, {embedder.size} px",
         embedder_digest=embedder.digest,
         timings=watch.seconds,
+        alarm=alarm,
         not_checked=unchecked,
         decided={} if config.artifacts is None else _decided(images, measured, Path(config.artifacts)),
     )
@@ -110,6 +116,13 @@ def _judged(evidence: Evidence, config: ScanConfig, reporter: Reporter) -> tuple
         verdicts = weigh(evidence, _judgements(evidence, advance), config)
     with reporter.stage("trying the clean set", None, ""):
         return verdicts, cleaning_effect(evidence, verdicts.verdict)
+
+
+def set_of(source: str | Path | ImageSet, config: ScanConfig) -> ImageSet:
+    """The set that a source is, or holds, read as the configuration says. Raises DataError."""
+    if isinstance(source, ImageSet):
+        return source
+    return read(source, labels=config.labels, decoding=config.decoding)
 
 
 def _judgements(evidence: Evidence, advance: Advance) -> dict[str, Judgement]:
@@ -143,9 +156,14 @@ def _preload() -> None:
         import_module(name)
 
 
-def _scan_notes(evidence: Evidence, note: str, config: ScanConfig) -> list[str]:
-    """What the person should know of how the set was seen, and what still has to be done."""
-    remarks = [note, *_unprobed_notes(evidence)] if note else _unprobed_notes(evidence)
+def _scan_notes(evidence: Evidence, notes: tuple[str, str, str], config: ScanConfig) -> list[str]:
+    """What the person should know of how the set was read and embedded, and what still has to be done.
+
+    notes  on what is implausible, on frames and on the embedder, "" where there is nothing to say
+    """
+    alarm, frames, embedder = notes
+    remarks = [note for note in (alarm, *evidence.images.source.notes, frames, embedder) if note]
+    remarks += _unprobed_notes(evidence)
     if len(evidence) > neighbours.EXACT_LIMIT and not neighbours.index_available():
         remarks.append("neighbours are searched exactly, which takes minutes; pip install 'trustset[ann]' for seconds")
     if config.artifacts is not None:

@@ -14,6 +14,7 @@ import numpy as np
 from .configs import ScanConfig
 from .findings import DROP, KEEP, REVIEW, SEVERITY, Story
 from .sets.imageset import ImageSet
+from .sets.scaling import Decoding, Scale
 from .sets.writing import clean_path, draft_clean, place_clean
 from .stage.columns import INTEGER, NUMBER, TEXT, column_fault
 from .stage.drafts import scratch_of
@@ -31,6 +32,7 @@ from .stage.manifest import (
     write_manifest,
 )
 from .stage.progress import Reporter, Stopwatch
+from .stage.records import OPTIONAL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +82,7 @@ class Scan:
     timings     seconds of each stage
     not_checked  check -> why it could not say anything: "no labels", "no splits"
     decided     row -> keep, drop or review: decisions of a person in force, which the clean set does not follow yet
+    alarm       what has to be known before all else, the first of the notes; "" where all is plausible
     """
 
     images: ImageSet
@@ -97,6 +100,7 @@ class Scan:
     timings: Mapping[str, float]
     not_checked: Mapping[str, str] = field(default_factory=dict)
     decided: Mapping[int, str] = field(default_factory=dict)
+    alarm: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +110,7 @@ class ScanManifest(Manifest):
     input_digest     of the set's ids, labels and pixels (see content_digest)
     embedder         what embedded, in words;  embedder_digest  of its weights
     effect           did cleaning help? None where there are no labels to tell by
+    scale            kind of values -> the scale that they were read by; None of a scan of before there was one
     """
 
     COMMAND: ClassVar[str] = "curate scan"
@@ -115,6 +120,12 @@ class ScanManifest(Manifest):
     embedder: str
     embedder_digest: str
     effect: CleaningEffect | None
+    scale: Mapping[str, Scale] | None = field(default=None, metadata=OPTIONAL)
+
+    @property
+    def decoding(self) -> Decoding:
+        """How the pictures were read, for whoever reads them again."""
+        return Decoding(self.scale or {}, self.config.max_pixels)
 
 
 @contextmanager
@@ -204,6 +215,7 @@ def _manifest_of(result: Scan, outputs: Mapping[str, Output], watch: Stopwatch) 
         embedder=result.embedder,
         embedder_digest=result.embedder_digest,
         effect=result.effect,
+        scale=result.images.source.decoding.scale,
     )
 
 

@@ -16,12 +16,11 @@ from .configs import FEWEST, SelftestConfig
 from .findings import CATALOGUE, DROP, REVIEW, SEVERITY, THRESHOLD
 from .measuring.properties import LONGEST_SIDE, bounded
 from .planting import COLOURS, KINDS, STRENGTHS, Cast, PlantConfig, Planted, PlantedFault, plant
-from .scanning import scan
+from .scanning import scan, set_of
 from .scans import Scan
 from .sets.arrays import ArrayPictures
 from .sets.fitting import Fit, fit_to_size
 from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, Source, Unreadable
-from .sets.reading import read
 from .stage.engine import cores, threaded
 from .stage.errors import DataError
 from .stage.files import replacing, write_text
@@ -98,7 +97,7 @@ def selftest(
     selftest.json cannot be written. The source is never changed.
     """
     with reporter.stage("reading", None, ""):
-        images = source if isinstance(source, ImageSet) else read(source, labels=config.scan.labels)
+        images = set_of(source, config.scan)
     target = Path(config.artifacts, "selftest.json") if config.artifacts is not None else None
     if target is not None:
         _check_writable(target)

@@ -124,7 +124,8 @@ def divided(
     if place.resolve().parent == artifacts.resolve():
         check_clean(place)
     scanned_itself = Path(scan.manifest.source) == place.resolve()
-    images = read(place, labels=config.labels or (scan.manifest.config.labels if scanned_itself else None))
+    labels = config.labels or (scan.manifest.config.labels if scanned_itself else None)
+    images = read(place, labels=labels, decoding=scan.manifest.decoding)
     before = _as_made(images, previous) if previous is not None else None
     if before is not None:
         images = replace(images, splits=before)

@@ -398,12 +398,13 @@ def export(model: ModelArgument, config: ModelExportConfig, output: Output) -> N
     """Write a model as other tools read it, once it has been seen to predict the same there."""
     with output.reporter.stage("starting", None, ""):
         from .exporting import export as convert
-        from .predicting import as_measured, classes_of
+        from .predicting import as_measured, classes_of, decoding_of
         from .runs import find_model
 
     path = find_model(model, config.artifacts)
     classes = classes_of(path, config.artifacts)[0]
-    result = convert(path, config.to, classes, config.out, config.force, output.reporter)
+    scale = decoding_of(path, config.artifacts).scale
+    result = convert(path, config.to, classes, config.out, config.force, output.reporter, scale=scale)
     views = as_measured(path, EvaluateConfig()).tta
     notes = [f"the run was measured with test-time augmentation ({views}); the exported model takes one view"]
     notes = [] if views == "none" else notes

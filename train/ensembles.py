@@ -68,6 +68,7 @@ def ensemble(
         if measures.clean:
             slices = sliced(joined, flagged, classes, config.resamples, config.seed)
             measures = replace(measures, slices=slices)
+        measures = replace(measures, scale=members[0].metrics.scale)
         metrics = _with_members(measures, config.how, names, weights)
     ensembled = Ensembled(target, metrics, weights, notes)
     _write_ensemble(ensembled, joined, members, config, watch)

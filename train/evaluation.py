@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curate.builds import BENCHMARK
+from curate.sets.scaling import Scales
 from curate.stage.engine import chunks, cores
 from curate.stage.errors import DataError
 from curate.stage.progress import Reporter, Silent, Stopwatch
@@ -31,7 +32,7 @@ from .metrics import (
     ShiftMeasures,
     Unlabelled,
 )
-from .predicting import BATCH, SAMPLE, Predictor, as_measured, classes_of, load_predictor
+from .predicting import BATCH, SAMPLE, Predictor, as_measured, classes_of, decoding_of, load_predictor
 from .predictions import Predictions, Track, facts_of, track_of
 from .robustness import benchmark_tracks, mean_accuracy, relative_errors, under_shift
 from .runs import Run, find_model, read_run
@@ -190,6 +191,7 @@ class _Subject:
     sets         of the build, and others that were asked for;  external  sets from elsewhere
     baseline     the run that errors are divided by
     artifacts    where the scan is;  scan_digest  of that which the build was made from, None without a build
+    scale        of what the model was fitted to, None where that is not known
     """
 
     sets: Sequence[LabelledSet]
@@ -197,6 +199,7 @@ class _Subject:
     baseline: Run | None
     artifacts: Path
     scan_digest: str | None
+    scale: Scales | None
 
 
 def measured(
@@ -213,7 +216,7 @@ def measured(
     built = inputs.built
     sets = [built.val, built.test, *(built.benchmark if config.benchmark else ())]
     scan_digest = built.manifest.scan_digest
-    subject = _Subject(sets, inputs.external, inputs.baseline, built.path.parent, scan_digest)
+    subject = _Subject(sets, inputs.external, inputs.baseline, built.path.parent, scan_digest, built.manifest.scale)
     return _evaluated(predictor, subject, config, seed, reporter)
 
 
@@ -250,15 +253,17 @@ def evaluate(
         chosen = [getattr(built, name) for name in _SPLITS if name in asked]
         chosen += built.benchmark if BENCHMARK in asked and config.benchmark else ()
     chosen_names = {BENCHMARK, *(images.name for images in chosen)}
-    chosen += [read_set(name, classes, artifacts, size) for name in dict.fromkeys(asked) if name not in chosen_names]
+    decoding = decoding_of(path, artifacts)
+    left = [name for name in dict.fromkeys(asked) if name not in chosen_names]
+    chosen += [read_set(name, classes, artifacts, size, decoding) for name in left]
     if not chosen:
         raise DataError(f"{', '.join(asked)} holds no set to measure on. Build one: augment build --benchmark common.")
     with reporter.stage("converting the model", None, ""):
         sample = chosen[0].batch(range(min(SAMPLE, len(chosen[0]))))
         predictor = load_predictor(loaded, sample, classes, config, workers or cores(), reporter.say)
-    external = [read_set(source, classes, artifacts, size) for source in config.external]
+    external = [read_set(source, classes, artifacts, size, decoding) for source in config.external]
     baseline = None if config.baseline is None else read_run(config.baseline, artifacts)
-    subject = _Subject(chosen, external, baseline, artifacts, scan_digest)
+    subject = _Subject(chosen, external, baseline, artifacts, scan_digest, decoding.scale if decoding.foreign else None)
     evaluation = _evaluated(predictor, subject, config, seed, reporter)
     return replace(evaluation, notes=(*((note,) if note else ()), *evaluation.notes))
 
@@ -276,7 +281,8 @@ def _evaluated(
 ) -> Evaluation:
     """Predictions of some sets, and all that follows from them."""
     watch = Stopwatch()
-    notes = [predictor.note, *(f"{images.name}: {note}" for images in subject.external for note in images.notes)]
+    foreign = [images for images in (*subject.sets, *subject.external) if images.role == EXTERNAL]
+    notes = [predictor.note, *(f"{images.name}: {note}" for images in foreign for note in images.notes)]
     with watch.stage("predicting"):
         predictions = predict_sets(predictor, _named_apart([*subject.sets, *subject.external]), reporter)
     with watch.stage("measuring"), reporter.stage("measuring", None, ""):
@@ -289,7 +295,10 @@ def _evaluated(
             metrics = replace(metrics, benchmark=_with_baseline(metrics.benchmark, subject.baseline))
     facts = PredictionFacts(predictor.engine, config.tta or "none", config.filter or "none")
     return Evaluation(
-        replace(metrics, prediction=facts), predictions.table(), tuple(filter(None, notes)), watch.seconds
+        replace(metrics, prediction=facts, scale=subject.scale),
+        predictions.table(),
+        tuple(filter(None, notes)),
+        watch.seconds,
     )
 
 

@@ -340,7 +340,7 @@ def explain(
     external = []
     for source in config.external:
         if Path(source).exists():
-            external.append(read_set(source, built.classes, artifacts, built.test.size))
+            external.append(read_set(source, built.classes, artifacts, built.test.size, built.manifest.decoding))
         else:
             reporter.say(f"{source} is not there any more, so that nothing of it is shown")
     inputs, predictions = RunInputs(built, tuple(external)), finished.predictions()

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from curate.sets.scaling import Scales
 from curate.stage.errors import DataError, MissingExtra, OutputError, ToolkitError, UnknownName, WorkerLost
 from curate.stage.files import drafting, python_text, write_text
 from curate.stage.manifest import file_digest
 from curate.stage.progress import Reporter, Silent
-from curate.stage.records import record_of
+from curate.stage.records import document_of, record_of
 
 if TYPE_CHECKING:
     import keras
@@ -93,12 +94,15 @@ def export(
     out: str | Path | None = None,
     force: bool = False,
     reporter: Reporter = Silent(),
+    *,
+    scale: Scales | None = None,
 ) -> Exported:
     """Write a .keras file as "onnx", "tflite", "savedmodel" or "openvino", whole or not at all.
 
     classes  names, in the order of the model's probabilities: labels.txt has one a line
     out      folder to write; by default export/<to> beside the model
     force    replace what an earlier export wrote there
+    scale    by which pictures became 8 bits that the model was fitted to: export.json has it for whoever feeds it
 
     What comes out takes uint8 (n, H, W, 3) RGB of any n, and gives float32 (n, K) probabilities, in float32 throughout,
     also where the model was fitted in mixed precision. It is run before it is put in place, and an export that does not
@@ -129,7 +133,7 @@ def export(
             "format": _FORMAT,
             "to": to,
             "model_digest": file_digest(model),
-            "input": {"type": "uint8", "shape": [None, *report.size, 3], "colours": "RGB, 0 to 255"},
+            "input": _input_record(report.size, scale),
             "output": {"type": "float32", "shape": [None, len(classes)]},
             "classes": list(classes),
             "largest_difference": report.worst,
@@ -149,6 +153,12 @@ def _load_lines(load: str, path: Path) -> str:
     'open("say {} twice/model.onnx")'
     """
     return re.sub(r'"\{\}/([\w.]+)"', lambda match: python_text(path / match[1]), load.strip())
+
+
+def _input_record(size: tuple[int, int], scale: Scales | None) -> dict[str, object]:
+    """What an exported model takes."""
+    values = {"scale": document_of(scale)} if scale else {}
+    return {"type": "uint8", "shape": [None, *size, 3], "colours": "RGB, 0 to 255", **values}
 
 
 def _check_output_folder(path: Path, force: bool) -> None:

@@ -38,6 +38,8 @@ def read_inputs(config: RunConfig, built: BuiltSets | None = None) -> RunInputs:
 def inputs_of(built: BuiltSets, config: EvaluateConfig) -> RunInputs:
     """A build, with the sets from elsewhere and the baseline that a configuration names. Raises DataError."""
     artifacts = built.path.parent
-    external = tuple(read_set(path, built.classes, artifacts, built.test.size) for path in config.external)
+    external = tuple(
+        read_set(path, built.classes, artifacts, built.test.size, built.manifest.decoding) for path in config.external
+    )
     baseline = None if config.baseline is None else read_run(config.baseline, artifacts)
     return RunInputs(built, external, baseline)

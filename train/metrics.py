@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from curate.sets.scaling import Scale
 from curate.stage.records import OPTIONAL, named, read_record, write_record
 
 METRICS = "metrics.json"
@@ -272,6 +273,7 @@ class Metrics:
     classes   in the order of the probabilities;  sets  of predictions.parquet, by name
     clean     the test images as they are;  external  sets from elsewhere, by name
     slices    those that lose most first
+    scale     kind of values -> the scale that pictures become 8 bits by, as those did that the model was fitted to
     """
 
     classes: tuple[str, ...]
@@ -285,6 +287,7 @@ class Metrics:
     selection: Selection
     slices: tuple[Slice, ...] | None = field(default=None, metadata=OPTIONAL)
     prediction: PredictionFacts | None = field(default=None, metadata=OPTIONAL)
+    scale: Mapping[str, Scale] | None = field(default=None, metadata=OPTIONAL)
 
     @property
     def external_measures(self) -> dict[str, SetMeasures]:

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from curate.builds import BUILT, PLAN_FILE, read_plan
+from curate.builds import BUILT, PLAN_FILE, BuildManifest, read_plan
 from curate.sets.imageset import Unreadable
+from curate.sets.scaling import Decoding
 from curate.stage.engine import chunks, cores, threaded
 from curate.stage.errors import DataError, OutputError
 from curate.stage.files import replacing, write_parquet
+from curate.stage.manifest import FILE as MANIFEST
+from curate.stage.manifest import read_manifest
 from curate.stage.progress import Reporter, Silent, Stopwatch
 
 from .configs import EvaluateConfig
@@ -274,7 +277,7 @@ def predict(
         loaded = load_model(path)
         size = (int(loaded.input_shape[1]), int(loaded.input_shape[2]))
         classes, note = classes_of(path, artifacts, int(loaded.output_shape[-1]))
-        images = read_set(source, None, artifacts, size)
+        images = read_set(source, None, artifacts, size, decoding_of(path, artifacts))
         lost: list[int] = []
 
         def read(rows: Sequence[int]) -> np.ndarray:
@@ -320,6 +323,18 @@ def classes_of(model: Path, artifacts: str | Path, count: int | None = None) -> 
         if count in (None, len(classes)):
             return classes, ""
     return tuple(map(str, range(count or 0))), "the model's classes have no names here, and are numbered"
+
+
+def decoding_of(model: Path, artifacts: str | Path) -> Decoding:
+    """How a set from elsewhere is read for a .keras file: by the scale of what that was fitted to.
+
+    Of the run that the file lies in, or of the built set; where neither has a scale the set's own is taken.
+    """
+    run, built = _metrics_beside(model), Path(artifacts, BUILT)
+    manifest = read_manifest(BuildManifest, built) if (built / MANIFEST).is_file() else None
+    max_pixels = manifest.max_pixels if manifest else None
+    scale = run.scale if run else manifest.scale if manifest else None
+    return Decoding(scale or {}, max_pixels, foreign=scale is not None)
 
 
 def _decoded_images(

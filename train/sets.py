@@ -25,15 +25,17 @@ from curate.builds import (
 )
 from curate.sets.classes import joined_names
 from curate.sets.fitting import Fit, fit_to_size
-from curate.sets.imageset import UNLABELLED, ImageSet, Pictures, Unreadable
+from curate.sets.imageset import UNLABELLED, ImageSet, Pictures, Unreadable, evenly
 from curate.sets.provenance import ROWS, Provenance
 from curate.sets.reading import read
+from curate.sets.scaling import BYTES, FLOATS, INTEGERS, Decoding, pallor
 from curate.sets.shards import is_sharded, read_shards
 from curate.stage.drafts import draft_path
 from curate.stage.errors import DataError, UnknownName
 from curate.stage.manifest import check_outputs, read_manifest
 
 EXTERNAL = "external"
+_LOOKED_AT = 16  # pictures of a set from elsewhere that its range is judged by
 # How images from elsewhere come to the size of the build: what is shown of them was cut out, and nothing blends in.
 MIDDLE = Fit("crop", growing="linear", cut_first=True)
 
@@ -256,6 +258,7 @@ def read_set(
     classes: Sequence[str] | None,
     artifacts: str | Path,
     size: tuple[int, int] | None = None,
+    decoding: Decoding = Decoding(),
 ) -> LabelledSet:
     """One set to measure or predict: of the build, by name, or whatever `curate` reads, by its path.
 
@@ -263,6 +266,7 @@ def read_set(
              folder called test, whatever was built
     classes  of the model, whose numbers the labels become, by their names; None keeps those of the set
     size     (H, W) of the images; None is that of the built set
+    decoding of the model: how a set from elsewhere is read
 
     Labels of classes that the model does not know become -1, which a note tells. Raises DataError where there is
     nothing to read or no label is known, UnknownName for what is neither a path nor a set.
@@ -272,7 +276,7 @@ def read_set(
     if name in names:
         images = _built_set(path, name, size)
     elif Path(name).exists() or Path(name).suffix or len(Path(name).parts) > 1:
-        images = _external_set(Path(name), size, path)
+        images = _external_set(Path(name), size, path, decoding)
     else:
         _manifest(path)
         raise UnknownName.among("set or file", name, names)
@@ -372,8 +376,8 @@ def _built_size(path: Path) -> tuple[int, int]:
     return height, width
 
 
-def _external_set(path: Path, size: tuple[int, int] | None, built: Path) -> LabelledSet:
-    images = read(path)
+def _external_set(path: Path, size: tuple[int, int] | None, built: Path, decoding: Decoding) -> LabelledSet:
+    images = read(path, decoding=decoding)
     size = size or _built_size(built)
     n = len(images)
     alone = np.full(n, -1)
@@ -388,8 +392,35 @@ def _external_set(path: Path, size: tuple[int, int] | None, built: Path) -> Labe
         groups=_units(alone if images.groups is None else images.groups, np.arange(n)),
         copies=np.zeros(n, np.int64),
         classes=images.classes,
-        notes=(*images.source.notes, *_resized(images, size)),
+        notes=(*_pallor(images), *images.source.notes, *_depth(images, decoding), *_resized(images, size)),
     )
+
+
+def _pallor(images: ImageSet) -> Iterator[str]:
+    """What is wrong with the range of a set's values, by a few of its pictures."""
+    levels = []
+    for row in evenly(len(images), _LOOKED_AT).tolist():
+        try:
+            pixels = images.images[row].pixels
+        except Unreadable:  # told when it is taken
+            continue
+        levels.append((float(np.quantile(pixels, 0.01)), float(pixels.max())))
+    if levels:
+        yield from filter(None, [pallor(min(levels)[0], max(high for _, high in levels), images.source.decoding.scale)])
+
+
+def _depth(images: ImageSet, model: Decoding) -> Iterator[str]:
+    """How the depth of a set's values stands to that of the pictures that a model was fitted to."""
+    kinds = images.source.decoding.scale
+    deep = [kind for kind in (INTEGERS, FLOATS) if kind in kinds and kind not in model.scale]
+    fitted = [f"{kind} read as {scale}" for kind, scale in model.scale.items() if kind != BYTES]
+    if not model.foreign and deep:
+        yield "the scale that the model was fitted with is not known here, so that the set's own is taken"
+    elif deep:
+        subject = " and ".join(fitted) or "pictures of 8 bit"
+        yield f"the model was fitted to {subject}, so that the set's own scale is taken"
+    elif BYTES in kinds and fitted and BYTES not in model.scale:
+        yield f"pictures are of 8 bit, and the model was fitted to {' and '.join(fitted)}: black and white are the same"
 
 
 def _resized(images: ImageSet, size: tuple[int, int]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class Measured:
     properties   name -> float32 (N,), NaN where unreadable
     digests      str (N,), "" where unreadable
     unreadable   row -> reason
+    frames       row -> pictures in its file, where that is more than the first, which is read
     embeddings   float16 (N, D), L2-normalised, zero where unreadable
     """
 
@@ -37,6 +38,7 @@ class Measured:
     embeddings: np.ndarray
     unreadable: dict[int, str]
     file_types: np.ndarray
+    frames: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +101,7 @@ class _Pass:
     prints: Fingerprints
     embeddings: np.ndarray
     measured_as: dict[str, int]
+    frames: dict[int, int]
 
     @classmethod
     def over(cls, images: ImageSet, embedder: Embedder) -> _Pass:
@@ -113,6 +116,7 @@ class _Pass:
             prints=Fingerprints.empty(n),
             embeddings=np.zeros((n, embedder.dimensions), np.float16),
             measured_as={},
+            frames={},
         )
 
     def look(self, rows: range) -> tuple[list[int], list[np.ndarray], dict[int, str]]:
@@ -130,6 +134,8 @@ class _Pass:
                     continue
                 self.digests[row] = name = digest(picture.raw)
                 self.file_types[row] = picture.file_type
+                if picture.frames > 1:
+                    self.frames[row] = picture.frames
                 if self.measured_as.setdefault(name, row) == row:
                     new.append(row)
                     held.append(picture.pixels)
@@ -187,4 +193,4 @@ def measure(
         progress(block.stop)
     draft.fill_copies()
     columns = {name: draft.values[:, i] for i, name in enumerate(PROPERTIES)}
-    return Measured(columns, draft.digests, draft.prints, draft.embeddings, unreadable, draft.file_types)
+    return Measured(columns, draft.digests, draft.prints, draft.embeddings, unreadable, draft.file_types, draft.frames)

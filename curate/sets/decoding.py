@@ -126,7 +126,9 @@ class FilePictures:
         """
         deep = [row for row in range(len(self)) if _is_deep(self.path(row))]
         kinds = [BYTES] if len(deep) < len(self) else []
-        if not deep or (decoding.scale and not decoding.foreign):
+        if not deep:
+            return kinds, {}
+        if decoding.scale and not decoding.foreign:
             return [*kinds, *decoding.scale], {}
         extents: dict[str, Extent] = {}
         for kind, extent in threaded(lambda row: _extent_of_file(self.path(row), decoding), deep, workers):

@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ..stage.options import Option, artifacts_option, check, labels_option, metadata, option
+from ..stage.options import (
+    Option,
+    artifacts_option,
+    check,
+    check_range,
+    labels_option,
+    max_pixels_option,
+    metadata,
+    option,
+    value_range_option,
+)
+
+if TYPE_CHECKING:
+    from .scaling import Decoding
 
 FORMATS = ("folder", "webdataset", "tfrecord", "parquet", "huggingface", "npz")
 
@@ -23,8 +37,18 @@ class ExportConfig:
         None, "Folder to write, file of an npz; by default in export/ in the artifacts.", path=True
     )
     labels: str | None = labels_option()
+    value_range: tuple[float, ...] | None = value_range_option()
+    max_pixels: int | None = max_pixels_option()
     force: bool = option(False, "Replace what an earlier export wrote there.", switch=True)
     artifacts: str = artifacts_option()
 
     def __post_init__(self) -> None:
         check(self)
+        check_range(self.value_range)
+
+    @property
+    def decoding(self) -> Decoding:
+        """How the pictures of the set are read."""
+        from .scaling import Decoding  # which loads numpy
+
+        return Decoding(max_pixels=self.max_pixels, value_range=self.value_range or ())

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from ..stage.errors import DataError
+from ..stage.records import read_document, record_of
 from .archives import Archive
 from .arrays import ArrayPictures
 from .classes import CLASS_KEYS, SPLIT_NAMES, Labels, as_column, as_strings, encode_array, encode_names, split_name
 from .files import read_folder, read_list
 from .imageset import UNLABELLED, ImageSet, Source
-from .scaling import Decoding
+from .scaling import Decoding, Scale
 from .shards import is_sharded, read_shards
 from .sheets import SHEET_SUFFIXES, SPREADSHEETS
 
@@ -43,6 +44,7 @@ def read(source: str | Path, *, labels: str | Path | None = None, decoding: Deco
     ('6x8 grey', ('ant', 'cat'), [1, 0], ('0', '1'))
     """
     path = Path(source)
+    decoding = _as_scanned(path, decoding)
     table = Path(labels) if labels is not None else None
     try:
         is_folder, exists = path.is_dir(), path.exists()
@@ -68,6 +70,24 @@ def read(source: str | Path, *, labels: str | Path | None = None, decoding: Deco
             f"labels from {table} go with a folder or list; those of {path} belong into it, under `labels`."
         )
     return read_archive(path, decoding)
+
+
+_CLEAN = ("clean.npz", "clean.csv")
+
+
+def _as_scanned(path: Path, decoding: Decoding) -> Decoding:
+    """Of the clean set of a scan, which lies beside it, the decoding that the scan had, unless another is asked for."""
+    manifest = path.parent / "scan" / "manifest.json"
+    if path.name not in _CLEAN or decoding.scale or decoding.value_range or not manifest.is_file():
+        return decoding
+    remedy = "Run `curate scan` again."
+    document = read_document(manifest, remedy)
+    scales, config = document.get("scale"), document.get("config")
+    if not isinstance(scales, dict) or not isinstance(config, dict):  # of a scan of before there was a scale
+        return decoding
+    scale = {str(kind): record_of(Scale, scale, f"{manifest}", remedy) for kind, scale in scales.items()}
+    limit = config.get("max_pixels")
+    return Decoding(scale, decoding.max_pixels or (limit if isinstance(limit, int) else None))
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,10 @@ class Scale:
     high: float = 255.0
     bits: int | None = field(default=None, metadata=OPTIONAL)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "low", float(self.low))  # as it comes back from a document
+        object.__setattr__(self, "high", float(self.high))
+
     @property
     def gain(self) -> float:
         """Grey levels for each unit of the values."""

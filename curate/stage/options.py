@@ -12,6 +12,7 @@ A command has an option for each such field (curate/commandline.py): nothing is 
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,6 +27,8 @@ T = TypeVar("T")
 P = ParamSpec("P")
 Names = Callable[[], Iterable[str]]
 _KEY = "option"
+# A field of this metadata is left out of a document on disk where its value is None (see records).
+OPTIONAL: Mapping[str, object] = {"optional": True}
 
 
 @dataclass(frozen=True)
@@ -230,6 +233,17 @@ def shortened(value: object, most: int = 40) -> str:
     return text if len(text) <= most else f"{text[: most // 2]}...{text[-(most // 2 - 3) :]}"
 
 
+def check_range(value_range: tuple[float, ...] | None) -> None:
+    """Refuse what is no range of values: black and white, in this order. Raises DataError."""
+    if value_range is not None and not (
+        len(value_range) == 2 and -math.inf < value_range[0] < value_range[1] < math.inf
+    ):
+        raise DataError(
+            f"value_range is {','.join(f'{value:g}' for value in value_range)}; needed are the value that is black and "
+            "the larger one that is white, as in 0,4095."
+        )
+
+
 # From the words of a command line to values, and back.
 
 
@@ -324,6 +338,7 @@ def _size(entry: FieldOption, text: str) -> tuple[int, int] | None:
 # What many commands have, and the headings that many have options under.
 
 DECIDING = "What is dropped"
+READING = "How pictures are read"
 SEEING = "Embedding"
 SPLITTING = "Splits"
 RUNNING = "How it runs"
@@ -343,6 +358,23 @@ def artifacts_option() -> str:
 def labels_option() -> str | None:
     """A field for a CSV of labels."""
     return option(None, "CSV of labels for a flat folder: columns file and label.", path=True, metavar="FILE")
+
+
+def value_range_option() -> tuple[float, ...] | None:
+    """A field for the values that become black and white."""
+    help = "Values that are black and white, such as 0,4095 for 12 bits; by default told by the whole set."
+    return _later_option(None, Option(help, READING, metavar="LOW,HIGH"))
+
+
+def max_pixels_option() -> int | None:
+    """A field for the most pixels of a picture."""
+    help = "Most pixels of a picture; larger ones count as unreadable. By default some 89 million."
+    return _later_option(None, Option(help, READING, at_least=1))
+
+
+def _later_option(default: T, about: Option) -> T:
+    """A field of a configuration that lies on disk from before there was that option."""
+    return field(default=default, metadata={**metadata(about), **OPTIONAL})
 
 
 def seed_option() -> int:

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 
 from .errors import DataError
 from .files import write_text
+from .options import OPTIONAL as OPTIONAL
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
 R = TypeVar("R")
-# A field of this metadata is left out of the document where its value is None.
-OPTIONAL: Mapping[str, object] = {"optional": True}
 _KEY, _ROOT = "key", "$"
 _TYPES = {
     "str": "text",

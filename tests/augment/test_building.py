@@ -22,9 +22,13 @@ from augment.building import build
 from augment.configs import BuildConfig
 from augment.corruptions.corruption import CORRUPTIONS, TEST, VALIDATION
 from augment.planning import plan
+from augment.replaying import replay
 from curate.builds import SPLITS, BuildManifest, ComposedSet, CorruptedSet
 from curate.cleaning import apply, decide, undo
+from curate.configs import ScanConfig
+from curate.scanning import scan
 from curate.sets.reading import read
+from curate.sets.scaling import INTEGERS, Decoding, Scale
 from curate.sets.shards import read_shards
 from curate.stage.errors import DataError, OutputError, UnknownName, WorkerLost
 from curate.stage.manifest import check_outputs, read_manifest
@@ -653,3 +657,28 @@ def test_an_interrupted_build_that_names_another_policy_on_disk_does_not_run_it(
     with pytest.raises(DataError, match=r"evil\.py:f\. Leave out --resume to start over"):
         build(None, plain(copies=1, resume=True))
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.slow
+def test_files_of_sixteen_bits_are_built_and_replayed_by_the_scale_of_their_scan(tmp_path):
+    rng = np.random.default_rng(0)
+    for row in range(40):
+        # Every second picture is dim; the clean set of such alone would be brightened.
+        values = rng.integers(0, 4000 if row % 2 else 900, (24, 24)).astype(np.uint16)
+        path = tmp_path / "frames" / "ab"[row // 20] / f"{row:02}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(values).save(path)
+    artifacts = str(tmp_path / "artifacts")
+    scanned = scan(tmp_path / "frames", ScanConfig(artifacts=artifacts, backbone="builtin", map="none", max_pixels=600))
+    config = BuildConfig(policy="dihedral8", copies=1, benchmark=(), check=False, artifacts=artifacts, workers=2)
+    built = build(None, config)
+    expected = {id: scanned.images.images[row].pixels for row, id in enumerate(scanned.images.ids)}
+    validation = read_shards(built.path / "val")
+    for row, id in enumerate(validation.ids):
+        np.testing.assert_array_equal(validation.images[row].pixels, expected[id])
+    manifest = read_manifest(BuildManifest, built.path)
+    assert manifest.scale == {INTEGERS: Scale(0, 4095, 12)}
+    assert manifest.decoding == Decoding(manifest.scale, 600, foreign=True)
+    assert built.plan.decoding == Decoding(manifest.scale, 600)
+    train = read_shards(built.path / "train")
+    assert replay(train.ids[-1], artifacts).equal

@@ -20,6 +20,7 @@ from curate.planting import PlantConfig, plant, strange_pictures
 from curate.scanning import scan
 from curate.scans import Scan, ScanManifest
 from curate.sets.reading import read
+from curate.sets.scaling import INTEGERS, Decoding, Scale
 from curate.stage.errors import DataError, OutputError, UnknownName
 from curate.stage.manifest import file_digest, read_manifest
 
@@ -755,3 +756,46 @@ def test_classes_that_are_too_small_for_the_label_probe_are_named(tmp_path, cell
     notes = [note for note in quick(source).notes if "are not checked: a class takes part from 5" in note]
     assert len(notes) == 1
     assert notes[0].startswith("labels of 2 (4) and 3 (3) are not checked")
+
+
+def sixteen_bit(folder: Path) -> Path:
+    """Fourteen files of 12 bits in two classes, some of them dim, one with three pages, one too large for a limit."""
+    rng = np.random.default_rng(0)
+    for row in range(14):
+        values = rng.integers(0, 4000 if row % 3 else 700, (40, 40)).astype(np.uint16)
+        values[3, 3] = 4200  # a hot pixel
+        name = folder / "ab"[row % 2] / f"{row:02}.tif"
+        name.parent.mkdir(parents=True, exist_ok=True)
+        pages = [Image.fromarray(values // 2)] * 2 if row == 4 else []
+        Image.fromarray(values).save(name, save_all=True, append_images=pages)
+    Image.fromarray(np.zeros((100, 50), np.uint16)).save(folder / "a" / "large.tif")
+    return folder
+
+
+def test_the_scale_of_a_set_is_written_down_and_its_clean_set_is_read_by_it(tmp_path):
+    source = sixteen_bit(tmp_path / "frames")
+    result = quick(source, artifacts=str(tmp_path / "artifacts"), max_pixels=2000, drop=("odd_size",))
+    manifest = read_manifest(ScanManifest, tmp_path / "artifacts" / "scan")
+    assert manifest.scale == {INTEGERS: Scale(0, 4095, 12)}
+    assert manifest.decoding == Decoding(manifest.scale, 2000)
+    assert rows_of(result, "unreadable") == [result.images.ids.index("a/large.tif")]
+    assert "1 file holds several pictures, of which the first is read; 2 further ones are left out (a/04.tif 3)" in (
+        " ".join(result.notes)
+    )
+    # Of the dim pictures alone a set would be read as 10 bit.
+    clean = tmp_path / "artifacts" / "clean.csv"
+    lines = clean.read_text().splitlines()
+    clean.write_text("\n".join([lines[0], *(line for line in lines if "00.tif" in line or "06.tif" in line)]) + "\n")
+    dim = read(clean)
+    assert dim.images[0].pixels.mean() < 30
+    assert dim.source.decoding == manifest.decoding
+
+
+def test_a_scan_says_first_that_a_set_is_black(tmp_path, cells):
+    path = saved(tmp_path, images=(cells[0][:12] / 255**2).astype(np.float32), labels=cells[1][:12])
+    result = quick(path)
+    assert result.notes[0] == result.alarm
+    assert result.alarm.startswith("every picture is black or nearly so: grey levels run from 0 to 1 of 255")
+    shown = quick(path, value_range=(0, 1 / 255))
+    assert shown.alarm == ""
+    np.testing.assert_allclose(shown.images.images[3].pixels, cells[0][3], atol=1)

@@ -11,7 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from metrics import metrics_with, run_metrics
 
+from curate.builds import BuildManifest
+from curate.sets.scaling import INTEGERS, Decoding, Scale
 from curate.stage.errors import DataError, OutputError
+from curate.stage.manifest import read_manifest, write_manifest
 from train.configs import FILTERS, TEST_TIME, EvaluateConfig, ModelConfig
 from train.metrics import PredictionFacts, write_metrics
 from train.predicting import (
@@ -21,6 +24,7 @@ from train.predicting import (
     Predictor,
     as_measured,
     classes_of,
+    decoding_of,
     load_predictor,
     predict,
     views_in_words,
@@ -163,6 +167,18 @@ def test_classes_are_those_of_the_run_or_of_the_build_or_numbers(tmp_path, built
     assert classes_of(model, built, 2) == (("ant", "bee"), "")
     with pytest.raises(DataError, match="has 3 classes"):
         classes_of(model, built, 3)
+
+
+def test_pictures_are_read_by_the_scale_of_the_run_or_of_the_build(tmp_path, own_built):
+    model = tmp_path / "run" / "model.keras"
+    model.parent.mkdir()
+    twelve, ten = {INTEGERS: Scale(0, 4095, 12)}, {INTEGERS: Scale(0, 1023, 10)}
+    assert decoding_of(model, own_built) == Decoding()  # of a build from before there was a scale
+    manifest = read_manifest(BuildManifest, own_built / "built")
+    write_manifest(replace(manifest, scale=ten, max_pixels=9000), own_built / "built")
+    assert decoding_of(model, own_built) == Decoding(ten, 9000, foreign=True)
+    write_metrics(run_metrics(scale=twelve), model.parent)
+    assert decoding_of(model, own_built) == Decoding(twelve, 9000, foreign=True)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from curate.sets.imageset import Unreadable
+from curate.sets.scaling import BYTES, FLOATS, INTEGERS, Decoding, Scale
 from curate.sets.shards import read_shards, write_shard
 from curate.stage.errors import DataError, UnknownName
 from curate.stage.files import write_parquet
@@ -420,3 +421,53 @@ def test_reading_twice_gives_the_same(built, sets):
     assert again.train.ids == sets.train.ids
     assert (again.train.groups == sets.train.groups).all()
     assert again.plan == sets.plan
+
+
+TWELVE = Decoding({INTEGERS: Scale(0, 4095, 12)}, foreign=True)
+
+
+def frames(tmp_path, values):
+    """An archive of six pictures of noise in these values."""
+    low, high, dtype = values
+    noise = np.random.default_rng(0).random((6, 32, 32, 3)) * (high - low) + low
+    np.savez(tmp_path / "frames.npz", images=noise.astype(dtype))
+    return tmp_path / "frames.npz"
+
+
+def test_frames_of_a_dimmer_session_are_read_by_the_scale_of_the_model(built, tmp_path):
+    path = frames(tmp_path, (0, 800, np.uint16))
+    own, model = read_set(path, None, built), read_set(path, None, built, decoding=TWELVE)
+    assert own.batch([0]).mean() > 90
+    assert 20 < model.batch([0]).mean() < 30
+    assert "values are read by the scale of the model, 12 bit (0 to 4,095); they run from 0 to 799" in model.notes
+    assert any("was fitted with is not known here" in note for note in own.notes)
+
+
+def test_one_float_picture_alone_is_read_by_the_scale_of_the_model(built, tmp_path):
+    model = Decoding({FLOATS: Scale(-2, 3)}, foreign=True)
+    found = read_set(frames(tmp_path, (-1, 1.8, np.float32)), None, built, decoding=model)
+    assert 45 < found.batch([0]).min() < 57
+    assert 185 < found.batch([0]).max() < 197
+
+
+def test_values_beyond_the_scale_of_the_model_are_told(built, tmp_path):
+    found = read_set(frames(tmp_path, (0, 16000, np.uint16)), None, built, decoding=TWELVE)
+    assert any("% of all, up to 15,99" in note and "are cut off" in note for note in found.notes)
+
+
+def test_pictures_of_eight_bits_stay_as_they_are_and_that_is_told(built, tmp_path):
+    found = read_set(frames(tmp_path, (0, 255, np.uint8)), None, built, decoding=TWELVE)
+    assert found.batch([0]).max() > 240
+    assert any(note.startswith("pictures are of 8 bit, and the model was fitted to integers") for note in found.notes)
+
+
+def test_deeper_pictures_for_a_model_of_eight_bits_have_their_own_scale_and_that_is_told(built, tmp_path):
+    eight = Decoding({BYTES: Scale()}, foreign=True)
+    found = read_set(frames(tmp_path, (0, 4000, np.uint16)), None, built, decoding=eight)
+    assert found.batch([0]).max() > 230
+    assert "the model was fitted to pictures of 8 bit, so that the set's own scale is taken" in found.notes
+
+
+def test_a_set_next_to_black_is_told_first(built, tmp_path):
+    found = read_set(frames(tmp_path, (0, 0.004, np.float32)), None, built)
+    assert found.notes[0].startswith("every picture is black or nearly so")
