@@ -12,7 +12,7 @@ import numpy as np
 from curate.builds import SPLITS
 from curate.measuring.hashing import VerifiedPictures
 from curate.scans import open_scan
-from curate.sets.imageset import UNLABELLED, ImageSet
+from curate.sets.imageset import NO_GROUP, UNLABELLED, ImageSet, whole_groups
 from curate.splitting import Divided, clean_set, divided
 from curate.stage.errors import DataError
 from curate.stage.locks import holding
@@ -89,6 +89,8 @@ def plan(
     if policy.different is not None and copies > policy.different:
         notes.append(f"{policy.name} makes {policy.different} different copies of a picture, so there are no more")
         copies = policy.different
+    if division.given:
+        _check_given_splits(images, rows["train"])
     copy_plan = plan_copies(images.labels, rows["train"], images.classes, config, copies, policy.different)
     _check_ids(images.ids, copy_plan, place)
     if images.soft is not None:
@@ -97,6 +99,24 @@ def plan(
     counts = {"train": copy_plan.images, "val": len(rows["val"]), "test": len(rows["test"])}
     notes += [*copy_plan.notes, *([note] if note else [])]
     return BuildPlan(division, rows, policy, copy_plan, size, counts, labels, source_digest, tuple(notes))
+
+
+_FEWEST_GROUPS = 4  # of a class, of which new splits put two and more into train
+
+
+def _check_given_splits(images: ImageSet, train: np.ndarray) -> None:
+    """Raise DataError where the splits that the set has leave fewer than two pictures of a class to train on, and new
+    ones would not: as where most of train were copies of what is held out."""
+    units = whole_groups(np.full(len(images), NO_GROUP), images.groups)
+    for code, name in enumerate(images.classes):
+        own = images.labels == code
+        left = int(own[train].sum())
+        if left < 2 and len(np.unique(units[own])) >= _FEWEST_GROUPS:
+            pictures = "1 picture" if left == 1 else "no picture"
+            raise DataError(
+                f"class {name} has {pictures} to train on: the splits of the set put the other {own.sum() - left:,} "
+                "elsewhere. Split the set anew with --fresh."
+            )
 
 
 def _check_ids(ids: Sequence[str], plan: CopyPlan, place: Path) -> None:

@@ -25,7 +25,7 @@ from .sets.reading import read
 from .sets.writing import clean_notes
 from .stage.engine import cores, small_algebra
 from .stage.progress import Advance, Reporter, Silent, Stopwatch
-from .verdicts import Verdicts, balance_table, images_table, left_out, not_checked, pairs_table, weigh
+from .verdicts import Verdicts, balance_table, images_table, left_out, not_checked, pairs_table, thinned, weigh
 
 
 def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), reporter: Reporter = Silent()) -> Scan:
@@ -82,7 +82,12 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
         stories=verdicts.stories,
         balance=balance_table(images, verdicts.verdict),
         effect=effect,
-        notes=(*images.source.notes, *_scan_notes(images, note, config), *left_out(unchecked)),
+        notes=(
+            *images.source.notes,
+            *_scan_notes(images, note, config),
+            *thinned(images, verdicts.findings, verdicts.verdict),
+            *left_out(unchecked),
+        ),
         embedder=f"{embedder.describe}, {embedder.size} px",
         embedder_digest=embedder.digest,
         timings=watch.seconds,
@@ -123,7 +128,7 @@ def _laid_out(evidence: Evidence, config: ScanConfig, watch: Stopwatch, reporter
     """float (M, 2): where the map has each of the representatives."""
     if config.map == "umap" and not compiled():
         reporter.say("compiling the map: half a minute, once on this machine")
-    with watch.stage("mapping"), reporter.stage("mapping", None, ""):
+    with watch.stage("mapping"), reporter.stage("mapping", None, ""), small_algebra(len(evidence)):
         return lay_out(evidence.neighbours, config.map, config.seed)
 
 

@@ -219,7 +219,9 @@ def test_exact_and_near_copies_are_told_apart_and_the_kept_one_is_neither(album)
     assert exact.score[[2, 3, 4, 6]].tolist() == [1] * 4
     assert 0.9 < near.score[MIRRORED] <= 1
     assert exact.because(3) == "the same pixels as cell 1, which is kept because it comes first"
-    assert near.because(MIRRORED) == "the same picture as cell 0, which is kept because it comes first"
+    assert (
+        near.because(MIRRORED) == "the same pixels, turned or mirrored, as cell 0, which is kept because it comes first"
+    )
 
 
 def test_a_copy_is_dropped_only_where_its_label_is_that_of_the_kept_one_or_missing(album):
