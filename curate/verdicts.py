@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .checks import CHECKS
 from .configs import ScanConfig
 from .findings import (
     BESIDE_THE_KEPT,
     CATALOGUE,
-    CHECKS,
     DROP,
     KEEP,
     OWN,
