@@ -13,7 +13,7 @@ from curate.builds import SPLITS
 from curate.measuring.hashing import VerifiedPictures
 from curate.scans import open_scan
 from curate.sets.classes import joined_names
-from curate.sets.imageset import UNLABELLED, ImageSet, of_classes
+from curate.sets.imageset import NO_GROUP, UNLABELLED, ImageSet, of_classes, whole_groups
 from curate.splitting import Divided, clean_set, divided
 from curate.stage.errors import DataError
 from curate.stage.locks import holding
@@ -96,8 +96,10 @@ def plan(
         copies = policy.different
     if not len(rows["train"]):
         raise DataError(_no_training(division))
+    if division.given:
+        _check_given_splits(images, rows["train"])
     copy_plan = plan_copies(images.labels, rows["train"], images.classes, config, copies, policy.different)
-    notes += _lonely_notes(images, copy_plan, anew=bool(division.kept) and not config.fresh)
+    notes += _lonely_notes(images, copy_plan, anew=bool(division.given) and not config.fresh)
     _check_ids(images.ids, copy_plan, place)
     size, note = (config.size, "") if config.size else common_size(images)
     counts = {"train": copy_plan.images, "val": len(rows["val"]), "test": len(rows["test"])}
@@ -113,13 +115,30 @@ def _taking_part(division: Divided) -> ImageSet:
 
 def _no_training(division: Divided) -> str:
     """What to do where no image is to be trained on."""
-    if division.kept:
+    if division.given:
         names = ", ".join(sorted(set(division.images.splits or ()) - {""}))
         return (
             f"no image is in train: the set came with the splits {names}, which were kept. Split it anew with --fresh, "
             "or call one of them train."
         )
     return "no image is in train. Give it a share, such as --train 0.7 --val 0.15 --test 0.15."
+
+
+_FEWEST_GROUPS = 4  # of a class, of which new splits put two and more into train
+
+
+def _check_given_splits(images: ImageSet, train: np.ndarray) -> None:
+    """Raise DataError where the splits that the set has leave no class two pictures to train on, and new ones would:
+    as where most of train were copies of what is held out."""
+    units = whole_groups(np.full(len(images), NO_GROUP), images.groups)
+    of_train = np.bincount(images.labels[train], minlength=len(images.classes))
+    groups = np.array([len(np.unique(units[images.labels == code])) for code in range(len(images.classes))])
+    if (of_train < 2).all() and (groups >= _FEWEST_GROUPS).any():
+        raise DataError(
+            f"{'1 picture is' if of_train.sum() == 1 else f'{of_train.sum():,} pictures are'} left to train on, and no "
+            f"class has two: the splits of the set put the other {len(images) - of_train.sum():,} elsewhere. Split the "
+            "set anew with --fresh."
+        )
 
 
 def _lonely_notes(images: ImageSet, copy_plan: CopyPlan, *, anew: bool) -> list[str]:

@@ -12,10 +12,10 @@ import numpy as np
 
 from .configs import ApplyConfig
 from .decisions import ACTIONS, Decision, History, append_decisions, decisions_path, now, read_history
-from .findings import DROP, KEEP, REVIEW
+from .findings import BESIDE_THE_KEPT, DROP, KEEP, REVIEW
 from .measuring.hashing import changed_pictures
 from .scans import Scanned, open_scan
-from .sets.imageset import ImageSet
+from .sets.imageset import NO_GROUP, ImageSet, held_out_rank
 from .sets.reading import read
 from .sets.writing import write_clean
 from .stage.errors import DataError, UnknownName
@@ -217,24 +217,57 @@ def _read_again(scan: Scanned, config: ApplyConfig) -> tuple[ImageSet, list[str]
     return images, notes
 
 
-def _verdicts(scan: Scanned, config: ApplyConfig) -> np.ndarray:
-    """(N,) of keep, drop or review: the gravest action on each row, without decisions."""
+def _verdicts(scan: Scanned, config: ApplyConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Two of (N,) keep, drop or review, without decisions: the gravest action on each row, and the gravest that is for
+    a fault of its own."""
     findings = scan.findings
     action = findings["action"].to_numpy(dtype=object).copy()
     action[findings["check"].isin(config.review)] = REVIEW
     action[findings["check"].isin(config.drop)] = DROP
     rows = findings["row"].to_numpy()
-    verdict = np.full(len(scan.table), KEEP, dtype=object)
-    for name in (REVIEW, DROP):
-        verdict[rows[(action == name) & (rows >= 0)]] = name
-    return verdict
+    alone = ~findings["check"].isin(BESIDE_THE_KEPT).to_numpy()
+    verdicts = tuple(np.full(len(scan.table), KEEP, dtype=object) for _ in range(2))
+    for verdict, counts in zip(verdicts, (rows >= 0, (rows >= 0) & alone), strict=True):
+        for name in (REVIEW, DROP):
+            verdict[rows[(action == name) & counts]] = name
+    return verdicts[0], verdicts[1]
+
+
+def _in_set(verdict: np.ndarray, strict: bool) -> np.ndarray:
+    """bool (N,): rows that are in the clean set by their verdict."""
+    return np.asarray((verdict == KEEP) | ((verdict == REVIEW) & (not strict)), bool)
+
+
+def _stand_ins(scan: Scanned, stays: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """int64: a row of each group of copies of which none stays: the best of those that may take its place.
+
+    stays  bool (N,): rows in the clean set;  free  bool (N,): rows that are not, but for being copies
+
+    The best is the one in the most precious split, then the one most like the copy that would have been kept.
+    """
+    group = scan.table["group"].to_numpy(np.int64)
+    lost = ~np.isin(group, group[stays]) & (group != NO_GROUP)
+    rows = np.flatnonzero(free & lost)
+    found = scan.findings[scan.findings["check"].isin(BESIDE_THE_KEPT)]
+    likeness = found.groupby("row")["score"].max().reindex(rows).to_numpy()
+    order = np.lexsort((rows, -likeness, -held_out_rank(scan.table["split"].tolist())[rows], group[rows]))
+    rows = rows[order]
+    return np.asarray(rows[np.unique(group[rows], return_index=True)[1]], np.int64)
+
+
+def _told_of_stand_ins(images: ImageSet, rows: np.ndarray) -> str:
+    subject = "1 copy stays" if len(rows) == 1 else f"{len(rows):,} copies stay"
+    return (
+        f"{subject} in place of one that leaves, for of each picture one stays, such as {images.ids[rows[0]]}; "
+        "drop that too (--drop-id ID) to be rid of the picture"
+    )
 
 
 def _write_clean_set(
     scan: Scanned, images: ImageSet, config: ApplyConfig, history: History, notes: Sequence[str]
 ) -> Applied:
     remarks = [*notes, *history.notes]
-    verdict = _verdicts(scan, config)
+    verdict, own = _verdicts(scan, config)
     row_of = {name: row for row, name in enumerate(images.ids)}
     digests = scan.table["digest"].tolist()
     absent = [d for d in history.standing.values() if d.id not in row_of]
@@ -246,10 +279,17 @@ def _write_clean_set(
         if decisions:
             plural = "1 decision does" if len(decisions) == 1 else f"{len(decisions):,} decisions do"
             remarks.append(f"{plural} not count, on images {why}, such as {decisions[0].id}")
+    decided = np.zeros(len(verdict), bool)
     for decision in valid:
         verdict[row_of[decision.id]] = decision.action
+        decided[row_of[decision.id]] = True
     strict = bool(scan.manifest.config.strict) if config.strict is None else config.strict
-    keep = (verdict == KEEP) | ((verdict == REVIEW) & (not strict))
+    inside = _in_set(verdict, strict)
+    stand_ins = _stand_ins(scan, inside, ~inside & ~decided & _in_set(own, strict))
+    verdict[stand_ins] = own[stand_ins]
+    if len(stand_ins):
+        remarks.append(_told_of_stand_ins(images, stand_ins))
+    keep = _in_set(verdict, strict)
     blind = keep & (scan.table["digest"] == "").to_numpy()
     if blind.any():
         remarks.append(f"{blind.sum():,} images that cannot be decoded are left out in any case")

@@ -287,7 +287,7 @@ def split(
                 "path": str(result.path),
                 "counts": records(result.counts),
                 "per_class": result.per_class,
-                "proof": {"groups": proof.groups, "several": proof.several, "crossings": proof.crossings},
+                "proof": vars(proof),
                 "notes": list(result.notes),
             }
         )
@@ -295,6 +295,11 @@ def split(
     print_table(result.counts)
     out.print()
     out.print(f"proof   {proof.crossings} of {proof.groups:,} groups cross ({proof.several:,} of more than one image)")
+    if proof.repeated:
+        times = "picture that occurs" if proof.repeated == 1 else "pictures that occur"
+        out.print(
+            f"        {proof.torn} of {proof.repeated:,} {times} more than once, turned or mirrored or not, cross"
+        )
     output.print_notes(result.notes)
     out.print(f"splits  {result.path}", whole=True)
 

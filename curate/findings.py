@@ -211,6 +211,8 @@ CATALOGUE: Mapping[str, Check] = {
     )
 }
 SEVERITY = tuple(CATALOGUE)
+# What these say of a row it has only beside the copy that is kept: a row that they alone would drop has no fault.
+BESIDE_THE_KEPT = ("leak", "exact_duplicate", "near_duplicate")
 
 
 @dataclass(frozen=True)

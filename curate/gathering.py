@@ -11,13 +11,12 @@ from .findings import SEVERITY, THRESHOLD
 from .measuring.conflicts import settled
 from .measuring.duplicates import Copies, find_copies, first_of_each
 from .measuring.evidence import Evidence, Measured
-from .measuring.neighbours import Neighbours, among, nearest, principal_features
+from .measuring.neighbours import Neighbours, among, nearest, nearest_to, principal_features
 from .measuring.probe import folds_of, probe_labels
 from .measuring.strangers import foreign_copies
-from .sets.imageset import UNLABELLED, ImageSet, whole_groups
+from .sets.imageset import UNLABELLED, ImageSet, held_out_rank, whole_groups
 
 STEPS = 4  # that gathering tells of
-_SPLIT_RANK = {"test": 2, "val": 1}
 
 
 def gather(
@@ -29,12 +28,14 @@ def gather(
 ) -> Evidence:
     """What the measured set shows as a whole: its copies, its neighbours, and what its labels are worth."""
     labels = images.labels
-    features, among_distinct = _compared(measured)
+    first, picture = first_of_each(measured.digests), first_of_each(measured.canonical)
+    features = principal_features(measured.embeddings, fit_on=_firsts(first))
+    among_distinct = nearest(features, _firsts(picture))
     progress(1)
-    quality = _quality(images, measured)
-    copies = find_copies(first_of_each(measured.digests), measured.prints, among_distinct, quality, workers)
+    copies = find_copies(first, picture, measured.prints, among_distinct, _quality(images, measured), workers)
     progress(2)
     among_kept, position = _represented(copies, among_distinct, features)
+    variants, shown = _variants(copies, among_kept, position, features)
     progress(3)
     fold = folds_of(labels, whole_groups(copies.group, images.groups), config.seed)
     # What belongs to no class must teach neither the probe what the classes are nor the other checks what is usual.
@@ -49,6 +50,8 @@ def gather(
         features=features,
         neighbours=among_kept,
         position=position,
+        variants=variants,
+        shown=shown,
         fold=fold,
         foreign=foreign,
         probe=probe,
@@ -57,12 +60,9 @@ def gather(
     )
 
 
-def _compared(measured: Measured) -> tuple[np.ndarray, Neighbours]:
-    """(features float32 (N, d), neighbours among the first row of each of the different pictures)."""
-    first = first_of_each(measured.digests)
-    distinct = np.flatnonzero(first == np.arange(len(first)))
-    features = principal_features(measured.embeddings, fit_on=distinct)
-    return features, nearest(features, distinct)
+def _firsts(first: np.ndarray) -> np.ndarray:
+    """int64: the rows that are the first of their kind, of the first of each row's (N,)."""
+    return np.flatnonzero(first == np.arange(len(first)))
 
 
 def _quality(images: ImageSet, measured: Measured) -> np.ndarray:
@@ -72,7 +72,7 @@ def _quality(images: ImageSet, measured: Measured) -> np.ndarray:
     has more detail than three in four of the set: that may be noise. Less than a quarter octave is nothing.
     """
     properties = measured.properties
-    rank = np.array([_SPLIT_RANK.get(name, 0) for name in images.splits or [""] * len(images)], float)
+    rank = held_out_rank(images.splits or [""] * len(images))
     detail = properties["detail"]
     most = np.nanquantile(detail, 0.75) if (measured.digests != "").any() else 0.0
     sharpness = np.round(4 * np.where(detail > most, 2 * most - detail, detail))
@@ -87,3 +87,13 @@ def _represented(copies: Copies, among_distinct: Neighbours, features: np.ndarra
     position = np.full(n, -1)
     position[kept] = np.arange(len(kept))
     return among(among_distinct, kept, features), position[copies.kept]
+
+
+def _variants(
+    copies: Copies, among_kept: Neighbours, position: np.ndarray, features: np.ndarray
+) -> tuple[Neighbours, np.ndarray]:
+    """(copies that differ from the kept one, int64 (N,): where each row's pixels are): see Evidence."""
+    first, kept_first = copies.first, copies.first[copies.kept]
+    rows = np.unique(first[first != kept_first])
+    shown = np.where(first == kept_first, position, len(among_kept.rows) + np.searchsorted(rows, first))
+    return nearest_to(features, rows, position[rows], among_kept), shown

@@ -28,7 +28,7 @@ from .sets.reading import read
 from .sets.writing import clean_notes
 from .stage.engine import cores, small_algebra
 from .stage.progress import Advance, Reporter, Silent, Stopwatch
-from .verdicts import Verdicts, balance_table, images_table, left_out, not_checked, pairs_table, weigh
+from .verdicts import Verdicts, balance_table, images_table, left_out, not_checked, pairs_table, thinned, weigh
 
 
 def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), reporter: Reporter = Silent()) -> Scan:
@@ -88,6 +88,7 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
         effect=effect,
         notes=(
             *_scan_notes(evidence, (alarm, frames_note(measured, images.ids), note), config),
+            *thinned(images, verdicts.findings, verdicts.verdict),
             *left_out(unchecked),
         ),
         embedder=f"{embedder.describe}, {embedder.size} px",
@@ -138,7 +139,7 @@ def _laid_out(evidence: Evidence, config: ScanConfig, watch: Stopwatch, reporter
     """float (M, 2): where the map has each of the representatives."""
     if config.map == "umap" and not compiled():
         reporter.say("compiling the map: half a minute, once on this machine")
-    with watch.stage("mapping"), reporter.stage("mapping", None, ""):
+    with watch.stage("mapping"), reporter.stage("mapping", None, ""), small_algebra(len(evidence)):
         return lay_out(evidence.neighbours, config.map, config.seed)
 
 

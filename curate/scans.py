@@ -245,6 +245,14 @@ def open_scan(folder: Path) -> Scanned:
     return Scanned(folder, manifest, images, findings)
 
 
+def read_pairs(folder: Path) -> pd.DataFrame:
+    """pairs.parquet of a scan's folder, without a row where there is none. Raises DataError where it is damaged."""
+    import pandas as pd
+
+    path = folder / "pairs.parquet"
+    return _read_table(path, PAIRS) if path.exists() else pd.DataFrame(columns=list(PAIRS))
+
+
 _READ = {"images": IMAGES, "findings": FINDINGS}
 
 

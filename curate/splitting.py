@@ -17,8 +17,8 @@ from .assigning import NAMES, UNASSIGNED, assign_splits
 from .configs import SplitConfig
 from .findings import DROP
 from .measuring.hashing import changed_pictures
-from .scans import Scanned, open_scan
-from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, whole_groups
+from .scans import Scanned, open_scan, read_pairs
+from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, joined, whole_groups
 from .sets.reading import read
 from .sets.writing import check_clean, write_list
 from .stage.errors import DataError, OutputError
@@ -38,11 +38,15 @@ class Proof:
     groups     units that had to stay whole: groups of copies or of the set itself, and images in none
     several    how many of these are of more than one image
     crossings  groups found in more than one split: 0
+    repeated   pictures of which the same pixels, turned or mirrored or not, occur more than once, whatever their group
+    torn       how many of these were found in more than one split: 0
     """
 
     groups: int
     several: int
     crossings: int
+    repeated: int
+    torn: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,18 +75,20 @@ class Divided:
 
     images  the set, with its splits and groups;  names  of all splits
     copies, set_groups  int64 (N,): the groups that had to stay whole: of copies, and of the set itself (or None)
+    pictures            int64 (N,): a number for each picture, equal where pixels are, turned or mirrored or not
+    given               images that kept the split which the set came with
     digests  of each picture, as the scan read it;  scan_digest  of the scan's manifest
     left_out  class -> how many images, of the classes that are in no split: their images have the split ""
-    kept    images that kept the split which the set came with
     """
 
     images: ImageSet
     names: tuple[str, ...]
     copies: np.ndarray
     set_groups: np.ndarray | None
+    pictures: np.ndarray
+    given: int
     per_class: int | None
     left_out: Mapping[str, int]
-    kept: int
     notes: tuple[str, ...]
     digests: tuple[str, ...]
     scan_digest: str
@@ -150,16 +156,17 @@ def divided(
     left_out, left_out_notes = _left_out(images, within, small, config.min_class, made_before)
     remarks = _split_notes(split_set, config, fixed, _class_counts(split_set, names), per_class, made_before)
     return Divided(
-        split_set,
-        names,
-        copies,
-        images.groups,
-        per_class,
-        left_out,
-        0 if before is not None else int((fixed >= 0).sum()),
-        (*notes, *left_out_notes, *remarks, *balance_notes),
-        tuple(rows["digest"].tolist()),
-        scan_digest,
+        images=split_set,
+        names=names,
+        copies=copies,
+        set_groups=images.groups,
+        pictures=_pictures(images, scan),
+        given=0 if before is not None else int((fixed >= 0).sum()),
+        per_class=per_class,
+        left_out=left_out,
+        notes=(*notes, *left_out_notes, *remarks, *balance_notes),
+        digests=tuple(rows["digest"].tolist()),
+        scan_digest=scan_digest,
     )
 
 
@@ -167,7 +174,7 @@ def write_splits(division: Divided, config: SplitConfig) -> Splits:
     """Write splits.csv, read it back, and prove that no group crosses. Raises OutputError."""
     path = Path(config.out) if config.out is not None else Path(config.artifacts, "splits.csv")
     _write_splits_file(division.images, path)
-    proof = _proof(division.images, division.copies, division.set_groups, path)
+    proof = _proof(division, path)
     counts = _class_counts(division.images, division.names)
     return Splits(
         division.images, _splits_table(division.images), counts, proof, division.per_class, path, division.notes
@@ -277,6 +284,19 @@ def _left_out(
     description = f"of fewer than {least:,} images" if len(small) else f"without a split in {previous}"
     total = sum(left_out.values())
     return left_out, [f"classes {description} are left out: {listed}; images in them: {total:,}"]
+
+
+def _pictures(images: ImageSet, scan: Scanned) -> np.ndarray:
+    """int64 (N,): a number for each picture, from the digests and the pairs that are equal but for a turn, not from
+    groups; equal ones have the same."""
+    pairs = read_pairs(scan.folder)
+    turned = pairs[(pairs["kind"] == "rotated") & (pairs["distance"] == 0)]
+    _, of_digest = np.unique(scan.table["digest"].to_numpy(str), return_inverse=True)
+    of_digest[(scan.table["digest"] == "").to_numpy()] = len(scan.table) + np.flatnonzero(scan.table["digest"] == "")
+    links = of_digest[turned[["row_a", "row_b"]].to_numpy(np.int64)]
+    _, number = np.unique(joined(links, 2 * len(scan.table))[of_digest], return_inverse=True)
+    rows = dict(zip(scan.table["id"].tolist(), number.tolist(), strict=True))
+    return np.array([rows[name] for name in images.ids], np.int64)
 
 
 # Splits that the set has
@@ -409,26 +429,32 @@ def _write_splits_file(images: ImageSet, path: Path) -> None:
     write_text(text.getvalue(), path)
 
 
-def _proof(images: ImageSet, copies: np.ndarray, set_groups: np.ndarray | None, path: Path) -> Proof:
-    """Read the file back, and look for groups of each kind in more than one split."""
+def _proof(division: Divided, path: Path) -> Proof:
+    """Read the file back, and look for groups of each kind, and for equal pictures, in more than one split."""
+    images = division.images
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         rows = list(csv.DictReader(file))
     split_of = {row["id"]: row["split"] for row in rows}
     splits = [split_of.get(name, "") for name in images.ids]
     as_meant = len(rows) == len(images) and tuple(splits) == images.splits
     written = [row["group"] for row in rows] if rows and "group" in rows[0] else [""] * len(rows)
-    sides: dict[tuple[int, object], set[str]] = {}
-    for kind, groups in enumerate((copies.tolist(), [] if set_groups is None else set_groups.tolist())):
-        for group, side in zip(groups, splits if groups else (), strict=True):
-            if group >= 0 and side:
-                sides.setdefault((kind, group), set()).add(side)
-    sizes = Counter(written)
-    for row, group in zip(rows, written, strict=True):
-        if group and row["split"]:
-            sides.setdefault((2, group), set()).add(row["split"])
-    crossings = sum(len(splits_of_group) > 1 for splits_of_group in sides.values())
-    if not as_meant or crossings:
+    torn = _torn(division.pictures.tolist(), splits)
+    given = [] if division.set_groups is None else division.set_groups.tolist()
+    crossings = _torn(division.copies.tolist(), splits) + _torn(given, splits if given else [])
+    crossings += _torn([group or NO_GROUP for group in written], [row["split"] for row in rows])
+    if not as_meant or crossings or torn:
         path.unlink(missing_ok=True)
         raise OutputError(f"{path} was read back with other splits than were written, and was removed. Split again.")
+    sizes = Counter(written)
     alone = sizes.pop("", 0)
-    return Proof(alone + len(sizes), len(sizes), crossings)
+    repeated = int((np.bincount(division.pictures) > 1).sum())
+    return Proof(alone + len(sizes), len(sizes), crossings, repeated, torn)
+
+
+def _torn(groups: Sequence[object], splits: Sequence[str]) -> int:
+    """How many groups, -1 none, are in more than one split; "" is none."""
+    sides: dict[object, set[str]] = {}
+    for group, side in zip(groups, splits, strict=True):
+        if group != NO_GROUP and side:
+            sides.setdefault(group, set()).add(side)
+    return sum(len(splits_of_group) > 1 for splits_of_group in sides.values())

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .checks import CHECKS
 from .configs import ScanConfig
 from .findings import (
+    BESIDE_THE_KEPT,
     CATALOGUE,
     DROP,
     KEEP,
@@ -22,6 +24,7 @@ from .findings import (
     Story,
     findings_table,
 )
+from .measuring.conflicts import with_stand_ins
 from .measuring.evidence import Evidence
 from .measuring.probe import recognised
 from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet
@@ -50,8 +53,14 @@ class Verdicts:
 
 def weigh(evidence: Evidence, judgements: Mapping[str, Judgement], config: ScanConfig) -> Verdicts:
     """What the judgements of all checks, by name, come to."""
-    judgements = _numbered_on(_unexplained(evidence, judgements))
-    findings = _findings(evidence, judgements, config)
+    numbered = _numbered_on(_unexplained(evidence, judgements))
+    findings = _findings(evidence, numbered, config)
+    copies = with_stand_ins(evidence.copies, evidence.images.labels, _leaving(len(evidence), findings, config.strict))
+    if copies is not evidence.copies:
+        evidence = replace(evidence, copies=copies)
+        numbered |= {name: CHECKS[name](evidence) for name in BESIDE_THE_KEPT}
+        findings = _findings(evidence, numbered, config)
+    judgements = numbered
     verdict = _row_verdicts(len(evidence), findings)
     return Verdicts(judgements, findings, verdict, _stories(judgements, findings))
 
@@ -162,6 +171,12 @@ def _findings_on_rows(
     ]
 
 
+def _leaving(n: int, findings: pd.DataFrame, strict: bool) -> np.ndarray:
+    """bool (N,): rows that leave the clean set for a fault of their own, and not beside a copy of theirs."""
+    own = _row_verdicts(n, findings[~findings["check"].isin(BESIDE_THE_KEPT)])
+    return np.asarray((own == DROP) | ((own == REVIEW) & strict))
+
+
 def _row_verdicts(n: int, findings: pd.DataFrame) -> np.ndarray:
     """(N,) of keep, drop or review: the gravest action on each row."""
     verdict = np.full(n, KEEP, dtype="<U6")
@@ -235,6 +250,34 @@ def balance_table(images: ImageSet, verdict: np.ndarray) -> pd.DataFrame:
         for name, members in parts
     ]
     return pd.DataFrame(rows, columns=["name", "images", "kept", "dropped", "review"])
+
+
+def thinned(images: ImageSet, findings: pd.DataFrame, verdict: np.ndarray) -> list[str]:
+    """Of which classes most images are dropped, for what, and what to do: at most one line for each check."""
+    by_check: dict[str, list[str]] = {}
+    dropped = verdict == DROP
+    causes = findings[(findings["action"] == DROP) & (findings["check"] != "leak")]
+    for label, name in enumerate(images.classes):
+        rows = np.flatnonzero((images.labels == label) & dropped)
+        total = int((images.labels == label).sum())
+        if 2 * len(rows) > total:
+            checks = causes.loc[causes["row"].isin(rows), "check"]
+            check = max(CATALOGUE, key=lambda check: int((checks == check).sum()))
+            by_check.setdefault(check, []).append(f"{len(rows):,} of the {total:,} of {name}")
+    lines = []
+    for check, classes in by_check.items():
+        more = f" and most of {len(classes) - 5:,} more classes" if len(classes) > 5 else ""
+        lines.append(
+            f"cleaning takes {', '.join(classes[:5])}{more} as {CATALOGUE[check].title.lower()}; {_cure(check)}"
+        )
+    return lines
+
+
+def _cure(check: str) -> str:
+    """What to do where a check takes most of a class."""
+    if check == "exact_duplicate":
+        return "equal pictures add nothing, and `augment build` makes different copies where a class has few"
+    return f"if they shall stay, scan with --review {check}"
 
 
 def not_checked(judgements: Mapping[str, Judgement]) -> dict[str, str]:

@@ -45,7 +45,7 @@ def hue_name(a: float, b: float) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Shift:
-    """How far one colour estimate of each representative lies from that of its class: a* and b*, and their spread."""
+    """How far one colour estimate of each row lies from that of its class: a* and b* (N,), and their spread."""
 
     a: np.ndarray
     b: np.ndarray
@@ -57,24 +57,21 @@ class Shift:
 
 
 def _shift(evidence: Evidence, name: str) -> Shift:
-    rows = evidence.representatives
     properties = evidence.measured.properties
-    a, b = (properties[f"{name}_{axis}"][rows].astype(np.float64) for axis in "ab")
+    colour = np.stack([properties[f"{name}_{axis}"].astype(np.float64) for axis in "ab"])
     # A grey picture among coloured ones has no cast, and one that does not belong has no say in what is usual.
-    usable = np.isfinite(a) & (properties["chroma"][rows] > 1) & evidence.native
-    a[~usable], b[~usable] = np.nan, np.nan
-    everyone = np.flatnonzero(usable)
-    labels = evidence.images.labels[rows]
+    usable = np.isfinite(colour[0]) & (properties["chroma"] > 1) & ~evidence.foreign
+    # Of a picture with many copies one says what is usual; each of them is held against it by itself.
+    everyone = evidence.representatives[usable[evidence.representatives]]
+    shift = np.where(usable, colour, np.nan)
+    labels = evidence.images.labels
     for label in np.unique(labels):
-        own = np.flatnonzero(labels == label)
-        measured = own[usable[own]]
+        measured = everyone[labels[everyone] == label]
         base = measured if len(measured) >= 20 else everyone
         if len(base):
-            a[own] -= np.median(a[base].copy() if base is measured else properties[f"{name}_a"][rows[base]])
-            b[own] -= np.median(b[base].copy() if base is measured else properties[f"{name}_b"][rows[base]])
-    _, spread_a = centre_and_scale(a)
-    _, spread_b = centre_and_scale(b)
-    return Shift(a, b, float(np.hypot(spread_a, spread_b)))
+            shift[:, labels == label] -= np.median(colour[:, base], axis=1)[:, None]
+    spread_a, spread_b = (centre_and_scale(axis[evidence.representatives])[1] for axis in shift)
+    return Shift(shift[0], shift[1], float(np.hypot(spread_a, spread_b)))
 
 
 @CHECKS.add
@@ -90,36 +87,30 @@ def colour_cast(evidence: Evidence) -> Judgement:
     by_light = exceedance(light.size, max(_PLAIN_SHIFT, _SPREADS * light.spread))
     by_mean = exceedance(mean.size, max(_PLAIN_MEAN_SHIFT, _SPREADS * mean.spread))
     score = np.maximum(by_light, by_mean)
-    chosen = [(light if by_light[i] >= by_mean[i] else mean) for i in range(len(rows))]
-    a = np.array([s.a[i] for i, s in enumerate(chosen)])
-    b = np.array([s.b[i] for i, s in enumerate(chosen)])
+    a, b = (np.where(by_light >= by_mean, *pair) for pair in ((light.a, mean.a), (light.b, mean.b)))
 
     flagged = np.flatnonzero(score >= evidence.thresholds["colour_cast"])
-    group = np.full(len(rows), NO_GROUP)
+    group = np.full(n, NO_GROUP)
     stories = []
     clusters = _clusters(a[flagged], b[flagged])
     for number in range(clusters.max(initial=-1) + 1):
         members = flagged[clusters == number]
-        if len(members) < 3:
+        if len(np.unique(evidence.position[members])) < 3:  # copies of a picture are no group of pictures
             continue
         group[members] = number
-        everyone = np.flatnonzero(np.isin(evidence.position, members))
         colour = hue_name(float(np.median(a[members])), float(np.median(b[members])))
         sentence = (
-            f"{len(everyone):,} images form one group with a {colour} {_where(evidence, members, a, b)}: "
+            f"{len(members):,} images form one group with a {colour} {_where(evidence, members, a, b)}: "
             f"{_offset(float(np.median(a[members])), float(np.median(b[members])))} their classes; "
-            f"{spread_over_classes(evidence.images, everyone)}"
+            f"{spread_over_classes(evidence.images, members)}"
         )
-        stories.append(Story("colour_cast", number, tuple(everyone.tolist()), sentence, len(everyone) / n))
+        stories.append(Story("colour_cast", number, tuple(members.tolist()), sentence, len(members) / n))
 
     def because(row: int) -> str:
-        at = int(evidence.position[row])
         label = evidence.images.label_name(row)
-        return f"{hue_name(a[at], b[at])} cast: its light is {_offset(a[at], b[at])} that of {label or 'the set'}"
+        return f"{hue_name(a[row], b[row])} cast: its light is {_offset(a[row], b[row])} that of {label or 'the set'}"
 
-    return Judgement(
-        evidence.spread(score), because, evidence.spread(group, NO_GROUP).astype(int), stories=tuple(stories)
-    )
+    return Judgement(score, because, group, stories=tuple(stories))
 
 
 def _offset(a: float, b: float) -> str:
@@ -130,10 +121,9 @@ def _offset(a: float, b: float) -> str:
 
 def _where(evidence: Evidence, members: np.ndarray, a: np.ndarray, b: np.ndarray) -> str:
     """ "background" where the border shares the shift, else "light"."""
-    rows = evidence.representatives
     properties = evidence.measured.properties
-    border = np.stack([properties["border_a"][rows], properties["border_b"][rows]], axis=1)
-    moved = np.median(border[members], axis=0) - np.nanmedian(border, axis=0)
+    border = np.stack([properties["border_a"], properties["border_b"]], axis=1)
+    moved = np.median(border[members], axis=0) - np.nanmedian(border[evidence.representatives], axis=0)
     shift = np.array([np.median(a[members]), np.median(b[members])])
     return "background" if moved @ shift >= 0.4 * shift @ shift else "light"
 

@@ -51,7 +51,7 @@ def label_error(evidence: Evidence) -> Judgement:
 
 def _votes(evidence: Evidence, probe: Probe) -> np.ndarray:
     """(M, K): the share of each class among a row's nearest, none of them a copy of it."""
-    near = evidence.neighbours.indices[evidence.position[probe.rows], :_VOTERS]
+    near = evidence.nearest(_VOTERS)[0][evidence.shown[probe.rows]]
     labels = evidence.images.labels[evidence.representatives][near]
     return np.stack(
         [(labels == c).mean(axis=1) if near.shape[1] else np.zeros(len(near)) for c in probe.classes], axis=1

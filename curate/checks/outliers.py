@@ -56,13 +56,15 @@ def outlier(evidence: Evidence) -> Judgement:
     n = len(evidence)
     if len(evidence.representatives) < FEWEST:
         return Judgement.silent(n, _TOO_FEW)
-    z = distances(evidence.neighbours).z
-    by_class = _within_class(evidence)
+    near, gaps = evidence.nearest(NEAREST)
+    of_set = distances(evidence.neighbours)
+    z = np.append(of_set.z, of_set.standardised(gaps[len(of_set.z) :].mean(axis=1)))
+    by_class = _within_class(evidence, gaps)
     score = evidence.spread(exceedance(np.maximum(z, by_class), FAR))
 
     def because(row: int) -> str:
-        at = int(evidence.position[row])
-        nearest = int(evidence.representatives[evidence.neighbours.indices[at, 0]])
+        at = int(evidence.shown[row])
+        nearest = int(evidence.representatives[near[at, 0]])
         like = evidence.images.label_name(nearest)
         kind = "others" if z[at] >= by_class[at] else f"others for one labelled {evidence.images.label_name(row)}"
         return (
@@ -74,16 +76,17 @@ def outlier(evidence: Evidence) -> Judgement:
     return Judgement(score, because)
 
 
-def _within_class(evidence: Evidence) -> np.ndarray:
-    """z of each representative's distances against those of its own class; 0 in classes too small to say."""
-    near = evidence.neighbours.distances[:, :NEAREST]
-    logs = np.log(np.maximum(near.mean(axis=1), 1e-6))
+def _within_class(evidence: Evidence, gaps: np.ndarray) -> np.ndarray:
+    """z of the distances (M + V, any) of representatives and variants against those of the representatives of their
+    class; 0 in classes too small to say."""
+    logs = np.log(np.maximum(gaps.mean(axis=1), 1e-6))
     z = np.zeros(len(logs))
-    labels = evidence.images.labels[evidence.representatives]
+    m = len(evidence.representatives)
+    labels = evidence.images.labels[np.append(evidence.representatives, evidence.variants.rows)]
     for label in np.unique(labels):
         own = labels == label
-        if label != UNLABELLED and own.sum() >= 30:
-            centre, scale = centre_and_scale(logs[own], floor=0.05)
+        if label != UNLABELLED and own[:m].sum() >= 30:
+            centre, scale = centre_and_scale(logs[:m][own[:m]], floor=0.05)
             z[own] = (logs[own] - centre) / scale
     return z
 

@@ -97,7 +97,7 @@ def leak(evidence: Evidence) -> Judgement:
     leaked = np.flatnonzero(score)
     sentence = (
         f"{len(leaked):,} {'image is a copy of one' if len(leaked) == 1 else 'images are copies of images'} "
-        "in another split: results on that split are too good"
+        f"in another split: results on that split are too good{_left_to_train_on(evidence, leaked)}"
     )
     stories = (Story("leak", NO_GROUP, tuple(leaked.tolist()), sentence, 3 * len(leaked) / n),) if len(leaked) else ()
 
@@ -108,6 +108,18 @@ def leak(evidence: Evidence) -> Judgement:
     return Judgement(score, because, copies.group, score > 0, stories)
 
 
+def _left_to_train_on(evidence: Evidence, leaked: np.ndarray) -> str:
+    """What is to be done where most of train is copies of what is in other splits; "" where enough is left."""
+    train = np.array(evidence.images.splits) == "train"
+    left = int((train & ~evidence.copies.extra).sum())
+    if not train[leaked].any() or 2 * left >= train.sum():
+        return ""
+    return (
+        f"; without copies train has {left:,} of its {train.sum():,} images, so split the clean set anew "
+        "(`curate split --fresh`, or `augment build --fresh`)"
+    )
+
+
 @CHECKS.add
 def exact_duplicate(evidence: Evidence) -> Judgement:
     """The very pixels of another image, beyond the one kept."""
@@ -115,7 +127,14 @@ def exact_duplicate(evidence: Evidence) -> Judgement:
     if len(evidence) < 2:
         return Judgement.silent(len(evidence), _ALONE)
     score = np.where(copies.exact, 1.0, 0.0).astype(np.float32)
-    return Judgement(score, _kept_because(evidence, "the same pixels as"), copies.group, _agrees(evidence))
+
+    def likeness(row: int) -> str:
+        kept, earlier = int(copies.kept[row]), int(copies.first[row])
+        if copies.first[kept] == earlier:
+            return "the same pixels as"
+        return f"the same pixels as {evidence.images.ids[earlier]}, and {_same_picture(copies, row)}"
+
+    return Judgement(score, _kept_because(evidence, likeness), copies.group, _agrees(evidence))
 
 
 @CHECKS.add
@@ -125,7 +144,15 @@ def near_duplicate(evidence: Evidence) -> Judgement:
     if len(evidence) < 2:
         return Judgement.silent(len(evidence), _ALONE)
     score = np.where(copies.extra & ~copies.exact, 1 - copies.distance / 2, 0).astype(np.float32)
-    return Judgement(score, _kept_because(evidence, "the same picture as"), copies.group, _agrees(evidence))
+    return Judgement(
+        score, _kept_because(evidence, lambda row: _same_picture(copies, row)), copies.group, _agrees(evidence)
+    )
+
+
+def _same_picture(copies: Copies, row: int) -> str:
+    """How a row shows the picture of the copy that is kept of it, whose pixels it has not."""
+    turned = copies.picture[row] == copies.picture[copies.kept[row]]
+    return "the same pixels, turned or mirrored, as" if turned else "the same picture as"
 
 
 def _agrees(evidence: Evidence) -> np.ndarray:
@@ -134,7 +161,7 @@ def _agrees(evidence: Evidence) -> np.ndarray:
     return np.asarray((labels == labels[evidence.copies.kept]) | (labels == UNLABELLED))
 
 
-def _kept_because(evidence: Evidence, likeness: str) -> Callable[[int], str]:
+def _kept_because(evidence: Evidence, likeness: Callable[[int], str]) -> Callable[[int], str]:
     copies, measured = evidence.copies, evidence.measured.properties
 
     def because(row: int) -> str:
@@ -148,6 +175,6 @@ def _kept_because(evidence: Evidence, likeness: str) -> Callable[[int], str]:
             reason = f"it is in {splits[kept]}"
         elif copies.rank[kept] > copies.rank[copies.members(int(copies.group[row]))].min():
             reason = "its label is the likelier"
-        return f"{likeness} {evidence.images.ids[kept]}, which is kept because {reason}"
+        return f"{likeness(row)} {evidence.images.ids[kept]}, which is kept because {reason}"
 
     return because

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from ..sets.imageset import UNLABELLED
+from ..sets.imageset import NO_GROUP, UNLABELLED
 from .duplicates import Copies
 from .probe import Probe
 
@@ -36,7 +34,7 @@ def settled(copies: Copies, labels: np.ndarray, probe: Probe | None) -> Copies:
     Where it clearly rejects the label of the copy that quality alone would keep, the first copy with an accepted
     label is kept instead.
     """
-    kept, distance = copies.kept.copy(), copies.distance.copy()
+    likelier = []
     for group in range(copies.group.max(initial=-1) + 1):
         rows = copies.members(group)
         named = rows[labels[rows] != UNLABELLED]
@@ -44,10 +42,25 @@ def settled(copies: Copies, labels: np.ndarray, probe: Probe | None) -> Copies:
             continue
         opinion = opinion_on(named, labels, probe)
         label = max(opinion, key=lambda label: opinion[label], default=UNLABELLED)
-        if label != labels[kept[rows[0]]] and opinion.get(int(label), 0) > ACCEPTED:
+        if label != labels[copies.kept[rows[0]]] and opinion.get(int(label), 0) > ACCEPTED:
             alike = rows[labels[rows] == label]
-            best = alike[np.argmin(copies.rank[alike])]
-            # The way from the new kept copy is about that to it; exactly so for a copy of its very pixels.
-            distance[rows] = np.where(copies.first[rows] == copies.first[best], 0, copies.distance[best])
-            kept[rows] = best
-    return replace(copies, kept=kept, distance=distance)
+            likelier.append(int(alike[np.argmin(copies.rank[alike])]))
+    return copies.keeping(likelier)
+
+
+def with_stand_ins(copies: Copies, labels: np.ndarray, leaves: np.ndarray) -> Copies:
+    """The copies once it is known which rows leave the set for a fault of their own.
+
+    leaves  bool (N,)
+
+    Where the copy that would be kept leaves, the best of those that stay is kept instead, one of its label rather than
+    another: no picture is lost because one of its copies has a fault and the others are copies of it.
+    """
+    chosen = []
+    for group in np.unique(copies.group[leaves & ~copies.extra & (copies.group != NO_GROUP)]).tolist():
+        rows = copies.members(group)
+        left = rows[~leaves[rows]]
+        if len(left):
+            other = labels[left] != labels[copies.kept[rows[0]]]
+            chosen.append(int(left[np.lexsort((copies.rank[left], other))[0]]))
+    return copies.keeping(chosen) if chosen else copies

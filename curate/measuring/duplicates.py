@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import cv2
 import numpy as np
 from numpy.fft import irfft2, rfft2
 
-from ..sets.imageset import NO_GROUP
+from ..sets.imageset import NO_GROUP, joined
 from ..stage.engine import chunks, threaded
 from .hashing import close_hashes, hash_radius, perceptual_hash, turned
 from .neighbours import Neighbours
@@ -24,6 +24,8 @@ _SHIFT = SIDE // 8
 _SPECTRUM = 0.93
 # Copies agree in their detail to at least this after alignment; the set's own neighbours may ask for more.
 _AGREEMENT = 0.9
+# Beyond any doubt are copies that agree to this.
+_CERTAIN = 0.995
 # Frequencies that spectra are compared by, in cycles a picture.
 _REACH = 10
 # A picture whose detail is below this (grey levels) has nothing to be recognised by.
@@ -36,6 +38,7 @@ class Copies:
 
     pairs      rows (row_a, row_b, kind, distance): kind exact | near | rotated, distance 0 equal .. 1 unlike
     first      int64 (N,): the first row of the same pixels, -1 unreadable
+    picture    int64 (N,): the first row of the same pixels in any of the eight orientations, -1 unreadable
     group      int64 (N,), -1 none
     kept       int64 (N,): the row that is kept of each row's group, itself where it is in none
     distance   float32 (N,): from the best copy of the group
@@ -45,6 +48,7 @@ class Copies:
 
     pairs: list[tuple[int, int, str, float]]
     first: np.ndarray
+    picture: np.ndarray
     group: np.ndarray
     kept: np.ndarray
     distance: np.ndarray
@@ -54,6 +58,16 @@ class Copies:
     def members(self, group: int) -> np.ndarray:
         """Rows of one group."""
         return np.flatnonzero(self.group == group)
+
+    def keeping(self, rows: Iterable[int]) -> Copies:
+        """These copies with other rows kept, each of its group."""
+        kept, distance = self.kept.copy(), self.distance.copy()
+        for best in rows:
+            members = self.members(int(self.group[best]))
+            # The way from the new kept copy is about that to it; exactly so for its very pixels, turned or not.
+            distance[members] = np.where(self.picture[members] == self.picture[best], 0, self.distance[best])
+            kept[members] = best
+        return replace(self, kept=kept, distance=distance)
 
     @property
     def extra(self) -> np.ndarray:
@@ -110,6 +124,7 @@ def first_of_each(digests: np.ndarray) -> np.ndarray:
 
 def find_copies(
     first: np.ndarray,
+    picture: np.ndarray,
     prints: Fingerprints,
     neighbours: Neighbours,
     quality: np.ndarray,
@@ -117,14 +132,15 @@ def find_copies(
 ) -> Copies:
     """Copies among N rows.
 
-    first       from first_of_each: equal pixels
+    first       from first_of_each: equal pixels;  picture  likewise: pixels that are equal in some orientation
     prints      what they are compared by
-    neighbours  among the distinct rows
+    neighbours  among the different pictures, the first row of each
     quality     (N, any): the better copy, compared column by column, is kept; of equal ones the first
 
     Candidates come from the hashes (all eight orientations) and from the embedding; each is verified by aligning the
-    two pictures before it counts. Groups are the connected components, but every member must stand verification
-    against the kept one, so that a chain of lookalikes does not merge.
+    two pictures before it counts. Pictures that are equal but for a turn need neither. Groups are the connected
+    components, but every member must stand verification against the kept one, so that a chain of lookalikes does not
+    merge.
     """
     n = len(first)
     rows = neighbours.rows
@@ -152,13 +168,13 @@ def find_copies(
     rank = np.empty(n, np.int64)
     rank[np.lexsort((np.arange(n), *(-quality[:, c] for c in reversed(range(quality.shape[1])))))] = np.arange(n)
     group, kept, distance = _groups_of_copies(
-        first, verified, rank, partial(_recheck, prints=prints, threshold=threshold)
+        picture, verified, rank, partial(_recheck, prints=prints, threshold=threshold)
     )
-    pairs: list[tuple[int, int, str, float]] = [
-        (int(first[r]), r, "exact", 0.0) for r in range(n) if first[r] not in (r, -1)
-    ]
+    rows_of = range(n)
+    pairs = [(int(first[r]), r, "exact", 0.0) for r in rows_of if first[r] not in (r, -1)]
+    pairs += [(int(picture[r]), r, "rotated", 0.0) for r in rows_of if first[r] == r != picture[r]]
     pairs += [(a, b, kind, float(d)) for (a, b), (kind, d) in verified.items()]
-    return Copies(sorted(pairs), first, group, kept, distance.astype(np.float32), rank, threshold)
+    return Copies(sorted(pairs), first, picture, group, kept, distance.astype(np.float32), rank, threshold)
 
 
 def _band_passed(thumbnail: np.ndarray) -> np.ndarray:
@@ -270,18 +286,78 @@ def _copy_thresholds(neighbours: Neighbours, prints: Fingerprints, workers: int)
     """The agreement, and the spectral one, from which a pair counts as copies, from the set itself.
 
     Rows that are neighbours of tenth rank are alike and yet no copies: where those agree closely already, as
-    handwritten digits do, a copy must agree more closely still.
+    handwritten digits do, a copy must agree more closely still. Of a picture that has ten copies and more the first
+    neighbour beyond them counts.
     """
     rows, k = neighbours.indices.shape
     if rows < 30 or k < 10:
         return _AGREEMENT, _SPECTRUM
     sample = np.linspace(0, rows - 1, min(rows, 120)).astype(np.int64)
-    pairs = np.stack([neighbours.rows[sample], neighbours.rows[neighbours.indices[sample, 9]]], axis=1)
-    values, _ = _aligned(pairs, prints, _by_warp, workers)
-    spectral = _spectral_agreement(pairs, prints).max(axis=1)
+    near = neighbours.indices[sample, 9]
+
+    def compared() -> tuple[np.ndarray, np.ndarray]:
+        pairs = neighbours.rows[np.stack([sample, near], axis=1)]
+        return _aligned(pairs, prints, _by_warp, workers)[0], _spectral_agreement(pairs, prints).max(axis=1)
+
+    values, spectral = compared()
+    doubtful = np.flatnonzero((values >= _AGREEMENT) | (spectral >= _SPECTRUM))
+    beyond = _beyond_copies(sample[doubtful], neighbours, prints, workers)
+    if (beyond >= 0).any():
+        near = near.copy()
+        near[doubtful[beyond >= 0]] = beyond[beyond >= 0]
+        values, spectral = compared()
     return float(max(_AGREEMENT, (1 + np.quantile(values, 0.99)) / 2)), float(
         max(_SPECTRUM, np.quantile(spectral, 0.98))
     )
+
+
+# Ranks of neighbours at which a picture is compared that may have ten copies or more.
+_RANKS = (10, 15, 22, 33, 50, 76, 114, 171, 256, 384)
+# Others agree this many times less closely with a picture than the last of its copies; with a digit 3.4 times at most.
+_CLIFF = 6.0
+
+
+def _beyond_copies(positions: np.ndarray, neighbours: Neighbours, prints: Fingerprints, workers: int) -> np.ndarray:
+    """int64 (P,): the first neighbour beyond the copies of each picture; -1 where its neighbours show no end of copies.
+
+    positions  int64 (P,), among the neighbours
+
+    What is alike by nature agrees less and less with the rank; copies end at a cliff, and nothing beyond is like them.
+    """
+    ranks = [rank for rank in _RANKS if rank <= len(neighbours.rows) // 2]
+    others = np.array([_of_rank(at, ranks, neighbours.features) for at in positions.tolist()], np.int64).reshape(
+        -1, len(ranks)
+    )
+    end, worst = np.full(len(positions), -1), np.full(len(positions), 1 - _CERTAIN)
+    going = np.arange(len(positions))
+    for i in range(len(ranks)):
+        pairs = neighbours.rows[np.stack([positions[going], others[going, i]], axis=1)]
+        unlike = _unlikeness(pairs, prints, workers)
+        inside = end[going] < 0
+        copy, far = unlike <= 1 - _AGREEMENT, unlike >= _CLIFF * worst[going]
+        worst[going] = np.where(inside & copy, np.maximum(worst[going], unlike), worst[going])
+        ends = inside & ~copy & far & (i > 0)
+        end[going] = np.where(ends, others[going, i], np.where(inside | far, end[going], -1))
+        going = going[(inside & copy) | ends | (~inside & far)]
+    return end
+
+
+def _of_rank(at: int, ranks: Sequence[int], points: np.ndarray) -> np.ndarray:
+    """int64: positions of the neighbours of some ranks of a point, the nearest being of rank 1."""
+    distance = ((points - points[at]) ** 2).sum(axis=1)
+    distance[at] = -1.0
+    near = np.argpartition(distance, ranks[-1])[: ranks[-1] + 1]
+    return near[np.lexsort((near, distance[near]))][list(ranks)]
+
+
+def _unlikeness(pairs: np.ndarray, prints: Fingerprints, workers: int) -> np.ndarray:
+    """(P,): 1 minus the agreement of each pair of rows, however they are aligned."""
+    values, _ = _aligned(pairs, prints, _by_warp, workers)
+    turned_or_not = np.flatnonzero(values < _AGREEMENT)
+    values[turned_or_not] = np.maximum(
+        values[turned_or_not], _aligned(pairs[turned_or_not], prints, _by_shift, workers)[0]
+    )
+    return 1 - values
 
 
 def _standing_out(
@@ -289,21 +365,17 @@ def _standing_out(
 ) -> dict[tuple[int, int], tuple[str, float]]:
     """Those verified pairs that agree twice as closely as either picture does with others that are like it.
 
-    All strokes of a pen are alike, whatever the rest of the set looks like. Beyond any doubt are pairs that agree to
-    0.995.
+    All strokes of a pen are alike, whatever the rest of the set looks like.
     """
-    doubtful = [pair for pair, (_, distance) in verified.items() if distance > 0.005]
+    doubtful = [pair for pair, (_, distance) in verified.items() if distance > 1 - _CERTAIN]
     if not doubtful:
         return verified
-    partners: dict[int, set[int]] = {}
-    for a, b in verified:
-        partners.setdefault(a, set()).add(b)
-        partners.setdefault(b, set()).add(a)
     rows = sorted({row for pair in doubtful for row in pair})
     at = np.searchsorted(neighbours.rows, rows)
+    component = joined(np.array(list(verified)), int(neighbours.rows.max()) + 1)
     comparisons = []
     for row, near in zip(rows, neighbours.rows[neighbours.indices[at]].tolist(), strict=True):
-        comparisons += [(row, neighbour) for neighbour in near if neighbour not in partners[row]][:3]
+        comparisons += [(row, neighbour) for neighbour in near if component[neighbour] != component[row]][:3]
     closest: dict[int, float] = {}
     values, _ = _aligned(np.array(comparisons, np.int64).reshape(-1, 2), prints, _by_warp, workers)
     for (row, _), value in zip(comparisons, values.tolist(), strict=True):
@@ -350,31 +422,27 @@ def _recheck(a: int, b: int, prints: Fingerprints, threshold: float) -> float | 
 
 
 def _groups_of_copies(
-    first: np.ndarray,
+    picture: np.ndarray,
     verified: dict[tuple[int, int], tuple[str, float]],
     rank: np.ndarray,
     recheck: Callable[[int, int], float | None],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(group, kept, distance from the kept), each (N,), from equal rows and verified pairs."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    n = len(first)
+    """(group, kept, distance from the kept), each (N,), from rows of equal pictures and verified pairs."""
+    n = len(picture)
     row_numbers = np.arange(n)
     group, kept, distance = np.full(n, NO_GROUP), row_numbers.copy(), np.zeros(n)
-    links = [(int(first[r]), r) for r in range(n) if first[r] not in (r, -1)] + list(verified)
+    links = [(int(picture[r]), r) for r in range(n) if picture[r] not in (r, -1)] + list(verified)
     if not links:
         return group, kept, distance
-    a, b = np.array(links).T
-    _, component = connected_components(coo_array((np.ones(len(a)), (a, b)), shape=(n, n)), directed=False)
+    component = joined(np.array(links), n)
     order = np.lexsort((row_numbers, component))
     number = 0
     for members in np.split(order, np.flatnonzero(np.diff(component[order])) + 1):
         if len(members) < 2:
             continue
-        # Rows of equal pixels stand or fall together.
-        distinct = {f: members[first[members] == f] for f in np.unique(first[members]).tolist()}
-        left = sorted(distinct, key=lambda f: rank[distinct[f]].min())
+        # Rows of one picture stand or fall together.
+        distinct = {p: members[picture[members] == p] for p in np.unique(picture[members]).tolist()}
+        left = sorted(distinct, key=lambda p: rank[distinct[p]].min())
         while left:
             head, *candidates = left
             best = int(min(distinct[head], key=lambda r: rank[r]))
@@ -384,12 +452,12 @@ def _groups_of_copies(
                 d = match[1] if match else recheck(head, candidate)
                 if d is not None:
                     near[candidate] = d
-            rows = np.concatenate([distinct[f] for f in near])
-            left = [f for f in left if f not in near]
+            rows = np.concatenate([distinct[p] for p in near])
+            left = [p for p in left if p not in near]
             if len(rows) > 1:
                 group[rows], kept[rows] = number, best
-                for f, d in near.items():
-                    distance[distinct[f]] = d
+                for p, d in near.items():
+                    distance[distinct[p]] = d
                 number += 1
     # Groups are numbered by their first row, so that their numbers do not depend on how they were found.
     first_rows = np.unique(group[group != NO_GROUP], return_index=True)[1]

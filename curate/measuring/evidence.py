@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..sets.imageset import ImageSet, Unreadable
+from ..sets.imageset import ImageSet, Picture, Unreadable
 from ..stage.engine import chunks, in_turn, threaded
 from .duplicates import Copies, Fingerprints
 from .embedding import Embedder
-from .hashing import digest
+from .hashing import canonical_digest, digest, turnless
 from .neighbours import Neighbours
 from .probe import Probe
 from .properties import PROPERTIES, properties, square
@@ -27,6 +27,7 @@ class Measured:
 
     properties   name -> float32 (N,), NaN where unreadable
     digests      str (N,), "" where unreadable
+    canonical    str (N,): digests that are the same for a picture in all its eight orientations
     unreadable   row -> reason
     frames       row -> pictures in its file, where that is more than the first, which is read
     embeddings   float16 (N, D), L2-normalised, zero where unreadable
@@ -34,6 +35,7 @@ class Measured:
 
     properties: dict[str, np.ndarray]
     digests: np.ndarray
+    canonical: np.ndarray
     prints: Fingerprints
     embeddings: np.ndarray
     unreadable: dict[int, str]
@@ -48,6 +50,10 @@ class Evidence:
     features    float32 (N, d), principal axes of the embedding
     neighbours  among the representatives: readable rows, of copies the best one
     position    int64 (N,): where each row, or the one that stands for it, is among these; -1 unreadable
+    variants    copies whose pixels are not those of the representative of their picture, of equal ones the first;
+                their neighbours are representatives, that of their own picture left out
+    shown       int64 (N,): where each row's own pixels are among the representatives and, after these, the variants;
+                -1 unreadable
     fold        int64 (N,): held-out folds that keep copies and given groups whole; -1 unlabelled
     foreign     bool (N,): rows of outlier groups so certain that nothing else is asked of them
     probe       what labels the embedding speaks for; None where there is nothing to learn from
@@ -60,6 +66,8 @@ class Evidence:
     features: np.ndarray
     neighbours: Neighbours
     position: np.ndarray
+    variants: Neighbours
+    shown: np.ndarray
     fold: np.ndarray
     foreign: np.ndarray
     probe: Probe | None
@@ -78,10 +86,18 @@ class Evidence:
         """bool (M,): representatives that are not foreign: those that say what is usual here."""
         return np.asarray(~self.foreign[self.representatives])
 
+    def nearest(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """(positions among the representatives, distances), (M + V, k): the nearest others of each picture as it is
+        shown, by the representatives and by the variants."""
+        tables = self.neighbours, self.variants
+        indices, distances = [t.indices[:, :k] for t in tables], [t.distances[:, :k] for t in tables]
+        return np.concatenate(indices), np.concatenate(distances)
+
     def spread(self, values: np.ndarray, fill: float = 0.0) -> np.ndarray:
-        """Values of the representatives (M,), given to every row that they stand for; `fill` where unreadable."""
+        """Values of representatives and variants (M + V,), given to every row of the same pixels; `fill` where
+        unreadable."""
         out = np.append(values, np.asarray(fill, values.dtype))
-        return np.asarray(out[self.position])  # -1 takes the last, which is the fill
+        return np.asarray(out[self.shown])  # -1 takes the last, which is the fill
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +105,7 @@ class _Pass:
     """The one pass over the pictures: what it fills in, row by row; each thread writes rows of its own.
 
     values       float32 (N, P): the properties
+    turnless     uint64 (N,): equal for all orientations of a picture, and for few others; 0 but of rows that are new
     measured_as  digest -> the row whose pixels were measured. Equal pixels are measured once; whichever thread comes
                  first, the result is the same to the bit
     """
@@ -97,6 +114,7 @@ class _Pass:
     embedder: Embedder
     values: np.ndarray
     digests: np.ndarray
+    turnless: np.ndarray
     file_types: np.ndarray
     prints: Fingerprints
     embeddings: np.ndarray
@@ -112,6 +130,7 @@ class _Pass:
             embedder,
             values=np.full((n, len(PROPERTIES)), np.nan, np.float32),
             digests=np.full(n, "", dtype="<U32"),
+            turnless=np.zeros(n, np.uint64),
             file_types=np.full(n, "", dtype="<U8"),
             prints=Fingerprints.empty(n),
             embeddings=np.zeros((n, embedder.dimensions), np.float16),
@@ -139,6 +158,7 @@ class _Pass:
                 if self.measured_as.setdefault(name, row) == row:
                     new.append(row)
                     held.append(picture.pixels)
+                    self.turnless[row] = turnless(_rows_first(picture))
                 del picture
                 if sum(pixels.nbytes for pixels in held) > HELD:
                     views += self._measured(new[len(views) :], held)
@@ -156,6 +176,27 @@ class _Pass:
         rows, views = batch
         vectors = self.embedder.embed(np.stack(views))
         self.embeddings[rows] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+    def canonical(self, workers: int) -> np.ndarray:
+        """str (N,): the digests, of pictures that may be others turned the least in any orientation.
+
+        Eight digests of a picture take as long as all else that is measured of it, so that only those are read again
+        that share what no turn changes.
+        """
+        new = np.array(sorted(self.measured_as.values()), np.int64)
+        _, kind, count = np.unique(self.turnless[new], return_inverse=True, return_counts=True)
+        rows = new[count[kind] > 1].tolist()
+        if not rows:
+            return self.digests
+        turned = dict(zip(self.digests[rows].tolist(), threaded(self._in_any_orientation, rows, workers), strict=True))
+        return np.array([turned.get(name, name) for name in self.digests.tolist()], dtype="<U32")
+
+    def _in_any_orientation(self, row: int) -> str:
+        with in_turn():
+            try:
+                return canonical_digest(_rows_first(self.images.images[row]))
+            except Unreadable:  # it was readable a moment ago
+                return str(self.digests[row])
 
     def fill_copies(self) -> None:
         """Give rows of equal pixels what was measured of the first."""
@@ -192,5 +233,13 @@ def measure(
             pass
         progress(block.stop)
     draft.fill_copies()
+    canonical = draft.canonical(lookers)
     columns = {name: draft.values[:, i] for i, name in enumerate(PROPERTIES)}
-    return Measured(columns, draft.digests, draft.prints, draft.embeddings, unreadable, draft.file_types, draft.frames)
+    return Measured(
+        columns, draft.digests, canonical, draft.prints, draft.embeddings, unreadable, draft.file_types, draft.frames
+    )
+
+
+def _rows_first(picture: Picture) -> np.ndarray:
+    """The raw array of a picture as (H, W) or (H, W, C), wherever its channels are."""
+    return picture.raw if picture.raw.shape[:2] == picture.pixels.shape[:2] else np.moveaxis(picture.raw, 0, -1)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import lgamma, log
 from pathlib import Path
 
+import cv2
 import imagehash
 import numpy as np
 from PIL import Image
@@ -15,6 +17,10 @@ from ..sets.imageset import ImageSet, Picture, Pictures, Unreadable, evenly
 from ..stage.errors import DataError
 
 DIHEDRAL = 8
+# Pictures of less than this cannot be told from their like in another orientation (see `arrangement`): of 10,000 digits
+# reduced to 6 to 28 pixels a side and 2 to 256 levels, 566 sets of them are turns of each other by chance, a 6 of a 9
+# among them; from 96 bits on at most four, all of ones.
+_TELLING = 96.0
 _SPOT_CHECKS = 32  # pictures whose pixels are compared with a scan's: enough to tell another set, and quick
 
 
@@ -36,6 +42,44 @@ def digest(raw: np.ndarray) -> str:
     h.update(f"{raw.dtype.str}{raw.shape}".encode())
     h.update(np.ascontiguousarray(raw).data)
     return h.hexdigest()
+
+
+def turnless(raw: np.ndarray) -> int:
+    """A number of 64 bits that is the same for a picture, (H, W) or (H, W, C), in all its eight orientations.
+
+    Pictures that share it need a look at their pixels: it is taken of how often each byte occurs.
+    """
+    content = np.ascontiguousarray(raw).reshape(-1).view(np.uint8)
+    counts = cv2.calcHist([content[None]], [0], None, [256], [0, 256]) if content.size else np.zeros(0, np.float32)
+    h = hashlib.blake2b(f"{raw.dtype.str}{sorted(raw.shape[:2])}{raw.shape[2:]}".encode(), digest_size=8)
+    h.update(counts.data)
+    return int.from_bytes(h.digest(), "little")
+
+
+def canonical_digest(raw: np.ndarray) -> str:
+    """The least digest of a picture, (H, W) or (H, W, C), in its eight orientations: equal where one is another turned.
+
+    Its own digest where there is too little in it to tell: a 6 of a few black and white pixels is a 9 turned.
+    """
+    if arrangement(raw) < _TELLING:
+        return digest(raw)
+    planes = np.moveaxis(raw, (0, 1), (-2, -1))
+    return min(digest(np.moveaxis(turned(planes, v), (-2, -1), (0, 1))) for v in range(DIHEDRAL))
+
+
+def arrangement(raw: np.ndarray) -> float:
+    """Bits that it takes to say where in a picture, (H, W) or (H, W, C), each of its values lies.
+
+    That is the logarithm of the number of pictures of just these values, in the channel in which there are most.
+    """
+    channels = raw[..., None] if raw.ndim == 2 else raw
+    most = 0.0
+    for c in range(channels.shape[2]):
+        values = channels[..., c].ravel()
+        small = values.dtype.kind == "u" and values.dtype.itemsize <= 2  # counting takes a tenth of the time of sorting
+        counts = (np.bincount(values) if small else np.unique(values, return_counts=True)[1]).tolist()
+        most = max(most, lgamma(len(values) + 1) - sum(lgamma(count + 1) for count in counts))
+    return most / log(2)
 
 
 def changed_pictures(images: ImageSet, digests: Sequence[str]) -> list[int]:

@@ -65,18 +65,35 @@ def principal_axes(embeddings: np.ndarray, fit_on: np.ndarray | None = None) -> 
 def nearest(features: np.ndarray, rows: np.ndarray, k: int = NEIGHBOURS) -> Neighbours:
     """The k nearest among `rows` of each of them (fewer where there are fewer rows). Ties go to the lower row."""
     points = np.ascontiguousarray(features[rows], dtype=np.float32)
-    k = min(k, len(rows) - 1)
-    if k < 1:
-        empty = np.zeros((len(rows), 0))
+    return _search(rows, points, points, np.arange(len(rows)), k)
+
+
+def nearest_to(features: np.ndarray, rows: np.ndarray, own: np.ndarray, table: Neighbours) -> Neighbours:
+    """The nearest in a table of each of some other rows, as many as the table has of its own.
+
+    own  int64 (R,): the position in the table that is left out, one for each of the rows
+
+    Indices are positions in `table.rows`. Ties go to the lower position.
+    """
+    points = np.ascontiguousarray(features[rows], dtype=np.float32)
+    return _search(rows, points, table.features, own, table.indices.shape[1])
+
+
+def _search(rows: np.ndarray, points: np.ndarray, among_points: np.ndarray, own: np.ndarray, k: int) -> Neighbours:
+    """Neighbours of points (R, d) among others (M, d): k of each, the position `own` (R,) left out."""
+    k = min(k, len(among_points) - 1)
+    if k < 1 or not len(rows):
+        empty = np.zeros((len(rows), max(k, 0)))
         return Neighbours(rows, empty.astype(np.int64), empty.astype(np.float32), points)
-    if len(rows) > EXACT_LIMIT and index_available():
-        distances, indices = _by_index(points, k + 1)
+    if len(among_points) > EXACT_LIMIT and index_available():
+        distances, indices = _by_index(points, among_points, k + 1)
     else:
         from sklearn.neighbors import NearestNeighbors
 
-        distances, indices = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(points).kneighbors(points)
+        search = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(among_points)
+        distances, indices = search.kneighbors(points)
     # A row is its own nearest neighbour, but not always the first: a twin is just as near.
-    itself = indices == np.arange(len(rows))[:, None]
+    itself = indices == own[:, None]
     itself[~itself.any(axis=1), -1] = True
     shape = (len(rows), k)
     indices, distances = indices[~itself].reshape(shape), distances[~itself].reshape(shape)
@@ -118,15 +135,15 @@ def index_available() -> bool:
     return find_spec("faiss") is not None
 
 
-def _by_index(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _by_index(points: np.ndarray, among_points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Distances and indices by FAISS: coarse cells by k-means, the sixteen nearest of them searched exactly."""
     import faiss
 
     size = points.shape[1]
-    index = faiss.IndexIVFFlat(faiss.IndexFlatL2(size), size, int(4 * np.sqrt(len(points))))
+    index = faiss.IndexIVFFlat(faiss.IndexFlatL2(size), size, int(4 * np.sqrt(len(among_points))))
     index.cp.seed = 0
-    index.train(points[np.linspace(0, len(points) - 1, min(len(points), 200_000)).astype(np.int64)])
-    index.add(points)
+    index.train(among_points[np.linspace(0, len(among_points) - 1, min(len(among_points), 200_000)).astype(np.int64)])
+    index.add(among_points)
     index.nprobe = 16
     squared, indices = index.search(points, k)
     return np.sqrt(np.maximum(squared, 0)), indices

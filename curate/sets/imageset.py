@@ -152,6 +152,20 @@ def evenly(n: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
 
 
+def held_out_rank(splits: Sequence[str]) -> np.ndarray:
+    """int64 (N,): how precious the split of each image is: 2 of test, 1 of val, 0 of any other."""
+    return np.array([{"test": 2, "val": 1}.get(name, 0) for name in splits], np.int64)
+
+
+def joined(links: np.ndarray, n: int) -> np.ndarray:
+    """int64 (n,): a number for each of n rows, equal where links (L, 2) join them, directly or through others."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(links), np.int8), tuple(links.T)), shape=(n, n))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+
+
 def whole_groups(copies: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     """int64 (N,): a number from 0 for each unit that must stay on one side of a split.
 
@@ -160,9 +174,6 @@ def whole_groups(copies: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     n = len(copies)
     if not n:
         return np.zeros(0, np.int64)
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     # Rows meet through either kind of group: a graph of rows and groups, its components kept whole.
     rows, nodes, size = [], [], n
     for column in (copies, groups):
@@ -173,9 +184,7 @@ def whole_groups(copies: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
         rows.append(members)
         nodes.append(size + number)
         size += int(number.max(initial=-1)) + 1
-    edges = (np.concatenate(rows), np.concatenate(nodes))
-    graph = coo_array((np.ones(len(edges[0]), np.int8), edges), shape=(size, size))
-    units = connected_components(graph, directed=False)[1][:n]
+    units = joined(np.stack([np.concatenate(rows), np.concatenate(nodes)], axis=1), size)[:n]
     return np.unique(units, return_inverse=True)[1].astype(np.int64)
 
 

@@ -251,3 +251,21 @@ def test_a_training_split_without_a_share_is_refused(by_hand):
 def test_an_unknown_policy_is_told_of_before_the_set_is_read(tmp_path):
     with pytest.raises(UnknownName, match=r"no policy named 'haevy'\. Did you mean 'heavy'\?"):
         plan(None, BuildConfig(policy="haevy", artifacts=str(tmp_path / "nowhere")))
+
+
+def test_where_the_splits_of_the_set_leave_a_class_untaught_new_ones_are_advised_and_help(by_hand):
+    # What is left of a set that was oversampled before it was split: nearly all copies kept are held out.
+    splits = np.array(["test"] * 24 + ["val"] * 5 + ["train"])
+    _, artifacts = by_hand(np.arange(30) % 3, splits=splits)
+    advice = "class 0 has no picture to train on: the splits of the set put the other 10 elsewhere. Split .* --fresh"
+    with pytest.raises(DataError, match=advice):
+        plan(None, config_of(artifacts))
+    assert plan(None, config_of(artifacts, fresh=True)).images["train"] > 20
+
+
+def test_where_new_splits_would_not_help_they_are_not_advised(by_hand):
+    splits = np.array(["train", "test"] * 10 + ["train", "test", "val"])
+    _, artifacts = by_hand([0] * 20 + [1] * 3, splits=splits)
+    with pytest.raises(DataError) as error:
+        plan(None, config_of(artifacts))
+    assert "--fresh" not in str(error.value)

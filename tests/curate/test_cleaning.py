@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,7 +35,9 @@ def decide(artifacts, ids, action, why=""):
     return cleaning.decide(artifacts, dict.fromkeys([ids] if isinstance(ids, str) else ids, action), why)
 
 
-def scanned(source: Path, artifacts: Path, said=SAID, **options: object) -> Path:
+def scanned(
+    source: Path, artifacts: Path, said=SAID, groups=-1, splits="", scores: Mapping[int, float] = {}, **options: object
+) -> Path:
     """Artifacts as a scan of `source` leaves them, made by hand."""
     images = read(source)
     digests = []
@@ -53,12 +56,13 @@ def scanned(source: Path, artifacts: Path, said=SAID, **options: object) -> Path
             "label": images.labels,
             "label_name": [images.label_name(row) for row in range(len(images))],
             "digest": digests,
-            "group": -1,
+            "split": splits,
+            "group": groups,
             "verdict": verdict,
         }
     )
     findings = findings_table(
-        Finding(row, images.ids[row], check, 1.0, -1, action, "so") for row, check, action in said
+        Finding(row, images.ids[row], check, scores.get(row, 1.0), -1, action, "so") for row, check, action in said
     )
     folder = artifacts / "scan"
     write_parquet(table, folder / "images.parquet")
@@ -489,3 +493,91 @@ def test_any_history_leaves_what_a_stack_of_decisions_would(tmp_path_factory, st
             decide(artifacts, names, step[1])
             stack += [(name, step[1]) for name in names]
     assert {name: d.action for name, d in standing(artifacts).items()} == dict(stack)
+
+
+# Of every picture a copy stays
+
+
+OWN = ("blurred", "outlier_group", "label_conflict")
+ALL = ("exact_duplicate", "near_duplicate", "leak", *OWN)
+COPIED = 12
+FINDING = st.tuples(st.integers(0, COPIED - 1), st.sampled_from(ALL), st.sampled_from(["drop", "review"]))
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory) -> Path:
+    """An archive of twelve small images."""
+    path = tmp_path_factory.mktemp("copied") / "d.npz"
+    pixels = np.random.default_rng(0).integers(0, 256, (COPIED, 4, 5, 3), dtype=np.uint8)
+    np.savez(path, images=pixels, labels=np.arange(COPIED) % 2)
+    return path
+
+
+@given(
+    groups=st.lists(st.integers(-1, 3), min_size=COPIED, max_size=COPIED),
+    said=st.lists(FINDING, max_size=20, unique_by=lambda finding: finding[:2]),
+    decided=st.dictionaries(st.integers(0, COPIED - 1), st.sampled_from(ACTIONS), max_size=5),
+    options=st.sampled_from([{}, {"strict": True}, {"drop": ("blurred",)}, {"review": ("near_duplicate",)}]),
+)
+@settings(max_examples=60, deadline=None)
+def test_of_every_picture_a_copy_stays_unless_each_is_dropped_for_itself(
+    tmp_path_factory, copied, groups, said, decided, options
+):
+    artifacts = scanned(copied, tmp_path_factory.mktemp("a"), said, groups=groups)
+    for row, action in decided.items():
+        decide(artifacts, str(row), action)
+    config = ApplyConfig(**options)
+
+    def leaves(row: int, checks: Container[str]) -> bool:
+        """Whether a row leaves the set by a person's word, or else by what these checks found."""
+        found = [
+            "drop" if check in config.drop else "review" if check in config.review else action
+            for r, check, action in said
+            if r == row and check in checks
+        ]
+        actions = [decided[row]] if row in decided else found
+        return "drop" in actions or ("review" in actions and bool(config.strict))
+
+    of_group = {g: [row for row in range(COPIED) if groups[row] == g] for g in set(groups)}
+    alone = {row for row in of_group.pop(-1, []) if not leaves(row, ALL)}
+    whole = {g for g, rows in of_group.items() if not all(leaves(row, OWN) for row in rows)}
+    if not alone and not whole:
+        with pytest.raises(DataError, match="no image would be left"):
+            apply(artifacts, config)
+        return
+    apply(artifacts, config)
+    stays = {int(name) for name in ids(artifacts)}
+    assert {groups[row] for row in stays} - {-1} == whole
+    assert {row for row in stays if groups[row] == -1} == alone
+    for row, action in decided.items():
+        assert (row in stays) == (not leaves(row, ALL)), action
+    # What was there stays; beyond it no more than one copy of a picture comes back.
+    there = {row for row in range(COPIED) if not leaves(row, ALL)}
+    assert there <= stays
+    for g in whole:
+        assert len(stays & set(of_group[g])) == max(1, len(there & set(of_group[g])))
+
+
+def test_the_copy_that_takes_the_place_of_another_is_the_held_out_or_the_nearest_one_and_is_told(source, tmp_path):
+    said = [(row, "near_duplicate", "drop") for row in (1, 2, 3)]
+    groups = [0, 0, 0, 0, -1, -1, -1, -1]
+    artifacts = scanned(source, tmp_path / "a", said, groups=groups, scores={1: 0.9, 2: 0.99, 3: 0.95})
+    decide(artifacts, "0", "drop")
+    applied = apply(artifacts)
+    assert ids(artifacts) == ("2", "4", "5", "6", "7")
+    assert applied.notes[-1] == (
+        "1 copy stays in place of one that leaves, for of each picture one stays, such as 2; "
+        "drop that too (--drop-id ID) to be rid of the picture"
+    )
+    decide(artifacts, ["2", "1", "3"], "drop")  # the advice, followed
+    assert apply(artifacts).notes == ()
+    assert ids(artifacts) == ("4", "5", "6", "7")
+    undo(artifacts, 3)
+    assert ids(artifacts) == ("2", "4", "5", "6", "7")
+    undo(artifacts)
+    assert ids(artifacts) == ("0", "4", "5", "6", "7")
+    splits = ["train", "train", "train", "test", *["train"] * 4]
+    artifacts = scanned(source, tmp_path / "b", said, groups=groups, splits=splits)
+    decide(artifacts, "0", "drop")
+    apply(artifacts)
+    assert ids(artifacts)[0] == "3"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -423,3 +424,26 @@ def test_a_result_that_does_not_come_back_is_removed(home, monkeypatch):
     with pytest.raises(OutputError, match=r"was read back with other splits than were written, and was removed"):
         split()
     assert not (home / "artifacts" / "splits.csv").exists()
+
+
+def test_the_proof_counts_turned_pictures_by_their_pixels_and_not_by_groups(home):
+    # Rows 5 to 12 are one picture in its eight orientations, 13 and 14 the same pixels.
+    images = np.random.default_rng(0).integers(0, 256, (N, 6, 6, 3), dtype=np.uint8)
+    images[5:13] = [np.rot90(side, k) for side in (images[5], images[5, :, ::-1]) for k in range(4)]
+    images[14] = images[13]
+    pairs = pd.DataFrame(
+        [(5, row, "rotated", 0.0) for row in range(6, 13)] + [(20, 21, "rotated", 0.02)],
+        columns=["row_a", "row_b", "kind", "distance"],
+    ).astype({"kind": "str", "distance": "float32"})
+    whole, apart = [-1] * N, [-1] * N
+    whole[5:15] = [0] * 8 + [1] * 2
+    for groups, fits in ((whole, True), (apart, False)):
+        artifacts = scanned(saved(home / "d.npz", images=images), home / "artifacts", groups)
+        write_parquet(pairs, artifacts / "scan" / "pairs.parquet")
+        if fits:
+            proof = split().proof
+            assert (proof.repeated, proof.torn) == (2, 0)
+        else:
+            with pytest.raises(OutputError, match="was read back with other splits"):
+                split()
+            assert not (home / "artifacts" / "splits.csv").exists()

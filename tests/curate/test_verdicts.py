@@ -1,11 +1,13 @@
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
+from curate.checks import CHECKS
 from curate.configs import ScanConfig
 from curate.findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY, Judgement, Story
-from curate.verdicts import balance_table, images_table, left_out, not_checked, pairs_table, weigh
+from curate.verdicts import balance_table, images_table, left_out, not_checked, pairs_table, thinned, weigh
 
 CONFIG = ScanConfig(artifacts=None)
 
@@ -175,3 +177,71 @@ def test_checks_that_could_say_nothing_are_named_by_their_reason():
         "not checked: leak (no splits)",
         "not checked: label_error, shortcut (no labels)",
     ]
+
+
+# Copies
+
+
+def blurred_pair(cells, evidence_of, blurred: int):
+    """Sixty cells, and the first of them once more with another light; one of the two is blurred a little."""
+    images = [*cells[0][:60], np.clip(cells[0][0] * 1.05, 0, 255).astype(np.uint8)]
+    images[blurred] = cv2.GaussianBlur(images[blurred], (0, 0), 1.6)
+    evidence = evidence_of(np.stack(images))
+    assert evidence.copies.group[0] == evidence.copies.group[60] >= 0
+    return evidence
+
+
+def judged(evidence, config):
+    return weigh(evidence, {name: CHECKS[name](evidence) for name in CATALOGUE}, config)
+
+
+@pytest.mark.parametrize("options", [{"drop": ("blurred",)}, {"strict": True}])
+@pytest.mark.parametrize("faulty", [0, 60])
+def test_where_the_kept_copy_leaves_for_a_fault_another_is_kept_and_the_findings_say_so(
+    cells, evidence_of, options, faulty
+):
+    evidence = blurred_pair(cells, evidence_of, faulty)
+    # As where the faulty one is the larger, or in test.
+    evidence = replace(evidence, copies=evidence.copies.keeping([faulty]))
+    whole = 60 - faulty
+    verdicts = judged(evidence, replace(CONFIG, **options))
+    assert rows_of(verdicts, "blurred") == [faulty]
+    assert rows_of(verdicts, "near_duplicate") == [faulty]
+    assert verdicts.verdict[[faulty, whole]].tolist() == [DROP, KEEP]
+    because = verdicts.findings.set_index("check").loc["near_duplicate", "because"]
+    assert f"cell {whole}, which is kept" in because
+    # Where nothing leaves, the copy stays that would.
+    before = judged(evidence, CONFIG)
+    assert rows_of(before, "near_duplicate") == [whole]
+    assert before.verdict[[faulty, whole]].tolist() == [REVIEW, DROP]
+
+
+def test_copies_that_all_have_the_fault_that_is_dropped_go_like_any_other_picture(cells, evidence_of):
+    blurred = cv2.GaussianBlur(cells[0][0], (0, 0), 1.5)
+    images = np.concatenate([cells[0][1:60], blurred[None], blurred[None, ::-1]])
+    verdicts = judged(evidence_of(images), replace(CONFIG, drop=("blurred",)))
+    assert verdicts.verdict[[59, 60]].tolist() == [DROP, DROP]
+
+
+@pytest.mark.parametrize(
+    ("check", "cure"),
+    [
+        ("near_duplicate", "as near duplicates; if they shall stay, scan with --review near_duplicate"),
+        ("exact_duplicate", "as exact duplicates; equal pictures add nothing, and `augment build` makes"),
+        ("outlier_group", "as foreign groups; if they shall stay, scan with --review outlier_group"),
+    ],
+)
+def test_it_is_told_where_cleaning_takes_most_of_a_class(clean, check, cure):
+    rows = np.flatnonzero(clean.images.labels == 2)
+
+    def told(dropped, config=CONFIG):
+        verdicts = weighed(
+            clean, config, **{check: said(dict.fromkeys(dropped.tolist(), 0.9), certain=dropped.tolist())}
+        )
+        return thinned(clean.images, verdicts.findings, verdicts.verdict)
+
+    most = rows[: len(rows) // 2 + 1]
+    (line,) = told(most)
+    assert line.startswith(f"cleaning takes {len(most)} of the {len(rows)} of kidney {cure}")
+    assert told(most[: len(rows) // 2]) == []
+    assert told(most, replace(CONFIG, review=(check,))) == []  # the advice, followed

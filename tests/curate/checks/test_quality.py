@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import cv2
@@ -10,6 +11,7 @@ from curate.planting import FAULTS
 # The check that finds each fault.
 FINDS = {"blur": blurred, "dark": dark, "light": light, "grey": grayscale, "solid": low_information}
 ALL = (*FINDS.values(), odd_aspect, odd_size)
+FIGURES = re.compile(r"[0-9.]+")
 ROWS = [3, 50, 51, 99, 140]
 
 
@@ -156,3 +158,34 @@ def test_of_two_pictures_none_is_unusual(check, cells, evidence_of):
     assert judgement.note == "too few different images to tell what is usual"
     assert not judgement.score.any()
     assert check(evidence_of(images)).note == ""
+
+
+# Copies
+
+
+SPOIL = {
+    "blur": lambda image: cv2.GaussianBlur(image, (0, 0), image.shape[0] / 80),
+    "dark": lambda image: (image * 0.3).astype(np.uint8),
+}
+
+
+@pytest.mark.parametrize("fault", SPOIL)
+def test_what_is_true_of_one_copy_is_not_told_of_another(cells, evidence_of, fault):
+    images, n = cells[0][:100], 100
+    # A larger copy of row 7, which is kept, is spoilt; and a spoilt copy of row 8, which is not.
+    larger = cv2.resize(images[7], (192, 192), interpolation=cv2.INTER_CUBIC)
+    spoilt = [SPOIL[fault](picture) for picture in (larger, images[8])]
+    evidence = evidence_of([images, spoilt[0][None], spoilt[1][None]])
+    found = FINDS[fault](evidence)
+    assert flagged(found) == [n, n + 1]
+    copies = evidence.copies
+    assert copies.kept[[7, 8, n, n + 1]].tolist() == [n, 8, n, 8]
+
+
+def test_a_copy_has_the_figures_of_its_own(cells, evidence_of):
+    images = cells[0][:60]
+    dimmer = (images[3] * 0.8).astype(np.uint8)
+    evidence = evidence_of(np.concatenate([images, dimmer[None]]))
+    assert evidence.copies.group[3] == evidence.copies.group[60] >= 0
+    mean = [float(FIGURES.findall(dark(evidence).because(row))[0]) for row in (3, 60)]
+    assert mean[1] == pytest.approx(0.8 * mean[0], abs=0.02)

@@ -219,7 +219,9 @@ def test_exact_and_near_copies_are_told_apart_and_the_kept_one_is_neither(album)
     assert exact.score[[2, 3, 4, 6]].tolist() == [1] * 4
     assert 0.9 < near.score[MIRRORED] <= 1
     assert exact.because(3) == "the same pixels as cell 1, which is kept because it comes first"
-    assert near.because(MIRRORED) == "the same picture as cell 0, which is kept because it comes first"
+    assert (
+        near.because(MIRRORED) == "the same pixels, turned or mirrored, as cell 0, which is kept because it comes first"
+    )
 
 
 def test_a_copy_is_dropped_only_where_its_label_is_that_of_the_kept_one_or_missing(album):
@@ -262,3 +264,16 @@ def test_what_a_single_image_or_class_cannot_show_is_not_checked(clean, cells, e
     one_class = evidence_of(set_of(cells[0][:3], np.zeros(3, np.int64), classes=("cell",)))
     assert label_conflict(one_class).note == "one class only"
     assert not exact_duplicate(one_class).note
+
+
+def test_where_copies_leave_little_to_train_on_the_leak_says_what_to_do(cells, set_of, evidence_of):
+    images = np.repeat(cells[0][:10], 4, axis=0)
+    of_test = evidence_of(set_of(images, splits=["test", "train", "train", "train"] * 10))
+    (story,) = leak(of_test).stories
+    assert story.sentence == (
+        "30 images are copies of images in another split: results on that split are too good; without copies train "
+        "has 0 of its 30 images, so split the clean set anew (`curate split --fresh`, or `augment build --fresh`)"
+    )
+    enough = np.concatenate([images[:4], cells[0][10:20]])
+    few = evidence_of(set_of(enough, splits=["test", *["train"] * 13]))
+    assert leak(few).stories[0].sentence.endswith("results on that split are too good")

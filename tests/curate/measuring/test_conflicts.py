@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from curate.measuring.conflicts import opinion_on, settled
+from curate.measuring.conflicts import opinion_on, settled, with_stand_ins
 from curate.measuring.probe import Probe
 
 ANT, BEE = range(2)
@@ -46,3 +46,19 @@ def test_without_a_probe_or_a_conflict_the_copies_stay_as_they_are(copies):
         same = settled(copies, np.array(labels), probe)
         assert (same.kept == copies.kept).all()
         assert (same.distance == replace(copies).distance).all()
+
+
+def test_where_the_kept_copy_leaves_the_best_that_stays_is_kept_one_of_its_label_first(cells, evidence_of):
+    # Rows 0 to 3 are one picture, 4 and 5 another, 6 stands alone.
+    copies = evidence_of(cells[0][[0, 0, 0, 0, 1, 1, 2]]).copies
+    labels = np.array([0, 1, 0, 0, 0, 0, 0])
+
+    def kept(*leaving: int) -> list[int]:
+        leaves = np.isin(np.arange(7), leaving)
+        return with_stand_ins(copies, labels, leaves).kept.tolist()
+
+    assert kept() == kept(1, 2, 5, 6) == [0, 0, 0, 0, 4, 4, 6]
+    assert kept(0) == [2, 2, 2, 2, 4, 4, 6]
+    assert kept(0, 2, 4) == [3, 3, 3, 3, 5, 5, 6]
+    assert kept(0, 2, 3) == [1, 1, 1, 1, 4, 4, 6]
+    assert kept(0, 1, 2, 3) == [0, 0, 0, 0, 4, 4, 6]

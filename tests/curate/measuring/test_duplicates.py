@@ -320,3 +320,62 @@ def test_a_fingerprint_is_the_same_to_the_bit_in_whatever_company(cells, n):
     np.testing.assert_array_equal(together.thumbnails, alone.thumbnails)
     np.testing.assert_array_equal(together.spectra, alone.spectra)
     np.testing.assert_array_equal(together.hashes, alone.hashes)
+
+
+# Turned, exactly
+
+
+def all_turns(images: np.ndarray) -> np.ndarray:
+    """Each picture in its eight orientations, one after the other."""
+    return np.stack([np.rot90(side, k) for image in images for side in (image, image[:, ::-1]) for k in range(4)])
+
+
+@pytest.mark.parametrize("number", [1, 4, 30])
+def test_all_orientations_of_a_picture_are_one_group_whatever_its_neighbours(cells, evidence_of, number):
+    copies = evidence_of(all_turns(cells[0][:number])).copies
+    assert copies.group.tolist() == np.repeat(range(number), 8).tolist()
+    assert copies.kept.tolist() == np.repeat(range(0, 8 * number, 8), 8).tolist()
+    assert not copies.distance.any()
+    assert {kind for *_, kind, _ in copies.pairs} == {"rotated"}
+    assert len(copies.pairs) == 7 * number
+    assert not copies.exact.any()
+
+
+def test_turned_pictures_of_any_shape_are_found_and_equal_ones_stay_exact(evidence_of):
+    wide = texture(30, 50, 3)
+    turned = [wide, texture(30, 50, 4), np.rot90(wide).copy(), wide.copy(), np.rot90(wide).copy()]
+    copies = evidence_of([picture[None] for picture in turned]).copies
+    assert copies.group.tolist() == [0, -1, 0, 0, 0]
+    assert copies.pairs == [(0, 2, "rotated", 0.0), (0, 3, "exact", 0.0), (2, 4, "exact", 0.0)]
+    assert copies.exact.tolist() == [False, False, False, True, True]
+
+
+def test_flat_and_symmetric_pictures_are_copies_only_where_they_are_equal(evidence_of):
+    ring = np.zeros((40, 40, 3), np.uint8)
+    cv2.circle(ring, (20, 20), 12, (200, 90, 40), 3)
+    flat = [solid(0, 0, 0), solid(0, 0, 0), solid(9, 9, 9), ring, ring[::-1, ::-1].copy()]
+    pairs = evidence_of([picture[None] for picture in flat]).copies.pairs
+    assert (0, 1, "exact", 0.0) in pairs
+    assert not any(2 in pair[:2] for pair in pairs)
+
+
+# Many copies
+
+
+def saved_again(image: np.ndarray, quality: int) -> np.ndarray:
+    coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return cv2.imdecode(coded, cv2.IMREAD_COLOR)
+
+
+@pytest.mark.parametrize(("pictures", "times"), [(1, 16), (1, 40), (4, 16)])
+def test_many_copies_of_a_few_pictures_hide_no_other_pair(cells, evidence_of, pictures, times):
+    images = cells[0]
+    n = len(images) - pictures
+    pairs = [[saved_again(x, 60), np.clip(x * 1.1, 0, 255).astype(np.uint8)][i % 2] for i, x in enumerate(images[:20])]
+    many = [saved_again(x, 95 - i) for x in images[n:] for i in range(times)]
+    group = evidence_of(np.stack([*images[:n], *pairs, *many])).copies.group
+    assert [row for row in range(20) if group[row] < 0 or group[row] != group[n + row]] == []
+    of_many = group[n + 20 :].reshape(pictures, times)
+    assert (of_many == of_many[:, :1]).all()
+    assert len(set(of_many[:, 0].tolist())) == pictures
+    assert (of_many >= 0).all()

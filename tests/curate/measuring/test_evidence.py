@@ -186,3 +186,28 @@ def test_few_pictures_are_held_at_once_and_nothing_else_changes(cells, monkeypat
     monkeypatch.setattr(evidence, "properties", lambda few: most.append(len(few)) or properties(few))
     same(measure(album(pictures), builtin(), 1), whole)
     assert max(most) == 4
+
+
+def test_copies_that_differ_from_the_one_kept_are_shown_by_themselves(cells, evidence_of):
+    # 60 is 0 mirrored, 61 the same again; 62 is 1 to the pixel.
+    evidence = evidence_of(np.concatenate([cells[0][:60], cells[0][[0, 0], :, ::-1], cells[0][1:2]]))
+    assert evidence.representatives.tolist() == list(range(60))
+    assert evidence.variants.rows.tolist() == [60]
+    assert evidence.shown[[0, 1, 60, 61, 62]].tolist() == [0, 1, 60, 60, 1]
+    assert evidence.spread(np.arange(61.0))[[0, 60, 61, 62]].tolist() == [0, 60, 60, 1]
+    near, gaps = evidence.nearest(5)
+    assert near.shape == gaps.shape == (61, 5)
+    assert 0 not in near[60]  # its own picture is no neighbour of it
+    assert (near[:60] == evidence.neighbours.indices[:, :5]).all()
+
+
+def test_a_picture_has_one_canonical_digest_however_it_is_turned(cells, set_of, rng):
+    grey = rng.integers(0, 4000, (3, 9, 14)).astype(np.uint16)
+    turned = [grey[0], grey[1], grey[0][::-1], np.rot90(grey[0]), grey[2]]
+    measured = measure(set_of([picture[None] for picture in turned]), builtin(), 1)
+    assert len(set(measured.digests.tolist())) == 5
+    assert len({measured.canonical[row] for row in (0, 2, 3)}) == 1
+    assert measured.canonical[[1, 4]].tolist() == measured.digests[[1, 4]].tolist()
+    channels_first = np.moveaxis(np.stack([cells[0][0], cells[0][1], np.rot90(cells[0][0])]), -1, 1)
+    measured = measure(set_of(channels_first), builtin(), 1)
+    assert measured.canonical[0] == measured.canonical[2] != measured.canonical[1]

@@ -1,3 +1,5 @@
+import math
+
 import imagehash
 import numpy as np
 import pytest
@@ -8,12 +10,15 @@ from PIL import Image
 
 from curate.measuring.hashing import (
     DIHEDRAL,
+    arrangement,
+    canonical_digest,
     close_hashes,
     digest,
     dihedral_hashes,
     hash_radius,
     perceptual_hash,
     turned,
+    turnless,
 )
 
 ENOUGH = 10**9
@@ -190,3 +195,38 @@ def test_too_many_pairs_shrink_the_radius_and_nothing_else(seed, at_most, larges
     # What is left is all pairs within some smaller radius, and one bit more would have been too many.
     exact = [np.argwhere(distances(hashes) <= radius).tolist() for radius in range(-1, largest + 1)]
     assert found == [pairs for pairs in exact if len(pairs) <= at_most][-1]
+
+
+# Orientations
+
+
+def in_all_orientations(picture: np.ndarray) -> list[np.ndarray]:
+    return [np.rot90(side, k) for side in (picture, picture[:, ::-1]) for k in range(4)]
+
+
+@pytest.mark.parametrize("shape", [(9, 9), (7, 12), (12, 7, 3), (9, 9, 1), (8, 8, 4)])
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+def test_all_orientations_of_a_picture_have_one_canonical_digest(rng, shape, dtype):
+    picture = (rng.random(shape) * 255).astype(dtype)
+    turns = in_all_orientations(picture)
+    assert len({digest(turn) for turn in turns}) == 8
+    assert {canonical_digest(turn) for turn in turns} == {min(map(digest, turns))}
+    assert len({turnless(turn) for turn in turns}) == 1
+
+
+def test_another_picture_has_another_canonical_digest(rng):
+    picture = rng.integers(0, 256, (9, 9, 3), np.uint8)
+    other = picture.copy()
+    other[4, 4], other[0, 0] = picture[0, 0], picture[4, 4]  # two pixels change places
+    assert turnless(other) == turnless(picture)
+    assert canonical_digest(other) != canonical_digest(picture)
+    assert turnless(picture[:8]) != turnless(picture[:, :8][:8])
+
+
+def test_what_has_too_little_in_it_to_tell_is_not_turned():
+    nine = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1], [0, 0, 1], [1, 1, 1]], np.uint8)
+    six = nine[::-1, ::-1].copy()
+    assert canonical_digest(six) != canonical_digest(nine)
+    assert canonical_digest(np.zeros((9, 9), np.uint8)) == digest(np.zeros((9, 9), np.uint8))
+    assert arrangement(nine) == pytest.approx(np.log2(math.comb(15, 3)))
+    assert arrangement(np.zeros((9, 9, 3))) == 0

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
 from curate.measuring import neighbours
-from curate.measuring.neighbours import DIMENSIONS, nearest, principal_features
+from curate.measuring.neighbours import DIMENSIONS, nearest, nearest_to, principal_features
 
 
 def brute_force(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -166,3 +166,17 @@ def test_neighbours_among_some_rows_are_those_that_a_search_finds(rng, left_out)
     assert np.array_equal(read_off.rows, searched.rows)
     assert np.array_equal(read_off.indices, searched.indices[:, :k])
     assert np.allclose(read_off.distances, searched.distances[:, :k])
+
+
+def test_other_rows_find_their_nearest_in_a_table_with_one_of_it_left_out(rng):
+    features = rng.normal(size=(60, 8)).astype(np.float32)
+    table = nearest(features, np.arange(40), 5)
+    rows, own = np.array([45, 41, 59]), np.array([3, 0, 39])
+    found = nearest_to(features, rows, own, table)
+    assert found.rows.tolist() == rows.tolist()
+    for i, row in enumerate(rows):
+        gaps = np.linalg.norm(features[:40] - features[row], axis=1)
+        gaps[own[i]] = np.inf
+        assert found.indices[i].tolist() == np.argsort(gaps)[:5].tolist()
+        assert found.distances[i] == pytest.approx(np.sort(gaps)[:5], rel=1e-4)
+    assert nearest_to(features, rows[:0], own[:0], table).indices.shape == (0, 5)
