@@ -15,7 +15,7 @@ import numpy as np
 from curate.measuring.hashing import VerifiedPictures
 from curate.sets.imageset import ImageSet
 from curate.sets.provenance import ImageOrigin, Provenance, write_provenance
-from curate.sets.reading import read
+from curate.sets.reading import read_as
 from curate.sets.shards import shard_digest, shard_path, write_shard
 from curate.stage.errors import DataError
 from curate.stage.files import replacing
@@ -88,6 +88,9 @@ class Job:
     weights: str | None
     input_size: int
     seed: int
+    classes_from: str | None = None
+    splits_from: str | None = None
+    groups_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -356,7 +359,7 @@ def _job_images(job: Job, folder: Path) -> ImageSet:
 
     Its pictures are held against the scan one by one, when they are read.
     """
-    images = read(job.source, labels=job.labels)
+    images = read_as(job.source, job)
     if content_digest(images) != job.content:
         raise DataError(
             f"{job.source} has changed since this build began: its images are others, or in another order, or have "

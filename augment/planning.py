@@ -11,7 +11,8 @@ import numpy as np
 
 from curate.builds import SPLITS
 from curate.measuring.hashing import VerifiedPictures
-from curate.scans import open_scan
+from curate.scans import directed, open_scan
+from curate.sets.directions import Directions
 from curate.sets.imageset import UNLABELLED, ImageSet
 from curate.splitting import Divided, clean_set, divided
 from curate.stage.errors import DataError
@@ -33,7 +34,7 @@ class BuildPlan:
     divided  the set with its splits and groups;  rows  split -> rows of the set, those without a label left out
     copy_plan  copies of each picture of the training set
     size    (width, height) of all images;  images  split -> how many images
-    labels  the CSV of labels that the set was read with, if one was
+    directions  how the set was read, where a person said so
     source_digest  of the file that holds the set, or lists its files; "" of a folder
     """
 
@@ -43,7 +44,7 @@ class BuildPlan:
     copy_plan: CopyPlan
     size: tuple[int, int]
     images: Mapping[str, int]
-    labels: str | None
+    directions: Directions
     source_digest: str
     notes: tuple[str, ...]
 
@@ -53,6 +54,11 @@ class BuildPlan:
         images = self.divided.images
         pictures = VerifiedPictures(images.images, self.divided.digests, images.ids, images.source.path)
         return replace(images, images=pictures)
+
+    @property
+    def labels(self) -> str | None:
+        """The CSV of labels that the set was read with, if one was."""
+        return self.directions.labels
 
     @property
     def bytes(self) -> int:
@@ -72,7 +78,7 @@ def plan(
     with holding(Path(config.artifacts), shared=True, say=reporter.say):
         place = Path(source) if source is not None else clean_set(Path(config.artifacts))
         division = divided(place, config.split, previous=_splits_before(config))
-        labels, source_digest = _labels_file(place, config), file_digest(place) if place.is_file() else ""
+        directions, source_digest = _directions(place, config), file_digest(place) if place.is_file() else ""
     images = division.images
     if not images.labelled:
         raise DataError(f"{place} has no labels, and nothing can be balanced without. Give --labels FILE.csv.")
@@ -82,6 +88,11 @@ def plan(
         notes.append(f"{(~labelled).sum():,} images have no label and are left out")
     rows = {name: np.flatnonzero((split_of == name) & labelled) for name in SPLITS}
     unused = sorted(set(split_of[labelled].tolist()) - {*SPLITS})
+    if unused and not len(rows["train"]):
+        raise DataError(
+            f"the splits of {place} are called {', '.join(unused)}, and no image is in train. Name them train, "
+            "val and test, or split the set anew: --fresh."
+        )
     if unused:
         count = int((~np.isin(split_of, SPLITS) & labelled).sum())
         notes.append(f"{count:,} images of {', '.join(unused)} are left out")
@@ -96,7 +107,7 @@ def plan(
     size, note = (config.size, "") if config.size else common_size(images)
     counts = {"train": copy_plan.images, "val": len(rows["val"]), "test": len(rows["test"])}
     notes += [*copy_plan.notes, *([note] if note else [])]
-    return BuildPlan(division, rows, policy, copy_plan, size, counts, labels, source_digest, tuple(notes))
+    return BuildPlan(division, rows, policy, copy_plan, size, counts, directions, source_digest, tuple(notes))
 
 
 def _check_ids(ids: Sequence[str], plan: CopyPlan, place: Path) -> None:
@@ -118,9 +129,8 @@ def _splits_before(config: BuildConfig) -> Path | None:
     return path if config.split == default and path.is_file() else None
 
 
-def _labels_file(place: Path, config: BuildConfig) -> str | None:
-    """The CSV of labels that belongs to a set: the one that is given, or that its scan was given."""
-    scanned = open_scan(Path(config.artifacts, "scan")).manifest
-    itself = Path(scanned.source) == place.resolve()
-    labels = config.labels or (scanned.config.labels if itself else None)
-    return None if labels is None else str(Path(labels).resolve())
+def _directions(place: Path, config: BuildConfig) -> Directions:
+    """How a set was read: by what is given, else as its scan read it."""
+    directions = directed(open_scan(Path(config.artifacts, "scan")).manifest, place, config.labels)
+    labels = None if directions.labels is None else str(Path(directions.labels).resolve())
+    return replace(directions, labels=labels)

@@ -89,7 +89,7 @@ def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch,
     entries += benchmark.entries if benchmark is not None else ()
     job = Job(
         source=str(images.source.path.resolve()),
-        labels=plan.labels,
+        **vars(plan.directions),
         content=content_digest(images),
         classes=images.classes,
         size=plan.size,
@@ -161,7 +161,7 @@ def _plan_record(
         balance=config.balance,
         source=str(plan.set.source.path.resolve()),
         source_digest=plan.source_digest,
-        labels=plan.labels,
+        **vars(plan.directions),
         size=plan.size,
         fit=config.fit,
         classes=_class_counts(plan.copy_plan.table),

@@ -9,7 +9,7 @@ from typing import ClassVar, TypeVar
 
 from .stage.errors import DataError
 from .stage.manifest import Manifest
-from .stage.records import named, read_document, record_of
+from .stage.records import OPTIONAL, named, read_document, record_of
 
 BUILT, BENCHMARK = "built", "benchmark"
 SPLITS = ("train", "val", "test")
@@ -93,6 +93,7 @@ class PlanRecord:
 
     source         the set that was built from;  source_digest  of its file, "" of a folder
     labels         the CSV of labels that it was read with
+    classes_from, splits_from, groups_from  as it was read, where a person said so
     size, fit      (width, height) of all images, and how others are brought to it
     class_weights  class -> weight of each of its images in the loss
     units          what some values of operations are multiples of: statistics of the training pictures
@@ -112,6 +113,9 @@ class PlanRecord:
     units: Mapping[str, float]
     labels_lost: tuple[LabelLoss, ...] | None
     notes: tuple[str, ...]
+    classes_from: str | None = field(default=None, metadata=OPTIONAL)
+    splits_from: str | None = field(default=None, metadata=OPTIONAL)
+    groups_from: str | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)

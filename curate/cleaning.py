@@ -14,9 +14,9 @@ from .configs import ApplyConfig
 from .decisions import ACTIONS, Decision, History, append_decisions, decisions_path, now, read_history
 from .findings import DROP, KEEP, REVIEW
 from .measuring.hashing import changed_pictures
-from .scans import Scanned, open_scan
+from .scans import Scanned, directed, open_scan
 from .sets.imageset import ImageSet
-from .sets.reading import read
+from .sets.reading import read_as
 from .sets.writing import write_clean
 from .stage.errors import DataError, UnknownName
 from .stage.locks import holding
@@ -189,7 +189,7 @@ def _read_again(scan: Scanned, config: ApplyConfig) -> tuple[ImageSet, list[str]
             f"{source} is not where it was scanned. Put it back, or scan it where it is now "
             "(`curate scan PATH`): decisions are kept."
         )
-    images = read(source, labels=config.labels or scan.manifest.config.labels)
+    images = read_as(source, directed(scan.manifest, source, config.labels))
     table = scan.table
     again = f"Scan it again (`curate scan {source}`): decisions are kept."
     if len(images) != len(table):

@@ -12,7 +12,7 @@ import numpy as np
 from .checks import CHECKS
 from .configs import ScanConfig
 from .decisions import in_force, standing
-from .effect import cleaning_effect
+from .effect import cleaning_effect, unexplained_labels
 from .findings import CATALOGUE, Judgement
 from .gathering import STEPS, gather
 from .measuring import neighbours
@@ -20,8 +20,8 @@ from .measuring.embedding import load_embedder
 from .measuring.evidence import Evidence, Measured, measure
 from .measuring.mapping import compiled, lay_out
 from .scans import CleaningEffect, Scan, scan_draft, write_scan
-from .sets.imageset import ImageSet
-from .sets.reading import read
+from .sets.imageset import ImageSet, Source
+from .sets.reading import read_as
 from .sets.writing import clean_notes
 from .stage.engine import cores, small_algebra
 from .stage.progress import Advance, Reporter, Silent, Stopwatch
@@ -41,7 +41,7 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
     watch = Stopwatch()
     Thread(target=_preload, daemon=True).start()
     with watch.stage("reading"), reporter.stage(f"reading {_name(source)}", None, ""):
-        images = source if isinstance(source, ImageSet) else read(source, labels=config.labels)
+        images = source if isinstance(source, ImageSet) else read_as(source, config)
     if config.artifacts is None:
         return _scanned(images, config, watch, reporter)
     artifacts = Path(config.artifacts)
@@ -60,7 +60,8 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
     workers = config.workers or cores()
     with watch.stage("loading the model"), reporter.stage("loading the model", None, ""):
         embedder, note = load_embedder(config.backbone, config.weights, config.input_size, workers, reporter.say)
-    reporter.say(f"{_described(images)}; embedding with {embedder.describe}")
+    heading = f"{described(images)}; embedding with {embedder.describe}"
+    reporter.say("\n".join((heading, *images.source.lines())))
     with (
         watch.stage("measuring and embedding"),
         reporter.stage("measuring and embedding", len(images), "images") as advance,
@@ -82,7 +83,7 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
         stories=verdicts.stories,
         balance=balance_table(images, verdicts.verdict),
         effect=effect,
-        notes=(*images.source.notes, *_scan_notes(images, note, config), *left_out(unchecked)),
+        notes=(*images.source.notes, *_scan_notes(evidence, note, config), *left_out(unchecked)),
         embedder=f"{embedder.describe}, {embedder.size} px",
         embedder_digest=embedder.digest,
         timings=watch.seconds,
@@ -93,8 +94,7 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
 
 def _name(source: str | Path | ImageSet) -> str:
     """ "data.npz": what a set is called while nothing else is known of it."""
-    path = source.source.path if isinstance(source, ImageSet) else Path(source)
-    return path.name or str(path)
+    return source.source.name if isinstance(source, ImageSet) else Source("files", Path(source)).name
 
 
 def _decided(images: ImageSet, measured: Measured, artifacts: Path) -> dict[int, str]:
@@ -141,22 +141,22 @@ def _preload() -> None:
         import_module(name)
 
 
-def _scan_notes(images: ImageSet, note: str, config: ScanConfig) -> list[str]:
-    """What the person should know of how the set was embedded, and what still has to be done."""
-    remarks = [note] if note else []
-    if len(images) > neighbours.EXACT_LIMIT and not neighbours.index_available():
+def _scan_notes(evidence: Evidence, note: str, config: ScanConfig) -> list[str]:
+    """What the person should know of the labels, of how the set was embedded, and what still has to be done."""
+    remarks = [remark for remark in (unexplained_labels(evidence), note) if remark]
+    if len(evidence.images) > neighbours.EXACT_LIMIT and not neighbours.index_available():
         remarks.append("neighbours are searched exactly, which takes minutes; pip install 'trustset[ann]' for seconds")
     if config.artifacts is not None:
-        remarks += clean_notes(images)
+        remarks += clean_notes(evidence.images)
     if config.artifacts is not None and standing(Path(config.artifacts)):
         remarks.append("the clean set does not follow your earlier decisions yet; type `curate apply` to apply them")
     return remarks
 
 
-def _described(images: ImageSet) -> str:
+def described(images: ImageSet) -> str:
     """ "data.npz: 13,759 images, 96x96 RGB, 8 classes"."""
     k = len(images.classes)
     classes = f", {k} class{'es' if k > 1 else ''}" if k else ", no labels"
     described = f", {images.describe}" if images.describe else ""
     plural = "image" if len(images) == 1 else "images"
-    return f"{images.source.path.name}: {len(images):,} {plural}{described}{classes}"
+    return f"{images.source.name}: {len(images):,} {plural}{described}{classes}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from .configs import ScanConfig
 from .findings import DROP, KEEP, REVIEW, SEVERITY, Story
+from .sets.directions import LEFT_OPEN, Directions
 from .sets.imageset import ImageSet
 from .sets.writing import clean_path, draft_clean, place_clean
 from .stage.columns import INTEGER, NUMBER, TEXT, column_fault
@@ -205,6 +206,12 @@ def _manifest_of(result: Scan, outputs: Mapping[str, Output], watch: Stopwatch) 
         embedder_digest=result.embedder_digest,
         effect=result.effect,
     )
+
+
+def directed(manifest: ScanManifest, source: Path, labels: str | None) -> Directions:
+    """How a set is to be read: as it was scanned, if it was that, and with other labels, where some are given."""
+    scanned = Directions.of(manifest.config) if Path(manifest.source) == source.resolve() else LEFT_OPEN
+    return scanned if labels is None else replace(scanned, labels=labels)
 
 
 def content_digest(table: pd.DataFrame) -> str:

@@ -21,7 +21,7 @@ from .scans import Scan
 from .sets.arrays import ArrayPictures
 from .sets.fitting import Fit, fit_to_size
 from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, Source, Unreadable
-from .sets.reading import read
+from .sets.reading import read_as
 from .stage.engine import cores, threaded
 from .stage.errors import DataError
 from .stage.files import replacing, write_text
@@ -98,13 +98,13 @@ def selftest(
     selftest.json cannot be written. The source is never changed.
     """
     with reporter.stage("reading", None, ""):
-        images = source if isinstance(source, ImageSet) else read(source, labels=config.scan.labels)
+        images = source if isinstance(source, ImageSet) else read_as(source, config.scan)
     target = Path(config.artifacts, "selftest.json") if config.artifacts is not None else None
     if target is not None:
         _check_writable(target)
     plain = replace(config.scan, map="none", artifacts=None)
     sample, notes = _sample(images, config, reporter)
-    reporter.say(f"{images.source.path.name}: testing on {len(sample):,} of {len(images):,} images, {sample.describe}")
+    reporter.say(f"{images.source.name}: testing on {len(sample):,} of {len(images):,} images, {sample.describe}")
     baseline = scan(sample, plain, _Within(reporter, "as it is"))
     base, bystanders = _parted(baseline)
     if len(base) < FEWEST:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..stage.options import Option, artifacts_option, check, labels_option, metadata, option
+from ..stage.options import (
+    Option,
+    artifacts_option,
+    check,
+    classes_from_option,
+    groups_from_option,
+    labels_option,
+    metadata,
+    option,
+    splits_from_option,
+)
 
 FORMATS = ("folder", "webdataset", "tfrecord", "parquet", "huggingface", "npz")
 
@@ -23,6 +33,9 @@ class ExportConfig:
         None, "Folder to write, file of an npz; by default in export/ in the artifacts.", path=True
     )
     labels: str | None = labels_option()
+    classes_from: str | None = classes_from_option()
+    splits_from: str | None = splits_from_option()
+    groups_from: str | None = groups_from_option()
     force: bool = option(False, "Replace what an earlier export wrote there.", switch=True)
     artifacts: str = artifacts_option()
 

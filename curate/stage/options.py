@@ -44,6 +44,7 @@ class Option:
     among     all values that there are
     noun      what a value is called that is not among them, where that is not the field's name
     names     values to be completed, where others are taken too;  suffixes  of files that are taken as well
+    unwritten  left out of the records that it is in where it is None (see records.OPTIONAL)
     """
 
     help: str
@@ -63,6 +64,7 @@ class Option:
     noun: str = ""
     names: Names | None = None
     suffixes: tuple[str, ...] = ()
+    unwritten: bool = False
 
     def known(self) -> tuple[str, ...]:
         """The values that can be completed."""
@@ -83,7 +85,8 @@ def metadata(about: Option | Section) -> dict[str, Option | Section]:
 
 def _as_field(describe: Callable[P, Option]) -> Callable[Concatenate[T, P], T]:
     def described_field(default: T, /, *words: P.args, **details: P.kwargs) -> T:
-        about = metadata(describe(*words, **details))
+        described = describe(*words, **details)
+        about = {**metadata(described), "optional": described.unwritten}
         if isinstance(default, dict):
             return cast(T, field(default_factory=default.copy, metadata=about))
         return field(default=default, metadata=about)
@@ -324,6 +327,7 @@ def _size(entry: FieldOption, text: str) -> tuple[int, int] | None:
 # What many commands have, and the headings that many have options under.
 
 DECIDING = "What is dropped"
+READING = "How the set is read"
 SEEING = "Embedding"
 SPLITTING = "Splits"
 RUNNING = "How it runs"
@@ -343,6 +347,26 @@ def artifacts_option() -> str:
 def labels_option() -> str | None:
     """A field for a CSV of labels."""
     return option(None, "CSV of labels for a flat folder: columns file and label.", path=True, metavar="FILE")
+
+
+def classes_from_option() -> str | None:
+    """A field for what classes are taken from."""
+    help = "Take classes from a LEVEL of folders (1 is the first), parent, folders, table, a COLUMN or array, or none."
+    return option(
+        None, help, READING, metavar="WHERE", names=lambda: ("parent", "folders", "table", "none"), unwritten=True
+    )
+
+
+def splits_from_option() -> str | None:
+    """A field for what splits are taken from."""
+    help = "Take splits from a LEVEL of folders, parent, a COLUMN or array, or none."
+    return option(None, help, READING, metavar="WHERE", names=lambda: ("parent", "none"), unwritten=True)
+
+
+def groups_from_option() -> str | None:
+    """A field for what groups are taken from."""
+    help = "Take groups that stay together, such as patients, from a LEVEL, parent, a COLUMN or array, or none."
+    return option(None, help, READING, metavar="WHERE", names=lambda: ("parent", "none"), unwritten=True)
 
 
 def seed_option() -> int:
