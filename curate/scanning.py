@@ -60,8 +60,8 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
     workers = config.workers or cores()
     with watch.stage("loading the model"), reporter.stage("loading the model", None, ""):
         embedder, note = load_embedder(config.backbone, config.weights, config.input_size, workers, reporter.say)
-    heading = f"{described(images)}; embedding with {embedder.describe}"
-    reporter.say("\n".join((heading, *images.source.lines())))
+    for line in (f"{described(images)}; embedding with {embedder.describe}", *images.source.lines()):
+        reporter.say(line)
     with (
         watch.stage("measuring and embedding"),
         reporter.stage("measuring and embedding", len(images), "images") as advance,

@@ -228,3 +228,10 @@ def test_a_training_split_without_a_share_is_refused(by_hand):
 def test_an_unknown_policy_is_told_of_before_the_set_is_read(tmp_path):
     with pytest.raises(UnknownName, match=r"no policy named 'haevy'\. Did you mean 'heavy'\?"):
         plan(None, BuildConfig(policy="haevy", artifacts=str(tmp_path / "nowhere")))
+
+
+def test_splits_of_which_none_is_train_are_refused_with_what_to_do(by_hand):
+    source, artifacts = by_hand([0, 1] * 12, split=np.arange(24) % 3)
+    with pytest.raises(DataError, match=r"are called 0, 1, 2, and no image is in train.*--fresh"):
+        plan(source, config_of(artifacts))
+    assert len(plan(source, config_of(artifacts, fresh=True)).rows["train"])
