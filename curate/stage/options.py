@@ -47,6 +47,7 @@ class Option:
     among     all values that there are
     noun      what a value is called that is not among them, where that is not the field's name
     names     values to be completed, where others are taken too;  suffixes  of files that are taken as well
+    unwritten  left out of the records that it is in where it is None (see records.OPTIONAL)
     """
 
     help: str
@@ -66,6 +67,7 @@ class Option:
     noun: str = ""
     names: Names | None = None
     suffixes: tuple[str, ...] = ()
+    unwritten: bool = False
 
     def known(self) -> tuple[str, ...]:
         """The values that can be completed."""
@@ -86,7 +88,8 @@ def metadata(about: Option | Section) -> dict[str, Option | Section]:
 
 def _as_field(describe: Callable[P, Option]) -> Callable[Concatenate[T, P], T]:
     def described_field(default: T, /, *words: P.args, **details: P.kwargs) -> T:
-        about = metadata(describe(*words, **details))
+        described = describe(*words, **details)
+        about = {**metadata(described), "optional": described.unwritten}
         if isinstance(default, dict):
             return cast(T, field(default_factory=default.copy, metadata=about))
         return field(default=default, metadata=about)
@@ -338,7 +341,7 @@ def _size(entry: FieldOption, text: str) -> tuple[int, int] | None:
 # What many commands have, and the headings that many have options under.
 
 DECIDING = "What is dropped"
-READING = "How pictures are read"
+READING = "How the set is read"
 SEEING = "Embedding"
 SPLITTING = "Splits"
 RUNNING = "How it runs"
@@ -363,18 +366,33 @@ def labels_option() -> str | None:
 def value_range_option() -> tuple[float, ...] | None:
     """A field for the values that become black and white."""
     help = "Values that are black and white, such as 0,4095 for 12 bits; by default told by the whole set."
-    return _later_option(None, Option(help, READING, metavar="LOW,HIGH"))
+    return option(None, help, READING, metavar="LOW,HIGH", unwritten=True)
 
 
 def max_pixels_option() -> int | None:
     """A field for the most pixels of a picture."""
     help = "Most pixels of a picture; larger ones count as unreadable. By default some 89 million."
-    return _later_option(None, Option(help, READING, at_least=1))
+    return option(None, help, READING, at_least=1, unwritten=True)
 
 
-def _later_option(default: T, about: Option) -> T:
-    """A field of a configuration that lies on disk from before there was that option."""
-    return field(default=default, metadata={**metadata(about), **OPTIONAL})
+def classes_from_option() -> str | None:
+    """A field for what classes are taken from."""
+    help = "Take classes from a LEVEL of folders (1 is the first), parent, folders, table, a COLUMN or array, or none."
+    return option(
+        None, help, READING, metavar="WHERE", names=lambda: ("parent", "folders", "table", "none"), unwritten=True
+    )
+
+
+def splits_from_option() -> str | None:
+    """A field for what splits are taken from."""
+    help = "Take splits from a LEVEL of folders, parent, a COLUMN or array, or none."
+    return option(None, help, READING, metavar="WHERE", names=lambda: ("parent", "none"), unwritten=True)
+
+
+def groups_from_option() -> str | None:
+    """A field for what groups are taken from."""
+    help = "Take groups that stay together, such as patients, from a LEVEL, parent, a COLUMN or array, or none."
+    return option(None, help, READING, metavar="WHERE", names=lambda: ("parent", "none"), unwritten=True)
 
 
 def seed_option() -> int:

@@ -257,7 +257,7 @@ def test_where_the_splits_of_the_set_leave_a_class_untaught_new_ones_are_advised
     # What is left of a set that was oversampled before it was split: nearly all copies kept are held out.
     splits = np.array(["test"] * 24 + ["val"] * 5 + ["train"])
     _, artifacts = by_hand(np.arange(30) % 3, splits=splits)
-    advice = "class 0 has no picture to train on: the splits of the set put the other 10 elsewhere. Split .* --fresh"
+    advice = "1 picture is left to train on, .*: the splits of the set put the other 29 elsewhere. Split .* --fresh"
     with pytest.raises(DataError, match=advice):
         plan(None, config_of(artifacts))
     assert plan(None, config_of(artifacts, fresh=True)).images["train"] > 20
@@ -269,3 +269,10 @@ def test_where_new_splits_would_not_help_they_are_not_advised(by_hand):
     with pytest.raises(DataError) as error:
         plan(None, config_of(artifacts))
     assert "--fresh" not in str(error.value)
+
+
+def test_splits_of_which_none_is_train_are_refused_with_what_to_do(by_hand):
+    source, artifacts = by_hand([0, 1] * 12, split=np.arange(24) % 3)
+    with pytest.raises(DataError, match=r"no image is in train: the set came with the splits 0, 1, 2.*--fresh"):
+        plan(source, config_of(artifacts))
+    assert len(plan(source, config_of(artifacts, fresh=True)).rows["train"])
