@@ -123,7 +123,8 @@ def preview(config: BuildConfig, sheet: PreviewConfig, output: Output, source: A
 
     show = POLICIES if sheet.policies else CORRUPTIONS if sheet.corruptions else POLICY
     say = output.reporter.say
-    path = run(source, config, Path(sheet.out), show=show, copies=sheet.copies, images=sheet.images, say=say)
+    path = Path(sheet.out) if sheet.out is not None else Path(config.artifacts, "preview.png")
+    run(source, config, path, show=show, copies=sheet.copies, images=sheet.images, say=say)
     if output.as_json:
         print_json({"sheet": str(path)})
         return

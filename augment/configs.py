@@ -160,7 +160,7 @@ class PreviewConfig:
     corruptions: bool = option(False, "Every corruption at five severities, on one picture.", switch=True)
     copies: int = option(7, "Copies of each picture to show.", at_least=1, at_most=50)
     images: int = option(8, "Pictures to show.", at_least=1, at_most=200)
-    out: str = option("preview.png", "PNG to write.", path=True)
+    out: str | None = option(None, "PNG to write; by default preview.png in the artifacts.", path=True)
 
     def __post_init__(self) -> None:
         if self.policies and self.corruptions:

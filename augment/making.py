@@ -15,7 +15,7 @@ import numpy as np
 from curate.measuring.hashing import VerifiedPictures
 from curate.sets.imageset import ImageSet, of_classes
 from curate.sets.provenance import ImageOrigin, Provenance, write_provenance
-from curate.sets.reading import read
+from curate.sets.reading import read_as
 from curate.sets.scaling import Decoding
 from curate.sets.shards import shard_digest, shard_path, write_shard
 from curate.stage.errors import DataError
@@ -91,6 +91,9 @@ class Job:
     weights: str | None
     input_size: int
     seed: int
+    classes_from: str | None = None
+    splits_from: str | None = None
+    groups_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -360,7 +363,7 @@ def _job_images(job: Job, folder: Path) -> ImageSet:
     Its pictures are held against the scan one by one, when they are read. Raises DataError where the set is another one
     by now.
     """
-    images = of_classes(read(job.source, labels=job.labels, decoding=job.decoding), job.classes)
+    images = of_classes(read_as(job.source, job, job.decoding), job.classes)
     if content_digest(images) != job.content:
         raise DataError(
             f"{job.source} has changed since this build began: its images are others, or in another order, or have "

@@ -11,8 +11,9 @@ import numpy as np
 
 from curate.builds import SPLITS
 from curate.measuring.hashing import VerifiedPictures
-from curate.scans import open_scan
+from curate.scans import directed, open_scan
 from curate.sets.classes import joined_names
+from curate.sets.directions import Directions
 from curate.sets.imageset import NO_GROUP, UNLABELLED, ImageSet, of_classes, whole_groups
 from curate.splitting import Divided, clean_set, divided
 from curate.stage.errors import DataError
@@ -34,7 +35,7 @@ class BuildPlan:
     divided  the set with its splits and groups;  rows  split -> rows of the set, those without a label left out
     copy_plan  copies of each picture of the training set
     size    (width, height) of all images;  images  split -> how many images
-    labels  the CSV of labels that the set was read with, if one was
+    directions  how the set was read, where a person said so
     source_digest  of the file that holds the set, or lists its files; "" of a folder
     """
 
@@ -44,7 +45,7 @@ class BuildPlan:
     copy_plan: CopyPlan
     size: tuple[int, int]
     images: Mapping[str, int]
-    labels: str | None
+    directions: Directions
     source_digest: str
     notes: tuple[str, ...]
 
@@ -55,6 +56,11 @@ class BuildPlan:
         images = _taking_part(self.divided)
         pictures = VerifiedPictures(images.images, self.divided.digests, images.ids, images.source.path)
         return replace(images, images=pictures)
+
+    @property
+    def labels(self) -> str | None:
+        """The CSV of labels that the set was read with, if one was."""
+        return self.directions.labels
 
     @property
     def bytes(self) -> int:
@@ -74,7 +80,7 @@ def plan(
     with holding(Path(config.artifacts), shared=True, say=reporter.say):
         place = Path(source) if source is not None else clean_set(Path(config.artifacts))
         division = divided(place, config.split, previous=_splits_before(config))
-        labels, source_digest = _labels_file(place, config), file_digest(place) if place.is_file() else ""
+        directions, source_digest = _directions(place, config), file_digest(place) if place.is_file() else ""
     if not division.images.labelled:
         raise DataError(f"{place} has no labels, and nothing can be balanced without. Give --labels FILE.csv.")
     notes = list(division.notes)
@@ -104,7 +110,7 @@ def plan(
     size, note = (config.size, "") if config.size else common_size(images)
     counts = {"train": copy_plan.images, "val": len(rows["val"]), "test": len(rows["test"])}
     notes += [*copy_plan.notes, *([note] if note else [])]
-    return BuildPlan(division, rows, policy, copy_plan, size, counts, labels, source_digest, tuple(notes))
+    return BuildPlan(division, rows, policy, copy_plan, size, counts, directions, source_digest, tuple(notes))
 
 
 def _taking_part(division: Divided) -> ImageSet:
@@ -196,9 +202,8 @@ def _splits_before(config: BuildConfig) -> Path | None:
     return path if config.split == default and path.is_file() else None
 
 
-def _labels_file(place: Path, config: BuildConfig) -> str | None:
-    """The CSV of labels that belongs to a set: the one that is given, or that its scan was given."""
-    scanned = open_scan(Path(config.artifacts, "scan")).manifest
-    itself = Path(scanned.source) == place.resolve()
-    labels = config.labels or (scanned.config.labels if itself else None)
-    return None if labels is None else str(Path(labels).resolve())
+def _directions(place: Path, config: BuildConfig) -> Directions:
+    """How a set was read: by what is given, else as its scan read it."""
+    directions = directed(open_scan(Path(config.artifacts, "scan")).manifest, place, config.labels)
+    labels = None if directions.labels is None else str(Path(directions.labels).resolve())
+    return replace(directions, labels=labels)

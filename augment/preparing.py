@@ -115,7 +115,7 @@ def _job(
     images, policy = plan.set, plan.policy
     return Job(
         source=str(images.source.path.resolve()),
-        labels=plan.labels,
+        **vars(plan.directions),
         content=content_digest(images),
         classes=images.classes,
         size=plan.size,
@@ -180,7 +180,7 @@ def _plan_record(
         balance=config.balance,
         source=str(plan.set.source.path.resolve()),
         source_digest=plan.source_digest,
-        labels=plan.labels,
+        **vars(plan.directions),
         scale=plan.set.source.decoding.scale,
         max_pixels=plan.set.source.decoding.max_pixels,
         size=plan.size,

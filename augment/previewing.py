@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from curate.sets.imageset import UNLABELLED, ImageSet, Unreadable
+from curate.sets.outputs import sign_png
 from curate.stage.engine import cores
 from curate.stage.errors import DataError
 from curate.stage.files import replacing
@@ -71,7 +72,7 @@ class Sheet:
         if not encoded:
             raise RuntimeError("OpenCV could not encode a PNG")
         with replacing(path) as file:
-            file.write(data.tobytes())
+            file.write(sign_png(data.tobytes()))
 
 
 def preview(

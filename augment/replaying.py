@@ -13,7 +13,7 @@ import numpy as np
 from curate.builds import BUILT, SPLITS, BuildManifest, read_plan
 from curate.sets.fitting import Fit, fit_to_size
 from curate.sets.provenance import ROWS, ImageOrigin, Provenance
-from curate.sets.reading import read
+from curate.sets.reading import read_as
 from curate.sets.shards import read_shards
 from curate.stage.errors import DataError, ToolkitError, UnknownName, telling
 from curate.stage.manifest import file_digest, read_manifest
@@ -65,7 +65,7 @@ def replay(
     read_manifest(BuildManifest, built)
     plan = read_plan(built)
     place, number, origin = _find(built, name, set)
-    images = read(plan.source, labels=plan.labels, decoding=plan.decoding)
+    images = read_as(plan.source, plan, plan.decoding)
 
     @lru_cache(8)
     def open_row(row: int) -> np.ndarray:

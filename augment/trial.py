@@ -8,11 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from curate.scans import ScanManifest, directed
 from curate.sets.arrays import ArrayPictures
+from curate.sets.directions import Directions
 from curate.sets.imageset import ImageSet, Source, Unreadable, evenly
-from curate.sets.reading import read
+from curate.sets.reading import read, read_as
 from curate.splitting import clean_set
 from curate.stage.errors import DataError
+from curate.stage.manifest import FILE as MANIFEST
+from curate.stage.manifest import read_manifest
 
 from .configs import BuildConfig
 from .sizing import FittedPictures, common_size
@@ -60,11 +64,19 @@ def trial(source: str | Path | None, config: BuildConfig) -> Trial:
 
 def _trial_images(source: str | Path | None, config: BuildConfig) -> tuple[ImageSet, bool]:
     if source is not None:
-        return read(source, labels=config.labels), False
+        return read_as(source, _directions(Path(source), config)), False
     try:
         return read(clean_set(Path(config.artifacts))), False
     except DataError:  # nothing scanned yet
         return _cells(config.seed), True
+
+
+def _directions(source: Path, config: BuildConfig) -> Directions:
+    """How a set is read: as it was scanned, if it was."""
+    folder = Path(config.artifacts, "scan")
+    if not (folder / MANIFEST).is_file():
+        return Directions(config.labels)
+    return directed(read_manifest(ScanManifest, folder), source, config.labels)
 
 
 def _cells(seed: int) -> ImageSet:

@@ -102,6 +102,7 @@ class PlanRecord:
 
     source         the set that was built from;  source_digest  of its file, "" of a folder
     labels         the CSV of labels that it was read with;  scale, max_pixels  how its pictures were
+    classes_from, splits_from, groups_from  as it was read, where a person said so
     size, fit      (width, height) of all images, and how others are brought to it
     class_weights  class -> weight of each of its images in the loss
     units          what some values of operations are multiples of: statistics of the training pictures
@@ -125,6 +126,9 @@ class PlanRecord:
     left_out: Mapping[str, int] | None = field(default=None, metadata=OPTIONAL)
     labels_lost: tuple[LabelLoss, ...] | None
     notes: tuple[str, ...]
+    classes_from: str | None = field(default=None, metadata=OPTIONAL)
+    splits_from: str | None = field(default=None, metadata=OPTIONAL)
+    groups_from: str | None = field(default=None, metadata=OPTIONAL)
 
     @property
     def decoding(self) -> Decoding:

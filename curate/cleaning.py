@@ -14,9 +14,9 @@ from .configs import ApplyConfig
 from .decisions import ACTIONS, Decision, History, append_decisions, decisions_path, now, read_history
 from .findings import BESIDE_THE_KEPT, DROP, KEEP, REVIEW
 from .measuring.hashing import changed_pictures
-from .scans import Scanned, open_scan
+from .scans import Scanned, directed, open_scan
 from .sets.imageset import NO_GROUP, ImageSet, held_out_rank
-from .sets.reading import read
+from .sets.reading import read_as
 from .sets.writing import write_clean
 from .stage.errors import DataError, UnknownName
 from .stage.locks import holding
@@ -189,8 +189,7 @@ def _read_again(scan: Scanned, config: ApplyConfig) -> tuple[ImageSet, list[str]
             f"{source} is not where it was scanned. Put it back, or scan it where it is now "
             "(`curate scan PATH`): decisions are kept."
         )
-    labels = config.labels or scan.manifest.config.labels
-    images = read(source, labels=labels, decoding=scan.manifest.decoding)
+    images = read_as(source, directed(scan.manifest, source, config.labels), scan.manifest.decoding)
     table = scan.table
     again = f"Scan it again (`curate scan {source}`): decisions are kept."
     if len(images) != len(table):

@@ -16,6 +16,7 @@ from .configs import (
     DecideConfig,
     DrawConfig,
     GateConfig,
+    RehearsalConfig,
     ScanConfig,
     SelftestConfig,
     SplitConfig,
@@ -32,8 +33,11 @@ if TYPE_CHECKING:
 
     from .cleaning import Applied
     from .scans import Scan
+    from .sets.imageset import ImageSet
 
 # What scans, splits and exports is imported where it is called: it loads numpy and pandas.
+
+_SHOWN = 5  # rows that a rehearsal shows
 
 app = application(
     "curate", "Find what is wrong with a set of labelled images, show it, and leave a clean set beside it."
@@ -42,9 +46,12 @@ Source = Annotated[Path, typer.Argument(help="An .npz of images and labels, a fo
 
 
 @command(app)
-def scan(source: Source, config: ScanConfig, gate: GateConfig, output: Output) -> None:
+def scan(source: Source, config: ScanConfig, rehearsal: RehearsalConfig, gate: GateConfig, output: Output) -> None:
     """Find what is wrong with a set of images; leave a report and a clean set, and the input as it is."""
     conditions = _conditions(gate.fail_on)
+    if rehearsal.dry_run:
+        _rehearse(source, config, output)
+        return
     with output.reporter.stage("starting", None, ""):
         from .scanning import scan as run
 
@@ -55,6 +62,45 @@ def scan(source: Source, config: ScanConfig, gate: GateConfig, output: Output) -
     else:
         _print_scan(result, artifacts, output)
     _fail_on(conditions, result)
+
+
+def _rehearse(source: Path, config: ScanConfig, output: Output) -> None:
+    """Print how a set is read, and some of its rows."""
+    import pandas as pd
+
+    from .scanning import described
+    from .sets.imageset import evenly
+    from .sets.reading import read_as
+
+    images = read_as(source, config, config.decoding)
+    shown = evenly(len(images), _SHOWN).tolist()
+    rows = pd.DataFrame(
+        {
+            "id": [images.ids[row] for row in shown],
+            "class": [images.label_name(row) for row in shown],
+            "split": ["" if images.splits is None else images.splits[row] for row in shown],
+            "group": ["" if images.groups is None else str(images.groups[row]) for row in shown],
+        }
+    )
+    if output.as_json:
+        print_json({**_source_json(images), "notes": list(images.source.notes), "rows": records(rows)})
+        return
+    out.print(described(images), markup=False)
+    for line in images.source.lines(everything=True):
+        out.print(line, markup=False)
+    out.print()
+    print_table(rows)
+    out.print()
+    out.print("nothing was written; leave out --dry-run to scan the set")
+
+
+def _source_json(images: ImageSet) -> dict[str, object]:
+    return {
+        "source": str(images.source.path),
+        "images": len(images),
+        "classes": list(images.classes),
+        "reading": {topic.name: topic.text for topic in images.source.topics},
+    }
 
 
 def _print_scan(result: Scan, artifacts: Path, output: Output) -> None:
@@ -79,7 +125,9 @@ def _print_scan(result: Scan, artifacts: Path, output: Output) -> None:
         )
     out.print()
     out.print(line)
-    output.print_notes([note for note in result.notes if note != result.alarm])
+    # Those on how it was read stand above already.
+    above = {result.alarm, *result.images.source.notes}
+    output.print_notes([note for note in result.notes if note not in above])
     output.print_seconds(result.timings)
     kept = len(result.table) - dropped - (awaiting if result.config.strict else 0)
     clean = artifacts / ("clean.csv" if result.images.source.kind == "files" else "clean.npz")
@@ -143,9 +191,7 @@ def _scan_json(result: Scan, artifacts: Path) -> dict[str, object]:
     counts = result.table["verdict"].value_counts()
     effect = result.effect
     return {
-        "source": str(result.images.source.path),
-        "images": len(result.table),
-        "classes": list(result.images.classes),
+        **_source_json(result.images),
         "embedder": result.embedder,
         "verdicts": {v: int(counts.get(v, 0)) for v in (KEEP, DROP, REVIEW)},
         "checks": {

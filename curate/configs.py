@@ -16,16 +16,20 @@ from .stage.errors import DataError, UnknownName
 from .stage.options import (
     DECIDING,
     MANY,
+    READING,
     RUNNING,
     SEEING,
     artifacts_option,
     check,
     check_range,
+    classes_from_option,
+    groups_from_option,
     labels_option,
     max_pixels_option,
     option,
     section,
     seed_option,
+    splits_from_option,
     value_range_option,
     workers_option,
 )
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from .planting import PlantConfig
     from .sets.scaling import Decoding
 
+READ_BY = ("labels", "classes_from", "splits_from", "groups_from")
 MAP_NAMES = ("umap", "tsne", "pca", "none")
 # Images that a self-test needs to plant faults in.
 FEWEST = 60
@@ -65,6 +70,9 @@ class ScanConfig:
     """How to scan: the options of `curate scan`. Without artifacts nothing is written."""
 
     labels: str | None = labels_option()
+    classes_from: str | None = classes_from_option()
+    splits_from: str | None = splits_from_option()
+    groups_from: str | None = groups_from_option()
     artifacts: str | None = artifacts_option()
     backbone: str = backbone_option()
     weights: str | None = weights_option()
@@ -231,6 +239,15 @@ class DrawConfig:
 
     def __post_init__(self) -> None:
         check(self)
+
+
+@dataclass(frozen=True)
+class RehearsalConfig:
+    """Whether a set is looked at before it is scanned."""
+
+    dry_run: bool = option(
+        False, "Say what would be taken for what, and stop: nothing is decoded or written.", READING, switch=True
+    )
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from .scans import CleaningEffect
 from .sets.imageset import UNLABELLED, whole_groups
 
 _FEWEST = 20  # fewer rows say nothing of an accuracy
+_LITTLE = 0.25  # of what a probe can gain over chance
 
 
 def cleaning_effect(evidence: Evidence, verdict: np.ndarray) -> CleaningEffect | None:
@@ -44,3 +45,28 @@ def interval_over_groups(hits: np.ndarray, groups: np.ndarray, seed: int, draws:
         means.append(right[drawn].sum() / size[drawn].sum())
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
+
+
+def unexplained_labels(evidence: Evidence) -> str:
+    """A sentence where the pictures do not tell the classes apart: they may be none. "" where they do, or too few tell.
+
+    The probe's hits are held against its own guesses dealt out at random, so that a frequent class flatters nobody. It
+    is told where the interval of the difference reaches down to nothing, and up to little of what could be gained.
+    """
+    probe, images = evidence.probe, evidence.images
+    if probe is None or len(probe.rows) < _FEWEST:
+        return ""
+    labels = np.searchsorted(probe.classes, images.labels[probe.rows])
+    guesses = probe.probabilities.argmax(axis=1)
+    shares = np.bincount(labels, minlength=len(probe.classes)) / len(labels)
+    advantage = (guesses == labels) - shares[guesses]
+    groups = whole_groups(evidence.copies.group, images.groups)[probe.rows]
+    low, high = interval_over_groups(advantage, groups, evidence.seed)
+    chance = float(shares[guesses].mean())
+    if low > 0 or high > _LITTLE * (1 - chance):
+        return ""
+    return (
+        f"the pictures do not tell the classes apart: the label probe is right in {(guesses == labels).mean():.3f} of "
+        f"the images, and by chance in {chance:.3f}. They may be no classes: see what they were taken from (curate "
+        "scan --dry-run), and name something else with --classes-from"
+    )

@@ -12,7 +12,7 @@ import numpy as np
 from .checks import CHECKS
 from .configs import ScanConfig
 from .decisions import in_force, standing
-from .effect import cleaning_effect
+from .effect import cleaning_effect, unexplained_labels
 from .findings import CATALOGUE, Judgement
 from .gathering import STEPS, gather
 from .measuring import neighbours
@@ -23,8 +23,7 @@ from .measuring.mapping import compiled, lay_out
 from .measuring.probe import FEWEST
 from .scans import CleaningEffect, Scan, scan_draft, write_scan
 from .sets.classes import joined_names
-from .sets.imageset import ImageSet
-from .sets.reading import read
+from .sets.imageset import ImageSet, Source
 from .sets.writing import clean_notes
 from .stage.engine import cores, small_algebra
 from .stage.progress import Advance, Reporter, Silent, Stopwatch
@@ -63,7 +62,8 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
     workers = config.workers or cores()
     with watch.stage("loading the model"), reporter.stage("loading the model", None, ""):
         embedder, note = load_embedder(config.backbone, config.weights, config.input_size, workers, reporter.say)
-    reporter.say(f"{_described(images)}; embedding with {embedder.describe}")
+    heading = f"{described(images)}; embedding with {embedder.describe}"
+    reporter.say("\n".join((heading, *images.source.lines())))
     with (
         watch.stage("measuring and embedding"),
         reporter.stage("measuring and embedding", len(images), "images") as advance,
@@ -102,8 +102,7 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
 
 def _name(source: str | Path | ImageSet) -> str:
     """ "data.npz": what a set is called while nothing else is known of it."""
-    path = source.source.path if isinstance(source, ImageSet) else Path(source)
-    return path.name or str(path)
+    return source.source.name if isinstance(source, ImageSet) else Source("files", Path(source)).name
 
 
 def _decided(images: ImageSet, measured: Measured, artifacts: Path) -> dict[int, str]:
@@ -163,7 +162,9 @@ def _scan_notes(evidence: Evidence, notes: tuple[str, str, str], config: ScanCon
     notes  on what is implausible, on frames and on the embedder, "" where there is nothing to say
     """
     alarm, frames, embedder = notes
-    remarks = [note for note in (alarm, *evidence.images.source.notes, frames, embedder) if note]
+    remarks = [
+        note for note in (alarm, *evidence.images.source.notes, unexplained_labels(evidence), frames, embedder) if note
+    ]
     remarks += _unprobed_notes(evidence)
     if len(evidence) > neighbours.EXACT_LIMIT and not neighbours.index_available():
         remarks.append("neighbours are searched exactly, which takes minutes; pip install 'trustset[ann]' for seconds")
@@ -190,10 +191,10 @@ def _unprobed_notes(evidence: Evidence) -> list[str]:
     ]
 
 
-def _described(images: ImageSet) -> str:
+def described(images: ImageSet) -> str:
     """ "data.npz: 13,759 images, 96x96 RGB, 8 classes"."""
     k = len(images.classes)
     classes = f", {k} class{'es' if k > 1 else ''}" if k else ", no labels"
     described = f", {images.describe}" if images.describe else ""
     plural = "image" if len(images) == 1 else "images"
-    return f"{images.source.path.name}: {len(images):,} {plural}{described}{classes}"
+    return f"{images.source.name}: {len(images):,} {plural}{described}{classes}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from .configs import ScanConfig
 from .findings import DROP, KEEP, REVIEW, SEVERITY, Story
+from .sets.directions import LEFT_OPEN, Directions
 from .sets.imageset import ImageSet
 from .sets.scaling import Decoding, Scale
 from .sets.writing import clean_path, draft_clean, place_clean
@@ -217,6 +218,12 @@ def _manifest_of(result: Scan, outputs: Mapping[str, Output], watch: Stopwatch) 
         effect=result.effect,
         scale=result.images.source.decoding.scale,
     )
+
+
+def directed(manifest: ScanManifest, source: Path, labels: str | None) -> Directions:
+    """How a set is to be read: as it was scanned, if it was that, and with other labels, where some are given."""
+    scanned = Directions.of(manifest.config) if Path(manifest.source) == source.resolve() else LEFT_OPEN
+    return scanned if labels is None else replace(scanned, labels=labels)
 
 
 def content_digest(table: pd.DataFrame) -> str:

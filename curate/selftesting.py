@@ -103,7 +103,7 @@ def selftest(
         _check_writable(target)
     plain = replace(config.scan, map="none", artifacts=None)
     sample, notes = _sample(images, config, reporter)
-    reporter.say(f"{images.source.path.name}: testing on {len(sample):,} of {len(images):,} images, {sample.describe}")
+    reporter.say(f"{images.source.name}: testing on {len(sample):,} of {len(images):,} images, {sample.describe}")
     baseline = scan(sample, plain, _Within(reporter, "as it is"))
     base, bystanders = _parted(baseline)
     if len(base) < FEWEST:

@@ -17,9 +17,9 @@ from .assigning import NAMES, UNASSIGNED, assign_splits
 from .configs import SplitConfig
 from .findings import DROP
 from .measuring.hashing import changed_pictures
-from .scans import Scanned, open_scan, read_pairs
+from .scans import Scanned, directed, open_scan, read_pairs
 from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, joined, whole_groups
-from .sets.reading import read
+from .sets.reading import read_as
 from .sets.writing import check_clean, write_list
 from .stage.errors import DataError, OutputError
 from .stage.files import write_text
@@ -129,9 +129,7 @@ def divided(
     scan, scan_digest = open_scan(artifacts / "scan"), file_digest(artifacts / "scan" / "manifest.json")
     if place.resolve().parent == artifacts.resolve():
         check_clean(place)
-    scanned_itself = Path(scan.manifest.source) == place.resolve()
-    labels = config.labels or (scan.manifest.config.labels if scanned_itself else None)
-    images = read(place, labels=labels, decoding=scan.manifest.decoding)
+    images = read_as(place, directed(scan.manifest, place, config.labels), scan.manifest.decoding)
     before = _as_made(images, previous) if previous is not None else None
     if before is not None:
         images = replace(images, splits=before)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from curate.sets.outputs import sign_png
 from curate.stage.engine import chunks
 from curate.stage.errors import DataError
 from curate.stage.files import replacing
@@ -365,7 +366,7 @@ def write_sheet(explained: Explained, path: Path) -> Path:
 
     _, coded = cv2.imencode(".png", np.ascontiguousarray(sheet(explained)[..., ::-1]))
     with replacing(path) as file:
-        file.write(coded.tobytes())
+        file.write(sign_png(coded.tobytes()))
     return path
 
 

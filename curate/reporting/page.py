@@ -97,10 +97,13 @@ def _report(scan: Scan) -> Report:
     used = [("source", str(source)), ("embedder", scan.embedder or "none")]
     return Report(
         kind="scan",
-        name=source.name or str(source.resolve()),
+        name=scan.images.source.name,
         notes=scan.notes,
         files=_files_written(scan),
-        settings=[("Settings", [*used, *settings_of(scan.config)])],
+        settings=[
+            ("Reading", [(topic.name, topic.text) for topic in scan.images.source.topics]),
+            ("Settings", [*used, *settings_of(scan.config)]),
+        ],
         packages=PACKAGES,
         timings=[(name, f"{seconds:.2f} s") for name, seconds in scan.timings.items()],
     )

@@ -42,9 +42,22 @@ def split_name(text: str) -> str:
     return _SPLITS.get(text.strip().lower(), text.strip())
 
 
-def is_split(text: str) -> bool:
-    """Whether `text` is one of the spellings of a split's name."""
-    return text.lower() in _SPLITS
+def unnamed_splits(splits: Sequence[str]) -> list[str]:
+    """A sentence where splits are mere numbers, of which none says what it is for.
+
+    >>> unnamed_splits(["0", "1"])[0]
+    'the splits are called 0, 1, and nothing says which is for training: name them train, val and test'
+    """
+    names = natural(name for name in splits if name)
+    if not names or not all(map(_WHOLE.fullmatch, names)):
+        return []
+    shown = ", ".join(names[:4]) + (" ..." if len(names) > 4 else "")
+    return [f"the splits are called {shown}, and nothing says which is for training: name them train, val and test"]
+
+
+def alias_of(text: str) -> str:
+    """ "train", "val" or "test" where `text` is one of their spellings, else ""."""
+    return _SPLITS.get(text.lower(), "")
 
 
 def split_of_key(key: str) -> str:
@@ -159,6 +172,8 @@ def _whole_numbers(values: np.ndarray, subject: str) -> np.ndarray:
 
 def _encode_integers(values: np.ndarray, class_names: list[str] | None, subject: str) -> Labels:
     missing = values == UNLABELLED
+    if class_names is None and set(np.unique(values).tolist()) == {-1, 1}:  # two classes, as for an SVM
+        return Labels((values > 0).astype(np.int64), ("-1", "1"), ("labels of -1 and 1 are read as two classes",))
     notes = (f"labels of -1 are read as no label: {missing.sum():,} of {len(values):,}",) if missing.any() else ()
     present = np.unique(values[~missing])
     if class_names is None:
@@ -173,11 +188,14 @@ def _encode_integers(values: np.ndarray, class_names: list[str] | None, subject:
 
 
 def _encode_strings(values: list[str], class_names: list[str] | None, subject: str) -> Labels:
-    if class_names is None:
-        return encode_names(values)
     encoded = encode_names(values)
+    missing = int((encoded.codes < 0).sum())
+    notes = (f"empty labels are read as no label: {missing:,} of {len(values):,}",) if missing else ()
+    if class_names is None:
+        return Labels(encoded.codes, encoded.classes, notes)
     if set(encoded.classes) <= set(class_names):
-        return encode_names(values, class_names)
+        named = encode_names(values, class_names)
+        return Labels(named.codes, named.classes, notes)
     if all(map(_WHOLE.fullmatch, encoded.classes)):
         indices = np.array([int(value) if value else UNLABELLED for value in values], dtype=np.int64)
         return _encode_integers(indices, class_names, subject)
@@ -199,5 +217,7 @@ def _encode_rows(values: np.ndarray, class_names: list[str] | None, subject: str
         )
     codes = np.where(total == 0, UNLABELLED, rows.argmax(axis=1)).astype(np.int64)
     hard = bool(((rows == 0) | (rows == 1)).all())
-    note = "labels are one-hot" if hard else "labels are probabilities: the likeliest class is taken"
-    return Labels(codes, classes, (note,))
+    notes = ["labels are one-hot" if hard else "labels are probabilities: the likeliest class is taken"]
+    if missing := int((codes < 0).sum()):
+        notes.append(f"rows of labels that are 0 throughout are read as no label: {missing:,} of {len(codes):,}")
+    return Labels(codes, classes, tuple(notes))

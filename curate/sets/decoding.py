@@ -10,7 +10,8 @@ import os
 import stat
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -66,10 +67,17 @@ def has_image_extension(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in _formats()[1]
 
 
+@contextmanager
+def open_header(path: str) -> Iterator[Image.Image]:
+    """An image of which nothing but the header is read. Raises whatever Pillow does."""
+    with _open_regular(path) as file, Image.open(file, formats=_formats()[0]) as image:
+        yield image
+
+
 def looks_like_image(path: str) -> bool:
     """Whether a file begins as an image does, whatever it is called."""
     try:
-        with _open_regular(path) as file, Image.open(file, formats=_formats()[0]):
+        with open_header(path):
             return True
     except Exception:
         return False

@@ -30,8 +30,9 @@ from .changes import check_unchanged
 from .decoding import FilePictures, has_image_extension
 from .formats import ExportConfig
 from .imageset import ImageSet
+from .outputs import EXPORT as MARK
 from .portable import Portability, portability
-from .reading import read
+from .reading import read_as
 from .writing import pixels_of, set_arrays
 
 T = TypeVar("T")
@@ -44,8 +45,6 @@ TABLE = "ids.csv"
 ORDER = "classes.txt"
 # Letters of class names that a line still holds.
 _LONG = 240
-# Begins with _: Arrow, Spark and pandas skip such files when they read a folder.
-MARK = "_export.json"
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def export(source: str | Path | ImageSet, config: ExportConfig, reporter: Report
     never touched. Raises DataError where the source is no set or one of its images cannot be decoded, OutputError
     where the output is there already or cannot be written.
     """
-    images = source if isinstance(source, ImageSet) else read(source, labels=config.labels, decoding=config.decoding)
+    images = source if isinstance(source, ImageSet) else read_as(source, config, config.decoding)
     if not len(images):
         raise DataError(f"{images.source.path} holds no images to export.")
     path = _output_path(images, config)

@@ -1,62 +1,56 @@
 """Sets of image files: class folders, split folders, flat folders beside a table of labels, and lists."""
 
 # Paths are plain strings: a Path each is slow by the million.
-# ruff: noqa: PTH110, PTH117, PTH118, PTH120, PTH122
+# ruff: noqa: PTH110, PTH117, PTH118, PTH120
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..stage.errors import DataError
-from .classes import encode_names, is_split, split_name
-from .decoding import FilePictures, has_image_extension, looks_like_image
-from .imageset import ImageSet, Source
-from .matching import Columns, add_table, columns_of_list
+from .classes import encode_names, unnamed_splits
+from .decoding import FilePictures
+from .directions import LEFT_OPEN, NONE, Directions
+from .headers import survey
+from .imageset import ImageSet, Source, Topic
+from .labelling import Labelling, label_by_tables
+from .layouts import Levels, annotation_folders, levels_of, spoken
+from .matching import Columns, columns_of_list
 from .paths import local_paths, printable
 from .scaling import Decoding
-from .sheets import SHEET_SUFFIXES
-from .tables import Table, find_table, read_listing
-
-# A folder so called holds images of all classes rather than those of one.
-_PLAIN_FOLDERS = {"images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "data"}
-_CLUTTER = {"thumbs.db", "desktop.ini", "__macosx"}
-_SNIFFED = 100  # files without an image's extension that are looked into
+from .tables import Table, read_listing
+from .walking import examples, file_count, find_files
 
 
-def read_folder(root: Path, labels: Path | None = None, decoding: Decoding = Decoding()) -> ImageSet:
+def read_folder(root: Path, directions: Directions = LEFT_OPEN, decoding: Decoding = Decoding()) -> ImageSet:
     """All images below a folder, sorted by path; ids are the paths below it.
 
-    Classes are the folders below it, or below train/, val/ and test/. Images outside of class folders get
-    labels from `labels`, else labels.csv, train.csv, metadata.csv or the only CSV there. Raises DataError.
+    Which level of folders are classes, splits or groups is told by how their names repeat (see layouts.py); a table
+    that names the images is joined to that (see labelling.py). Raises DataError.
     """
-    names, notes = _find_images(root)
+    listing = find_files(root)
+    names, aside = _without_annotations(listing.images)
+    left_out = [*listing.left_out(), *aside]
     if not names:
         raise DataError(
-            f"{root} holds no images{': ' + '; '.join(notes) if notes else ''}. "
+            f"{root} holds no images{': ' + '; '.join(left_out) if left_out else ''}. "
             "Needed are image files, in one folder per class or beside a labels.csv."
         )
-    columns = _columns_of_folders(names)
-    columns.notes = notes + columns.notes
-    table = Table.read(labels, names=names) if labels is not None else None
-    if table is None and not any(columns.classes):
-        table, table_notes = find_table(root, names)
-        columns.notes += table_notes
-    if table is not None:
-        add_table(columns, names, table, required=labels is not None)
-    return _image_set(FilePictures(root, names, decoding), root, columns)
+    labelling = _labelled_by_folders(names, directions)
+    label_by_tables(root, listing.tables, names, labelling, directions)
+    return _image_set(FilePictures(root, names, decoding), root, labelling, left_out)
 
 
-def read_list(path: Path, labels: Path | None = None, decoding: Decoding = Decoding()) -> ImageSet:
+def read_list(path: Path, directions: Directions = LEFT_OPEN, decoding: Decoding = Decoding()) -> ImageSet:
     """The images that a list names, in its order, by paths relative to its folder.
 
     A .txt holds one path per line ("#" begins a comment), its classes are folders; or a path and a label. A table has
     a column file, perhaps also label, split, group and id, as the clean.csv that a scan writes. Raises DataError.
     """
-    listed, table = read_listing(path)
+    listed, table = read_listing(path, *directions.columns)
     if not listed:
         needed = "one path per line" if table is None else f"a row of each image below {', '.join(table.columns)}"
         raise DataError(f"{path} names no images. Needed is {needed}.")
@@ -70,24 +64,76 @@ def read_list(path: Path, labels: Path | None = None, decoding: Decoding = Decod
         )
     lines, columns = columns_of_list(names, table)
     names = [names[line] for line in lines]
-    if table is None:
-        folders = _columns_of_folders(names)
-        columns = replace(folders, notes=[*columns.notes, *folders.notes])
-    if labels is not None:
-        add_table(columns, names, Table.read(labels, names=names), required=True)
-    columns.notes = notes + columns.notes
+    labelling = _labelled_by_list(path, names, table, columns, directions)
+    if directions.labels is not None:
+        label_by_tables(path.parent, (), names, labelling, directions)
+    labelling.columns.notes[:0] = notes
     ids = [table.ids[line] for line in lines] if table is not None and table.ids else None
-    return _image_set(FilePictures(root, names, decoding), path, columns, ids)
+    return _image_set(FilePictures(root, names, decoding), path, labelling, [], ids)
 
 
-def _image_set(pictures: FilePictures, path: Path, columns: Columns, ids: Sequence[str] | None = None) -> ImageSet:
-    names = pictures.names
-    encoded = encode_names(columns.classes)
+def _labelled_by_list(
+    path: Path, names: Sequence[str], table: Table | None, columns: Columns, directions: Directions
+) -> Labelling:
+    """What a list says of its images; where it says nothing of their classes, what their folders do."""
+    if table is None:
+        labelling = _labelled_by_folders(names, directions)
+        labelling.columns.notes[:0] = columns.notes
+        return labelling
+    labels, splits, groups = (path.name if column else "" for column in (table.labels, table.splits, table.groups))
+    if directions.classes_from == NONE:
+        columns.classes, columns.conflicts, labels = [""] * len(names), {}, ""
+    if directions.splits_from == NONE:
+        columns.splits, splits = [""] * len(names), ""
+    if directions.groups_from == NONE:
+        columns.groups, groups = [""] * len(names), ""
+    return Labelling(columns, Levels(), labels, splits, groups)
+
+
+def _without_annotations(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(the images but for masks and the like beside them; a sentence on these)."""
+    folders = {tuple(name.split("/")[:-1]) for name in names}
+    aside = annotation_folders(folders)
+    if not aside:
+        return list(names), []
+    out = {folder for folder in folders if any(folder[:i] in aside for i in range(1, len(folder) + 1))}
+    kept = [name for name in names if tuple(name.split("/")[:-1]) not in out]
+    shown = examples(sorted({"/".join(folder) for folder in aside}))
+    count = file_count(len(names) - len(kept))
+    return kept, [f"{count} in folders that are called like annotations of the images left out ({shown})"]
+
+
+def _labelled_by_folders(names: Sequence[str], directions: Directions) -> Labelling:
+    folders = [tuple(name.split("/")[:-1]) for name in names]
+    levels = levels_of(Counter(folders), directions)
+    columns = Columns(
+        [printable(levels.class_of(folder)) for folder in folders],
+        [levels.split_of(folder) for folder in folders],
+        [levels.group_of(folder) for folder in folders],
+        [],
+    )
+    return Labelling(columns, levels)
+
+
+def _image_set(
+    pictures: FilePictures, path: Path, labelling: Labelling, left_out: list[str], ids: Sequence[str] | None = None
+) -> ImageSet:
+    names, columns, levels = pictures.names, labelling.columns, labelling.folders
+    opposite = {name for name in columns.classes if name} == {"-1", "1"}  # two classes, as for an SVM
+    encoded = encode_names(columns.classes, ("-1", "1") if opposite else None)
+    notes = [*left_out, *levels.split_reasons, *levels.reasons, *columns.notes, *unnamed_splits(columns.splits)]
     unlabelled = int((encoded.codes < 0).sum())
     if unlabelled == len(names):
-        columns.notes.append("no labels: no class folders, and no table of labels")
+        notes.append("no labels: no class folders, and no table of labels")
     elif unlabelled:
-        columns.notes.append(f"{unlabelled:,} of {len(names):,} images have no label")
+        notes.append(f"{unlabelled:,} of {len(names):,} images have no label")
+    topics = [
+        *_column_topics(labelling, encoded.classes),
+        Topic("ids", "paths below the folder" if ids is None else "column id", plain=True),
+        *survey(pictures).topics(),
+        Topic("values", "; ".join(pictures.notes) or pictures.values, plain=not pictures.notes),
+        Topic("left out", "; ".join(left_out) or "nothing", plain=not left_out),
+    ]
     ids = [printable(name) for name in names] if ids is None else ids
     duplicates = [name for name, count in Counter(ids).items() if count > 1]
     if duplicates:
@@ -100,7 +146,12 @@ def _image_set(pictures: FilePictures, path: Path, columns: Columns, ids: Sequen
         ids=tuple(ids),
         classes=encoded.classes,
         source=Source(
-            "files", path, Path(pictures.root), (*columns.notes, *pictures.notes), decoding=pictures.decoding
+            "files",
+            path,
+            Path(pictures.root),
+            (*notes, *pictures.notes),
+            decoding=pictures.decoding,
+            topics=tuple(topics),
         ),
         splits=tuple(columns.splits) if any(columns.splits) else None,
         groups=encode_names(columns.groups).codes if any(columns.groups) else None,
@@ -109,90 +160,30 @@ def _image_set(pictures: FilePictures, path: Path, columns: Columns, ids: Sequen
     )
 
 
-def _find_images(root: Path) -> tuple[list[str], list[str]]:
-    """(paths of the image files below root, sorted, with "/"; notes on what was left out)."""
-    images: list[str] = []
-    hidden: list[str] = []
-    extensions: Counter[str] = Counter()
-    disguised: list[str] = []
-    for name in _walk(root, "", frozenset()):
-        base = name.rpartition("/")[2]
-        if base.startswith("."):
-            if has_image_extension(base) and not base.startswith("._"):
-                hidden.append(name)
-        elif has_image_extension(base):
-            images.append(name)
-        elif base.lower() not in _CLUTTER and not base.lower().endswith(SHEET_SUFFIXES):  # tables: see find_table
-            extensions[os.path.splitext(base)[1].lower() or "none"] += 1
-            textual = base.lower().endswith((".txt", ".json", ".md", ".xml"))
-            if not textual and extensions.total() <= _SNIFFED and looks_like_image(os.path.join(root, name)):
-                disguised.append(name)
-    notes = []
-    if hidden:
-        notes.append(f"{_file_count(len(hidden))} hidden by a leading dot skipped ({_examples(hidden)})")
-    if disguised:
-        notes.append(
-            f"{_file_count(len(disguised))} with an image inside but no image's extension skipped "
-            f"({_examples(disguised)})"
-        )
-    if extensions.total() > len(disguised):
-        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(extensions.items()))
-        notes.append(f"{_file_count(extensions.total())} without an image's extension skipped ({kinds})")
-    return sorted(images), notes
+def _column_topics(labelling: Labelling, classes: Sequence[str]) -> list[Topic]:
+    """Where classes, splits and groups are from."""
+    columns, levels = labelling.columns, labelling.folders
+    splits = Counter(name for name in columns.splits if name)
+    groups = {name for name in columns.groups if name}
+    counted_splits = ", ".join(f"{name} {count:,}" for name, count in splits.items())
+    usual = bool(classes) and not labelling.classes_from and not levels.reasons
+    return [
+        Topic("classes", _from(len(classes), classes, labelling.classes_from, levels.classes), plain=usual),
+        Topic("splits", _sourced(counted_splits, labelling.splits_from, levels.splits), plain=not splits),
+        Topic("groups", _from(len(groups), groups, labelling.groups_from, levels.groups), plain=not groups),
+    ]
 
 
-def _file_count(count: int) -> str:
-    return "1 file" if count == 1 else f"{count:,} files"
+def _from(count: int, names: Sequence[str] | set[str], table: str, level: int) -> str:
+    return _sourced(f"{count:,} ({spoken(names)})" if count else "", table, level)
 
 
-def _examples(names: Sequence[str]) -> str:
-    return ", ".join(printable(name) for name in names[:3]) + (" ..." if len(names) > 3 else "")
-
-
-def _walk(folder: str | os.PathLike[str], below: str, above: frozenset[str]) -> Iterator[str]:
-    """Paths of all files below a folder, through links, but never around in a circle."""
-    real = os.path.realpath(folder)
-    if real in above:
-        return
-    try:
-        with os.scandir(folder) as listing:
-            entries = list(listing)
-    except OSError as error:
-        raise DataError(
-            f"the folder {os.fspath(folder)} cannot be read: {error.strerror}. Change its mode or owner."
-        ) from error
-    for entry in entries:
-        if entry.is_dir():
-            if not entry.name.startswith(".") and entry.name.lower() not in _CLUTTER:
-                yield from _walk(entry.path, f"{below}{entry.name}/", above | {real})
-        elif entry.is_file() or entry.is_symlink():  # a broken link is reported when it is decoded
-            yield below + entry.name
-
-
-def _columns_of_folders(names: Sequence[str]) -> Columns:
-    """Classes and splits by folder: a class is the first folder below the split."""
-    folders = [tuple(name.split("/")[:-1]) for name in names]
-    notes = []
-    folders = _unwrapped(folders)
-    tops = {folder[0] for folder in folders if folder}
-    splits = [""] * len(names)
-    if tops and all(map(is_split, tops)):
-        splits = [split_name(folder[0]) if folder else "" for folder in folders]
-        folders = _unwrapped([folder[1:] for folder in folders])
-    elif sum(map(is_split, tops)) > 1:
-        spoken = ", ".join(sorted(filter(is_split, tops)))
-        notes.append(f"{spoken} were read as classes, because folders of other names stand beside them")
-    classes = [printable(folder[0]) if folder else "" for folder in folders]
-    if {name.lower() for name in classes if name} & _PLAIN_FOLDERS and len(set(filter(None, classes))) == 1:
-        classes = [""] * len(names)
-    return Columns(classes, splits, [""] * len(names), notes)
-
-
-def _unwrapped(folders: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Without the leading folders that all images share, as long as each is in another one inside."""
-    while len({folder[:1] for folder in folders}) == 1 and min(map(len, folders)) > 1 and not is_split(folders[0][0]):
-        folders = [folder[1:] for folder in folders]
-    return folders
+def _sourced(text: str, table: str, level: int) -> str:
+    """ "2 (cat, dog), folder level 1", "none"."""
+    if not text:
+        return "none"
+    place = f"folder level {level}" if level > 0 else "the folder of each file" if level else ""
+    return ", ".join(filter(None, (text, f"from {table}" if table else place)))
 
 
 def _common_root(folder: Path, listed: Sequence[str]) -> tuple[Path, list[str]]:

@@ -10,10 +10,13 @@ from ..stage.options import (
     artifacts_option,
     check,
     check_range,
+    classes_from_option,
+    groups_from_option,
     labels_option,
     max_pixels_option,
     metadata,
     option,
+    splits_from_option,
     value_range_option,
 )
 
@@ -37,6 +40,9 @@ class ExportConfig:
         None, "Folder to write, file of an npz; by default in export/ in the artifacts.", path=True
     )
     labels: str | None = labels_option()
+    classes_from: str | None = classes_from_option()
+    splits_from: str | None = splits_from_option()
+    groups_from: str | None = groups_from_option()
     value_range: tuple[float, ...] | None = value_range_option()
     max_pixels: int | None = max_pixels_option()
     force: bool = option(False, "Replace what an earlier export wrote there.", switch=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,12 +46,25 @@ class Pictures(Protocol):
 
 
 @dataclass(frozen=True)
+class Topic:
+    """What one thing of a set was taken from: "classes", "2, folder level 2: 0, 1".
+
+    plain  whether nobody would expect anything else, so that it need not be told unasked
+    """
+
+    name: str
+    text: str
+    plain: bool = False
+
+
+@dataclass(frozen=True)
 class Source:
     """Where a set came from: enough to write a cleaned copy of it.
 
     kind   "npz" (path is the archive), "shards" (path is the folder of a built set)
            or "files" (path is the folder or list; ids are paths below root)
     notes  sentences on how it was read, for the person: "labels are one-hot", "greyscale"
+    topics  what was taken for what, in the order in which it is told
     decoding  how its pictures become pixels, with the scale that was decided: with it the set reads as it did
     """
 
@@ -63,6 +77,25 @@ class Source:
     decoding: Decoding = field(default_factory=Decoding)
     # kind "npz": what the file was when it was read (see archives.signature_of), None for a set that is in no file.
     signature: tuple[int, int, int] | None = None
+    topics: tuple[Topic, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the file or folder is called, however it was given.
+
+        >>> Source("files", Path("/data/cells/..")).name
+        'data'
+        """
+        full = os.path.abspath(self.path)  # noqa: PTH100  Path.absolute keeps ".."
+        return os.path.basename(full) or full  # noqa: PTH119
+
+    def lines(self, everything: bool = False) -> list[str]:
+        """How the set was read: a line for each topic that nobody would guess, or for all; then the other notes."""
+        topics = [topic for topic in self.topics if everything or not topic.plain]
+        texts = "\n".join(topic.text for topic in topics)
+        notes = [note for note in self.notes if note.removeprefix("labels are ") not in texts]
+        width = max(len(topic.name) for topic in self.topics) + 2 if self.topics else 6
+        return [f"  {topic.name:<{width}}{topic.text}" for topic in topics] + [f"  {'note':<{width}}{x}" for x in notes]
 
 
 @dataclass(frozen=True, eq=False)

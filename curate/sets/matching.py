@@ -33,6 +33,14 @@ class Columns:
     conflicts: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
 
+def rows_of(columns: Columns, rows: Sequence[int]) -> Columns:
+    """The columns of some of the files, without notes."""
+    classes, splits, groups = (
+        [column[row] for row in rows] for column in (columns.classes, columns.splits, columns.groups)
+    )
+    return Columns(classes, splits, groups, [])
+
+
 def columns_of_list(names: Sequence[str], table: Table | None) -> tuple[list[int], Columns]:
     """(the lines of a list that name a file for the first time; label, split and group of each). Raises DataError.
 

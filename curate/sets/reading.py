@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -13,9 +14,21 @@ from ..stage.errors import DataError
 from ..stage.records import read_document, record_of
 from .archives import Archive
 from .arrays import ArrayPictures
-from .classes import CLASS_KEYS, SPLIT_NAMES, Labels, as_column, as_strings, encode_array, encode_names, split_name
+from .classes import (
+    CLASS_KEYS,
+    SPLIT_NAMES,
+    Labels,
+    as_column,
+    as_strings,
+    encode_array,
+    encode_names,
+    split_name,
+    unnamed_splits,
+)
+from .directions import LEFT_OPEN, NONE, Directing, Directions
 from .files import read_folder, read_list
-from .imageset import UNLABELLED, ImageSet, Source
+from .imageset import UNLABELLED, ImageSet, Source, Topic
+from .layouts import spoken
 from .scaling import Decoding, Scale
 from .shards import is_sharded, read_shards
 from .sheets import SHEET_SUFFIXES, SPREADSHEETS
@@ -27,14 +40,24 @@ SPLIT_KEYS = ("splits", "split")
 GROUP_KEYS = ("groups", "group", "patient", "patients", "patient_id")
 
 
-def read(source: str | Path, *, labels: str | Path | None = None, decoding: Decoding = Decoding()) -> ImageSet:
+def read(
+    source: str | Path,
+    *,
+    labels: str | Path | None = None,
+    classes_from: str | int | None = None,
+    splits_from: str | int | None = None,
+    groups_from: str | int | None = None,
+    decoding: Decoding = Decoding(),
+) -> ImageSet:
     """The images of an .npz or .npy file, a folder, a list of files (.csv, .txt), or a built set (a folder of shards).
 
     labels   a CSV with columns file and label (and split, group) for the images of a folder or list
+    classes_from, splits_from, groups_from   what these are taken from, where it is not what is found: a level of
+             folders, from 1; "parent"; a column of the table; an array of the archive; "none" (see Directions)
     decoding how pictures become pixels; by default one scale for all that are deeper than 8 bits, decided by them
 
-    Nothing is decoded yet, large arrays are mapped, and `source.notes` of the set says how it was read.
-    Raises DataError with what to do where there is nothing to read.
+    Nothing is decoded yet, large arrays are mapped; `source.topics` of the set says what was taken for what, and
+    `source.notes` what else a person should know. Raises DataError with what to do where there is nothing to read.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "d.npz")
@@ -43,33 +66,39 @@ def read(source: str | Path, *, labels: str | Path | None = None, decoding: Deco
     >>> images.describe, images.classes, images.labels.tolist(), images.ids
     ('6x8 grey', ('ant', 'cat'), [1, 0], ('0', '1'))
     """
-    path = Path(source)
+    options = (None if value is None else str(value) for value in (labels, classes_from, splits_from, groups_from))
+    return read_as(source, Directions(*options), decoding)
+
+
+def read_as(source: str | Path, directions: Directing, decoding: Decoding = Decoding()) -> ImageSet:
+    """The images of a source, as `read` gives them, by the directions of a configuration or of a record."""
+    path, directions = Path(source), Directions.of(directions)
     decoding = _as_scanned(path, decoding)
-    table = Path(labels) if labels is not None else None
+    table = directions.labels
     try:
         is_folder, exists = path.is_dir(), path.exists()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
     if is_folder:
         if not is_sharded(path):
-            return read_folder(path, table, decoding)
-        if table is None:
+            return read_folder(path, directions, decoding)
+        if directions == LEFT_OPEN:
             return read_shards(path)
         raise DataError(
-            f"labels from {table} go with a folder or list of files; {path} is a built set, and has its own."
+            f"{directions.spoken} goes with a folder or list of files; {path} is a built set with labels of its own."
         )
     if not exists:
         raise DataError(f"{path} does not exist. Give an .npz, a folder of images, or a list of files (.csv, .txt).")
     suffix = path.suffix.lower()
     if suffix in (".txt", *SHEET_SUFFIXES, *SPREADSHEETS):
-        return read_list(path, table, decoding)
+        return read_list(path, directions, decoding)
     if suffix not in (".npz", ".npy"):
         raise DataError(f"{path} is not read. Give an .npz, a folder of images, or a list of files (.csv, .txt).")
     if table is not None:
         raise DataError(
             f"labels from {table} go with a folder or list; those of {path} belong into it, under `labels`."
         )
-    return read_archive(path, decoding)
+    return read_archive(path, directions, decoding)
 
 
 _CLEAN = ("clean.npz", "clean.csv")
@@ -99,14 +128,15 @@ class _SplitKeys:
     labels: str | None
 
 
-def read_archive(path: Path, decoding: Decoding = Decoding()) -> ImageSet:
+def read_archive(path: Path, directions: Directions = LEFT_OPEN, decoding: Decoding = Decoding()) -> ImageSet:
     """The images of an .npz or .npy file, as `read` describes. Raises DataError.
 
     Keys, in any case: images, x or data; labels, y or target; or a pair per split (train_images, x_test).
     Optional: class_names, ids, splits, groups.
     """
     archive = Archive(path)
-    parts = _split_keys(archive)
+    keys = _Keys.of(archive, directions)
+    parts = _split_keys(archive, keys)
     arrays = [archive.array(part.images) for part in parts]
     sizes = [len(array) if array.ndim else 0 for array in arrays]
     if not sum(sizes):
@@ -119,7 +149,7 @@ def read_archive(path: Path, decoding: Decoding = Decoding()) -> ImageSet:
     notes += [*archive.notes, *pictures.notes]
     columns = _label_columns(archive, parts, sizes)
     encoded = _read_labels(archive, parts, sizes, columns)
-    return ImageSet(
+    images = ImageSet(
         images=pictures,
         labels=encoded.codes,
         ids=_read_ids(archive, parts, sizes, notes),
@@ -128,16 +158,46 @@ def read_archive(path: Path, decoding: Decoding = Decoding()) -> ImageSet:
             "npz",
             path,
             None,
-            (*notes, *encoded.notes),
+            (),
             tuple((p.images, p.labels) for p in parts),
             decoding.settled(pictures.scale),
             archive.signature,
         ),
-        splits=_read_splits(archive, parts, sizes, notes),
-        groups=_read_groups(archive, parts, sizes, notes),
+        splits=_read_splits(archive, keys, parts, sizes, notes),
+        groups=_read_groups(archive, keys, parts, sizes, notes),
         describe=pictures.describe,
         soft=_soft_labels(parts, columns),
     )
+    topics = _topics(images, archive, keys, pictures)
+    notes += encoded.notes
+    return replace(images, source=replace(images.source, notes=tuple(notes), topics=topics))
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """The names that arrays of labels, splits and groups may have: those that a person gave, else the usual ones."""
+
+    labels: tuple[str, ...]
+    splits: tuple[str, ...]
+    groups: tuple[str, ...]
+
+    @classmethod
+    def of(cls, archive: Archive, directions: Directions) -> _Keys:
+        """Raises DataError where an array that is asked for is not there."""
+        keys = {key.lower() for key in (*archive.members, *archive.unread)}
+        chosen = []
+        for flag, direction, usual in (
+            ("--classes-from", directions.classes_from, LABEL_KEYS),
+            ("--splits-from", directions.splits_from, SPLIT_KEYS),
+            ("--groups-from", directions.groups_from, GROUP_KEYS),
+        ):
+            if direction is not None and direction != NONE and direction.lower() not in keys:
+                raise DataError(
+                    f"{flag} {direction}: {archive.path} has no array of that name, but {', '.join(sorted(keys))}. "
+                    "Name one of these, or none."
+                )
+            chosen.append(usual if direction is None else () if direction == NONE else (direction.lower(),))
+        return cls(*chosen)
 
 
 def find_key(archive: Archive, names: Sequence[str], split: str = "") -> str | None:
@@ -153,18 +213,18 @@ def find_key(archive: Archive, names: Sequence[str], split: str = "") -> str | N
     return None
 
 
-def _split_keys(archive: Archive) -> list[_SplitKeys]:
+def _split_keys(archive: Archive, keys: _Keys) -> list[_SplitKeys]:
     """The image and label keys: one pair, or one per split."""
     images = find_key(archive, IMAGE_KEYS)
     if images is not None:
-        return [_SplitKeys("", images, find_key(archive, LABEL_KEYS))]
+        return [_SplitKeys("", images, find_key(archive, keys.labels))]
     candidates = [(split, find_key(archive, IMAGE_KEYS, split)) for split in SPLIT_NAMES]
     parts = [
-        _SplitKeys(split, key, find_key(archive, LABEL_KEYS, split)) for split, key in candidates if key is not None
+        _SplitKeys(split, key, find_key(archive, keys.labels, split)) for split, key in candidates if key is not None
     ]
     if not parts:
-        keys = [*archive.members, *archive.unread]
-        listing = str(keys) if len(keys) <= 12 else f"{str(keys[:12])[:-1]}, ...]"
+        names = [*archive.members, *archive.unread]
+        listing = str(names) if len(names) <= 12 else f"{str(names[:12])[:-1]}, ...]"
         raise DataError(
             f"{archive.path} has arrays {listing} but not 'images' (or 'x', 'data', 'train_images'). "
             "Save it with np.savez(path, images=..., labels=...)."
@@ -270,16 +330,46 @@ def _read_ids(archive: Archive, parts: Sequence[_SplitKeys], sizes: Sequence[int
 
 
 def _read_splits(
-    archive: Archive, parts: Sequence[_SplitKeys], sizes: Sequence[int], notes: list[str]
+    archive: Archive, keys: _Keys, parts: Sequence[_SplitKeys], sizes: Sequence[int], notes: list[str]
 ) -> tuple[str, ...] | None:
-    if parts[0].split:
+    if parts[0].split and keys.splits:
         return tuple(part.split for part, size in zip(parts, sizes, strict=True) for _ in range(size))
-    texts = _read_column(archive, SPLIT_KEYS, parts, sizes, notes)
-    return tuple(map(split_name, texts)) if texts is not None else None
+    texts = _read_column(archive, keys.splits, parts, sizes, notes)
+    if texts is None:
+        return None
+    splits = tuple(map(split_name, texts))
+    notes += unnamed_splits(splits)
+    return splits
 
 
 def _read_groups(
-    archive: Archive, parts: Sequence[_SplitKeys], sizes: Sequence[int], notes: list[str]
+    archive: Archive, keys: _Keys, parts: Sequence[_SplitKeys], sizes: Sequence[int], notes: list[str]
 ) -> np.ndarray | None:
-    texts = _read_column(archive, GROUP_KEYS, parts, sizes, notes)
+    texts = _read_column(archive, keys.groups, parts, sizes, notes)
     return encode_names(texts).codes if texts is not None else None
+
+
+def _topics(images: ImageSet, archive: Archive, keys: _Keys, pictures: ArrayPictures) -> tuple[Topic, ...]:
+    """What was taken from which array."""
+    members = images.source.members
+    labels = ", ".join(key for _, key in members if key)
+    classes = f"{len(images.classes):,} ({spoken(images.classes)})" if images.labelled else "none"
+    splits = ", ".join(f"{name or '(none)'} {count:,}" for name, count in Counter(images.splits or ()).items())
+    split_key = find_key(archive, keys.splits) or ", ".join(key for key, _ in members)
+    groups = len(set(images.groups[images.groups >= 0].tolist())) if images.groups is not None else 0
+    ids = find_key(archive, ID_KEYS)
+    numbered = images.ids[:1] in (("0",), ("train/0",), ("val/0",), ("test/0",))
+    used = {key for pair in members for key in pair if key}
+    used |= {key for names in (ID_KEYS, keys.splits, keys.groups, CLASS_KEYS) if (key := find_key(archive, names))}
+    unused = [key for key in archive.members if key not in used]
+    unread = [f"array {key}, which {reason.split('.')[0]}" for key, reason in archive.unread.items()]
+    left_out = [*unread, *([f"{'arrays' if len(unused) > 1 else 'array'} {', '.join(unused)}"] if unused else [])]
+    return (
+        Topic("classes", f"{classes}, array {labels}" if images.labelled else "none", plain=images.labelled),
+        Topic("splits", f"{splits}, array {split_key}" if splits else "none", plain=not splits),
+        Topic("groups", f"{groups:,}, array {find_key(archive, keys.groups)}" if groups else "none", plain=not groups),
+        Topic("ids", f"array {ids}" if ids and not numbered else "the rows, from 0", plain=True),
+        Topic("channels", images.describe.rpartition(" ")[2], plain=True),
+        Topic("values", "; ".join(pictures.notes) or pictures.values, plain=not pictures.notes),
+        Topic("left out", "; ".join(left_out) or "nothing", plain=not unread),
+    )

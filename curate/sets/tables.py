@@ -122,16 +122,18 @@ def find_table(folder: Path, names: Sequence[str] = ()) -> tuple[Table | None, l
     return None, notes
 
 
-def read_listing(path: Path) -> tuple[list[str], Table | None]:
+def read_listing(
+    path: Path, labels: str | None = None, splits: str | None = None, groups: str | None = None
+) -> tuple[list[str], Table | None]:
     """(the files that a list names; the table that it is, or None for a text of one path on each line).
 
-    Raises DataError.
+    labels, splits, groups  names of columns, where a person gave them.  Raises DataError.
     """
     if path.suffix.lower() == ".txt":
         lines = text_lines(path)
         if not _has_pairs(path, lines):
             return lines, None
-    table = Table.read(path)
+    table = Table.read(path, labels, splits, groups)
     return table.files, table
 
 

@@ -338,7 +338,7 @@ def _size(entry: FieldOption, text: str) -> tuple[int, int] | None:
 # What many commands have, and the headings that many have options under.
 
 DECIDING = "What is dropped"
-READING = "How pictures are read"
+READING = "How the set is read"
 SEEING = "Embedding"
 SPLITTING = "Splits"
 RUNNING = "How it runs"
@@ -375,6 +375,26 @@ def max_pixels_option() -> int | None:
 def _later_option(default: T, about: Option) -> T:
     """A field of a configuration that lies on disk from before there was that option."""
     return field(default=default, metadata={**metadata(about), **OPTIONAL})
+
+
+def classes_from_option() -> str | None:
+    """A field for what classes are taken from."""
+    help = "Take classes from a LEVEL of folders (1 is the first), parent, folders, table, a COLUMN or array, or none."
+    return _later_option(
+        None, Option(help, READING, metavar="WHERE", names=lambda: ("parent", "folders", "table", "none"))
+    )
+
+
+def splits_from_option() -> str | None:
+    """A field for what splits are taken from."""
+    help = "Take splits from a LEVEL of folders, parent, a COLUMN or array, or none."
+    return _later_option(None, Option(help, READING, metavar="WHERE", names=lambda: ("parent", "none")))
+
+
+def groups_from_option() -> str | None:
+    """A field for what groups are taken from."""
+    help = "Take groups that stay together, such as patients, from a LEVEL, parent, a COLUMN or array, or none."
+    return _later_option(None, Option(help, READING, metavar="WHERE", names=lambda: ("parent", "none")))
 
 
 def seed_option() -> int:

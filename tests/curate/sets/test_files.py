@@ -52,12 +52,14 @@ def test_folders_are_splits_classes_or_neither(tmp_path, names, splits, classes,
     assert sorted(images.ids) == sorted(names)
 
 
-def test_split_names_beside_other_folders_are_classes_and_that_is_told(tmp_path, files):
-    images = read(files(tmp_path, "train/1.png", "test/1.png", "extra/1.png"))
-    assert images.classes == ("extra", "test", "train")
-    assert images.source.notes == (
-        "test, train were read as classes, because folders of other names stand beside them",
+def test_folders_beside_train_and_test_are_splits_as_well_and_that_is_told(tmp_path, files):
+    images = read(files(tmp_path, "train/1.png", "test/1.png", "field work/1.png"))
+    assert images.classes == ()
+    assert images.splits == ("field work", "test", "train")
+    assert images.source.notes[0] == (
+        "field work beside test, train was taken for splits as well. If that is wrong, give --classes-from 1"
     )
+    assert read(tmp_path, classes_from=1).classes == ("field work", "test", "train")
 
 
 def test_a_list_of_paths_keeps_its_order_and_finds_classes_in_the_folders(tmp_path, files):

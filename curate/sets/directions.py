@@ -1,0 +1,69 @@
+"""How a person wants a set to be read, where they say so: the table of labels, and what classes, splits and groups are
+taken from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+NONE, PARENT, TABLE, FOLDERS = "none", "parent", "table", "folders"
+
+
+class Directing(Protocol):
+    """A configuration, or a record, that has these options."""
+
+    @property
+    def labels(self) -> str | None: ...
+    @property
+    def classes_from(self) -> str | None: ...
+    @property
+    def splits_from(self) -> str | None: ...
+    @property
+    def groups_from(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Directions:
+    """What a person says of a set; None leaves it to what is found.
+
+    labels        a CSV beside the images
+    classes_from  a level of folders, from 1; "parent", the folder that holds the file; "folders" as they are found;
+                  "table"; a column of it; in an archive an array; "none"
+    splits_from, groups_from  a level, "parent", a column, an array, or "none"
+    """
+
+    labels: str | None = None
+    classes_from: str | None = None
+    splits_from: str | None = None
+    groups_from: str | None = None
+
+    @classmethod
+    def of(cls, config: Directing) -> Directions:
+        """Those of a configuration."""
+        return cls(config.labels, config.classes_from, config.splits_from, config.groups_from)
+
+    @property
+    def columns(self) -> tuple[str | None, str | None, str | None]:
+        """The columns of labels, splits and groups that they name."""
+        return column_of(self.classes_from), column_of(self.splits_from), column_of(self.groups_from)
+
+    @property
+    def spoken(self) -> str:
+        """The first of them, as it is typed: "--classes-from 2"."""
+        options = [(name, value) for name, value in vars(self).items() if value is not None]
+        return f"--{options[0][0].replace('_', '-')} {options[0][1]}" if options else ""
+
+
+LEFT_OPEN = Directions()
+
+
+def column_of(direction: str | None) -> str | None:
+    """The column or array that a direction names, if it names one.
+
+    >>> column_of("dx"), column_of("2"), column_of("none")
+    ('dx', None, None)
+    """
+    return None if direction is None or direction.isdecimal() or direction in _WORDS else direction
+
+
+_WORDS = (NONE, PARENT, TABLE, FOLDERS)

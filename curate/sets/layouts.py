@@ -1,0 +1,309 @@
+"""Which level of folders is what: splits, groups, classes or nothing. Told by how names repeat, and by their looks.
+
+Levels are counted from 1, the folder below the root.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..stage.errors import DataError
+from .classes import natural
+from .directions import LEFT_OPEN, NONE, PARENT, Directions
+from .names import (
+    Kind,
+    are_counted,
+    holds_annotations,
+    is_fold,
+    is_plain,
+    kind_of,
+    may_be_split,
+    split_of,
+)
+
+Folders = Mapping[tuple[str, ...], int]  # the folders of each file, outermost first -> number of files
+_LAST = -1  # the level of whatever folder holds the file
+_REACH = 0.9  # of the files must lie so deep for a level to count
+_FEW = 5  # more folders than this are no splits; fewer than this are no groups, but for people
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What each level of folders was taken for; 0 where there is none.
+
+    classes  may be -1: whatever folder holds the file
+    blank    names at that level that label nothing: train/cat, but test/images
+    reasons  sentences on what else classes and groups could have been, with the options that settle it
+    split_reasons  on what else the splits could have been;  kind  what the names of the classes look like
+    """
+
+    classes: int = 0
+    splits: int = 0
+    groups: int = 0
+    depth: int = 0
+    blank: frozenset[str] = frozenset()
+    reasons: tuple[str, ...] = ()
+    split_reasons: tuple[str, ...] = ()
+    kind: Kind = Kind.WORDS
+
+    def class_of(self, folder: Sequence[str]) -> str:
+        """The class of a file in these folders, "" for none."""
+        name = _name_at(folder, self.classes)
+        return "" if name in self.blank else name
+
+    def split_of(self, folder: Sequence[str]) -> str:
+        """Its split, "" for none."""
+        name = _name_at(folder, self.splits)
+        return split_of(name) or name
+
+    def group_of(self, folder: Sequence[str]) -> str:
+        """Its group, "" for none."""
+        return _name_at(folder, self.groups)
+
+
+def levels_of(folders: Folders, directions: Directions = LEFT_OPEN) -> Levels:
+    """What each level was taken for, as a person directs, and for the rest by what is found. Raises DataError."""
+    depth = max(map(len, folders), default=0)
+    wanted = {
+        "classes": _wanted_level(directions.classes_from, "--classes-from", folders, depth),
+        "splits": _wanted_level(directions.splits_from, "--splits-from", folders, depth),
+        "groups": _wanted_level(directions.groups_from, "--groups-from", folders, depth),
+    }
+    levels = replace(_levels_found(folders), depth=depth)
+    settled = {name: level for name, level in wanted.items() if level is not None}
+    if not settled:
+        return levels
+    classes, splits, groups = (
+        settled[name] if name in settled else _unless_settled(level, settled.values(), depth)
+        for name, level in (("classes", levels.classes), ("splits", levels.splits), ("groups", levels.groups))
+    )
+    blank = levels.blank if classes == levels.classes else frozenset()
+    return Levels(classes, splits, groups, depth, blank, kind=levels.kind)
+
+
+def _unless_settled(level: int, settled: Collection[int], depth: int) -> int:
+    """A level that was found, 0 where a person has spoken for it."""
+    return 0 if level in settled or (level == depth and _LAST in settled) else level
+
+
+def annotation_folders(folders: Iterable[tuple[str, ...]]) -> set[tuple[str, ...]]:
+    """Folders of masks and the like: those so called beside one of images."""
+    children: dict[tuple[str, ...], set[str]] = {}
+    for folder in folders:
+        for i, name in enumerate(folder):
+            children.setdefault(folder[:i], set()).add(name)
+    return {
+        (*above, name)
+        for above, names in children.items()
+        if any(is_plain(name) for name in names)
+        for name in names
+        if holds_annotations(name)
+    }
+
+
+def spoken(names: Collection[str], most: int = 3) -> str:
+    """Names for a sentence: the first few of them.
+
+    >>> spoken(["b", "a"]), spoken(["10", "9", "1", "2"])
+    ('a, b', '1, 2, 9 ...')
+    """
+    ordered = natural(names)
+    return ", ".join(ordered[:most]) + (" ..." if len(ordered) > most else "")
+
+
+def _wanted_level(direction: str | None, flag: str, folders: Folders, depth: int) -> int | None:
+    """The level that a person names; 0 for none, None where they leave it open or name something else."""
+    if direction is None or not (direction.isdecimal() or direction in (NONE, PARENT)):
+        return None
+    if direction == PARENT:
+        return _LAST
+    level = 0 if direction == NONE else int(direction)
+    if level > depth or (direction != NONE and not level):
+        example = "/".join(next((folder for folder in folders if len(folder) == depth), ()))
+        deep = f"folders go {depth} deep, as in {example}" if depth else "there are no folders"
+        raise DataError(f"{flag} {direction}: there is no such level of folders. Levels count from 1, and {deep}.")
+    return level
+
+
+def _name_at(folder: Sequence[str], level: int) -> str:
+    if level == _LAST:
+        return folder[-1] if folder else ""
+    return folder[level - 1] if 0 < level <= len(folder) else ""
+
+
+def _levels_found(folders: Folders) -> Levels:
+    splits, reasons = _split_level(folders)
+    below = _levels_reached(folders, splits)
+    names = {level: _names_at(folders, level) for level in below}
+    # A mere "images", and a split within itself, as of train/train and test/test, say nothing.
+    telling = [level for level in below if not all(is_plain(x) or (splits and split_of(x)) for x in names[level])]
+    several = [level for level in telling if len(names[level]) > 1]
+    if not several:
+        # One folder for all, within further or not: the innermost.
+        single = [level for level in below[-1:] if level in telling]
+        return Levels(classes=single[0] if single else 0, splits=splits, split_reasons=reasons)
+    reading = _roles(folders, several, splits)
+    blank = _blank_names(folders, splits, reading.classes) if splits and reading.classes else frozenset()
+    kind = kind_of(_names_at(folders, reading.classes)) if reading.classes else Kind.WORDS
+    return replace(reading, blank=blank, split_reasons=reasons, kind=kind)
+
+
+def _names_at(folders: Iterable[tuple[str, ...]], level: int) -> set[str]:
+    return {folder[level - 1] for folder in folders if len(folder) >= level}
+
+
+def _files_at(folders: Folders, level: int) -> int:
+    return sum(count for folder, count in folders.items() if len(folder) >= level)
+
+
+def _levels_reached(folders: Folders, splits: int) -> list[int]:
+    """The levels but that of splits at which nearly all files lie that lie in a folder besides."""
+    levels = [level for level in range(1, max(map(len, folders), default=0) + 1) if level != splits]
+    enough = _REACH * _files_at(folders, levels[0]) if levels else 0
+    return [level for level in levels if _files_at(folders, level) >= enough]
+
+
+# Splits
+
+
+def _split_level(folders: Folders) -> tuple[int, tuple[str, ...]]:
+    """(the level whose folders are splits by their names, 0 for none; reasons)."""
+    depth = max(map(len, folders), default=0)
+    levels = [level for level in range(1, depth + 1) if _files_at(folders, level) >= _REACH * _files_at(folders, 1)]
+    for level in levels:
+        if _are_splits(_names_at(folders, level)):
+            return level, ()
+    usual = {name for name in _names_at(folders, 1) if split_of(name)}
+    if len({split_of(name) for name in usual}) > 1:
+        further = _names_at(folders, 1) - usual
+        verb = "was" if len(further) == 1 else "were"
+        reason = f"{spoken(further)} beside {spoken(usual)} {verb} taken for splits as well"
+        return 1, (f"{reason}. If that is wrong, give --classes-from 1",)
+    folds = [level for level in levels if all(map(is_fold, _names_at(folders, level)))]
+    return next((level for level in folds if len(_names_at(folders, level)) > 1), 0), ()
+
+
+def _are_splits(names: Collection[str]) -> bool:
+    """Whether all names are of splits: train and TEST_SIMPLE, but not test1, test2 and test3."""
+    usual = [split_of(name) for name in names if split_of(name)]
+    several = len(set(usual)) > 1 or len(usual) == 1
+    return several and all(split_of(name) or may_be_split(name) for name in names)
+
+
+def _blank_names(folders: Folders, splits: int, classes: int) -> frozenset[str]:
+    """Names at the level of the classes that label nothing: the only folder of a split, as in test/images."""
+    inside: dict[str, set[str]] = {}
+    for folder in folders:
+        if len(folder) >= max(splits, classes):
+            inside.setdefault(folder[splits - 1], set()).add(folder[classes - 1])
+    only = {split: next(iter(names)) for split, names in inside.items() if len(names) == 1}
+    blank = {name for split, name in only.items() if is_plain(name) or split_of(name) or name == "unknown"}
+    return frozenset(name for name in blank if sum(name in names for names in inside.values()) == 1)
+
+
+# Classes and groups
+
+
+def _roles(folders: Folders, levels: Sequence[int], splits: int) -> Levels:
+    """What the levels are that tell images apart, but for that of the splits."""
+    kinds = {level: kind_of(_names_at(folders, level)) for level in levels}
+    if len(levels) == 1:
+        return _single_level(folders, levels[0], kinds[levels[0]], splits)
+    worded = [level for level in levels if kinds[level] in (Kind.CLASSES, Kind.WORDS)]
+    numbered = [level for level in levels if level not in worded]
+    opposites = [level for level in worded if kinds[level] is Kind.CLASSES]
+    own_splits = 0
+    if not worded:
+        classes = _class_among_numbers(folders, levels, kinds)
+    elif opposites or len(worded) == 1:
+        classes = (opposites or worded)[0]
+        if not opposites and numbered[0] < classes and _are_digits(folders, numbered[0], classes):
+            classes = numbered[0]
+    else:
+        classes, own_splits = _class_among_words(folders, worded, splits)
+    candidates = [level for level in numbered if level != classes]
+    groups = next((level for level in candidates if _can_be_groups(folders, classes, level, kinds[level])), 0)
+    roles = Levels(classes=classes, splits=splits or own_splits, groups=groups)
+    return replace(roles, reasons=(_reason(folders, roles, levels),))
+
+
+def _reason(folders: Folders, roles: Levels, levels: Sequence[int]) -> str:
+    """What was taken for what among several levels, and what to type where that is wrong."""
+    uses = {roles.splits: "splits", roles.groups: "groups that stay together"}
+    further = [level for level in levels if level != roles.classes]
+    texts = [f"level {x} ({spoken(_names_at(folders, x))}) was taken for {uses.get(x, 'nothing')}" for x in further]
+    options = [f"--classes-from {level}" for level in further]
+    options += ["--groups-from none"] if roles.groups else []
+    options += ["--splits-from none"] if roles.splits in levels else []
+    own = f"classes are the folders of level {roles.classes} ({spoken(_names_at(folders, roles.classes))})"
+    return f"{own}; {'; '.join(texts)}. If that is wrong, give {' or '.join(options)}"
+
+
+def _single_level(folders: Folders, level: int, kind: Kind, splits: int) -> Levels:
+    names = _names_at(folders, level)
+    if kind is Kind.PEOPLE:
+        reason = (
+            f"the folders ({spoken(names)}) were taken for groups that stay together, and for no classes. If that is "
+            f"wrong, give --classes-from {level}"
+        )
+        return Levels(groups=level, splits=splits, reasons=(reason,))
+    if kind is Kind.PARTS and not splits:
+        reason = (
+            f"the folders are called like parts of one set ({spoken(names)}); they were taken for the classes, because "
+            "nothing else labels the images. If that is wrong, give --classes-from none"
+        )
+        return Levels(classes=level, splits=splits, reasons=(reason,))
+    return Levels(classes=level, splits=splits)
+
+
+def _class_among_numbers(folders: Folders, levels: Sequence[int], kinds: Mapping[int, Kind]) -> int:
+    """The level of the classes where all are numbers: the second of 8863/0, the first of 0/8863."""
+    outer, inner = levels[0], levels[1]
+    above, below = _names_at(folders, outer), _names_at(folders, inner)
+    if _repeated(folders, outer, inner) <= 0.5:
+        return outer
+    if kinds[outer] in (Kind.PEOPLE, Kind.PARTS):
+        return inner
+    return inner if len(below) < len(above) and not _are_digits(folders, outer, inner) else outer
+
+
+def _are_digits(folders: Folders, outer: int, inner: int) -> bool:
+    """Whether folders 0, 1, 2 ... are classes with something within, rather than patients with their classes."""
+    above = _names_at(folders, outer)
+    return are_counted(above) and len(above) <= 3 * len(_names_at(folders, inner))
+
+
+def _class_among_words(folders: Folders, levels: Sequence[int], splits: int) -> tuple[int, int]:
+    """(level of the classes, that of splits or 0) among levels of words: a hierarchy, a grid, or splits by any name."""
+    outer = levels[0]
+    for inner in levels[1:]:
+        above, below = _names_at(folders, outer), _names_at(folders, inner)
+        repeated = _repeated(folders, outer, inner)
+        if not repeated and len(below) > len(above) and 2 * len(below) <= _files_at(folders, inner):
+            outer = inner  # animals/cat, animals/dog, plants/rose
+            continue
+        few = len(above) <= _FEW and len(below) > len(above)
+        if repeated > 0.5 and not splits and (few or all(map(may_be_split, above))):
+            return inner, outer  # seen/cat, seen/dog, unseen/cat
+        break
+    return outer, 0
+
+
+def _repeated(folders: Folders, outer: int, inner: int) -> float:
+    """The share of the names of the inner level that stand under several names of the outer one."""
+    pairs = {(folder[outer - 1], folder[inner - 1]) for folder in folders if len(folder) >= max(inner, outer)}
+    count = Counter(name for _, name in pairs)
+    return sum(times > 1 for times in count.values()) / max(1, len(count))
+
+
+def _can_be_groups(folders: Folders, classes: int, groups: int, kind: Kind) -> bool:
+    """Whether the folders of a level hold several images each, and most classes several of them."""
+    if kind is Kind.PARTS:
+        return False
+    pairs = {(folder[classes - 1], folder[groups - 1]) for folder in folders if len(folder) >= max(classes, groups)}
+    number = len({group for _, group in pairs})
+    several = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+    enough = number >= (2 if kind is Kind.PEOPLE else _FEW) and _files_at(folders, groups) >= 1.5 * number
+    return enough and 2 * len(several) > len({name for name, _ in pairs})

@@ -1,0 +1,160 @@
+"""What names of folders look like: splits, ids of patients, parts of an archive, or words that may be classes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from enum import StrEnum
+
+from .classes import alias_of
+
+# A folder so called holds images of all classes rather than those of one.
+_PLAIN = frozenset(
+    (
+        "images", "image", "imgs", "img", "jpegimages", "jpeg", "jpegs", "jpg", "png", "pictures", "pics",
+        "photos", "data", "files", "frames", "input", "inputs",
+    )
+)  # fmt: skip
+# A folder so called beside one of those holds what was drawn onto the images.
+_ANNOTATIONS = frozenset(
+    (
+        "annotations", "annotation", "annots", "masks", "mask", "labels", "label", "gt", "groundtruth", "ground_truth",
+        "segmentation", "segmentations", "segmentationclass", "segmentationobject", "trimaps", "targets", "target",
+    )
+)  # fmt: skip
+# Beside the name of a split they change nothing: train_images, training_set, val2017.
+_NEUTRAL = _PLAIN | frozenset(
+    (
+        "set", "sets", "dataset", "split", "folder", "dir", "full", "all", "crops", "resized", "cls",
+        "classification",
+    )
+)  # fmt: skip
+_OTHER_SPLITS = frozenset(
+    (
+        "seen", "unseen", "holdout", "heldout", "eval", "evaluation", "public", "private", "gallery", "query", "probe",
+        "support", "trainval", "labeled", "labelled", "unlabeled", "unlabelled", "ood", "indomain", "outofdomain",
+        "minival", "extra",
+    )
+)  # fmt: skip
+_PEOPLE = frozenset(
+    (
+        "patient", "patients", "pat", "subject", "subj", "donor", "participant", "volunteer", "case", "slide", "wsi",
+        "specimen", "individual", "person",
+    )
+)  # fmt: skip
+_PARTS = frozenset(
+    (
+        "part", "parts", "batch", "chunk", "shard", "volume", "vol", "disc", "zip", "tar", "archive",
+        "bucket", "dir", "folder",
+    )
+)  # fmt: skip
+_CLASSES = frozenset(
+    (
+        "class", "cls", "label", "category", "type", "grade", "stage", "level", "score", "degree", "kl",
+        "birads",
+    )
+)  # fmt: skip
+_OPPOSITES = frozenset(
+    (
+        "positive", "negative", "pos", "neg", "normal", "abnormal", "benign", "malignant", "healthy", "diseased",
+        "yes", "no", "good", "bad", "true", "false", "real", "fake", "cancer", "tumor", "tumour",
+    )
+)  # fmt: skip
+_FOLD = re.compile(r"(fold|cv|split|subset|partition)[ _-]*\d+", re.I)
+_DATE = re.compile(r"\d{4}[-_.]?\d{2}([-_.]?\d{2})?")
+_WORDS = re.compile(r"[^\W\d_]+|\d+")
+_MOST = 0.8  # of the names of a level, lest a stray folder changes what it is
+
+
+class Kind(StrEnum):
+    """What the names of one level of folders look like."""
+
+    PEOPLE = "people"
+    PARTS = "parts"
+    CLASSES = "classes"
+    IDS = "ids"
+    WORDS = "words"
+
+
+def words_of(name: str) -> list[str]:
+    """The words and numbers of a name, in small letters.
+
+    >>> words_of("HAM_images_part-1"), words_of("trainImages2017")
+    (['ham', 'images', 'part', '1'], ['train', 'images', '2017'])
+    """
+    return _WORDS.findall(re.sub(r"(?<=[^\W\d_A-Z])(?=[A-Z])", "_", name).lower())
+
+
+def split_of(name: str) -> str:
+    """The split that a folder's name is surely of, else "".
+
+    >>> split_of("train_images"), split_of("TEST"), split_of("val2017"), split_of("train_station")
+    ('train', 'test', 'val', '')
+    """
+    words = words_of(name)
+    splits = {alias_of(word) for word in words} - {""}
+    rest = [word for word in words if not alias_of(word) and word not in _NEUTRAL and not word.isdecimal()]
+    return splits.pop() if len(splits) == 1 and not rest else ""
+
+
+def may_be_split(name: str) -> bool:
+    """Whether a folder beside splits may be another one: "TEST_SIMPLE", "unseen", "fold3"."""
+    words = words_of(name)
+    return bool("".join(words) in _OTHER_SPLITS or _FOLD.fullmatch(name) or any(alias_of(word) for word in words))
+
+
+def is_fold(name: str) -> bool:
+    """Whether a folder is a numbered part of a cross-validation."""
+    return bool(_FOLD.fullmatch(name))
+
+
+def is_plain(name: str) -> bool:
+    """Whether a folder so called says nothing of the images in it."""
+    return name.lower() in _PLAIN
+
+
+def holds_annotations(name: str) -> bool:
+    """Whether a folder so called, beside one of images, holds masks and the like."""
+    return name.lower() in _ANNOTATIONS
+
+
+def kind_of(names: Collection[str]) -> Kind:
+    """What the names of one level of folders look like.
+
+    >>> [kind_of(names).value for names in (["p1", "p22"], ["patient_1"], ["part_1", "part_2"], ["cat", "dog"])]
+    ['ids', 'people', 'parts', 'words']
+    """
+    bare = {name: [word for word in words_of(name) if not word.isdecimal()] for name in names}
+    numbered = [name for name in names if any(word.isdecimal() for word in words_of(name))]
+    alike = len({tuple(bare[name]) for name in numbered}) == 1 and _mostly(len(numbered), names)
+    stem = set(bare[numbered[0]]) if alike else set()
+    if _mostly(sum(bool(set(words) & _PEOPLE) and len(words_of(name)) > 1 for name, words in bare.items()), names):
+        return Kind.PEOPLE
+    if stem & _PARTS:
+        return Kind.PARTS
+    if stem & _CLASSES or all(len(words) == 1 and words[0] in _OPPOSITES for words in bare.values()):
+        return Kind.CLASSES
+    if alike or _mostly(sum(map(_is_id, names)), names):
+        return Kind.IDS
+    return Kind.WORDS
+
+
+def are_counted(names: Collection[str]) -> bool:
+    """Whether names are the whole numbers from 0 or 1, as classes are numbered."""
+    numbers = sorted(int(name) for name in names) if all(name.isdecimal() for name in names) else []
+    return len(numbers) > 1 and numbers[0] in (0, 1) and numbers[-1] - numbers[0] == len(numbers) - 1
+
+
+def _mostly(count: int, names: Collection[str]) -> bool:
+    return count >= _MOST * len(names) and count > 0
+
+
+def _is_id(name: str) -> bool:
+    """A number, a date, a hexadecimal digest, or a name with three digits or more."""
+    digits = sum(character.isdecimal() for character in name)
+    return bool(
+        name.isdecimal()
+        or _DATE.fullmatch(name)
+        or (digits and len(name) >= 6 and re.fullmatch(r"[0-9a-fA-F-]+", name))
+        or digits >= 3
+    )

@@ -1,0 +1,23 @@
+import pytest
+
+from curate.configs import ScanConfig
+from curate.sets.directions import LEFT_OPEN, Directions, column_of
+
+
+def test_directions_are_those_of_any_configuration_that_has_them():
+    config = ScanConfig(labels="l.csv", classes_from="dx", groups_from="1")
+    assert Directions.of(config) == Directions("l.csv", "dx", None, "1")
+    assert Directions.of(ScanConfig()) == LEFT_OPEN
+
+
+@pytest.mark.parametrize(
+    ("direction", "column"),
+    [("dx", "dx"), ("2", None), ("none", None), ("parent", None), ("table", None), (None, None)],
+)
+def test_a_direction_that_is_no_word_and_no_level_is_a_column(direction, column):
+    assert column_of(direction) == column
+
+
+def test_directions_are_spoken_as_they_are_typed():
+    assert Directions(classes_from="2").spoken == "--classes-from 2"
+    assert LEFT_OPEN.spoken == ""

@@ -1,0 +1,71 @@
+import pytest
+
+from curate.sets.names import Kind, are_counted, holds_annotations, is_plain, kind_of, may_be_split, split_of
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train", "train"),
+        ("TRAIN", "train"),
+        ("training_set", "train"),
+        ("train_images", "train"),
+        ("imagesTrain", "train"),
+        ("train2017", "train"),
+        ("valid", "val"),
+        ("Dev", "val"),
+        ("test1", "test"),
+        ("TEST_SIMPLE", ""),
+        ("train_station", ""),
+        ("latest", ""),
+        ("trainee", ""),
+        ("train_test", ""),
+        ("cat", ""),
+    ],
+)
+def test_a_folder_is_of_a_split_where_nothing_else_is_in_its_name(name, split):
+    assert split_of(name) == split
+
+
+def test_beside_splits_more_names_are_of_some():
+    assert all(map(may_be_split, ("TEST_SIMPLE", "unseen", "hold-out", "fold3", "train")))
+    assert not any(map(may_be_split, ("cat", "latest", "3")))
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (["p1", "p2", "p17"], Kind.IDS),
+        (["8863", "8864"], Kind.IDS),
+        (["2021-03-04", "20210305"], Kind.IDS),
+        (["ISIC_0001", "ISIC_0002"], Kind.IDS),
+        (["0a3f9c", "77be01"], Kind.IDS),
+        (["patient_1", "patient_2"], Kind.PEOPLE),
+        (["Patient A", "Patient B"], Kind.PEOPLE),
+        (["slide-03"], Kind.PEOPLE),
+        (["part_1", "part_2"], Kind.PARTS),
+        (["HAM_images_part_1", "HAM_images_part_2"], Kind.PARTS),
+        (["class1", "class2"], Kind.CLASSES),
+        (["benign", "malignant"], Kind.CLASSES),
+        (["cat", "dog"], Kind.WORDS),
+        (["cat2", "dog"], Kind.WORDS),
+        (["猫", "犬"], Kind.WORDS),
+    ],
+)
+def test_names_of_a_level_look_like_ids_people_parts_classes_or_words(names, kind):
+    assert kind_of(names) is kind
+
+
+def test_counted_names_begin_at_0_or_1_and_leave_none_out():
+    assert are_counted([str(digit) for digit in range(10)])
+    assert are_counted(["2", "1", "3"])
+    assert not are_counted(["0", "2"])
+    assert not are_counted(["8863", "8864"])
+    assert not are_counted(["a", "b"])
+
+
+def test_plain_folders_and_those_of_annotations_are_told_by_their_names():
+    assert is_plain("JPEGImages")
+    assert holds_annotations("Masks")
+    assert not is_plain("cat")
+    assert not holds_annotations("cat")
