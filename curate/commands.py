@@ -85,9 +85,9 @@ def _rehearse(source: Path, config: ScanConfig, output: Output) -> None:
     if output.as_json:
         print_json({**_source_json(images), "notes": list(images.source.notes), "rows": records(rows)})
         return
-    out.print(described(images), markup=False)
+    out.print(described(images))
     for line in images.source.lines(everything=True):
-        out.print(line, markup=False)
+        out.print(line)
     out.print()
     print_table(rows)
     out.print()

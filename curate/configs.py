@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from .planting import PlantConfig
     from .sets.scaling import Decoding
 
-READ_BY = ("labels", "classes_from", "splits_from", "groups_from")
 MAP_NAMES = ("umap", "tsne", "pca", "none")
 # Images that a self-test needs to plant faults in.
 FEWEST = 60
@@ -198,7 +197,8 @@ class SplitConfig:
 
 
 _OF_A_SCAN = (
-    "labels", "backbone", "weights", "input_size", "thresholds", "value_range", "max_pixels", "workers", "seed",
+    "labels", "classes_from", "splits_from", "groups_from", "backbone", "weights", "input_size", "thresholds",
+    "value_range", "max_pixels", "workers", "seed",
 )  # fmt: skip
 
 

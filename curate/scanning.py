@@ -62,8 +62,8 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
     workers = config.workers or cores()
     with watch.stage("loading the model"), reporter.stage("loading the model", None, ""):
         embedder, note = load_embedder(config.backbone, config.weights, config.input_size, workers, reporter.say)
-    heading = f"{described(images)}; embedding with {embedder.describe}"
-    reporter.say("\n".join((heading, *images.source.lines())))
+    for line in (f"{described(images)}; embedding with {embedder.describe}", *images.source.lines()):
+        reporter.say(line)
     with (
         watch.stage("measuring and embedding"),
         reporter.stage("measuring and embedding", len(images), "images") as advance,
@@ -122,7 +122,7 @@ def set_of(source: str | Path | ImageSet, config: ScanConfig) -> ImageSet:
     """The set that a source is, or holds, read as the configuration says. Raises DataError."""
     if isinstance(source, ImageSet):
         return source
-    return read(source, labels=config.labels, decoding=config.decoding)
+    return read_as(source, config, config.decoding)
 
 
 def _judgements(evidence: Evidence, advance: Advance) -> dict[str, Judgement]:
@@ -162,9 +162,8 @@ def _scan_notes(evidence: Evidence, notes: tuple[str, str, str], config: ScanCon
     notes  on what is implausible, on frames and on the embedder, "" where there is nothing to say
     """
     alarm, frames, embedder = notes
-    remarks = [
-        note for note in (alarm, *evidence.images.source.notes, unexplained_labels(evidence), frames, embedder) if note
-    ]
+    at_chance = unexplained_labels(evidence)
+    remarks = [note for note in (alarm, *evidence.images.source.notes, at_chance, frames, embedder) if note]
     remarks += _unprobed_notes(evidence)
     if len(evidence) > neighbours.EXACT_LIMIT and not neighbours.index_available():
         remarks.append("neighbours are searched exactly, which takes minutes; pip install 'trustset[ann]' for seconds")

@@ -699,8 +699,8 @@ def test_a_preview_is_a_picture(data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = run("augment", "preview", data, "--policy", "light", "--copies", "2", "--images", "3")
     assert result.exit_code == 0, result.output
-    assert result.stdout == "sheet   preview.png\n"
-    small = cv2.imread("preview.png").shape
+    assert result.stdout == "sheet   artifacts/preview.png\n"
+    small = cv2.imread("artifacts/preview.png").shape
     assert run("augment", "preview", data, "--policies", "--copies", "2", "--out", "[b].png").exit_code == 0
     assert cv2.imread("[b].png").shape[0] > 5 * small[0]
 

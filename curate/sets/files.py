@@ -166,7 +166,7 @@ def _column_topics(labelling: Labelling, classes: Sequence[str]) -> list[Topic]:
     splits = Counter(name for name in columns.splits if name)
     groups = {name for name in columns.groups if name}
     counted_splits = ", ".join(f"{name} {count:,}" for name, count in splits.items())
-    usual = bool(classes) and not labelling.classes_from and not levels.reasons
+    usual = bool(classes) and not (labelling.classes_from or levels.reasons or levels.directed)
     return [
         Topic("classes", _from(len(classes), classes, labelling.classes_from, levels.classes), plain=usual),
         Topic("splits", _sourced(counted_splits, labelling.splits_from, levels.splits), plain=not splits),

@@ -37,6 +37,7 @@ class Levels:
     blank    names at that level that label nothing: train/cat, but test/images
     reasons  sentences on what else classes and groups could have been, with the options that settle it
     split_reasons  on what else the splits could have been;  kind  what the names of the classes look like
+    directed  whether a person chose a level
     """
 
     classes: int = 0
@@ -47,6 +48,7 @@ class Levels:
     reasons: tuple[str, ...] = ()
     split_reasons: tuple[str, ...] = ()
     kind: Kind = Kind.WORDS
+    directed: bool = False
 
     def class_of(self, folder: Sequence[str]) -> str:
         """The class of a file in these folders, "" for none."""
@@ -80,7 +82,7 @@ def levels_of(folders: Folders, directions: Directions = LEFT_OPEN) -> Levels:
         for name, level in (("classes", levels.classes), ("splits", levels.splits), ("groups", levels.groups))
     )
     blank = levels.blank if classes == levels.classes else frozenset()
-    return Levels(classes, splits, groups, depth, blank, kind=levels.kind)
+    return Levels(classes, splits, groups, depth, blank, kind=levels.kind, directed=True)
 
 
 def _unless_settled(level: int, settled: Collection[int], depth: int) -> int:

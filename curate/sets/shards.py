@@ -18,7 +18,8 @@ from ..stage.errors import DataError
 from ..stage.files import write_npz
 from .archives import Archive, Member, OpenFile, signature_of
 from .classes import SPLIT_NAMES, as_strings
-from .imageset import UNLABELLED, ImageSet, Picture, Source
+from .imageset import UNLABELLED, ImageSet, Picture, Source, Topic
+from .layouts import spoken
 from .provenance import ROWS, Provenance
 from .scaling import BYTES, Decoding, Scale
 
@@ -106,16 +107,42 @@ def read_shards(folder: str | Path, digests: Mapping[str, str] = {}) -> ImageSet
         soft = np.concatenate([_soft_shares(part.labels, len(classes)) for part in parts])
     groups, notes = _shard_groups(parts)
     height, width = parts[0].images.shape[1:3]
+    splits = tuple(part.split for part in parts for _ in part.ids) if parts[0].split else None
     return ImageSet(
         images=ShardPictures([(part.path, part.images) for part in parts], digests),
         labels=np.concatenate([_likeliest(part.labels) for part in parts]),
         ids=tuple(ids),
         classes=classes,
-        source=Source("shards", folder, None, notes, decoding=Decoding({BYTES: Scale()})),
-        splits=tuple(part.split for part in parts for _ in part.ids) if parts[0].split else None,
+        source=Source(
+            "shards",
+            folder,
+            None,
+            notes,
+            decoding=Decoding({BYTES: Scale()}),
+            topics=_topics(classes, splits, groups, soft is not None),
+        ),
+        splits=splits,
         groups=groups,
         describe=f"{width}x{height} RGB",
         soft=soft,
+    )
+
+
+def _topics(
+    classes: Sequence[str], splits: Sequence[str] | None, groups: np.ndarray | None, soft: bool
+) -> tuple[Topic, ...]:
+    """What was taken from what."""
+    counts = ", ".join(f"{name} {count:,}" for name, count in Counter(splits or ()).items())
+    number = len(set(groups[groups >= 0].tolist())) if groups is not None else 0
+    likeliest = ", the likeliest of each image" if soft else ""
+    return (
+        Topic("classes", f"{len(classes):,} ({spoken(classes)}), of the shards{likeliest}", plain=True),
+        Topic("splits", f"{counts}, the folders of the build" if counts else "none", plain=not counts),
+        Topic("groups", f"{number:,}, from {ROWS}" if number else "none", plain=True),
+        Topic("ids", "of the shards", plain=True),
+        Topic("channels", "RGB", plain=True),
+        Topic("values", "8 bit", plain=True),
+        Topic("left out", "nothing", plain=True),
     )
 
 

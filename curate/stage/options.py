@@ -380,9 +380,8 @@ def _later_option(default: T, about: Option) -> T:
 def classes_from_option() -> str | None:
     """A field for what classes are taken from."""
     help = "Take classes from a LEVEL of folders (1 is the first), parent, folders, table, a COLUMN or array, or none."
-    return _later_option(
-        None, Option(help, READING, metavar="WHERE", names=lambda: ("parent", "folders", "table", "none"))
-    )
+    words = ("parent", "folders", "table", "none")
+    return _later_option(None, Option(help, READING, metavar="WHERE", names=lambda: words))
 
 
 def splits_from_option() -> str | None:

@@ -269,3 +269,10 @@ def test_where_new_splits_would_not_help_they_are_not_advised(by_hand):
     with pytest.raises(DataError) as error:
         plan(None, config_of(artifacts))
     assert "--fresh" not in str(error.value)
+
+
+def test_splits_of_which_none_is_train_are_refused_with_what_to_do(by_hand):
+    source, artifacts = by_hand([0, 1] * 12, split=np.arange(24) % 3)
+    with pytest.raises(DataError, match=r"no image is in train: the set came with the splits 0, 1, 2, .*--fresh"):
+        plan(source, config_of(artifacts))
+    assert len(plan(source, config_of(artifacts, fresh=True)).rows["train"])

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,8 +13,11 @@ from curate.commands import app
 from curate.configs import MAP_NAMES
 from curate.demo import DemoConfig, clean_cells
 from curate.findings import SEVERITY
+from curate.scans import ScanManifest
 from curate.sets.exporting import EXPORTS
 from curate.sets.formats import FORMATS
+from curate.sets.shards import write_shard
+from curate.stage.manifest import read_manifest
 
 
 def run(*arguments: object):
@@ -204,3 +208,62 @@ def test_the_table_of_a_scan_counts_by_verdict_as_the_summary_does(artifacts, da
     for check, counts in told["checks"].items():
         verdicts = table["verdict"][findings.loc[(findings["check"] == check) & (findings["row"] >= 0), "row"]]
         assert counts["drop"] == (verdicts == "drop").sum()
+
+
+@pytest.fixture
+def patients(tmp_path, monkeypatch) -> Path:
+    """A folder of patients, each with pictures of two classes; the tests stand in it."""
+    images, labels = clean_cells(DemoConfig(images=36, classes=2))
+    for row, (picture, label) in enumerate(zip(images, labels, strict=True)):
+        path = tmp_path / "tiles" / str(8863 + row % 6) / f"kind{label}" / f"{row}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), picture)
+    monkeypatch.chdir(tmp_path / "tiles")
+    return tmp_path / "tiles"
+
+
+def test_a_rehearsal_says_what_is_taken_for_what_and_writes_nothing(patients):
+    result = run("scan", ".", "--dry-run")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == "tiles: 36 images, 96x96 PNG, 2 classes"
+    words = [line.split(maxsplit=1) for line in lines[1:9]]
+    assert ["classes", "2 (kind0, kind1), folder level 2"] in words
+    assert ["groups", "6 (8863, 8864, 8865 ...), folder level 1"] in words
+    assert "8863/kind" in result.stdout
+    assert [path.name for path in patients.iterdir() if not path.name.isdecimal()] == []
+    document = document_of("scan", ".", "--dry-run")
+    assert document["reading"]["splits"] == "none"
+    assert len(document["rows"]) == 5
+    assert set(document["rows"][0]) == {"id", "class", "split", "group"}
+
+
+@pytest.mark.parametrize("name", ["data.npz", "list.txt", "built"])
+def test_every_kind_of_source_can_be_rehearsed(name, data, tmp_path):
+    with np.load(data) as arrays:
+        images, labels = arrays["images"], arrays["labels"]
+    cv2.imwrite(str(tmp_path / "a.png"), images[0])
+    (tmp_path / "list.txt").write_text("a.png\n")
+    write_shard(tmp_path / "built", 0, images, labels, [str(i) for i in range(len(images))], ("a", "b"))
+    document = document_of("scan", tmp_path / name, "--dry-run")
+    assert {"classes", "splits", "groups", "ids", "left out"} <= set(document["reading"])
+
+
+def test_a_scan_says_how_the_set_was_read_and_its_later_stages_read_it_so(patients):
+    words = ("--backbone", "builtin", "--map", "none", "--classes-from", "1", "--splits-from", "none")
+    result = run("scan", ".", *words)
+    assert result.exit_code == 0, result.output
+    assert any(line.split()[:2] == ["classes", "6"] for line in result.stdout.splitlines())
+    assert "the pictures do not tell the classes apart" in result.stdout
+    assert read_manifest(ScanManifest, Path("artifacts/scan")).config.classes_from == "1"
+    assert run("apply", "--drop-id", next(Path("8863").rglob("*.png"))).exit_code == 0
+    assert {row["class"] for row in document_of("split", ".")["counts"] if row["class"] != "total"} == {
+        str(number) for number in range(8863, 8869)
+    }
+
+
+def test_a_level_that_is_not_there_ends_with_one_line(patients):
+    result = run("scan", ".", "--classes-from", "4")
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert "there is no such level" in result.stderr

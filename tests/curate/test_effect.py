@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from curate.effect import cleaning_effect, interval_over_groups
+from curate.effect import cleaning_effect, interval_over_groups, unexplained_labels
 from curate.findings import DROP, KEEP
 
 
@@ -46,3 +46,37 @@ def test_an_interval_is_wider_where_rows_come_in_groups():
     assert alone[0] < 0.75 < alone[1]
     assert together[1] - together[0] > alone[1] - alone[0]
     assert alone == pytest.approx(interval_over_groups(hits, np.arange(200), seed=0))
+
+
+def with_guesses(evidence, guesses):
+    """The same evidence, whose probe is sure of these classes."""
+    probabilities = np.eye(len(evidence.probe.classes))[guesses]
+    return replace(evidence, probe=replace(evidence.probe, probabilities=probabilities))
+
+
+def test_classes_that_the_pictures_tell_apart_need_no_word(clean):
+    assert unexplained_labels(clean) == ""
+    assert unexplained_labels(replace(clean, probe=None)) == ""
+
+
+def test_where_the_probe_guesses_at_random_the_classes_may_be_none(clean):
+    rows = np.arange(len(clean.probe.rows))
+    guesses = np.random.default_rng(0).permutation(rows % len(clean.probe.classes))
+    note = unexplained_labels(with_guesses(clean, guesses))
+    assert note.startswith("the pictures do not tell the classes apart: the label probe is right in 0.")
+    assert note.endswith("name something else with --classes-from")
+
+
+def test_a_frequent_class_that_is_always_guessed_is_chance_and_one_that_is_known_is_not(clean):
+    labels = clean.images.labels.copy()
+    labels[clean.probe.rows] = np.where(np.arange(len(clean.probe.rows)) % 5 < 2, 1, 0)
+    uneven = replace(clean, images=replace(clean.images, labels=labels))
+    own = np.searchsorted(clean.probe.classes, labels[clean.probe.rows])
+    assert "0.600 of the images, and by chance in 0.600" in unexplained_labels(with_guesses(uneven, np.zeros_like(own)))
+    assert unexplained_labels(with_guesses(uneven, own)) == ""
+
+
+def test_where_half_is_known_the_classes_are_some(clean):
+    own = np.searchsorted(clean.probe.classes, clean.images.labels[clean.probe.rows])
+    half = np.where(np.arange(len(own)) % 2, own, 0)
+    assert unexplained_labels(with_guesses(clean, half)) == ""

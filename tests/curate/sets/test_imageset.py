@@ -1,11 +1,12 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.sets.imageset import UNLABELLED
+from curate.sets.imageset import UNLABELLED, Source, Topic
 from curate.stage.engine import chunks
 from curate.stage.errors import DataError
 
@@ -84,3 +85,18 @@ def test_chunks_are_all_rows_in_order_each_no_longer_than_asked_for(n, size):
     assert [row for piece in pieces for row in piece] == list(range(n))
     assert all(len(piece) == size for piece in pieces[:-1])
     assert all(1 <= len(piece) <= size for piece in pieces)
+
+
+@pytest.mark.parametrize("path", [".", "./", "../cells", "sub/..", "/"])
+def test_a_source_is_called_by_its_name_however_it_is_given(tmp_path, monkeypatch, path):
+    (tmp_path / "cells" / "sub").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "cells")
+    assert Source("files", Path(path)).name == ("/" if path == "/" else "cells")
+
+
+def test_what_nobody_would_guess_is_told_and_with_it_what_is_in_no_other_line():
+    topics = (Topic("classes", "2, from l.csv"), Topic("splits", "none", plain=True))
+    source = Source("files", Path("x"), notes=("labels are from l.csv", "something else"), topics=topics)
+    assert source.lines() == ["  classes  2, from l.csv", "  note     something else"]
+    assert source.lines(everything=True)[1] == "  splits   none"
+    assert Source("npz", Path("x")).lines() == []

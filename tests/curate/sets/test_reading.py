@@ -172,6 +172,60 @@ def test_labels_beside_an_archive_are_refused(tmp_path, pets, saved):
         read(saved(tmp_path, images=pets), labels=tmp_path / "l.csv")
 
 
+def test_arrays_that_a_person_names_are_classes_splits_and_groups(tmp_path, pets, saved):
+    path = saved(tmp_path, images=pets, labels=LABELS, diagnosis=list("ababab"), part=["train"] * 6, film=LABELS)
+    images = read(path, classes_from="Diagnosis", splits_from="part", groups_from="film")
+    assert images.classes == ("a", "b")
+    assert set(images.splits or ()) == {"train"}
+    assert images.groups is not None
+    assert not read(path, classes_from="none").labelled
+    with pytest.raises(DataError, match=r"--classes-from colour: .* has no array of that name, but diagnosis, film"):
+        read(path, classes_from="colour")
+
+
+def test_a_set_says_which_arrays_it_was_taken_from(tmp_path, pets, saved):
+    topics = read(saved(tmp_path, x_train=pets[:4], y_train=LABELS[:4], x_test=pets[4:], y_test=LABELS[4:], mean=[0.5]))
+    texts = {topic.name: topic.text for topic in topics.source.topics}
+    assert texts["classes"] == "3 (0, 1, 2), array y_train, y_test"
+    assert texts["splits"] == "train 4, test 2, array x_train, x_test"
+    assert texts["left out"] == "array mean"
+    assert texts["ids"] == "the rows, from 0"
+    named = read(saved(tmp_path, images=pets, ids=list("abcdef"), patient=LABELS))
+    texts = {topic.name: topic.text for topic in named.source.topics}
+    assert (texts["classes"], texts["ids"], texts["groups"]) == ("none", "array ids", "3, array patient")
+
+
+def test_splits_that_are_mere_numbers_are_told(tmp_path, pets, saved):
+    images = read(saved(tmp_path, images=pets, labels=LABELS, split=LABELS))
+    assert images.splits == tuple("012012")
+    assert any("nothing says which is for training" in note for note in images.source.notes)
+    assert read(saved(tmp_path, images=pets, split=LABELS), splits_from="none").splits is None
+
+
+def test_rows_and_names_without_a_class_are_counted(tmp_path, pets, saved):
+    rows = np.eye(3)[LABELS]
+    rows[:2] = 0
+    assert "rows of labels that are 0 throughout are read as no label: 2 of 6" in (
+        read(saved(tmp_path, images=pets, labels=rows)).source.notes
+    )
+    empty = read(saved(tmp_path, images=pets, labels=["a", "", "b", "", "a", "b"]))
+    assert empty.source.notes == ("empty labels are read as no label: 2 of 6",)
+
+
+def test_minus_one_and_one_alone_are_two_classes(tmp_path, pets, saved):
+    images = read(saved(tmp_path, images=pets, labels=[-1, 1, -1, 1, 1, 1]))
+    assert images.classes == ("-1", "1")
+    assert images.labels.tolist() == [0, 1, 0, 1, 1, 1]
+
+
+def test_directions_beside_a_built_set_are_refused(tmp_path, pets):
+    from curate.sets.shards import write_shard
+
+    write_shard(tmp_path, 0, pets, LABELS, tuple("abcdef"), ("a", "b", "c"))
+    with pytest.raises(DataError, match="--classes-from 1 goes with a folder or list of files"):
+        read(tmp_path, classes_from=1)
+
+
 def test_reading_errors_are_all_of_one_family():
     assert issubclass(Unreadable, DataError)
     assert issubclass(DataError, ToolkitError)
