@@ -17,7 +17,7 @@ from .directions import LEFT_OPEN, NONE, Directions
 from .headers import survey
 from .imageset import ImageSet, Source, Topic
 from .labelling import Labelling, label_by_tables
-from .layouts import Levels, annotation_folders, levels_of, spoken
+from .layouts import Levels, annotation_folders, folders_of, levels_of, spoken
 from .matching import Columns, columns_of_list
 from .paths import local_paths, printable
 from .scaling import Decoding
@@ -92,19 +92,19 @@ def _labelled_by_list(
 
 def _without_annotations(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """(the images but for masks and the like beside them; a sentence on these)."""
-    folders = {tuple(name.split("/")[:-1]) for name in names}
+    folders = {folders_of(name) for name in names}
     aside = annotation_folders(folders)
     if not aside:
         return list(names), []
     out = {folder for folder in folders if any(folder[:i] in aside for i in range(1, len(folder) + 1))}
-    kept = [name for name in names if tuple(name.split("/")[:-1]) not in out]
+    kept = [name for name in names if folders_of(name) not in out]
     shown = examples(sorted({"/".join(folder) for folder in aside}))
     count = file_count(len(names) - len(kept))
     return kept, [f"{count} in folders that are called like annotations of the images left out ({shown})"]
 
 
 def _labelled_by_folders(names: Sequence[str], directions: Directions) -> Labelling:
-    folders = [tuple(name.split("/")[:-1]) for name in names]
+    folders = [folders_of(name) for name in names]
     levels = levels_of(Counter(folders), directions)
     columns = Columns(
         [printable(levels.class_of(folder)) for folder in folders],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ..stage.errors import DataError
 from .classes import natural
@@ -19,8 +19,8 @@ from .names import (
     is_fold,
     is_plain,
     kind_of,
-    may_be_split,
-    split_of,
+    may_be_splits,
+    splits_of,
 )
 
 Folders = Mapping[tuple[str, ...], int]  # the folders of each file, outermost first -> number of files
@@ -35,6 +35,7 @@ class Levels:
 
     classes  may be -1: whatever folder holds the file
     blank    names at that level that label nothing: train/cat, but test/images
+    named    name of a folder of the splits -> the usual name of that split
     reasons  sentences on what else classes and groups could have been, with the options that settle it
     split_reasons  on what else the splits could have been;  kind  what the names of the classes look like
     directed  whether a person chose a level
@@ -45,6 +46,7 @@ class Levels:
     groups: int = 0
     depth: int = 0
     blank: frozenset[str] = frozenset()
+    named: Mapping[str, str] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
     split_reasons: tuple[str, ...] = ()
     kind: Kind = Kind.WORDS
@@ -58,7 +60,7 @@ class Levels:
     def split_of(self, folder: Sequence[str]) -> str:
         """Its split, "" for none."""
         name = _name_at(folder, self.splits)
-        return split_of(name) or name
+        return self.named.get(name) or name
 
     def group_of(self, folder: Sequence[str]) -> str:
         """Its group, "" for none."""
@@ -73,7 +75,8 @@ def levels_of(folders: Folders, directions: Directions = LEFT_OPEN) -> Levels:
         "splits": _wanted_level(directions.splits_from, "--splits-from", folders, depth),
         "groups": _wanted_level(directions.groups_from, "--groups-from", folders, depth),
     }
-    levels = replace(_levels_found(folders), depth=depth)
+    levels = _levels_found(folders)
+    levels = replace(levels, depth=depth, named=splits_of(_names_at(folders, levels.splits)) if levels.splits else {})
     settled = {name: level for name, level in wanted.items() if level is not None}
     if not settled:
         return levels
@@ -82,7 +85,8 @@ def levels_of(folders: Folders, directions: Directions = LEFT_OPEN) -> Levels:
         for name, level in (("classes", levels.classes), ("splits", levels.splits), ("groups", levels.groups))
     )
     blank = levels.blank if classes == levels.classes else frozenset()
-    return Levels(classes, splits, groups, depth, blank, kind=levels.kind, directed=True)
+    named = splits_of(_names_at(folders, splits)) if splits > 0 else {}
+    return Levels(classes, splits, groups, depth, blank, named, kind=levels.kind, directed=True)
 
 
 def _unless_settled(level: int, settled: Collection[int], depth: int) -> int:
@@ -90,8 +94,18 @@ def _unless_settled(level: int, settled: Collection[int], depth: int) -> int:
     return 0 if level in settled or (level == depth and _LAST in settled) else level
 
 
+def folders_of(path: str) -> tuple[str, ...]:
+    """The folders that a file lies in, outermost first; one within another of the same name counts once.
+
+    >>> folders_of("train/train/cat/1.png")
+    ('train', 'cat')
+    """
+    folders = path.split("/")[:-1]
+    return tuple(name for i, name in enumerate(folders) if not i or name != folders[i - 1])
+
+
 def annotation_folders(folders: Iterable[tuple[str, ...]]) -> set[tuple[str, ...]]:
-    """Folders of masks and the like: those so called beside one of images."""
+    """Folders of masks and the like: those so called beside one of images, or beside train and test."""
     children: dict[tuple[str, ...], set[str]] = {}
     for folder in folders:
         for i, name in enumerate(folder):
@@ -99,7 +113,7 @@ def annotation_folders(folders: Iterable[tuple[str, ...]]) -> set[tuple[str, ...
     return {
         (*above, name)
         for above, names in children.items()
-        if any(is_plain(name) for name in names)
+        if any(is_plain(name) for name in names) or len(set(splits_of(names).values()) - {""}) > 1
         for name in names
         if holds_annotations(name)
     }
@@ -140,7 +154,9 @@ def _levels_found(folders: Folders) -> Levels:
     below = _levels_reached(folders, splits)
     names = {level: _names_at(folders, level) for level in below}
     # A mere "images", and a split within itself, as of train/train and test/test, say nothing.
-    telling = [level for level in below if not all(is_plain(x) or (splits and split_of(x)) for x in names[level])]
+    silent = [level for level in below if all(is_plain(name) for name in names[level])]
+    silent += [level for level in below if splits and all(splits_of(names[level]).values())]
+    telling = [level for level in below if level not in silent]
     several = [level for level in telling if len(names[level]) > 1]
     if not several:
         # One folder for all, within further or not: the innermost.
@@ -177,9 +193,10 @@ def _split_level(folders: Folders) -> tuple[int, tuple[str, ...]]:
     for level in levels:
         if _are_splits(_names_at(folders, level)):
             return level, ()
-    usual = {name for name in _names_at(folders, 1) if split_of(name)}
-    if len({split_of(name) for name in usual}) > 1:
-        further = _names_at(folders, 1) - usual
+    names = splits_of(_names_at(folders, 1)) if levels else {}
+    usual = {name for name, split in names.items() if split}
+    if len({names[name] for name in usual}) > 1:
+        further = names.keys() - usual
         verb = "was" if len(further) == 1 else "were"
         reason = f"{spoken(further)} beside {spoken(usual)} {verb} taken for splits as well"
         return 1, (f"{reason}. If that is wrong, give --classes-from 1",)
@@ -189,9 +206,8 @@ def _split_level(folders: Folders) -> tuple[int, tuple[str, ...]]:
 
 def _are_splits(names: Collection[str]) -> bool:
     """Whether all names are of splits: train and TEST_SIMPLE, but not test1, test2 and test3."""
-    usual = [split_of(name) for name in names if split_of(name)]
-    several = len(set(usual)) > 1 or len(usual) == 1
-    return several and all(split_of(name) or may_be_split(name) for name in names)
+    usual = [split for split in splits_of(names).values() if split]
+    return (len(set(usual)) > 1 or len(usual) == 1) and may_be_splits(names)
 
 
 def _blank_names(folders: Folders, splits: int, classes: int) -> frozenset[str]:
@@ -200,9 +216,10 @@ def _blank_names(folders: Folders, splits: int, classes: int) -> frozenset[str]:
     for folder in folders:
         if len(folder) >= max(splits, classes):
             inside.setdefault(folder[splits - 1], set()).add(folder[classes - 1])
-    only = {split: next(iter(names)) for split, names in inside.items() if len(names) == 1}
-    blank = {name for split, name in only.items() if is_plain(name) or split_of(name) or name == "unknown"}
-    return frozenset(name for name in blank if sum(name in names for names in inside.values()) == 1)
+    only = {name for names in inside.values() if len(names) == 1 for name in names}
+    beside = {name for names in inside.values() if len(names) > 1 for name in names}
+    empty = (name for name in only - beside if is_plain(name) or splits_of([name])[name] or name == "unknown")
+    return frozenset(empty)
 
 
 # Classes and groups
@@ -233,9 +250,14 @@ def _roles(folders: Folders, levels: Sequence[int], splits: int) -> Levels:
 
 def _reason(folders: Folders, roles: Levels, levels: Sequence[int]) -> str:
     """What was taken for what among several levels, and what to type where that is wrong."""
-    uses = {roles.splits: "splits", roles.groups: "groups that stay together"}
     further = [level for level in levels if level != roles.classes]
-    texts = [f"level {x} ({spoken(_names_at(folders, x))}) was taken for {uses.get(x, 'nothing')}" for x in further]
+    uses = {roles.splits: "splits", roles.groups: "groups that stay together"}
+    texts = []
+    for use in ("splits", "groups that stay together", "nothing"):
+        alike = [f"{x} ({spoken(_names_at(folders, x))})" for x in further if uses.get(x, "nothing") == use]
+        if alike:
+            subject = f"level {alike[0]} was" if len(alike) == 1 else f"levels {', '.join(alike)} were"
+            texts.append(f"{subject} taken for {use}")
     options = [f"--classes-from {level}" for level in further]
     options += ["--groups-from none"] if roles.groups else []
     options += ["--splits-from none"] if roles.splits in levels else []
@@ -287,9 +309,8 @@ def _class_among_words(folders: Folders, levels: Sequence[int], splits: int) -> 
             outer = inner  # animals/cat, animals/dog, plants/rose
             continue
         few = len(above) <= _FEW and len(below) > len(above)
-        if repeated > 0.5 and not splits and (few or all(map(may_be_split, above))):
+        if repeated > 0.5 and not splits and (few or may_be_splits(above)):
             return inner, outer  # seen/cat, seen/dog, unseen/cat
-        break
     return outer, 0
 
 

@@ -33,7 +33,7 @@ _OTHER_SPLITS = frozenset(
     (
         "seen", "unseen", "holdout", "heldout", "eval", "evaluation", "public", "private", "gallery", "query", "probe",
         "support", "trainval", "labeled", "labelled", "unlabeled", "unlabelled", "ood", "indomain", "outofdomain",
-        "minival", "extra",
+        "minival", "extra", "pred", "predict", "prediction",
     )
 )  # fmt: skip
 _PEOPLE = frozenset(
@@ -46,6 +46,13 @@ _PARTS = frozenset(
     (
         "part", "parts", "batch", "chunk", "shard", "volume", "vol", "disc", "zip", "tar", "archive",
         "bucket", "dir", "folder",
+    )
+)  # fmt: skip
+# Other makes of the same pictures.
+_MAKES = frozenset(
+    (
+        "original", "originals", "resized", "augmented", "raw", "processed", "preprocessed", "cropped", "enhanced",
+        "normalized", "color", "colour", "grayscale", "gray", "grey", "segmented", "rgb",
     )
 )  # fmt: skip
 _CLASSES = frozenset(
@@ -85,22 +92,37 @@ def words_of(name: str) -> list[str]:
     return _WORDS.findall(re.sub(r"(?<=[^\W\d_A-Z])(?=[A-Z])", "_", name).lower())
 
 
-def split_of(name: str) -> str:
-    """The split that a folder's name is surely of, else "".
+def splits_of(names: Collection[str]) -> dict[str, str]:
+    """name -> the split that it is surely of, else "", of the folders of one level; what all share says nothing.
 
-    >>> split_of("train_images"), split_of("TEST"), split_of("val2017"), split_of("train_station")
-    ('train', 'test', 'val', '')
+    >>> splits_of(["seg_train", "seg_test"]), splits_of(["val2017", "train_station"])
+    ({'seg_train': 'train', 'seg_test': 'test'}, {'val2017': 'val', 'train_station': ''})
     """
-    words = words_of(name)
-    splits = {alias_of(word) for word in words} - {""}
-    rest = [word for word in words if not alias_of(word) and word not in _NEUTRAL and not word.isdecimal()]
-    return splits.pop() if len(splits) == 1 and not rest else ""
+    shared = _shared_words(names)
+    splits_by_name = {}
+    for name in names:
+        words = [word for word in words_of(name) if word not in shared]
+        splits = {alias_of(word) for word in words} - {""}
+        rest = [word for word in words if not alias_of(word) and word not in _NEUTRAL and not word.isdecimal()]
+        splits_by_name[name] = splits.pop() if len(splits) == 1 and not rest else ""
+    return splits_by_name
 
 
-def may_be_split(name: str) -> bool:
-    """Whether a folder beside splits may be another one: "TEST_SIMPLE", "unseen", "fold3"."""
-    words = words_of(name)
-    return bool("".join(words) in _OTHER_SPLITS or _FOLD.fullmatch(name) or any(alias_of(word) for word in words))
+def may_be_splits(names: Collection[str]) -> bool:
+    """Whether all of these may be splits where one of them is: "TEST_SIMPLE", "unseen", "fold3"."""
+    shared = _shared_words(names)
+
+    def may_be(name: str) -> bool:
+        words = [word for word in words_of(name) if word not in shared]
+        return "".join(words) in _OTHER_SPLITS or any(map(alias_of, words)) or is_fold(name)
+
+    return all(map(may_be, names))
+
+
+def _shared_words(names: Collection[str]) -> set[str]:
+    """Words that all of several names have, but for those of splits."""
+    words = [set(words_of(name)) for name in names]
+    return {word for word in set.intersection(*words) if not alias_of(word)} if len(words) > 1 else set()
 
 
 def is_fold(name: str) -> bool:
@@ -130,7 +152,8 @@ def kind_of(names: Collection[str]) -> Kind:
     stem = set(bare[numbered[0]]) if alike else set()
     if _mostly(sum(bool(set(words) & _PEOPLE) and len(words_of(name)) > 1 for name, words in bare.items()), names):
         return Kind.PEOPLE
-    if stem & _PARTS:
+    makes = len(names) > 1 and all(set(words) <= _MAKES for words in bare.values() if words) and any(bare.values())
+    if stem & _PARTS or makes:
         return Kind.PARTS
     if stem & _CLASSES or all(len(words) == 1 and words[0] in _OPPOSITES for words in bare.values()):
         return Kind.CLASSES

@@ -1,6 +1,6 @@
 import pytest
 
-from curate.sets.names import Kind, are_counted, holds_annotations, is_plain, kind_of, may_be_split, split_of
+from curate.sets.names import Kind, are_counted, holds_annotations, is_plain, kind_of, may_be_splits, splits_of
 
 
 @pytest.mark.parametrize(
@@ -24,12 +24,18 @@ from curate.sets.names import Kind, are_counted, holds_annotations, is_plain, ki
     ],
 )
 def test_a_folder_is_of_a_split_where_nothing_else_is_in_its_name(name, split):
-    assert split_of(name) == split
+    assert splits_of([name])[name] == split
 
 
 def test_beside_splits_more_names_are_of_some():
-    assert all(map(may_be_split, ("TEST_SIMPLE", "unseen", "hold-out", "fold3", "train")))
-    assert not any(map(may_be_split, ("cat", "latest", "3")))
+    assert may_be_splits(["TEST_SIMPLE", "unseen", "hold-out", "fold3", "train"])
+    assert not any(may_be_splits([name]) for name in ("cat", "latest", "3"))
+
+
+def test_what_all_names_of_a_level_share_says_nothing_of_the_split():
+    names = ["asl_alphabet_train", "asl_alphabet_test"]
+    assert splits_of(names) == dict(zip(names, ("train", "test"), strict=True))
+    assert may_be_splits(["seg_train", "seg_test", "seg_pred"])
 
 
 @pytest.mark.parametrize(
@@ -47,6 +53,7 @@ def test_beside_splits_more_names_are_of_some():
         (["HAM_images_part_1", "HAM_images_part_2"], Kind.PARTS),
         (["class1", "class2"], Kind.CLASSES),
         (["benign", "malignant"], Kind.CLASSES),
+        (["original", "augmented"], Kind.PARTS),
         (["cat", "dog"], Kind.WORDS),
         (["cat2", "dog"], Kind.WORDS),
         (["猫", "犬"], Kind.WORDS),
