@@ -26,7 +26,7 @@ from .sets.classes import joined_names
 from .sets.imageset import ImageSet, Source
 from .sets.reading import read_as
 from .sets.writing import clean_notes
-from .stage.engine import cores, small_algebra
+from .stage.engine import cores, one_thread, small_algebra
 from .stage.progress import Advance, Reporter, Silent, Stopwatch
 from .verdicts import Verdicts, balance_table, images_table, left_out, not_checked, pairs_table, thinned, weigh
 
@@ -139,7 +139,7 @@ def _laid_out(evidence: Evidence, config: ScanConfig, watch: Stopwatch, reporter
     """float (M, 2): where the map has each of the representatives."""
     if config.map == "umap" and not compiled():
         reporter.say("compiling the map: half a minute, once on this machine")
-    with watch.stage("mapping"), reporter.stage("mapping", None, ""), small_algebra(len(evidence)):
+    with watch.stage("mapping"), reporter.stage("mapping", None, ""), one_thread():
         return lay_out(evidence.neighbours, config.map, config.seed)
 
 

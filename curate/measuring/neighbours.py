@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..stage.engine import one_thread
+
 NEIGHBOURS = 32
 ENOUGH = 20  # as many as any check looks at
 DIMENSIONS = 128
@@ -56,7 +58,9 @@ def principal_axes(embeddings: np.ndarray, fit_on: np.ndarray | None = None) -> 
     centre = sample.mean(axis=0)
     sample -= centre
     # Only the leading eigenvectors, of a matrix that is D x D whatever N is: a quarter of the time of a whole PCA.
-    _, axes = eigh(sample.T @ sample / len(sample), subset_by_index=[d - size, d - 1])
+    covariance = sample.T @ sample / len(sample)
+    with one_thread():
+        _, axes = eigh(covariance, subset_by_index=[d - size, d - 1])
     axes = axes[:, ::-1]
     # An eigenvector may point either way; each is made to point where its largest part is positive.
     return centre, axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(size)])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..sets.imageset import UNLABELLED
+from ..stage.engine import one_thread
 
 if TYPE_CHECKING:
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -110,7 +111,8 @@ def discriminant(features: np.ndarray, labels: np.ndarray) -> LinearDiscriminant
     n = len(labels)
     axes = int(np.clip(n // 4, 8, features.shape[1]))
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1 if n >= 1000 else 0.3)
-    return model.fit(features[:, :axes], labels)
+    with one_thread():
+        return model.fit(features[:, :axes], labels)
 
 
 def probe_labels(

@@ -10,7 +10,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from typing import TypeVar
 
@@ -118,15 +118,23 @@ def _stay_with(parent: int) -> None:
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """Linear algebra on one thread. Decompositions of matrices differ in their last bits with the number of threads,
+    and so with the number of cores; products do not."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        yield
+
+
+@contextmanager
 def small_algebra(rows: int) -> Iterator[None]:
     """Linear algebra on one thread where the matrices are small: waking a second one costs more than it brings.
 
     Eigenvectors of 1280 x 1280 on two virtual cores: 0.15 s on one thread, 0.5 s on two. From some 20,000 rows on the
     products are large enough to gain.
     """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1 if rows <= 20_000 else None, user_api="blas"):
+    with one_thread() if rows <= 20_000 else nullcontext():
         yield
 
 

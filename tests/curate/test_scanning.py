@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -799,3 +802,28 @@ def test_a_scan_says_first_that_a_set_is_black(tmp_path, cells):
     shown = quick(path, value_range=(0, 1 / 255))
     assert shown.alarm == ""
     np.testing.assert_allclose(shown.images.images[3].pixels, cells[0][3], atol=1)
+
+
+# As many rows as it takes for a decomposition to be done by several threads.
+_SCAN = """
+import os, sys
+if sys.argv[1] == "pinned":
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from curate.configs import ScanConfig
+from curate.scanning import scan
+scan(sys.argv[2], ScanConfig(artifacts=sys.argv[3], backbone="builtin", map=sys.argv[4]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be taken away here")
+@pytest.mark.parametrize("method", ["umap", "tsne", "pca"])
+def test_tables_are_equal_to_the_byte_on_one_core_and_on_several(data, tmp_path, method):
+    found = []
+    for name, cores, variables in (
+        ("a", "pinned", {}), ("b", "free", {"OPENBLAS_NUM_THREADS": "1"}), ("c", "free", {}),
+    ):  # fmt: skip
+        command = [sys.executable, "-c", _SCAN, cores, str(data), str(tmp_path / name), method]
+        subprocess.run(command, check=True, env=os.environ | variables, capture_output=True)
+        found.append([digest(tmp_path / name / "scan" / table) for table in TABLES])
+    assert found[0] == found[1] == found[2]

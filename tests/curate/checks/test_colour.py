@@ -171,3 +171,11 @@ def test_copies_share_the_cast_of_the_one_that_stands_for_them(cells, evidence_o
     judgement = colour_cast(evidence_of(images))
     assert flagged(judgement) == [5, 20]
     assert judgement.score[5] == judgement.score[20]
+
+
+def test_a_copy_under_another_light_has_a_cast_and_the_picture_that_it_was_made_of_has_none(cells, evidence_of):
+    tinted = np.clip(cells[0][3].astype(float) * (0.8, 0.9, 1.25), 0, 255).astype(np.uint8)
+    evidence = evidence_of(np.concatenate([cells[0], tinted[None]]), cells[1][[*range(160), 3]])
+    assert evidence.copies.group[3] == evidence.copies.group[160] >= 0
+    assert np.flatnonzero(colour_cast(evidence).score >= 0.5).tolist() == [160]
+    assert "blue cast" in colour_cast(evidence).because(160)

@@ -157,3 +157,15 @@ def test_a_set_in_which_all_lie_alike_far_apart_has_no_outliers(rng, evidence_of
     noise = rng.integers(0, 256, (60, 32, 32, 3), np.uint8)
     evidence = evidence_of(noise)
     assert flagged(outlier(evidence)) == flagged(outlier_group(evidence)) == []
+
+
+def test_a_copy_lies_as_far_out_as_it_does_itself(cells, evidence_of):
+    images = np.concatenate([cells[0][:100], cells[0][[5, 6], :, ::-1], cells[0][5:6]])
+    evidence = evidence_of(images)
+    assert evidence.variants.rows.tolist() == [100, 101]
+    score = outlier(evidence).score
+    assert score[102] == score[5]
+    alone = np.linalg.norm(evidence.features[evidence.representatives] - evidence.features[100], axis=1)
+    alone = np.sort(np.delete(alone, 5))[:20].mean()  # without the picture that it is a copy of
+    z = float(distances(evidence.neighbours).standardised(np.array([alone]))[0])
+    assert score[100] == pytest.approx(1 - 2 ** (-max(z, 0) / 3.5), abs=2e-3)

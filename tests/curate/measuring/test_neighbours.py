@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits
 
 from curate.measuring import neighbours
 from curate.measuring.neighbours import DIMENSIONS, nearest, nearest_to, principal_features
@@ -180,3 +181,13 @@ def test_other_rows_find_their_nearest_in_a_table_with_one_of_it_left_out(rng):
         assert found.indices[i].tolist() == np.argsort(gaps)[:5].tolist()
         assert found.distances[i] == pytest.approx(np.sort(gaps)[:5], rel=1e-4)
     assert nearest_to(features, rows[:0], own[:0], table).indices.shape == (0, 5)
+
+
+def test_the_main_axes_are_the_same_to_the_bit_on_any_number_of_threads(rng):
+    embeddings = rng.normal(size=(1500, 400)).astype(np.float16)
+    found = []
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads, user_api="blas"):
+            found.append(principal_features(embeddings))
+    assert (found[0] == found[1]).all()
+    assert (found[0] == found[2]).all()
