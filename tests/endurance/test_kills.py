@@ -161,6 +161,30 @@ def test_a_command_whose_whole_group_is_killed_at_any_moment_is_finished_as_if_n
     assert figures["left"] == 0
 
 
+def test_a_run_whose_whole_group_is_killed_goes_on_to_the_same_predictions(home, record_property):
+    run("augment", "build", *QUICK_BUILD, cwd=home)
+    words = ("baseline", "--backbone", "cnn", "--epochs", "2", "--select", "clean", "--tta", "none")
+    predictions = home / "artifacts" / "runs" / "baseline" / "predictions.parquet"
+    seconds = seconds_of("train", *words, cwd=home)
+    expected, earlier = predictions.read_bytes(), contents(predictions.parent)
+    chance = random.Random(0)
+    figures = dict.fromkeys(("trials", "undisturbed", "intact", "unfinished", "left"), 0)
+    for _ in range(max(1, MOMENTS // 3)):
+        process = command("train", *words, cwd=home)
+        time.sleep(seconds * chance.uniform(0.3, 0.95))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        figures["trials"] += 1
+        figures["intact"] += process.returncode == 0 or contents(predictions.parent) == earlier
+        run("train", *words, "--resume", cwd=home)
+        figures["undisturbed"] += predictions.read_bytes() == expected
+        figures["left"] += len(remnants(home))
+        earlier = contents(predictions.parent)
+    record_property("figures", row_of("train, its group", figures))
+    assert figures["trials"] == figures["undisturbed"] == figures["intact"]
+    assert figures["left"] == 0
+
+
 @pytest.mark.parametrize("name", GROUPS)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_a_command_that_is_told_to_stop_cleans_up_and_says_so(name, number, home):
