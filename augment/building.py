@@ -23,7 +23,7 @@ from curate.builds import (
 )
 from curate.sets.provenance import ROWS, Provenance, merge_provenance
 from curate.splitting import write_splits
-from curate.stage.drafts import draft_of
+from curate.stage.drafts import draft_of, empty
 from curate.stage.engine import cores, in_processes
 from curate.stage.errors import DataError, OutputError, WorkerLost
 from curate.stage.files import write_text
@@ -91,6 +91,7 @@ def build(
     with draft_of(Path(config.artifacts, BUILT), config.resume) as draft:
         work = draft / "work"
         if not (config.resume and _can_resume(work, digest, reporter)):
+            empty(draft)  # what has no identity may be of another job
             _check_room(decisions.bytes, config.artifacts)  # before anything is measured; the benchmark comes on top
             prepare(decisions, config, draft, watch, reporter)
             write_text(digest, work / IDENTITY)

@@ -96,8 +96,6 @@ def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch,
     if benchmark is not None:
         counts = {entry.name: len(lists[entry.listing]) for entry in entries}
         write_record(benchmark.record(counts), draft / BENCHMARK_FILE)
-    else:
-        (draft / BENCHMARK_FILE).unlink(missing_ok=True)  # of an attempt that ended before it was stamped
     write_record(_plan_record(plan, config, units, lost, notes), draft / PLAN_FILE)
 
 

@@ -23,6 +23,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 from typer.core import TyperGroup
 
+from .measuring.storage import cache_path
 from .stage.errors import DataError, ToolkitError
 from .stage.lines import printable
 from .stage.options import FieldOption, field_options, make, read, written
@@ -41,6 +42,8 @@ class Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> object:
         try:
+            # Keras loads Matplotlib where that is installed, and it keeps a cache: ours, and no other.
+            os.environ.setdefault("MPLCONFIGDIR", str(cache_path() / "matplotlib"))
             with _told_inertly(), stopping():
                 return super().invoke(ctx)
         except ToolkitError as error:

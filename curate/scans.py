@@ -20,7 +20,7 @@ from .sets.writing import clean_path, draft_clean, place_clean
 from .stage.columns import INTEGER, NUMBER, TEXT, column_fault
 from .stage.drafts import scratch_of
 from .stage.errors import DataError, OutputError
-from .stage.files import refusals, replacing, write_npy, write_parquet, write_text
+from .stage.files import check_writable, refusals, write_npy, write_parquet, write_text
 from .stage.locks import holding
 from .stage.manifest import (
     FILE,
@@ -150,10 +150,8 @@ def scan_draft(images: ImageSet, artifacts: Path, reporter: Reporter) -> Iterato
                 f"cannot write {clean}: there is a folder of that name. Rename it, or write elsewhere "
                 "(--artifacts DIR)."
             )
-        if folder.exists():  # now, and not after minutes of work
-            with replacing(folder / ".writable"):
-                pass
-            (folder / ".writable").unlink()
+        if folder.exists():
+            check_writable(folder / FILE)
         yield draft
         with holding(artifacts, say=reporter.say), refusals(folder, draft):
             _place(draft, artifacts)

@@ -23,7 +23,7 @@ from .sets.fitting import Fit, fit_to_size
 from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, Source, Unreadable
 from .stage.engine import cores, threaded
 from .stage.errors import DataError
-from .stage.files import replacing, write_text
+from .stage.files import check_writable, write_text
 from .stage.progress import Advance, Reporter, Silent
 
 # With fewer, one planted fault is a percent or more of the set, and the checks have no set to compare it with.
@@ -100,7 +100,7 @@ def selftest(
         images = set_of(source, config.scan)
     target = Path(config.artifacts, "selftest.json") if config.artifacts is not None else None
     if target is not None:
-        _check_writable(target)
+        check_writable(target)
     plain = replace(config.scan, map="none", artifacts=None)
     sample, notes = _sample(images, config, reporter)
     reporter.say(f"{images.source.name}: testing on {len(sample):,} of {len(images):,} images, {sample.describe}")
@@ -650,11 +650,3 @@ def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
         }
         for row in frame.to_dict("records")
     ]
-
-
-def _check_writable(path: Path) -> None:
-    """Raise OutputError now, and not after minutes of work."""
-    probe = path.with_name(f".{path.name}.writable")
-    with replacing(probe):
-        pass
-    probe.unlink()

@@ -40,4 +40,5 @@ def test_every_module_has_a_test_file_of_its_name(module):
 
 def test_every_test_file_is_of_a_module_or_of_many():
     files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
+    files -= {file for file in files if file.startswith("tests/endurance/")}  # of commands as a whole
     assert files - OF_MANY == set(map(mirror_of, modules()))

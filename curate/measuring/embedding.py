@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..stage.errors import DataError, UnknownName
+from ..stage.files import room, write_text
 from . import descriptor, inference
 from .backbones import WeightsUnavailable, check_side, feature_model
 from .storage import cache_folder
@@ -147,18 +148,17 @@ def _converted(name: str, weights: str | None, size: int, say: Callable[[str], N
         return str(cache / entry["model"]), entry["digest"]
 
     say(f"fetching and converting {name}: some ten seconds, once on this machine")
-    draft = cache / f"draft-{os.getpid()}-{threading.get_ident()}.xml"
-    _convert(name, size, weights or "imagenet", draft)
-    digest = _bytes_digest(draft.with_suffix(".bin"))
-    model = cache / f"{name}-{size}-{digest}.xml"
-    draft.with_suffix(".bin").replace(model.with_suffix(".bin"))
-    draft.replace(model)
+    with room(cache / "model") as folder:
+        draft = folder / "model.xml"
+        _convert(name, size, weights or "imagenet", draft)
+        digest = _bytes_digest(draft.with_suffix(".bin"))
+        model = cache / f"{name}-{size}-{digest}.xml"
+        draft.with_suffix(".bin").replace(model.with_suffix(".bin"))
+        draft.replace(model)
     # Fetching the weights changed Keras' cache: the stamp is for the state that the next scan will see.
     origin = origin if weights is not None else _keras_cache_state()
     stamp = cache / f"{name}-{size}-{origin}.json".replace("/", "_")
-    part = stamp.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps({"model": model.name, "digest": digest}))
-    part.replace(stamp)
+    write_text(json.dumps({"model": model.name, "digest": digest}), stamp)
     return str(model), digest
 
 

@@ -8,10 +8,15 @@ from functools import cache
 from pathlib import Path
 
 
+def cache_path() -> Path:
+    """XDG_CACHE_HOME/trustset (~/.cache/trustset), which may not be there."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trustset"
+
+
 @cache
 def cache_folder() -> Path:
-    """XDG_CACHE_HOME/trustset (~/.cache/trustset), or a temporary folder where that cannot be written."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trustset"
+    """That folder, made where it is missing, or a temporary one where it cannot be written."""
+    folder = cache_path()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):

@@ -51,7 +51,7 @@ def draft_of(path: Path, resume: bool, stage: str = "build") -> Iterator[Path]:
             _refuse_links(draft)
             sweep_below(draft)
         else:
-            _empty(draft)
+            empty(draft)
         try:
             yield draft
         except BaseException:
@@ -71,7 +71,7 @@ def scratch_of(path: Path, stage: str) -> Iterator[Path]:
     draft, first = draft_path(path), not path.parent.exists()
     _refuse_link(draft)
     with _claimed(draft, stage):
-        _empty(draft)
+        empty(draft)
         try:
             yield draft
         except BaseException:
@@ -137,7 +137,8 @@ def _claimed(draft: Path, stage: str) -> Iterator[bool]:
             os.close(descriptor)
 
 
-def _empty(draft: Path) -> None:
+def empty(draft: Path) -> None:
+    """Remove what is in a draft. Raises OutputError."""
     with refusals(draft, draft):
         for child in draft.iterdir():
             if child.name != _MARK:

@@ -79,6 +79,16 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
                 raise
 
 
+def check_writable(path: Path) -> None:
+    """Raise OutputError where a file cannot be written: better now than after minutes of work."""
+    draft = _beside(path)
+    with refusals(path, draft):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path)
+        with _new_file(draft):
+            draft.unlink()
+
+
 @contextmanager
 def drafting(path: Path) -> Iterator[Path]:
     """Where to make a folder or a file; at the end it takes the place of `path`, at an error it vanishes.

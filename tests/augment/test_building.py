@@ -357,6 +357,18 @@ def test_an_earlier_build_stays_until_the_next_is_done(plain, artifacts, digests
     assert digests(artifacts / "built") == before
 
 
+def test_shards_of_a_job_that_is_not_known_any_more_are_made_anew(plain, artifacts, digests, small_shards, monkeypatch):
+    build(None, plain(copies=1, seed=1))
+    whole = digests(artifacts / "built")
+    break_at(monkeypatch, 4)
+    with pytest.raises(ZeroDivisionError):
+        build(None, plain(copies=1))
+    (draft_of(artifacts) / "work" / "identity").unlink()  # as where it was killed while it tidied up
+    monkeypatch.setattr(augment.building, "make", making.make)
+    assert build(None, plain(copies=1, seed=1, resume=True)).resumed == 0
+    assert digests(artifacts / "built") == whole
+
+
 def test_decisions_that_are_applied_during_a_build_never_mix_two_states(
     plain, artifacts, digests, monkeypatch, small_shards
 ):

@@ -23,6 +23,7 @@ from curate.stage import files
 from curate.stage.errors import DataError, OutputError
 from curate.stage.files import (
     Streamed,
+    check_writable,
     drafting,
     put_in_place,
     replacing,
@@ -88,6 +89,14 @@ def test_what_the_system_refuses_is_told_with_what_to_do(tmp_path, monkeypatch, 
     with pytest.raises(OutputError, match=rf"cannot write .*a\.txt: .*{reason}"):
         write_text("x", tmp_path / "a.txt")
     assert not list(tmp_path.iterdir())
+
+
+def test_whether_a_file_can_be_written_is_known_before_and_leaves_nothing(tmp_path):
+    (tmp_path / "a.txt").write_text("old")
+    check_writable(tmp_path / "a.txt")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+    with pytest.raises(OutputError, match="part of that path is a file"):
+        check_writable(tmp_path / "a.txt" / "b.txt")
 
 
 def test_paths_that_cannot_be_are_told(tmp_path):
