@@ -122,8 +122,11 @@ def divided(
     scanned_itself = Path(scan.manifest.source) == place.resolve()
     images = read(place, labels=config.labels or (scan.manifest.config.labels if scanned_itself else None))
     before = _as_made(images, previous) if previous is not None else None
+    unused = []
     if before is not None:
         images = replace(images, splits=before)
+    elif previous is not None:
+        unused = [f"{previous} is not used: it does not give every image of the set a split; the set is split anew"]
     rows, notes = _rows_scanned(images, scan, config)
     copies = rows["group"].to_numpy(np.int64)
     units = whole_groups(copies, images.groups)
@@ -140,7 +143,7 @@ def divided(
         copies,
         images.groups,
         per_class,
-        (*notes, *remarks, *balance_notes),
+        (*notes, *unused, *remarks, *balance_notes),
         tuple(rows["digest"].tolist()),
         scan_digest,
     )
@@ -179,9 +182,14 @@ def clean_set(artifacts: Path) -> Path:
 
 
 def _as_made(images: ImageSet, path: Path) -> tuple[str, ...] | None:
-    """The splits that a splits.csv gives the images; None where it does not know one of them."""
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        split_of = {row.get("id"): row.get("split") for row in csv.DictReader(file)}
+    """The splits that a splits.csv gives the images; None where it does not know one of them. Raises DataError."""
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            split_of = {row.get("id"): row.get("split") for row in csv.DictReader(file)}
+    except csv.Error as error:
+        raise DataError(
+            f"{path} is no table that can be read ({error}). Remove it, or split anew with --fresh."
+        ) from None
     splits = [split_of.get(name) for name in images.ids]
     return tuple(name or "" for name in splits) if all(splits) else None
 

@@ -13,7 +13,7 @@ import numpy as np
 from curate.builds import BUILT, PLAN_FILE, read_plan
 from curate.sets.imageset import Unreadable
 from curate.stage.engine import chunks, cores, threaded
-from curate.stage.errors import DataError, OutputError
+from curate.stage.errors import DataError, OutputError, gist
 from curate.stage.files import replacing, write_parquet
 from curate.stage.progress import Reporter, Silent, Stopwatch
 
@@ -219,7 +219,7 @@ def _on_openvino(
     try:
         fast = on_openvino(model, "probabilities", workers)
     except Exception as error:  # of whatever kind: Keras can do it, and the note tells
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = gist(error)
         return on_keras, f"OpenVINO does not take this model ({reason}): predicting with Keras, more slowly"
     # Called and not predicted with, which would trace the model for sixteen images.
     expected = np.asarray(keras.ops.convert_to_numpy(model(sample, training=False)))
