@@ -158,8 +158,8 @@ def _check_known(wanted: Sequence[str], ids: Sequence[str], folder: Path) -> Non
     strange = [name for name in wanted if name not in known_ids]
     if not strange:
         return
-    near = difflib.get_close_matches(strange[0], _near(strange[0], ids), n=1, cutoff=0.0)
-    hint = f" The nearest is {near[0]!r}." if near else ""
+    near = difflib.get_close_matches(strange[0], _near(strange[0], ids), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
     more = f", nor have {len(strange) - 1:,} more of those given" if len(strange) > 1 else ""
     raise DataError(
         f"no image of the scan in {folder} has the id {strange[0]!r}{more}.{hint} "

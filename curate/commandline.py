@@ -10,6 +10,7 @@ The configurations are made by keyword; what is wrong with one is refused before
 from __future__ import annotations
 
 import dataclasses
+import errno
 import inspect
 import os
 import time
@@ -24,9 +25,9 @@ import typer
 from typer.core import TyperGroup
 
 from .measuring.storage import cache_path
-from .stage.errors import DataError, ToolkitError
+from .stage.errors import DataError, ToolkitError, gist
 from .stage.lines import printable
-from .stage.options import FieldOption, field_options, make, read, written
+from .stage.options import FieldOption, field_options, make, read, shortened, written
 from .stage.signals import exit_status, stopping
 from .terminal import err
 
@@ -49,9 +50,22 @@ class Group(TyperGroup):
         except ToolkitError as error:
             err.print(f"{type(error).__name__}: {error}")
             raise typer.Exit(2) from None
+        except BrokenPipeError:  # whoever was reading has gone; Typer ends without a word
+            raise
+        except (OSError, MemoryError) as error:  # what the system says where no command expected it
+            err.print(_refusal_of(error))
+            raise typer.Exit(2) from None
         except KeyboardInterrupt as interrupt:
             err.print("stopped; nothing was left half-written.")
             raise typer.Exit(exit_status(interrupt)) from None
+
+
+def _refusal_of(error: OSError | MemoryError) -> str:
+    """What the system says, in a line."""
+    if isinstance(error, MemoryError):
+        return "MemoryError: this needs more memory than there is. Give fewer or smaller pictures, or --workers 1."
+    place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    return f"{type(error).__name__}: {place}{error.strerror or gist(error)}. -v shows where it was met."
 
 
 @contextmanager
@@ -180,7 +194,7 @@ def _command(
         verbose = bool(words.get("verbose"))
         try:
             function(**_arguments(words, options, takes))
-        except ToolkitError:
+        except (ToolkitError, OSError, MemoryError):
             if verbose:
                 for line in traceback.format_exc().splitlines():
                     err.print_line(line)
@@ -199,9 +213,25 @@ def _command(
 def _arguments(
     words: Mapping[str, object], options: Mapping[str, FieldOption], takes: Mapping[str, Takes]
 ) -> dict[str, object]:
+    for name, typed in words.items():
+        entry = options.get(name)
+        for single in typed if isinstance(typed, list) else [typed]:
+            if isinstance(single, Path) or (entry and entry.option.path):
+                _check_path(entry.flag if entry else name.upper(), single)
     values = {name: read(entry, words[name]) for name, entry in options.items()}
     with naming_flags(options.values()):
         return _made(words, values, options, takes)
+
+
+def _check_path(name: str, path: object) -> None:
+    """Raise DataError for what no system takes as a path, or only goes round in circles."""
+    if not isinstance(path, str | Path):
+        return
+    try:
+        Path(path).stat()
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise DataError(f"{name} {shortened(str(path))} cannot be opened: {error.strerror}.") from None
 
 
 @contextmanager

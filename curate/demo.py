@@ -353,7 +353,8 @@ def write_demo(folder: Path, config: DemoConfig) -> Path:
         with replacing(data) as file:
             np.savez(file, images=images, labels=labels, class_names=np.array(class_names))
     except OutputError as error:
-        raise OutputError(f"the demo cannot be written to {folder}: {error}") from error
+        told = str(error).replace("write elsewhere (--artifacts DIR)", "name another folder")
+        raise OutputError(f"the demo cannot be written to {folder}: {told}") from error
     return data
 
 

@@ -19,7 +19,7 @@ from .sets.scaling import Decoding, Scale
 from .sets.writing import clean_path, draft_clean, place_clean
 from .stage.columns import INTEGER, NUMBER, TEXT, column_fault
 from .stage.drafts import scratch_of
-from .stage.errors import DataError, OutputError
+from .stage.errors import DataError, OutputError, gist
 from .stage.files import check_writable, refusals, write_npy, write_parquet, write_text
 from .stage.locks import holding
 from .stage.manifest import (
@@ -274,5 +274,5 @@ def _read_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing. Run `curate scan` again.") from error
     except (OSError, pa.ArrowException) as error:
-        fault = str(error).splitlines()[0]
+        fault = gist(error)
     raise DataError(f"{path} cannot be read ({fault}). Run `curate scan` again.")

@@ -131,8 +131,11 @@ def divided(
         check_clean(place)
     images = read_as(place, directed(scan.manifest, place, config.labels), scan.manifest.decoding)
     before = _as_made(images, previous) if previous is not None else None
+    unused = []
     if before is not None:
         images = replace(images, splits=before)
+    elif previous is not None:
+        unused = [f"{previous} is not used: it does not give every image of the set a split; the set is split anew"]
     rows, notes = _rows_scanned(images, scan, config)
     copies = rows["group"].to_numpy(np.int64)
     units = whole_groups(copies, images.groups)
@@ -162,7 +165,7 @@ def divided(
         given=0 if before is not None else int((fixed >= 0).sum()),
         per_class=per_class,
         left_out=left_out,
-        notes=(*notes, *left_out_notes, *remarks, *balance_notes),
+        notes=(*notes, *unused, *left_out_notes, *remarks, *balance_notes),
         digests=tuple(rows["digest"].tolist()),
         scan_digest=scan_digest,
     )
@@ -201,9 +204,17 @@ def clean_set(artifacts: Path) -> Path:
 
 
 def _as_made(images: ImageSet, path: Path) -> tuple[str, ...] | None:
-    """The splits that a splits.csv gives the images, "" to those left out; None where it does not know one of them."""
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        split_of = {row.get("id"): row.get("split") for row in csv.DictReader(file)}
+    """The splits that a splits.csv gives the images, "" to those left out; None where it does not know one of them.
+
+    Raises DataError.
+    """
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            split_of = {row.get("id"): row.get("split") for row in csv.DictReader(file)}
+    except csv.Error as error:
+        raise DataError(
+            f"{path} is no table that can be read ({error}). Remove it, or split anew with --fresh."
+        ) from None
     splits = [split_of.get(name) for name in images.ids]
     return None if None in splits or not any(splits) else tuple(name or "" for name in splits)
 

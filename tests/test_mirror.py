@@ -12,6 +12,7 @@ OF_MANY = {
     "tests/augment/test_contracts.py",
     "tests/curate/reporting/test_report_in_browser.py",
     "tests/train/reporting/test_report_in_browser.py",
+    "tests/endurance/test_broken_inputs.py",
     "tests/test_cli.py",
     "tests/test_docs.py",
     "tests/test_house.py",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from curate.sets.archives import Archive
-from curate.stage.errors import DataError
+from curate.stage.errors import DataError, ToolkitError, gist
 from curate.stage.files import write_npz
 
 FILE = "checkpoint.npz"
@@ -67,14 +68,29 @@ class Checkpoint:
         if not self.path.exists():
             return None
         archive = Archive(self.path)
-        facts = json.loads(str(archive.array("facts")))
-        check_key(facts.pop("key"), self.key, self.folder)
-        parts: dict[str, list[np.ndarray]] = {"model": [], "optimizer": [], "best": []}
-        for name in sorted(archive.members):
-            kind, _, number = name.partition("-")
-            if number:
-                parts[kind].append(archive.array(name))
-        return State(facts.pop("stage"), facts.pop("epoch"), parts["model"], parts["optimizer"], parts["best"], facts)
+        with self.told():
+            facts = json.loads(str(archive.array("facts")))
+            key, stage, epoch = facts.pop("key"), int(facts.pop("stage")), int(facts.pop("epoch"))
+            parts: dict[str, list[np.ndarray]] = {"model": [], "optimizer": [], "best": []}
+            for name in sorted(archive.members):
+                kind, _, number = name.partition("-")
+                if number:
+                    parts[kind].append(archive.array(name))
+        check_key(key, self.key, self.folder)
+        return State(stage, epoch, parts["model"], parts["optimizer"], parts["best"], facts)
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Within it, a state that is put where it does not fit is told as a DataError."""
+        try:
+            yield
+        except ToolkitError:
+            raise
+        except Exception as error:  # of JSON, NumPy or Keras, of whatever is in the file
+            raise DataError(
+                f"{self.path} is not what a fit leaves ({type(error).__name__}: {gist(error)}). Leave out --resume to "
+                "begin anew."
+            ) from error
 
 
 def check_key(stored_key: str, key: str, folder: Path) -> None:

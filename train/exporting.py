@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curate.sets.scaling import Scales
-from curate.stage.errors import DataError, MissingExtra, OutputError, ToolkitError, UnknownName, WorkerLost
+from curate.stage.errors import DataError, MissingExtra, OutputError, ToolkitError, UnknownName, WorkerLost, gist
 from curate.stage.files import drafting, python_text, write_text
 from curate.stage.manifest import file_digest
 from curate.stage.progress import Reporter, Silent
@@ -216,7 +216,7 @@ def convert(model: keras.Model, target: Target, folder: Path) -> float:
     except (ToolkitError, OSError):
         raise
     except Exception as error:  # a converter has errors of its own for what it does not know
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = gist(error)
         raise DataError(f"the converter does not take this model: {reason}. Another target may do.") from error
     # In batches of several sizes, as a form may hold to the one that it was made with.
     actual = np.concatenate([run(pictures[rows]) for rows in (slice(0, 1), slice(1, 6), slice(6, None))])

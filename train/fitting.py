@@ -112,7 +112,8 @@ def fit(job: Job) -> Progress:
         if job.config.fit.probe:
             _fit_head_first(job, progress)
     else:
-        progress = _resumed(job.model, reached)
+        with job.checkpoint.told():
+            progress = _resumed(job.model, reached)
         job.reporter.say(f"resuming after stage {reached.stage}, epoch {reached.epoch}")
     for number, (unfreeze, epochs, rate) in enumerate(job.config.fit.stages, 1):
         stage = Stage(number, unfreeze, epochs, rate)
@@ -149,8 +150,9 @@ def _fit_stage(job: Job, stage: Stage, reached: State | None, progress: Progress
         optimizer = model.optimizer  # under mixed_float16 another one about it, which scales the loss
         optimizer.build(model.trainable_variables)
     if reached is not None:
-        for variable, array in zip(optimizer.variables, reached.optimizer, strict=True):
-            variable.assign(array)
+        with job.checkpoint.told():
+            for variable, array in zip(optimizer.variables, reached.optimizer, strict=True):
+                variable.assign(array)
     epochs_done = reached.epoch if reached is not None else 0
     plateau, waited = _plateau_after(progress.history[len(progress.history) - epochs_done :])
     for epoch in range(epochs_done + 1, stage.epochs + 1):
@@ -334,6 +336,8 @@ def _resumed(model: keras.Model, state: State) -> Progress:
     for variable, array in zip(model.variables, state.model, strict=True):
         variable.assign(array)
     history, best = cast(list[Epoch], state.facts["history"]), cast(int, state.facts["best"])
+    if not (0 <= best < len(history) and [w.shape for w in state.best] == [w.shape for w in model.get_weights()]):
+        raise ValueError("its best weights are of another model")
     return Progress(list(history), best, list(state.best))
 
 

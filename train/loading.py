@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curate.stage.errors import DataError
+from curate.stage.errors import DataError, gist
 
 if TYPE_CHECKING:
     import keras
@@ -19,8 +19,10 @@ def load_model(path: str | Path) -> keras.Model:
 
     try:
         model = keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path} cannot be read as a model: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # zipfile, h5py and Keras raise whatever damaged bytes lead them to
+        raise DataError(
+            f"{path} cannot be read as a model ({gist(error)}). Give the model.keras of a run, whole as it was written."
+        ) from error
     names = {layer.name for layer in model.layers}
     if not {"resize", "features", "head", "probabilities"} <= names:
         raise DataError(f"{path} holds a model of another make. Needed is the model.keras of a run.")

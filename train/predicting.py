@@ -14,7 +14,7 @@ from curate.builds import BUILT, PLAN_FILE, BuildManifest, read_plan
 from curate.sets.imageset import Unreadable
 from curate.sets.scaling import Decoding
 from curate.stage.engine import chunks, cores, threaded
-from curate.stage.errors import DataError, OutputError
+from curate.stage.errors import DataError, OutputError, gist
 from curate.stage.files import replacing, write_parquet
 from curate.stage.manifest import FILE as MANIFEST
 from curate.stage.manifest import read_manifest
@@ -222,7 +222,7 @@ def _on_openvino(
     try:
         fast = on_openvino(model, "probabilities", workers)
     except Exception as error:  # of whatever kind: Keras can do it, and the note tells
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = gist(error)
         return on_keras, f"OpenVINO does not take this model ({reason}): predicting with Keras, more slowly"
     # Called and not predicted with, which would trace the model for sixteen images.
     expected = np.asarray(keras.ops.convert_to_numpy(model(sample, training=False)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from curate.stage.errors import DataError
+from curate.stage.errors import DataError, gist
 from curate.stage.files import drafting, write_parquet
 from curate.stage.manifest import FILE, Manifest, check_outputs, read_manifest
 from curate.stage.records import OPTIONAL, read_document, record_text
@@ -91,7 +91,7 @@ class Run:
         try:
             table = pd.read_parquet(path)
         except (OSError, ValueError) as error:
-            raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}). Run it again.") from error
+            raise DataError(f"{path} cannot be read ({gist(error)}). Run it again.") from error
         check_outputs(self.manifest, self.path, (PREDICTIONS,))
         return table
 

@@ -27,10 +27,11 @@ from typing import TYPE_CHECKING, get_args
 
 from curate.stage.documents import own_document, packaged_document
 from curate.stage.engine import small_algebra
-from curate.stage.errors import DataError, Diverged, MissingExtra, UnknownName, telling
+from curate.stage.errors import DataError, Diverged, MissingExtra, UnknownName, gist, telling
 from curate.stage.files import write_text
 from curate.stage.manifest import file_digest
 from curate.stage.progress import Reporter, Silent
+from curate.stage.records import read_document
 
 from .configs import RunConfig, TuneConfig
 from .recipe import Recipe, options_of, to_toml, with_options
@@ -335,7 +336,7 @@ def _recorded_trials(folder: Path, identity: dict[str, object], space: Space) ->
     """The trials that are there already; the search's identity is written where there are none."""
     path = folder / SEARCH
     if path.is_file():
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_document(path, "Give this search another --name, or delete that folder.")
         differences = [key for key in identity if record.get(key) != identity[key]]
         if differences:
             raise DataError(
@@ -350,16 +351,25 @@ def _recorded_trials(folder: Path, identity: dict[str, object], space: Space) ->
 def _read_trials(path: Path, space: Space) -> list[Trial]:
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return [
-            Trial(
-                {name: _unlisted(json.loads(row[name])) for name in space},
-                int(row["epochs"]),
-                float(row["score"]) if row["score"] else None,
-                row["failed"],
-            )
-            for row in csv.DictReader(file)
-        ]
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file)
+            if missing := {*space, "epochs", "score", "failed"} - {*(rows.fieldnames or ())}:
+                raise KeyError(min(missing))
+            return [
+                Trial(
+                    {name: _unlisted(json.loads(row[name])) for name in space},
+                    int(row["epochs"]),
+                    float(row["score"]) if row["score"] else None,
+                    row["failed"],
+                )
+                for row in rows
+            ]
+    except (csv.Error, ValueError, KeyError, TypeError, RecursionError) as error:  # of a cell, a column, a short row
+        raise DataError(
+            f"{path} is not what a search writes ({type(error).__name__}: {gist(error)}). Give this search another "
+            "--name, or delete that folder."
+        ) from error
 
 
 def _unlisted(value: object) -> object:

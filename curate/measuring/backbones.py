@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from ..stage.errors import DataError, UnknownName
+from ..stage.errors import DataError, UnknownName, gist
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +40,9 @@ def application(name: str) -> tuple[Callable[..., Model], ModuleType, dict[str, 
         raise UnknownName.among("backbone", family, constructors)
     module = getattr(keras.applications, constructors[family].__module__.rpartition(".")[2])
     if width and not _is_number(width):
-        raise DataError(f"{name}: {width!r} is no width. Write a number after the dash, as in MobileNetV2-0.35.")
+        raise DataError(
+            f"{name}: {width!r} is no width. Write a number from 0.05 to 8 after the dash, as in MobileNetV2-0.35."
+        )
     if width and "alpha" not in signature(constructors[family]).parameters:
         raise DataError(f"{name}: {family} comes in one width only. Write {family}.")
     return constructors[family], module, {"alpha": float(width)} if width else {}
@@ -57,7 +59,7 @@ def application_names() -> tuple[str, ...]:
 
 def _is_number(text: str) -> bool:
     try:
-        return float(text) > 0
+        return 0.05 <= float(text) <= 8
     except ValueError:
         return False
 
@@ -162,8 +164,11 @@ def load_weights(model: Model, name: str, path: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of what it does not find: that is an error in the end
             model.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path} does not hold weights of {name} without its top: {error}") from error
+    except Exception as error:  # h5py, zipfile and Keras raise whatever the file leads them to
+        raise DataError(
+            f"{path} does not hold weights of {name} without its top ({gist(error)}). Give a file that "
+            "save_weights wrote of that network."
+        ) from error
 
 
 def traced(model: Model) -> ConcreteFunction | None:

@@ -17,7 +17,7 @@ import numpy as np
 from ..stage.errors import DataError, UnknownName
 from ..stage.files import room, write_text
 from . import descriptor, inference
-from .backbones import WeightsUnavailable, check_side, feature_model
+from .backbones import WeightsUnavailable, application_names, check_side, feature_model
 from .storage import cache_folder
 
 SMALL_BACKBONE = "MobileNetV2-0.35"  # 2 MB: on a CPU
@@ -147,6 +147,8 @@ def _converted(name: str, weights: str | None, size: int, say: Callable[[str], N
     if entry and (cache / entry["model"]).exists() and (cache / entry["model"]).with_suffix(".bin").exists():
         return str(cache / entry["model"]), entry["digest"]
 
+    if (known := application_names()) and name.partition("-")[0] not in known:  # before it is said to be fetched
+        raise UnknownName.among("backbone", name.partition("-")[0], known)
     say(f"fetching and converting {name}: some ten seconds, once on this machine")
     with room(cache / "model") as folder:
         draft = folder / "model.xml"
@@ -185,7 +187,8 @@ def _read_stamp(stamp: Path) -> dict[str, str] | None:
         content = json.loads(stamp.read_text())
     except (OSError, ValueError):  # none yet, or cut short: convert again
         return None
-    return content if isinstance(content, dict) else None
+    fits = isinstance(content, dict) and all(isinstance(content.get(key), str) for key in ("model", "digest"))
+    return content if fits else None
 
 
 def _bytes_digest(path: Path) -> str:

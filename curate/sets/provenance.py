@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..stage.columns import FLAG, INTEGER, TEXT, column_fault
-from ..stage.errors import DataError
+from ..stage.errors import DataError, gist
 from ..stage.files import replacing
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Provenance:
                 if not fault:
                     return file.read(columns=[name])[name]
         except (OSError, pa.ArrowException) as error:
-            fault = str(error).splitlines()[0]
+            fault = gist(error)
         raise DataError(f"{self.path} cannot be read ({fault}). Build the set again.")
 
 

@@ -96,7 +96,8 @@ def read_as(source: str | Path, directions: Directing, decoding: Decoding = Deco
         raise DataError(f"{path} is not read. Give an .npz, a folder of images, or a list of files (.csv, .txt).")
     if table is not None:
         raise DataError(
-            f"labels from {table} go with a folder or list; those of {path} belong into it, under `labels`."
+            f"--labels is for a folder of images or a list; {path} holds its labels itself, as the array `labels`. "
+            "Leave --labels out, or save the labels into the archive."
         )
     return read_archive(path, directions, decoding)
 

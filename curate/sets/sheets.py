@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..stage.errors import DataError
+from ..stage.errors import DataError, gist
 from .decoding import has_image_extension
 
 if TYPE_CHECKING:
@@ -365,7 +365,7 @@ def _parquet_sheet(path: Path) -> Sheet:
             left = [field.name for field in file.schema_arrow if not _is_plain(field.type)]
             columns = [file.read(columns=[name])[name].to_pylist() for name in kept]
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from error
+        raise DataError(f"{path} cannot be read as Parquet: {gist(error)}") from error
     notes = (f"columns of {path.name} that hold neither text nor numbers were left out: {', '.join(left)}",)
     return Sheet(path, tuple(kept), _by_row(columns), notes if left else ())
 

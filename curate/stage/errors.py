@@ -68,6 +68,16 @@ class Diverged(ToolkitError, ArithmeticError):
     """A fit whose loss is no number any more."""
 
 
+def gist(error: BaseException, most: int = 200) -> str:
+    """The first line of an error, cut where it is very long; its kind where it says nothing.
+
+    >>> gist(ValueError("no such layer\nTraceback ...")), gist(KeyError())
+    ('no such layer', 'KeyError')
+    """
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return first if len(first) <= most else f"{first[:most].rstrip()}..."
+
+
 @contextmanager
 def telling(place: str) -> Iterator[None]:
     """Errors raised within tell the place first.

@@ -263,14 +263,21 @@ def refusals(path: Path, draft: Path) -> Iterator[None]:
         named = Path(error.filename) if isinstance(error.filename, str | os.PathLike) else draft
         if named not in (draft, path, *path.parents) and draft not in named.parents:
             raise
+        blocking = next((above for above in path.parents if above.exists() and not above.is_dir()), None)
+        if blocking is not None and error.errno in (errno.ENOTDIR, errno.EEXIST):
+            raise OutputError(f"{blocking} is a file, not a folder. Rename that file, {_ELSEWHERE}.") from error
         reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
         raise OutputError(f"cannot write {path}: {reason}.") from error
 
 
 def write_text(text: str, path: Path) -> None:
-    """Write text in UTF-8. Raises OutputError."""
+    """Write text in UTF-8, bytes of file names as they were, halves of characters as escapes. Raises OutputError."""
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        data = text.encode("utf-8", "backslashreplace")
     with replacing(path) as file:
-        file.write(text.encode("utf-8", "surrogateescape"))
+        file.write(data)
 
 
 def write_npy(array: np.ndarray, path: Path) -> None:

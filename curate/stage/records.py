@@ -105,7 +105,11 @@ def record_of(kind: type[R], document: object, place: str, remedy: str) -> R:
     try:
         return _converter().structure(document, kind)
     except BaseValidationError as error:
-        reasons = [_in_words(reason) for reason in transform_error(error, path=_ROOT)]
+        # What is not known comes first: it is most likely what is missing, misspelt.
+        reasons = [
+            _in_words(reason)
+            for reason in sorted(transform_error(error, path=_ROOT), key=lambda it: "extra fields" not in it)
+        ]
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
         raise DataError(f"{place}: {reasons[0]}{more}. {remedy}") from None
 

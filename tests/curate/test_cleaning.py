@@ -311,15 +311,21 @@ def test_an_id_given_twice_or_alone_counts_once(artifacts):
 
 def test_an_unknown_id_names_the_nearest_and_nothing_is_written(folder, tmp_path):
     artifacts = scanned(folder, tmp_path / "a", [])
-    with pytest.raises(DataError, match=r"has the id 'cats/b.png', nor have 1 more.* nearest is 'cat/b.png'"):
+    with pytest.raises(DataError, match=r"has the id 'cats/b.png', nor have 1 more.* Did you mean 'cat/b.png'"):
         decide(artifacts, ["cat/a.png", "cats/b.png", "x"], "drop")
     assert not (artifacts / "decisions.jsonl").exists()
+
+
+def test_an_id_that_is_like_none_is_answered_with_none(folder, tmp_path):
+    artifacts = scanned(folder, tmp_path / "a", [])
+    with pytest.raises(DataError, match=r"no image of the scan in .* has the id 'nonsense'\. Ids are the column id of"):
+        decide(artifacts, ["nonsense"], "drop")
 
 
 def test_the_nearest_id_of_a_large_set_is_found_by_its_file_name(monkeypatch, folder, tmp_path):
     monkeypatch.setattr("curate.cleaning._COMPARED", 2)
     artifacts = scanned(folder, tmp_path / "a", [])
-    with pytest.raises(DataError, match=r"The nearest is 'cat/b.png'"):
+    with pytest.raises(DataError, match=r"Did you mean 'cat/b.png'"):
         decide(artifacts, ["zoo/cat/b.png"], "drop")
 
 

@@ -2,6 +2,7 @@ import os
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -34,6 +35,11 @@ class Cake:
 
     def __post_init__(self) -> None:
         check(self)
+
+
+@dataclass(frozen=True)
+class Larder:
+    key: str | None = option(None, "Of the door.", path=True)
 
 
 calls: list[object] = []
@@ -203,3 +209,40 @@ def test_a_command_that_is_told_to_stop_says_so_and_ends_with_the_status_of_the_
         signal.signal(signal.SIGTERM, before[0]), signal.signal(signal.SIGHUP, before[1])
     assert result.exit_code == status
     assert result.stderr == "stopped; nothing was left half-written.\n"
+
+
+@command(app, "fetch")
+def fetch(place: Annotated[Path, typer.Argument(help="Where from.")], larder: Larder) -> None:
+    """Fetch something."""
+    if larder.key is None:
+        raise MemoryError
+    if larder.key == "none":
+        raise BrokenPipeError
+    place.read_bytes()
+
+
+def test_a_path_that_no_file_can_have_is_refused_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("round").symlink_to("round")
+    assert run("fetch", "x" * 300).stderr.startswith(
+        "DataError: PLACE 'xxxxxxxxxxxxxxxxxxx...xxxxxxxxxxxxxxxx' cannot be"
+    )
+    refused = run("fetch", "here", "--key", "round")
+    assert (refused.exit_code, refused.stderr) == (
+        2, "DataError: --key 'round' cannot be opened: Too many levels of symbolic links.\n",
+    )  # fmt: skip
+
+
+def test_what_the_system_says_is_one_line_where_no_command_expected_it(tmp_path):
+    refused = run("fetch", str(tmp_path), "--key", "k")
+    assert refused.exit_code == 2
+    assert refused.stderr == f"IsADirectoryError: {tmp_path}: Is a directory. -v shows where it was met.\n"
+    refused = run("fetch", str(tmp_path))
+    assert (refused.exit_code, refused.stderr.partition(".")[0]) == (
+        2,
+        "MemoryError: this needs more memory than there is",
+    )
+
+
+def test_who_reads_no_further_is_told_nothing(tmp_path):
+    assert isinstance(run("fetch", str(tmp_path), "--key", "none").exception, BrokenPipeError)

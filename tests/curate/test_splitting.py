@@ -36,7 +36,7 @@ from curate.stage.files import write_parquet
         ({"test": float("nan")}, r"the share of test is nan"),
         ({"train": 70, "val": 15, "test": 15}, r"the share of train is 70; needed is one from 0 to 1, such as 0.15"),
         ({"per_class": 5}, r"give --balanced-test as well"),
-        ({"per_class": 0, "balanced_test": True}, r"per_class is 0; needed is a whole number from 1"),
+        ({"per_class": 0, "balanced_test": True}, r"per_class is 0; needed is a whole number from 1 to"),
         ({"train": 0, "val": 0.5, "test": 0.5, "balanced_test": True}, r"give train a share above 0"),
         ({"seed": -1}, r"seed is -1"),
     ],
@@ -359,7 +359,13 @@ def test_splits_that_were_made_before_are_kept_where_they_know_every_image(home)
     (home / "fewer.csv").write_text("".join(text.splitlines(keepends=True)[:-1]), encoding="utf-8")
     anew = divided(previous=home / "fewer.csv")
     assert anew.images.splits == split().images.splits != before.images.splits
-    assert anew.notes == ()
+    (note,) = anew.notes
+    assert note.endswith(
+        "fewer.csv is not used: it does not give every image of the set a split; the set is split anew"
+    )
+    (home / "broken.csv").write_text('id,split\n"' + "x" * 200_000 + '"\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"broken\.csv is no table that can be read \(.*split anew with --fresh"):
+        divided(previous=home / "broken.csv")
 
 
 def test_splits_that_were_made_before_count_for_more_than_those_of_the_set(home):

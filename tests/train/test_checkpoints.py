@@ -53,3 +53,24 @@ def test_a_later_state_takes_the_place_of_an_earlier_one_that_is_being_read(tmp_
     np.testing.assert_array_equal(read.model[0], state.model[0])
     assert checkpoint.read().stage == 3
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.npz"]
+
+
+@pytest.mark.parametrize(
+    "facts", ["{", "[]", "null", "3", '{"key": "key"}', '{"key": "key", "stage": "x", "epoch": 1}', "[" * 50_000]
+)
+def test_one_that_is_broken_is_told(tmp_path, facts):
+    np.savez(tmp_path / "checkpoint.npz", facts=np.array(facts), **{"model-00000": np.zeros(3)})
+    with pytest.raises(
+        DataError, match=r"checkpoint\.npz is not what a fit leaves \(.*Leave out --resume to begin anew"
+    ):
+        Checkpoint(tmp_path, "key").read()
+
+
+def test_one_of_other_arrays_is_told(tmp_path):
+    np.savez(
+        tmp_path / "checkpoint.npz", facts=np.array('{"key": "key", "stage": 1, "epoch": 1}'), **{"x-1": np.zeros(3)}
+    )
+    with pytest.raises(DataError, match=r"is not what a fit leaves \(KeyError: 'x'\)"):
+        Checkpoint(tmp_path, "key").read()
+    with pytest.raises(DataError, match=r"is not what a fit leaves \(ValueError"), Checkpoint(tmp_path, "key").told():
+        np.zeros(3)[...] = np.zeros(4)

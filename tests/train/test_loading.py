@@ -36,5 +36,5 @@ def test_a_model_of_another_make_is_refused(tmp_path):
 
 def test_a_file_that_is_no_model_is_refused_in_a_line(tmp_path):
     (tmp_path / "model.keras").write_bytes(b"no archive")
-    with pytest.raises(DataError, match=r"model\.keras cannot be read as a model: [^\n]+$"):
+    with pytest.raises(DataError, match=r"model\.keras cannot be read as a model \([^\n]+$"):
         load_model(tmp_path / "model.keras")

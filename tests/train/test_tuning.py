@@ -223,6 +223,22 @@ def test_where_keras_tuner_draws_otherwise_the_search_is_not_gone_on_with(search
 # What goes wrong
 
 
+@pytest.mark.parametrize("text", ["trial\n1\n", "\0", "trial,score,epochs,failed\n1,x,1,\n", '"' + "x" * 200_000])
+def test_a_table_of_trials_that_is_none_is_told(searched, text):
+    found, _ = searched(trials=1)
+    (found.path / "trials.csv").write_text(text, "utf-8")
+    with pytest.raises(DataError, match=r"trials\.csv is not what a search writes \(.*Give this search another --name"):
+        searched(trials=2)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "[" * 50_000])
+def test_the_identity_of_a_search_that_is_none_is_told(searched, text):
+    found, _ = searched(trials=1)
+    (found.path / "search.json").write_text(text, "utf-8")
+    with pytest.raises(DataError, match=r"search\.json .* Give this search another --name, or delete that folder"):
+        searched(trials=2)
+
+
 def test_a_trial_that_fails_has_no_score_and_the_search_goes_on(searched):
     faults = iter([None, Diverged("the loss is no number"), None, math.nan, None, DataError("it is too large"), None])
 

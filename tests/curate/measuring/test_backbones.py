@@ -76,6 +76,23 @@ def test_a_file_that_holds_no_weights_is_refused(tmp_path, name):
         application_model(NAME, 32, str(tmp_path / name))
 
 
+def test_the_model_of_somebody_else_is_refused_in_a_line(tmp_path):
+    import keras
+
+    layers = [keras.layers.Dense(3, name=f"a_layer_of_another_network_{number}") for number in range(60)]
+    keras.Sequential([keras.Input((8,)), *layers]).save(tmp_path / "other.keras")
+    with pytest.raises(DataError, match=rf"other\.keras does not hold weights of {NAME}") as told:
+        application_model(NAME, 32, str(tmp_path / "other.keras"))
+    assert len(str(told.value)) < 500
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("width", ["1e9", "0", "-1", "nan", "inf", "1e-9"])
+def test_a_width_that_no_network_has_is_refused(width):
+    with pytest.raises(DataError, match=r"is no width. Write a number from 0.05 to 8"):
+        application(f"MobileNetV2-{width}")
+
+
 def test_an_archive_of_something_else_is_refused(tmp_path):
     import h5py
 

@@ -162,29 +162,29 @@ def test_auto_takes_a_strong_backbone_on_a_gpu_and_a_small_one_elsewhere(monkeyp
 
 def test_a_model_is_converted_once_for_each_size_and_said_to_be(converted):
     said = []
-    first = embedding._converted("Some", None, 96, said.append)
-    assert embedding._converted("Some", None, 96, said.append) == first
-    assert converted == [("Some", 96, "imagenet")]
+    first = embedding._converted("ResNet50", None, 96, said.append)
+    assert embedding._converted("ResNet50", None, 96, said.append) == first
+    assert converted == [("ResNet50", 96, "imagenet")]
     (line,) = said
-    assert "Some" in line
+    assert "ResNet50" in line
     path, digest = first
     assert Path(path).parent == cache_folder()
     assert digest in Path(path).name
-    embedding._converted("Some", None, 128, quietly)
+    embedding._converted("ResNet50", None, 128, quietly)
     assert len(converted) == 2
 
 
 def test_no_draft_is_left_in_the_cache(converted):
-    embedding._converted("Some", None, 96, quietly)
+    embedding._converted("ResNet50", None, 96, quietly)
     assert sorted(path.suffix for path in cache_folder().iterdir()) == [".bin", ".json", ".xml"]
 
 
 def test_other_weights_in_the_cache_of_keras_are_converted_anew(converted, tmp_path):
-    embedding._converted("Some", None, 96, quietly)
+    embedding._converted("ResNet50", None, 96, quietly)
     weights = tmp_path / "keras/models/new.h5"
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"other weights")
-    embedding._converted("Some", None, 96, quietly)
+    embedding._converted("ResNet50", None, 96, quietly)
     assert len(converted) == 2
 
 
@@ -194,25 +194,25 @@ def test_a_weights_file_is_known_by_its_bytes_and_not_its_name(converted, tmp_pa
     two.write_bytes(b"a")
     three.write_bytes(b"b")
     for file in (one, two, three):
-        embedding._converted("Some", str(file), 96, quietly)
+        embedding._converted("ResNet50", str(file), 96, quietly)
     assert [Path(weights).name for _, _, weights in converted] == ["one.h5", "three.h5"]
 
 
 @pytest.mark.parametrize("lost", [".bin", ".xml", ".json"])
 def test_a_cache_that_lost_a_file_is_made_again(converted, lost):
-    before = embedding._converted("Some", None, 96, quietly)
+    before = embedding._converted("ResNet50", None, 96, quietly)
     (file,) = cache_folder().glob(f"*{lost}")
     file.unlink()
-    assert embedding._converted("Some", None, 96, quietly) == before
+    assert embedding._converted("ResNet50", None, 96, quietly) == before
     assert len(converted) == 2
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]"])
 def test_a_stamp_cut_short_is_made_again(converted, text):
-    before = embedding._converted("Some", None, 96, quietly)
+    before = embedding._converted("ResNet50", None, 96, quietly)
     (stamp,) = cache_folder().glob("*.json")
     stamp.write_text(text)
-    assert embedding._converted("Some", None, 96, quietly) == before
+    assert embedding._converted("ResNet50", None, 96, quietly) == before
     assert len(converted) == 2
 
 
@@ -325,3 +325,17 @@ def test_offline_and_without_weights_the_scan_goes_on_with_the_builtin_descripto
     assert embedder.name == "builtin"
     assert "neither in the Keras cache nor to be fetched" in note
     assert os.environ["KERAS_HOME"] not in note
+
+
+def test_a_backbone_that_there_is_not_is_not_said_to_be_fetched(monkeypatch, tmp_path):
+    monkeypatch.setattr(embedding, "cache_folder", lambda: tmp_path)
+    said: list[str] = []
+    with pytest.raises(UnknownName, match="no backbone named 'foo'"):
+        load_embedder("foo", None, 96, 1, said.append)
+    assert said == []
+
+
+def test_a_stamp_of_another_make_counts_for_nothing(tmp_path):
+    for text in ("{}", "[]", '{"model": 3, "digest": "x"}', "{"):
+        (tmp_path / "stamp.json").write_text(text)
+        assert embedding._read_stamp(tmp_path / "stamp.json") is None

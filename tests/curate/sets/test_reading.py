@@ -168,7 +168,7 @@ def test_a_source_that_is_no_set_is_an_error_that_says_what_is(tmp_path, name, f
 
 
 def test_labels_beside_an_archive_are_refused(tmp_path, pets, saved):
-    with pytest.raises(DataError, match="belong into it"):
+    with pytest.raises(DataError, match="holds its labels itself"):
         read(saved(tmp_path, images=pets), labels=tmp_path / "l.csv")
 
 

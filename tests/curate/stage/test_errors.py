@@ -4,7 +4,16 @@ import pickle
 import pytest
 
 from curate.stage import errors
-from curate.stage.errors import DataError, Diverged, MissingExtra, OutputError, ToolkitError, UnknownName, WorkerLost
+from curate.stage.errors import (
+    DataError,
+    Diverged,
+    MissingExtra,
+    OutputError,
+    ToolkitError,
+    UnknownName,
+    WorkerLost,
+    gist,
+)
 
 TWINS = {
     DataError: ValueError,
@@ -81,3 +90,9 @@ def test_an_error_comes_out_of_another_process_as_it_was(error):
     again = pickle.loads(pickle.dumps(error("d.npz", "is empty.")))
     assert type(again) is error
     assert str(again) == "d.npz is empty."
+
+
+def test_the_gist_of_an_error_is_its_first_line_of_some_length():
+    assert gist(ValueError("\n no such layer\nmore")) == "no such layer"
+    assert gist(ValueError("x" * 5500)) == "x" * 200 + "..."
+    assert gist(BaseException()) == "BaseException"

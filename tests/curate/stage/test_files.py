@@ -102,9 +102,9 @@ def test_whether_a_file_can_be_written_is_known_before_and_leaves_nothing(tmp_pa
 def test_paths_that_cannot_be_are_told(tmp_path):
     write_text("x", tmp_path / "file")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OutputError, match="part of that path is a file"):
+    with pytest.raises(OutputError, match="is a file, not a folder"):
         write_text("x", tmp_path / "file" / "a.txt")
-    with pytest.raises(OutputError, match="part of that path is a file"):
+    with pytest.raises(OutputError, match="is a file, not a folder"):
         write_text("x", tmp_path / "file" / "deep" / "a.txt")
     with pytest.raises(OutputError, match="there is a folder of that name"):
         write_text("x", tmp_path / "folder")
@@ -315,3 +315,16 @@ def test_a_file_takes_the_place_of_a_folder_and_of_a_file(tmp_path):
         put_in_place(tmp_path / "made", path, tmp_path / "aside")
         assert path.read_text() == content
         assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_in_the_way_is_called_by_its_name(tmp_path):
+    (tmp_path / "a").write_text("x")
+    with pytest.raises(
+        OutputError, match=rf"^{tmp_path}/a is a file, not a folder\. Rename that file, or write elsewhere"
+    ):
+        write_text("x", tmp_path / "a" / "b" / ".hidden")
+
+
+def test_halves_of_characters_are_written_as_escapes(tmp_path):
+    write_text("a\ud800b\udcff", tmp_path / "a.txt")
+    assert (tmp_path / "a.txt").read_bytes() == b"a\\ud800b\\udcff"

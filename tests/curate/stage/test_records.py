@@ -127,3 +127,10 @@ def test_of_several_kinds_a_document_is_of_the_one_that_it_is_like(entry):
 def test_what_is_like_none_of_them_is_held_against_the_nearest(document, complaint):
     with pytest.raises(DataError, match=rf"either\.json: {complaint}"):
         record_of(Either, {"entry": document}, "either.json", "Again.")
+
+
+def test_what_is_not_known_is_told_before_what_is_missing():
+    document: dict[str, object] = {"sise": [96, 64], **DOCUMENT}
+    del document["size"]
+    with pytest.raises(DataError, match=r"whole: it has what is not known: sise \(and 1 more\)"):
+        record_of(Whole, document, "whole", "Write it again.")
