@@ -100,7 +100,8 @@ TROUBLES = {
     ),
     "pictures too much alike to measure by": Trouble(
         (20, 20), (*BUILD, "--backbone", "builtin"), r"too much alike, to measure severities by\. .*(--benchmark none)",
-        {"images": np.zeros((40, 12, 12, 3), np.uint8)},
+        {"images": np.repeat(np.random.default_rng(0).integers(0, 256, (8, 12, 12, 3), np.uint8), 5, axis=0)},
+        copies=tuple(np.repeat(np.arange(8), 5).tolist()),
     ),
     "an interrupted build of other options": Trouble(
         (20, 20), (*PLAIN, "--resume", "--seed", "7"), r"is of another input or of other options.*leave out (--resume)",
