@@ -41,7 +41,8 @@ def plan(config: BuildConfig, output: Output, source: ScannedSet = None) -> None
     with output.reporter.stage("starting", None, ""):
         from .planning import plan as run
 
-    result = run(source, config)
+    with output.reporter.stage("planning", None, ""):
+        result = run(source, config)
     build_command = f"{_build_command(source, config)}{elsewhere(config.artifacts)}"
     if output.as_json:
         print_json(
@@ -124,7 +125,8 @@ def preview(config: BuildConfig, sheet: PreviewConfig, output: Output, source: A
     show = POLICIES if sheet.policies else CORRUPTIONS if sheet.corruptions else POLICY
     say = output.reporter.say
     path = Path(sheet.out) if sheet.out is not None else Path(config.artifacts, "preview.png")
-    run(source, config, path, show=show, copies=sheet.copies, images=sheet.images, say=say)
+    with output.reporter.stage("drawing", None, ""):
+        run(source, config, path, show=show, copies=sheet.copies, images=sheet.images, say=say)
     if output.as_json:
         print_json({"sheet": str(path)})
         return
@@ -231,7 +233,8 @@ def replay(
     with output.reporter.stage("starting", None, ""):
         from .replaying import replay as run
 
-    result = run(id, config.artifacts, config.set, config.functions)
+    with output.reporter.stage("replaying", None, ""):
+        result = run(id, config.artifacts, config.set, config.functions)
     picture = None if config.out is None else Path(config.out)
     if picture is not None:
         result.write(picture)

@@ -226,7 +226,8 @@ def apply(decisions: DecideConfig, config: ApplyConfig, output: Output) -> None:
     actions = dict.fromkeys(decisions.keep_id, KEEP) | dict.fromkeys(decisions.drop_id, DROP)
     if actions:
         decide(artifacts, actions, decisions.why)
-    applied = run(artifacts, config, output.reporter)
+    with output.reporter.stage("applying", None, ""):
+        applied = run(artifacts, config, output.reporter)
     if output.as_json:
         print_json(_applied_json(applied))
     else:
@@ -243,7 +244,8 @@ def undo(
     with output.reporter.stage("starting", None, ""):
         from .cleaning import undo as run
 
-    undone = run(Path(config.artifacts), count, reporter=output.reporter)
+    with output.reporter.stage("applying", None, ""):
+        undone = run(Path(config.artifacts), count, reporter=output.reporter)
     if output.as_json:
         decisions = [
             {"id": decision.id, "action": decision.action, "why": decision.why} for decision in undone.taken_back
@@ -278,7 +280,8 @@ def diff(
     with output.reporter.stage("starting", None, ""):
         from .comparing import diff as run
 
-    result = run(scan_a, scan_b)
+    with output.reporter.stage("comparing", None, ""):
+        result = run(scan_a, scan_b)
     counts = {
         "matched": result.matched,
         "only in the first": len(result.only_a),
@@ -324,7 +327,8 @@ def split(
     with output.reporter.stage("starting", None, ""):
         from .splitting import split as run
 
-    result = run(source, config, output.reporter)
+    with output.reporter.stage("splitting", None, ""):
+        result = run(source, config, output.reporter)
     proof = result.proof
     if output.as_json:
         print_json(
@@ -361,7 +365,8 @@ def export(
     with output.reporter.stage("starting", None, ""):
         from .sets.exporting import export as run
 
-    result = run(source, config, output.reporter)
+    with output.reporter.stage("reading", None, ""):
+        result = run(source, config, output.reporter)
     if output.as_json:
         print_json({**vars(result), "path": str(result.path)})
         return

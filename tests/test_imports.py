@@ -49,6 +49,31 @@ def test_a_program_loads_neither_numbers_nor_the_others(name):
     assert fresh(script) == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("curate", ["scan", "data.npz"]), ("curate", ["selftest", "data.npz"]), ("curate", ["split"]),
+        ("curate", ["apply"]), ("augment", ["plan"]), ("augment", ["build"]), ("augment", ["overlap"]),
+        ("train", ["baseline"]), ("train", ["evaluate"]), ("train", ["predict", "baseline", "data.npz"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)  # fmt: skip
+def test_a_command_says_that_it_starts_before_it_loads_what_takes_long(name, words):
+    script = f"""
+import sys
+from curate.terminal import Terminal
+
+def stage(self, name, total, unit):
+    print(name, *sorted({ {*HEAVY, "numpy"} - {*OURS} } & sys.modules.keys()))
+    raise SystemExit
+
+Terminal.stage = stage
+import {name}.commands
+{name}.commands.app({words})
+"""
+    assert fresh(script) == "starting"
+
+
 def test_reading_a_set_loads_no_models_no_charts_and_no_learning():
     left_out = set(HEAVY) - {"cv2", "scipy"}
     script = f"import sys, curate; curate.read, curate.ImageSet; print(*sorted({left_out} & set(sys.modules)))"

@@ -277,9 +277,9 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure a model again: on other sets, with test-time augmentation, against a baseline."""
-    from curate.stage.files import write_text
-
     with output.reporter.stage("starting", None, ""):
+        from curate.stage.files import write_text
+
         from .evaluation import evaluate as measure
         from .runs import find_model, metrics_text
 
