@@ -382,7 +382,7 @@ def _external_set(path: Path, size: tuple[int, int] | None, built: Path, decodin
     n = len(images)
     alone = np.full(n, -1)
     return LabelledSet(
-        name=path.name,
+        name=images.source.name,
         role=EXTERNAL,
         images=Fitted(images.images, size, images.ids, path),
         labels=images.labels,

@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..stage.errors import DataError
+
 NONE, PARENT, TABLE, FOLDERS = "none", "parent", "table", "folders"
 
 
@@ -37,6 +39,14 @@ class Directions:
     splits_from: str | None = None
     groups_from: str | None = None
 
+    def __post_init__(self) -> None:
+        for flag, direction in (("--splits-from", self.splits_from), ("--groups-from", self.groups_from)):
+            if direction in (TABLE, FOLDERS):
+                raise DataError(
+                    f"{flag} {direction} is not understood. Give a level of folders such as 1, parent, the name of a "
+                    "column or an array, or none."
+                )
+
     @classmethod
     def of(cls, config: Directing) -> Directions:
         """Those of a configuration."""
@@ -55,6 +65,15 @@ class Directions:
 
 
 LEFT_OPEN = Directions()
+
+
+def of_folders(direction: str | None) -> bool:
+    """Whether a direction leads to folders, or to nothing, rather than to a table.
+
+    >>> of_folders("2"), of_folders("none"), of_folders("dx"), of_folders(None)
+    (True, True, False, False)
+    """
+    return direction is not None and (direction.isdecimal() or direction in (NONE, PARENT, FOLDERS))
 
 
 def column_of(direction: str | None) -> str | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..stage.errors import DataError
 from .classes import encode_names, unnamed_splits
 from .decoding import FilePictures
-from .directions import LEFT_OPEN, NONE, Directions
+from .directions import LEFT_OPEN, Directions, of_folders
 from .headers import survey
 from .imageset import ImageSet, Source, Topic
 from .labelling import Labelling, label_by_tables
@@ -75,19 +75,21 @@ def read_list(path: Path, directions: Directions = LEFT_OPEN, decoding: Decoding
 def _labelled_by_list(
     path: Path, names: Sequence[str], table: Table | None, columns: Columns, directions: Directions
 ) -> Labelling:
-    """What a list says of its images; where it says nothing of their classes, what their folders do."""
+    """What a list says of its images; of one that names paths alone, what their folders say."""
+    by_folders = _labelled_by_folders(names, directions)
     if table is None:
-        labelling = _labelled_by_folders(names, directions)
-        labelling.columns.notes[:0] = columns.notes
-        return labelling
+        by_folders.columns.notes[:0] = columns.notes
+        return by_folders
     labels, splits, groups = (path.name if column else "" for column in (table.labels, table.splits, table.groups))
-    if directions.classes_from == NONE:
-        columns.classes, columns.conflicts, labels = [""] * len(names), {}, ""
-    if directions.splits_from == NONE:
-        columns.splits, splits = [""] * len(names), ""
-    if directions.groups_from == NONE:
-        columns.groups, groups = [""] * len(names), ""
-    return Labelling(columns, Levels(), labels, splits, groups)
+    classes = splits_level = groups_level = 0
+    if of_folders(directions.classes_from):
+        columns.classes, columns.conflicts, labels = by_folders.columns.classes, {}, ""
+        classes = by_folders.folders.classes
+    if of_folders(directions.splits_from):
+        columns.splits, splits, splits_level = by_folders.columns.splits, "", by_folders.folders.splits
+    if of_folders(directions.groups_from):
+        columns.groups, groups, groups_level = by_folders.columns.groups, "", by_folders.folders.groups
+    return Labelling(columns, Levels(classes, splits_level, groups_level, directed=True), labels, splits, groups)
 
 
 def _without_annotations(names: Sequence[str]) -> tuple[list[str], list[str]]:

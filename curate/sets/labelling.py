@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from ..stage.errors import DataError
-from .directions import FOLDERS, NONE, PARENT, TABLE, Directions, column_of
+from .directions import TABLE, Directions, column_of, of_folders
 from .layouts import Levels, spoken
 from .matching import Columns, add_table, rows_of
 from .names import Kind
@@ -93,10 +93,9 @@ def _preference(name: str) -> tuple[int, str]:
 
 def _check_labels(table: Table, labelling: Labelling, directions: Directions) -> None:
     """Raise DataError where a table that was given labels nothing, and the folders neither."""
-    elsewhere = directions.classes_from in (NONE, PARENT, FOLDERS) or (directions.classes_from or "").isdecimal()
     real = any(labelling.columns.classes) and labelling.folders.kind is not Kind.PARTS
     useful = table.splits is not None or table.groups is not None
-    if table.labels is not None or (useful and (real or elsewhere)):
+    if table.labels is not None or (useful and (real or of_folders(directions.classes_from))):
         return
     raise DataError(table.without_labels)
 
@@ -156,7 +155,7 @@ def _merge(labelling: Labelling, names: Sequence[str], table: Table, directions:
         before.splits, labelling.splits_from = own.splits, source
     if own.groups != before.groups and _is_open(directions.groups_from):
         before.groups, labelling.groups_from = own.groups, source
-    if table.labels is not None and (any(own.classes) or own.conflicts) and not _settled_elsewhere(directions):
+    if table.labels is not None and (any(own.classes) or own.conflicts) and not of_folders(directions.classes_from):
         joined = _join_classes(labelling, own.classes, source, directions, required=required)
         own.notes = [note for note in own.notes if joined or note != used]
         if labelling.by_table:
@@ -170,12 +169,6 @@ def _merge(labelling: Labelling, names: Sequence[str], table: Table, directions:
 def _is_open(direction: str | None) -> bool:
     """Whether a table may say it: nothing was said, or a column was named."""
     return direction is None or column_of(direction) is not None
-
-
-def _settled_elsewhere(directions: Directions) -> bool:
-    """Whether a person takes the classes from folders, or from nothing."""
-    direction = directions.classes_from
-    return direction in (NONE, PARENT, FOLDERS) or (direction or "").isdecimal()
 
 
 def _join_classes(

@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ..stage.errors import DataError
 from .classes import encode_array
 from .decoding import has_image_extension
 from .paths import printable
 from .roles import Roles, Wishes, file_test, role_notes, roles_of, shares_of, with_header
-from .sheets import SHEET_SUFFIXES, SPREADSHEETS, Sheet, has_odd_bytes, text_lines, western
+from .sheets import Sheet, has_odd_bytes, text_lines, western
 from .spellings import mended_labels, trimmed, without_missing
-
-_TABLE_NAMES = ("labels", "train", "metadata")
 
 
 @dataclass(frozen=True)
@@ -88,40 +85,6 @@ class Table:
         )
 
 
-def find_table(folder: Path, names: Sequence[str] = ()) -> tuple[Table | None, list[str]]:
-    """(the table of a folder that tells of its images, or None; notes on why not, and on further ones).
-
-    Of several it is labels.csv, train.csv or metadata.csv, else the only one that names images.
-    """
-    paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    notes = [
-        f"{path.name} was not used: it is a spreadsheet; save it as CSV" for path in paths if _ends(path, SPREADSHEETS)
-    ]
-    paths = [path for path in paths if _ends(path, SHEET_SUFFIXES)]
-    tables = []
-    for path in paths:
-        try:
-            table = Table.read(path, names=names)
-        except DataError as error:
-            notes.append(f"{path.name} was not used: {error}")
-            continue
-        if table.labels or table.splits or table.groups:
-            tables.append(table)
-        else:
-            notes.append(f"{path.name} was not used: {table.without_labels}")
-    is_file = file_test(names)
-    naming = [table for table in tables if not names or any(map(is_file, table.files))] or tables
-    called = [table for name in _TABLE_NAMES for table in naming if table.path.stem.lower() == name]
-    for choice in (called[:1], naming, [table for table in naming if table.labels]):
-        if len(choice) == 1:
-            further = ", ".join(table.path.name for table in naming if table is not choice[0])
-            left = f"{further} beside {choice[0].path.name} not used: another is taken with --labels FILE"
-            return choice[0], [*notes, *([left] if further else [])]
-    if naming or len(paths) > 1:
-        notes.append(f"none of {len(paths)} tables was used: name one labels.csv, or give it with --labels FILE")
-    return None, notes
-
-
 def read_listing(
     path: Path, labels: str | None = None, splits: str | None = None, groups: str | None = None
 ) -> tuple[list[str], Table | None]:
@@ -158,10 +121,6 @@ def _of_files(sheet: Sheet, file: int) -> Sheet:
     nameless = len(sheet.rows) - len(rows)
     note = f"rows of {sheet.path.name} that name no file were left out: {nameless:,}"
     return replace(sheet, rows=rows, notes=(*sheet.notes, note)) if nameless else sheet
-
-
-def _ends(path: Path, suffixes: Collection[str]) -> bool:
-    return path.suffix.lower() in suffixes
 
 
 def _labels(sheet: Sheet, roles: Roles) -> tuple[list[str] | None, list[str]]:

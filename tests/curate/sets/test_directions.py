@@ -2,6 +2,7 @@ import pytest
 
 from curate.configs import ScanConfig
 from curate.sets.directions import LEFT_OPEN, Directions, column_of
+from curate.stage.errors import DataError
 
 
 def test_directions_are_those_of_any_configuration_that_has_them():
@@ -21,3 +22,9 @@ def test_a_direction_that_is_no_word_and_no_level_is_a_column(direction, column)
 def test_directions_are_spoken_as_they_are_typed():
     assert Directions(classes_from="2").spoken == "--classes-from 2"
     assert LEFT_OPEN.spoken == ""
+
+
+@pytest.mark.parametrize("words", [{"splits_from": "table"}, {"groups_from": "folders"}])
+def test_words_that_are_for_classes_alone_are_refused_for_others(words):
+    with pytest.raises(DataError, match=r"is not understood. Give a level of folders such as 1"):
+        Directions(**words)

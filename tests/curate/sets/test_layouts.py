@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from curate.sets.directions import Directions
 from curate.sets.layouts import annotation_folders, levels_of, spoken
@@ -168,3 +170,32 @@ def test_images_at_the_root_beside_class_folders_have_no_label(tmp_path, files, 
 def test_names_are_spoken_in_order():
     assert spoken({"b"}) == "b"
     assert spoken(["10", "9", "2", "1"]) == "1, 2, 9 ..."
+
+
+_NAMES = st.sampled_from(
+    ["train", "test", "images", "cat", "dog", "p1", "p2", "0", "1", "patient_1", "part_2", "masks"]
+)
+
+
+@given(st.dictionaries(st.lists(_NAMES, max_size=5).map(tuple), st.integers(1, 9), min_size=1))
+def test_whatever_folders_there_are_each_level_is_one_thing_at_most(folders):
+    levels = levels_of(folders)
+    roles = [level for level in (levels.classes, levels.splits, levels.groups) if level]
+    assert len(set(roles)) == len(roles)
+    assert all(0 < level <= levels.depth for level in roles)
+    for folder in folders:
+        assert {levels.class_of(folder), levels.split_of(folder), levels.group_of(folder)} <= {
+            *folder,
+            "",
+            "train",
+            "test",
+        }
+
+
+def test_levels_of_a_list_with_a_table_are_taken_where_a_person_says_so(tmp_path, files):
+    files(tmp_path, "a/x/1.png", "b/y/2.png")
+    (tmp_path / "l.csv").write_text("file,label,split\na/x/1.png,cat,train\nb/y/2.png,dog,test\n")
+    assert read(tmp_path / "l.csv").classes == ("cat", "dog")
+    images = read(tmp_path / "l.csv", classes_from=2, splits_from="none", groups_from=1)
+    assert (images.classes, images.splits) == (("x", "y"), None)
+    assert images.groups is not None
