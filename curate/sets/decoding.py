@@ -208,8 +208,12 @@ def _decode(file: BinaryIO, decoding: Decoding) -> Picture:
         scale = scales.get(BYTES, Scale())
         return Picture(scale(loaded.values), loaded.values, loaded.file_type, loaded.frames)
     check_finite(loaded.values, None if loaded.values.ndim == 2 else 2)
-    scale = scales[loaded.kind] if loaded.kind in scales else decided(loaded.kind, extent_of(loaded.values, 1))
-    return Picture(to_rgb(scale(loaded.values)), loaded.values, loaded.file_type, loaded.frames)
+    colours = loaded.values[..., :3] if loaded.values.ndim == 3 else loaded.values
+    scale = scales[loaded.kind] if loaded.kind in scales else decided(loaded.kind, loaded.extent)
+    pixels = scale(colours)
+    if colours.shape != loaded.values.shape:  # alpha, which has all 16 bits whatever colours have
+        pixels = np.concatenate([pixels, (loaded.values[..., 3:] >> 8).astype(np.uint8)], axis=2)
+    return Picture(to_rgb(pixels), loaded.values, loaded.file_type, loaded.frames)
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,6 +224,12 @@ class _Loaded:
     kind: str
     file_type: str
     frames: int
+
+    @property
+    def extent(self) -> Extent:
+        """Of the values, but for alpha."""
+        colours = self.values[..., :3] if self.values.ndim == 3 else self.values
+        return extent_of(np.ascontiguousarray(colours), 1)
 
 
 def _load(file: BinaryIO, decoding: Decoding) -> _Loaded:
@@ -396,7 +406,7 @@ def _extent_of_file(path: str, decoding: Decoding) -> tuple[str, Extent]:
             loaded = _load(file, decoding)
     except (Unreadable, OSError):
         return "", Extent()
-    return ("", Extent()) if loaded.kind == BYTES else (loaded.kind, extent_of(loaded.values, 1))
+    return ("", Extent()) if loaded.kind == BYTES else (loaded.kind, loaded.extent)
 
 
 # Frames: of these formats several are pictures of their own, and not layers or sizes of one.

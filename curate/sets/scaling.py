@@ -160,10 +160,10 @@ def decided(kind: str, extent: Extent) -> Scale:
         return Scale(0, 1)
     if low >= -1.5 and high <= 1.5:
         return Scale(-1, 1)
-    if kind == FLOATS and low >= -64 and 16 < high <= 319:
-        return Scale()
     if kind == FLOATS and (usual := _usual_range(extent)):
         return usual
+    if kind == FLOATS and low >= -64 and 16 < high <= 319:
+        return Scale()
     if low >= 0 and high > 16:
         return _bit_scale(kind, extent)
     return Scale(0 if 0 <= low < high / 2 else low, high)
@@ -236,7 +236,7 @@ def scale_notes(scales: Scales, extents: Mapping[str, Extent], decoding: Decodin
         elif decoding.foreign and kind in decoding.scale:
             note = _foreign(subject, scale, extent)
         else:
-            note = _reading(subject, scale, files)
+            note = _reading(kind, subject, scale, files)
         if files and note and extent and extent.pictures:
             note += f", one scale for all {extent.pictures:,}" if extent.pictures > 1 else ""
         cut = _cut_off(kind, scale, extent)
@@ -250,7 +250,7 @@ _FILES = {BYTES: "8-bit files", INTEGERS: "16-bit files", FLOATS: "floating-poin
 _ARRAYS = {BYTES: "8-bit values", INTEGERS: "whole numbers of more than 8 bits", FLOATS: "floating-point values"}
 
 
-def _reading(subject: str, scale: Scale, files: bool) -> str:
+def _reading(kind: str, subject: str, scale: Scale, files: bool) -> str:
     """How values are read by a scale that was decided by them, "" where those of an array stay what they are."""
     if (scale.low, scale.high) == (0, 255):
         return f"{subject} are read as 8 bit, 0 to 255" if files else ""
@@ -258,7 +258,7 @@ def _reading(subject: str, scale: Scale, files: bool) -> str:
         return f"{subject} are read as {scale.bits} bit, {scale.span}"
     if scale in (Scale(0, 1), Scale(-1, 1)):
         return f"{subject} from {scale.span} are read as 0 to 255"
-    caffe = -130 <= scale.low < -64 and 100 <= scale.high <= 192
+    caffe = kind == FLOATS and -130 <= scale.low < -64 and 100 <= scale.high <= 192
     less = ", perhaps standardised," if scale.low < 0 else ""
     order = (
         "; they look like 0 to 255 less a mean, as Caffe's models take them: channels may be blue, green, red and are "

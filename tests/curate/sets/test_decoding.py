@@ -266,3 +266,16 @@ def test_of_what_depth_a_tiff_is_stands_in_its_directory(tmp_path, mode):
         image = image.convert(mode)
     image.save(tmp_path / "a.tif")
     assert read(tmp_path).images.values.startswith("8 bit") == (mode in ("1", "L", "RGB", "CMYK"))
+
+
+def test_alpha_of_sixteen_bits_does_not_decide_the_depth_of_colours(tmp_path):
+    colours = np.random.default_rng(0).integers(0, 4096, (20, 30, 3)).astype(np.uint16)
+    alpha = np.full((20, 30, 1), 65535, np.uint16)
+    alpha[0, 0] = 0
+    assert cv2.imwrite(str(tmp_path / "a.png"), np.dstack([colours[..., ::-1], alpha]))
+    images = read(tmp_path).images
+    assert images.values == "16-bit files read as 12 bit (0 to 4,095)"
+    np.testing.assert_allclose(images[0].pixels[1:], colours[1:] / 4095 * 255, atol=0.51)
+    assert (images[0].pixels[0, 0] == 255).all()
+    np.savez(tmp_path / "d.npz", images=np.dstack([colours, alpha])[None])
+    np.testing.assert_array_equal(read(tmp_path / "d.npz").images[0].pixels, images[0].pixels)
