@@ -420,7 +420,8 @@ def _depth(images: ImageSet, model: Decoding) -> Iterator[str]:
         subject = " and ".join(fitted) or "pictures of 8 bit"
         yield f"the model was fitted to {subject}, so that the set's own scale is taken"
     elif BYTES in kinds and fitted and BYTES not in model.scale:
-        yield f"pictures are of 8 bit, and the model was fitted to {' and '.join(fitted)}: black and white are the same"
+        subject = " and ".join(fitted)
+        yield f"pictures are of 8 bit, and the model was fitted to {subject}: black and white are taken to be the same"
 
 
 def _resized(images: ImageSet, size: tuple[int, int]) -> Iterator[str]:

@@ -9,12 +9,13 @@ from itertools import accumulate
 
 import numpy as np
 
+from ..stage.engine import chunks
 from ..stage.errors import DataError
 from .imageset import Picture, Unreadable, evenly
 from .scaling import BOOLEANS, BYTES, Decoding, Extent, extent_of, kind_of, scale_notes, scales_of, values_in_words
 
 _KINDS = {1: "grey", 3: "RGB", 4: "RGBA"}
-_LOOKED_AT = 64  # pictures whose alpha is looked at
+_LOOKED_AT = 64  # pictures with alpha that are looked at, or looked at at once
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class ArrayPictures:
         self._layouts = [layout_of(array.shape, subject) for array in self.arrays]
         self._ends = list(accumulate(len(array) for array in self.arrays))
         kinds = [kind_of(array.dtype) for array in self.arrays]
-        extents = _extents(self.arrays, kinds, decoding)
+        extents = _extents(self.arrays, self._layouts, decoding)
         self.scale = scales_of(extents, kinds, decoding)
         self._scales = [self.scale[kind] for kind in kinds]
         self.values = values_in_words(self.scale, extents)
@@ -154,11 +155,24 @@ class ArrayPictures:
         return int(alpha.max()) == 1
 
 
-def _extents(arrays: Sequence[np.ndarray], kinds: Sequence[str], decoding: Decoding) -> dict[str, Extent]:
+def _extents(arrays: Sequence[np.ndarray], layouts: Sequence[Layout], decoding: Decoding) -> dict[str, Extent]:
     """The extent of each kind of values, but of those whose scale is known already: no need to read them all."""
     extents: dict[str, Extent] = {}
-    for array, kind in zip(arrays, kinds, strict=True):
+    for array, layout in zip(arrays, layouts, strict=True):
+        kind = kind_of(array.dtype)
         if kind in (BYTES, BOOLEANS) or (kind in decoding.scale and not decoding.foreign):
             continue
-        extents[kind] = extents.get(kind, Extent()) + extent_of(array, len(array))
+        extents[kind] = extents.get(kind, Extent()) + _extent_of_colours(array, layout)
     return extents
+
+
+def _extent_of_colours(array: np.ndarray, layout: Layout) -> Extent:
+    """The extent of an array without alpha, whose values are of a range of their own."""
+    if layout.channels < 4:
+        return extent_of(array, len(array))
+    total = Extent()
+    for rows in chunks(len(array), _LOOKED_AT):
+        piece = array[rows.start : rows.stop]
+        colours = piece[:, :3] if layout.axis == 0 else piece[..., :3]
+        total += extent_of(np.ascontiguousarray(colours), len(rows))
+    return total

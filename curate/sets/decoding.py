@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import stat
+import struct
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -207,8 +208,12 @@ def _decode(file: BinaryIO, decoding: Decoding) -> Picture:
         scale = scales.get(BYTES, Scale())
         return Picture(scale(loaded.values), loaded.values, loaded.file_type, loaded.frames)
     check_finite(loaded.values, None if loaded.values.ndim == 2 else 2)
-    scale = scales[loaded.kind] if loaded.kind in scales else decided(loaded.kind, extent_of(loaded.values, 1))
-    return Picture(to_rgb(scale(loaded.values)), loaded.values, loaded.file_type, loaded.frames)
+    colours = loaded.values[..., :3] if loaded.values.ndim == 3 else loaded.values
+    scale = scales[loaded.kind] if loaded.kind in scales else decided(loaded.kind, loaded.extent)
+    pixels = scale(colours)
+    if colours.shape != loaded.values.shape:  # alpha, which has all 16 bits whatever colours have
+        pixels = np.concatenate([pixels, (loaded.values[..., 3:] >> 8).astype(np.uint8)], axis=2)
+    return Picture(to_rgb(pixels), loaded.values, loaded.file_type, loaded.frames)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,6 +224,12 @@ class _Loaded:
     kind: str
     file_type: str
     frames: int
+
+    @property
+    def extent(self) -> Extent:
+        """Of the values, but for alpha."""
+        colours = self.values[..., :3] if self.values.ndim == 3 else self.values
+        return extent_of(np.ascontiguousarray(colours), 1)
 
 
 def _load(file: BinaryIO, decoding: Decoding) -> _Loaded:
@@ -332,17 +343,37 @@ def _is_deep(path: str) -> bool:
         file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         try:
             head = os.read(file, _HEAD)
+            if head.startswith(_SHALLOW):
+                return False
+            if head.startswith(_PNG):
+                return head[_PNG_DEPTH : _PNG_DEPTH + 1] == b"\x10"
+            if head.startswith(tuple(_TIFF)):
+                return _tiff_depth(file, head) > 8
         finally:
             os.close(file)
-        if head.startswith(_SHALLOW):
-            return False
-        if head.startswith(_PNG):
-            return head[_PNG_DEPTH : _PNG_DEPTH + 1] == b"\x10"
         with _open_regular(path) as opened, Image.open(opened, formats=_formats()[0]) as image:
             return _is_deep_mode(image.mode) or _has_deep_colours(image)
     except Exception:  # told when it is decoded
         return False
 
+
+def _tiff_depth(file: int, head: bytes) -> int:
+    """The bits of a sample in the first picture of a TIFF, by its directory: ten times as quick as Pillow's opening."""
+    order = _TIFF[head[:4]]
+    os.lseek(file, struct.unpack_from(f"{order}I", head, 4)[0], os.SEEK_SET)
+    entries = os.read(file, 2 + 12 * 64)
+    for number in range(struct.unpack_from(f"{order}H", entries)[0]):
+        tag, _, samples, place = struct.unpack_from(f"{order}HHI4s", entries, 2 + 12 * number)
+        if tag == _BITS_PER_SAMPLE:
+            if samples > 2:  # then the numbers lie elsewhere
+                os.lseek(file, struct.unpack(f"{order}I", place)[0], os.SEEK_SET)
+                place = os.read(file, 2)
+            return int(struct.unpack_from(f"{order}H", place)[0])
+    return 1  # which is what it is by default
+
+
+_TIFF = {b"II*\0": "<", b"MM\0*": ">"}
+_BITS_PER_SAMPLE = 258
 
 # How files begin that never are deeper: JPEG, GIF, BMP, WebP.
 _SHALLOW = (START, b"GIF8", b"BM", b"RIFF")
@@ -375,7 +406,7 @@ def _extent_of_file(path: str, decoding: Decoding) -> tuple[str, Extent]:
             loaded = _load(file, decoding)
     except (Unreadable, OSError):
         return "", Extent()
-    return ("", Extent()) if loaded.kind == BYTES else (loaded.kind, extent_of(loaded.values, 1))
+    return ("", Extent()) if loaded.kind == BYTES else (loaded.kind, loaded.extent)
 
 
 # Frames: of these formats several are pictures of their own, and not layers or sizes of one.

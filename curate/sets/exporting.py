@@ -33,6 +33,7 @@ from .imageset import ImageSet
 from .outputs import EXPORT as MARK
 from .portable import Portability, portability
 from .reading import read_as
+from .scaling import BYTES, Scale
 from .writing import pixels_of, set_arrays
 
 T = TypeVar("T")
@@ -352,6 +353,8 @@ def _copy(images: ImageSet, row: int) -> _Copy:
     data = _file_bytes(pictures.path(row)) if isinstance(pictures, FilePictures) else b""
     pixels = pixels_of(images, row)  # in any case: what is damaged is no picture anywhere
     portable = portability(data, pictures.path(row)) if isinstance(pictures, FilePictures) else Portability("")
+    if portable.suffix and images.source.decoding.scale.get(BYTES, Scale()) != Scale():
+        portable = Portability("", "file read by a range of its own")
     if portable.suffix:
         return _Copy(row, data, portable.suffix, (pixels.shape[1], pixels.shape[0]))
     sample = _png(row, pixels)

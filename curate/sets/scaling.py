@@ -14,12 +14,10 @@ from ..stage.records import OPTIONAL
 BYTES, INTEGERS, FLOATS, BOOLEANS = "8 bit", "integers", "floats", "booleans"
 _BITS = (8, 10, 12, 14, 16)
 # Where values are counted: the depths and their upper halves, and the ranges that floats are kept in.
-_EDGES = {
-    INTEGERS: tuple(2.0**bits - 1 for bits in range(7, 17)),
-    FLOATS: (-64.0, -1.5, -0.5, 0.5, 1.5, 128.0, 319.0),
-}
-# Values beyond a scale that are taken for hot pixels: one in a thousand, or one a picture; and what it holds well is
-# ten times as many in its upper half.
+_DEPTHS = tuple(2.0**bits - 1 for bits in range(7, 17))
+_EDGES = {INTEGERS: _DEPTHS, FLOATS: (-64.0, -1.5, -0.5, 0.5, 1.5, 128.0, 319.0, *_DEPTHS)}
+# Values beyond a scale that are taken for hot pixels: one in a thousand, or a pixel a picture, which has three of them;
+# and what it holds well is ten times as many in its upper half.
 _HOT, _HELD = 1000, 10
 _PIECE = 1 << 22  # values that are looked at at once
 # Grey levels of 255, and share of them, below which a set is next to black, or all of one grey.
@@ -109,7 +107,7 @@ class Extent:
     @property
     def hot(self) -> int:
         """The most values that are taken for hot pixels."""
-        return max(self.count // _HOT, self.pictures)
+        return max(self.count // _HOT, 3 * self.pictures)
 
     def between(self, kind: str, low: float, high: float) -> int:
         """How many values lie above `low` and up to `high`, edges of the kind; infinity for no end."""
@@ -162,10 +160,10 @@ def decided(kind: str, extent: Extent) -> Scale:
         return Scale(0, 1)
     if low >= -1.5 and high <= 1.5:
         return Scale(-1, 1)
-    if kind == FLOATS and low >= -64 and 16 < high <= 319:
-        return Scale()
     if kind == FLOATS and (usual := _usual_range(extent)):
         return usual
+    if kind == FLOATS and low >= -64 and 16 < high <= 319:
+        return Scale()
     if low >= 0 and high > 16:
         return _bit_scale(kind, extent)
     return Scale(0 if 0 <= low < high / 2 else low, high)
@@ -190,11 +188,9 @@ def _bit_scale(kind: str, extent: Extent) -> Scale:
         top = 2.0**bits - 1
         if extent.high <= top:
             return Scale(0, top, bits)
-        if kind == INTEGERS:
-            beyond = extent.between(INTEGERS, top, np.inf)
-            half = extent.between(INTEGERS, 2.0 ** (bits - 1) - 1, top)
-            if beyond <= extent.hot and half >= _HELD * beyond:
-                return Scale(0, top, bits)
+        beyond = extent.between(kind, top, np.inf)
+        if beyond <= extent.hot and extent.between(kind, 2.0 ** (bits - 1) - 1, top) >= _HELD * beyond:
+            return Scale(0, top, bits)
     return Scale(0, extent.high)
 
 
@@ -240,7 +236,7 @@ def scale_notes(scales: Scales, extents: Mapping[str, Extent], decoding: Decodin
         elif decoding.foreign and kind in decoding.scale:
             note = _foreign(subject, scale, extent)
         else:
-            note = _reading(subject, scale)
+            note = _reading(kind, subject, scale, files)
         if files and note and extent and extent.pictures:
             note += f", one scale for all {extent.pictures:,}" if extent.pictures > 1 else ""
         cut = _cut_off(kind, scale, extent)
@@ -254,15 +250,15 @@ _FILES = {BYTES: "8-bit files", INTEGERS: "16-bit files", FLOATS: "floating-poin
 _ARRAYS = {BYTES: "8-bit values", INTEGERS: "whole numbers of more than 8 bits", FLOATS: "floating-point values"}
 
 
-def _reading(subject: str, scale: Scale) -> str:
-    """How values are read by a scale that was decided by them, "" where they stay what they are."""
+def _reading(kind: str, subject: str, scale: Scale, files: bool) -> str:
+    """How values are read by a scale that was decided by them, "" where those of an array stay what they are."""
     if (scale.low, scale.high) == (0, 255):
-        return ""
+        return f"{subject} are read as 8 bit, 0 to 255" if files else ""
     if scale.bits:
         return f"{subject} are read as {scale.bits} bit, {scale.span}"
     if scale in (Scale(0, 1), Scale(-1, 1)):
         return f"{subject} from {scale.span} are read as 0 to 255"
-    caffe = -130 <= scale.low < -64 and 100 <= scale.high <= 192
+    caffe = kind == FLOATS and -130 <= scale.low < -64 and 100 <= scale.high <= 192
     less = ", perhaps standardised," if scale.low < 0 else ""
     order = (
         "; they look like 0 to 255 less a mean, as Caffe's models take them: channels may be blue, green, red and are "
@@ -281,8 +277,8 @@ def _cut_off(kind: str, scale: Scale, extent: Extent | None) -> str:
     """Of how many values nothing but black or white is left, where they lie beyond the scale."""
     if extent is None or not extent.count:
         return ""
-    if kind == INTEGERS and scale.bits and extent.high > scale.high:
-        beyond = extent.between(INTEGERS, scale.high, np.inf)
+    if scale.bits and extent.high > scale.high:
+        beyond = extent.between(kind, scale.high, np.inf)
         values = "1 value" if beyond == 1 else f"{beyond:,} values"
         share = f", {beyond / extent.count:.1%} of all," if beyond > extent.hot else ""
         return f"; {values} above{share or ','} up to {_number(extent.high)}, {'is' if beyond == 1 else 'are'} cut off"

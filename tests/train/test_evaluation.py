@@ -10,6 +10,7 @@ import pytest
 from manifests import finish_run
 from metrics import run_metrics
 
+from curate.sets.scaling import INTEGERS, Scale
 from curate.stage.errors import DataError, UnknownName
 from curate.stage.progress import Advance
 from curate.stage.records import record_of, record_text
@@ -179,6 +180,19 @@ def test_a_set_from_elsewhere_is_measured_with_its_classes_by_name(predictor, se
     assert told.per_class[sets.classes[2]].support == 0
     assert "elsewhere.npz" in found.metrics.calibration.sets
     assert any("resized to 32x32" in note for note in found.notes)
+
+
+def test_a_dim_set_from_elsewhere_is_read_by_the_scale_of_the_build_which_the_metrics_keep(predictor, sets, tmp_path):
+    scale = {INTEGERS: Scale(0, 4095, 12)}
+    fitted = replace(sets, manifest=replace(sets.manifest, scale=scale))
+    values = sets.test.batch(range(8)).astype(np.uint16) * 2  # an eighth of what the camera holds
+    np.savez(tmp_path / "dim.npz", images=values)
+    found = of_build(predictor, fitted, replace(QUICK, benchmark=False, external=(str(tmp_path / "dim.npz"),)))
+    assert found.metrics.scale == scale
+    assert any(
+        note.startswith("dim.npz: values are read by the scale of the model, 12 bit (0 to 4,095); they run from")
+        for note in found.notes
+    )
 
 
 def test_sets_from_elsewhere_of_one_name_are_told_apart(predictor, sets, elsewhere, tmp_path):

@@ -3,15 +3,18 @@ from __future__ import annotations
 import io
 import os
 import random
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from curate.sets.imageset import Unreadable
 from curate.sets.reading import read
+from curate.sets.scaling import Decoding
 
 
 def decoded(folder: Path, image: Image.Image, name: str, **options: object):
@@ -169,3 +172,110 @@ def test_threads_decode_what_one_decodes(tmp_path, files):
     images = read(files(tmp_path, *[f"{i:02}.png" for i in range(40)])).images
     with ThreadPoolExecutor(4) as pool:
         assert [p.pixels[0, 0, 0] for p in pool.map(images.__getitem__, range(40))] == list(range(40))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.gif", {}),
+        ("a.tif", {}),
+        ("a.png", {}),
+        ("a.webp", {"lossless": True}),
+        ("a.jpg", {"format": "MPO"}),
+        ("a.avif", {}),
+    ],
+)
+def test_further_frames_of_a_file_are_counted(tmp_path, name, options):
+    frames = [Image.fromarray(np.roll(np.dstack([GRADIENT] * 3), shift, axis=1)) for shift in range(4)]
+    try:
+        picture = decoded(tmp_path, frames[0], name, save_all=True, append_images=frames[1:], **options)
+    except (OSError, KeyError):
+        pytest.skip(f"Pillow writes no {name} here")
+    assert picture.frames == 4
+    (tmp_path / "single").mkdir()
+    assert decoded(tmp_path / "single", frames[0], name).frames == 1
+
+
+def deep_colours(values: np.ndarray, path: Path) -> None:
+    """A PNG or TIFF of uint16 (H, W, 3) RGB."""
+    assert cv2.imwrite(str(path), values[..., ::-1])
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_colours_of_sixteen_bits_are_read_whole_and_not_by_their_upper_half(tmp_path, name):
+    values = np.random.default_rng(0).integers(0, 4096, (20, 30, 3)).astype(np.uint16)
+    deep_colours(values, tmp_path / name)
+    images = read(tmp_path)
+    np.testing.assert_array_equal(images.images[0].raw, values)
+    np.testing.assert_allclose(images.images[0].pixels, values / 4095 * 255, atol=0.51)
+    assert images.images.values == "16-bit files read as 12 bit (0 to 4,095)"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_colours_of_sixteen_bits_are_turned_upright(tmp_path, orientation):
+    shallow, deep = np.dstack([GRADIENT[:6]] * 3), np.dstack([GRADIENT[:6].astype(np.uint16) * 257] * 3)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(shallow).save(tmp_path / "a.png", exif=exif)
+    deep_colours(deep, tmp_path / "b.png")
+    plain = (tmp_path / "b.png").read_bytes()
+    chunk = b"eXIf" + exif.tobytes()[6:]
+    inserted = (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    (tmp_path / "b.png").write_bytes(plain[:33] + inserted + plain[33:])
+    images = read(tmp_path).images
+    np.testing.assert_array_equal(images[1].pixels, images[0].pixels)
+
+
+def test_the_most_pixels_of_a_picture_may_be_raised_and_lowered(tmp_path, monkeypatch, files):
+    files(tmp_path, "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow itself raises at twice as much
+    with pytest.raises(Unreadable, match=r"more than the 10 pixels .*--max-pixels"):
+        read(tmp_path).images[0]
+    assert read(tmp_path, decoding=Decoding(max_pixels=30)).images[0].pixels.shape == (5, 6, 3)
+    with pytest.raises(Unreadable, match="has 30 pixels, more than the 29 pixels that are decoded"):
+        read(tmp_path, decoding=Decoding(max_pixels=29)).images[0]
+
+
+def test_a_range_that_is_asked_for_counts_for_files_of_eight_bits_and_leaves_their_digests(tmp_path):
+    mask = (GRADIENT > 100).astype(np.uint8)
+    Image.fromarray(mask).save(tmp_path / "a.png")
+    picture = read(tmp_path, decoding=Decoding(value_range=(0, 1))).images[0]
+    np.testing.assert_array_equal(picture.pixels[..., 0], mask * 255)
+    np.testing.assert_array_equal(picture.raw[..., 0], mask)
+
+
+def test_a_damaged_deep_file_does_not_keep_the_others_from_their_scale(tmp_path):
+    values = np.random.default_rng(0).integers(0, 4096, (20, 30)).astype(np.uint16)
+    for name in ("a.png", "b.png"):
+        Image.fromarray(values).save(tmp_path / name)
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:300])
+    images = read(tmp_path).images
+    assert "12 bit" in images.values
+    with pytest.raises(Unreadable, match="is cut short"):
+        images[0]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "CMYK", "I;16", "I;16B", "I", "F"])
+def test_of_what_depth_a_tiff_is_stands_in_its_directory(tmp_path, mode):
+    image = Image.fromarray(GRADIENT)
+    if mode == "F":
+        image = Image.fromarray(GRADIENT.astype("f4"))
+    elif mode.startswith("I;16"):
+        image = Image.fromarray(GRADIENT.astype(">u2" if mode == "I;16B" else "<u2"))
+    else:
+        image = image.convert(mode)
+    image.save(tmp_path / "a.tif")
+    assert read(tmp_path).images.values.startswith("8 bit") == (mode in ("1", "L", "RGB", "CMYK"))
+
+
+def test_alpha_of_sixteen_bits_does_not_decide_the_depth_of_colours(tmp_path):
+    colours = np.random.default_rng(0).integers(0, 4096, (20, 30, 3)).astype(np.uint16)
+    alpha = np.full((20, 30, 1), 65535, np.uint16)
+    alpha[0, 0] = 0
+    assert cv2.imwrite(str(tmp_path / "a.png"), np.dstack([colours[..., ::-1], alpha]))
+    images = read(tmp_path).images
+    assert images.values == "16-bit files read as 12 bit (0 to 4,095)"
+    np.testing.assert_allclose(images[0].pixels[1:], colours[1:] / 4095 * 255, atol=0.51)
+    assert (images[0].pixels[0, 0] == 255).all()
+    np.savez(tmp_path / "d.npz", images=np.dstack([colours, alpha])[None])
+    np.testing.assert_array_equal(read(tmp_path / "d.npz").images[0].pixels, images[0].pixels)

