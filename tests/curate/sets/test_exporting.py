@@ -30,6 +30,7 @@ from curate.sets.reading import read
 from curate.sets.shards import write_shard
 from curate.stage.errors import DataError, OutputError, UnknownName
 from curate.stage.options import field_options
+from curate.stage.progress import Silent
 
 ROOT = Path(__file__).parents[3]
 # That of TensorFlow takes seconds to be imported.
@@ -850,3 +851,17 @@ def test_a_built_set_and_its_whole_are_exported(tmp_path):
     check_rows(images, from_parquet(whole))
     digests = {hashlib.sha256(row["pixels"].tobytes()).hexdigest() for row in from_parquet(whole)}
     assert len(digests) == 3  # of six pictures, drawn alike for both
+
+
+def test_a_set_that_is_saved_anew_while_it_is_exported_is_told_and_nothing_is_written(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "d.npz", images=images)
+
+    class Saving(Silent):
+        @contextmanager
+        def stage(self, name, total, unit):
+            yield lambda done: np.savez(tmp_path / "d.npz", images=images[::-1])
+
+    with pytest.raises(DataError, match=r"d\.npz has changed since it was read\. Begin again"):
+        export(tmp_path / "d.npz", ExportConfig(to="folder", out=str(tmp_path / "out")), Saving())
+    assert [path.name for path in tmp_path.iterdir()] == ["d.npz"]
