@@ -246,3 +246,14 @@ def test_what_the_system_says_is_one_line_where_no_command_expected_it(tmp_path)
 
 def test_who_reads_no_further_is_told_nothing(tmp_path):
     assert isinstance(run("fetch", str(tmp_path), "--key", "none").exception, BrokenPipeError)
+
+
+def test_the_cache_of_a_library_goes_into_ours_unless_the_person_says_where(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("MPLCONFIGDIR", "mine")
+    CliRunner().invoke(app, ["bake", "me"])
+    assert os.environ["MPLCONFIGDIR"] == "mine"
+    monkeypatch.delenv("MPLCONFIGDIR")
+    CliRunner().invoke(app, ["bake", "me"])
+    assert os.environ["MPLCONFIGDIR"] == str(tmp_path / "trustset" / "matplotlib")
+    assert not list(tmp_path.iterdir())  # it is made by whom it is for

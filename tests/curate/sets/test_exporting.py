@@ -30,6 +30,7 @@ from curate.sets.reading import read
 from curate.sets.shards import write_shard
 from curate.stage.errors import DataError, OutputError, UnknownName
 from curate.stage.options import field_options
+from curate.stage.progress import Silent
 
 ROOT = Path(__file__).parents[3]
 # That of TensorFlow takes seconds to be imported.
@@ -861,3 +862,17 @@ def test_files_that_are_read_by_another_range_are_exported_as_they_are_seen(tmp_
     config = ExportConfig(to="folder", out=str(tmp_path / "out"), value_range=(0, 1))
     export(tmp_path / "masks", config)
     assert np.asarray(Image.open(tmp_path / "out" / "a" / "1.png")).max() == 255
+
+
+def test_a_set_that_is_saved_anew_while_it_is_exported_is_told_and_nothing_is_written(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "d.npz", images=images)
+
+    class Saving(Silent):
+        @contextmanager
+        def stage(self, name, total, unit):
+            yield lambda done: np.savez(tmp_path / "d.npz", images=images[::-1])
+
+    with pytest.raises(DataError, match=r"d\.npz has changed since it was read\. Begin again"):
+        export(tmp_path / "d.npz", ExportConfig(to="folder", out=str(tmp_path / "out")), Saving())
+    assert [path.name for path in tmp_path.iterdir()] == ["d.npz"]
