@@ -236,7 +236,7 @@ def _rows_scanned(images: ImageSet, scan: Scanned, config: SplitConfig) -> tuple
     rows = dict(zip(scan.table["id"].tolist(), range(len(scan.table)), strict=True))
     of_set = [rows.get(name, -1) for name in images.ids]
     strange = [name for name, row in zip(images.ids, of_set, strict=True) if row < 0]
-    table = scan.table.iloc[of_set]
+    table = scan.table.iloc[[] if strange else of_set]
     # In an archive without ids these are row numbers, which another set has as well: a few pictures tell.
     changed = [] if strange else changed_pictures(images, table["digest"].tolist())
     if strange or changed:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from manifests import finish_scan, images_table
 from PIL import Image
 
+from curate import splitting
 from curate.assigning import NAMES
 from curate.configs import ScanConfig, SplitConfig
 from curate.findings import findings_table
@@ -453,3 +454,11 @@ def test_the_proof_counts_turned_pictures_by_their_pixels_and_not_by_groups(home
             with pytest.raises(OutputError, match="was read back with other splits"):
                 split()
             assert not (home / "artifacts" / "splits.csv").exists()
+
+
+def test_a_scan_without_a_row_is_of_another_set(home, monkeypatch):
+    scanned(saved(home / "d.npz"), home / "artifacts", [-1] * N)
+    whole = splitting.open_scan(home / "artifacts" / "scan")
+    monkeypatch.setattr(splitting, "open_scan", lambda folder: replace(whole, table=whole.table.iloc[:0]))
+    with pytest.raises(DataError, match=rf"is not what was scanned into .*: {N} of its {N} images are not in it"):
+        divided()
