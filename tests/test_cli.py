@@ -375,8 +375,8 @@ def test_json_is_all_there_is_on_stdout(data, tmp_path):
     assert sum(found["verdicts"].values()) == 24
     assert found["checks"]["exact_duplicate"] == {"rows": 1, "groups": 1, "drop": 1, "review": 0}
     assert set(found) == {
-        "source", "images", "classes", "embedder", "verdicts", "checks", "stories", "effect", "notes", "timings",
-        "artifacts", "not_checked", "decided", "next",
+        "source", "images", "classes", "reading", "embedder", "verdicts", "checks", "stories", "effect", "notes",
+        "timings", "artifacts", "not_checked", "decided", "next",
     }  # fmt: skip
     assert found["not_checked"]["leak"] == "no splits"
     assert (found["decided"], found["next"]) == (

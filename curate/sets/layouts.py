@@ -161,11 +161,25 @@ def _levels_found(folders: Folders) -> Levels:
     if not several:
         # One folder for all, within further or not: the innermost.
         single = [level for level in below[-1:] if level in telling]
-        return Levels(classes=single[0] if single else 0, splits=splits, split_reasons=reasons)
+        deeper = _reason_deeper(folders, [*below, splits])
+        return Levels(classes=single[0] if single else 0, splits=splits, reasons=deeper, split_reasons=reasons)
     reading = _roles(folders, several, splits)
     blank = _blank_names(folders, splits, reading.classes) if splits and reading.classes else frozenset()
     kind = kind_of(_names_at(folders, reading.classes)) if reading.classes else Kind.WORDS
-    return replace(reading, blank=blank, split_reasons=reasons, kind=kind)
+    further = _reason_deeper(folders, [*below, splits])
+    return replace(reading, blank=blank, reasons=(*reading.reasons, *further), split_reasons=reasons, kind=kind)
+
+
+def _reason_deeper(folders: Folders, levels: Sequence[int]) -> tuple[str, ...]:
+    """A sentence where a good part of the files lie deeper than the levels that count."""
+    level, total = max(levels) + 1, _files_at(folders, 1)
+    count = _files_at(folders, level)
+    if not count or count < (1 - _REACH) * total or all(map(is_plain, _names_at(folders, level))):
+        return ()
+    return (
+        f"{count:,} of {total:,} files lie deeper, in folders of level {level} ({spoken(_names_at(folders, level))}), "
+        f"which were taken for nothing. If that is wrong, give --classes-from {level}",
+    )
 
 
 def _names_at(folders: Iterable[tuple[str, ...]], level: int) -> set[str]:
@@ -177,10 +191,10 @@ def _files_at(folders: Folders, level: int) -> int:
 
 
 def _levels_reached(folders: Folders, splits: int) -> list[int]:
-    """The levels but that of splits at which nearly all files lie that lie in a folder besides."""
+    """The levels but that of splits at which nearly all files lie: of those below it that lie in a folder there."""
     levels = [level for level in range(1, max(map(len, folders), default=0) + 1) if level != splits]
-    enough = _REACH * _files_at(folders, levels[0]) if levels else 0
-    return [level for level in levels if _files_at(folders, level) >= enough]
+    first = {level: 1 if level < splits else splits + 1 for level in levels}
+    return [level for level in levels if _files_at(folders, level) >= _REACH * _files_at(folders, first[level])]
 
 
 # Splits

@@ -150,7 +150,7 @@ def kind_of(names: Collection[str]) -> Kind:
     numbered = [name for name in names if any(word.isdecimal() for word in words_of(name))]
     alike = len({tuple(bare[name]) for name in numbered}) == 1 and _mostly(len(numbered), names)
     stem = set(bare[numbered[0]]) if alike else set()
-    if _mostly(sum(bool(set(words) & _PEOPLE) and len(words_of(name)) > 1 for name, words in bare.items()), names):
+    if _mostly(sum(map(_is_person, names)), names):
         return Kind.PEOPLE
     makes = len(names) > 1 and all(set(words) <= _MAKES for words in bare.values() if words) and any(bare.values())
     if stem & _PARTS or makes:
@@ -170,6 +170,13 @@ def are_counted(names: Collection[str]) -> bool:
 
 def _mostly(count: int, names: Collection[str]) -> bool:
     return count >= _MOST * len(names) and count > 0
+
+
+def _is_person(name: str) -> bool:
+    """One of several people or their like, by number or letter: patient_1, "Case B", but not person_walking."""
+    words = words_of(name)
+    rest = [word for word in words if word not in _PEOPLE]
+    return 0 < len(rest) < len(words) and all(word.isdecimal() or len(word) == 1 for word in rest)
 
 
 def _is_id(name: str) -> bool:

@@ -60,6 +60,7 @@ LAYOUTS = {
     "originals": (["{original,resized}/{glass,metal}"], "glass metal", NOTHING, 0),
     "organs": (["{low,up}/{fine,odd}", "low/fine/{ileum,cecum}", "up/odd/{cardia,z}"], "low up", NOTHING, 0),
     "organs within": (["low/{fine,odd}/{ileum,cecum}", "up/{fine,odd}/{cardia,z}"], "ileum cecum cardia z", None, 0),
+    "a flat split in a set": (["f/{Training,Test}/{kiwi,fig}", "f/test-two"], "kiwi fig", "train test test-two", 0),
     "splits within themselves": (["train/train", "test/test"], "", "train test", 0),
     "blood cells": (["{TRAIN,TEST,TEST_SIMPLE}/{EOSIN,LYMPH}"], "EOSIN LYMPH", "train test TEST_SIMPLE", 0),
     "sets of splits": (["{training_set,test_set}/{cats,dogs}"], "cats dogs", "train test", 0),
@@ -165,6 +166,15 @@ def test_images_at_the_root_beside_class_folders_have_no_label(tmp_path, files, 
     images = read(files(tmp_path, "0.png", *names("{cat,dog}")))
     assert Counter(by_id(images).values()) == {"": 1, "cat": 4, "dog": 4}
     assert images.source.notes == ("1 of 9 images have no label",)
+
+
+def test_folders_that_only_some_files_lie_in_are_told(tmp_path, files):
+    images = read(files(tmp_path, *names("{8863,8864,8865}/{0,1}", "{8863,8864,8865}")))
+    assert images.classes == ("8863", "8864", "8865")
+    assert images.source.notes == (
+        "24 of 36 files lie deeper, in folders of level 2 (0, 1), which were taken for nothing. If that is wrong, give "
+        "--classes-from 2",
+    )
 
 
 def test_names_are_spoken_in_order():

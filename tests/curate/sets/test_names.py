@@ -49,6 +49,8 @@ def test_what_all_names_of_a_level_share_says_nothing_of_the_split():
         (["patient_1", "patient_2"], Kind.PEOPLE),
         (["Patient A", "Patient B"], Kind.PEOPLE),
         (["slide-03"], Kind.PEOPLE),
+        (["person_walking", "person_running"], Kind.WORDS),
+        (["slide rule", "slide projector"], Kind.WORDS),
         (["part_1", "part_2"], Kind.PARTS),
         (["HAM_images_part_1", "HAM_images_part_2"], Kind.PARTS),
         (["class1", "class2"], Kind.CLASSES),
