@@ -448,8 +448,8 @@ def _proof(division: Divided, path: Path) -> Proof:
     as_meant = len(rows) == len(images) and tuple(splits) == images.splits
     written = [row["group"] for row in rows] if rows and "group" in rows[0] else [""] * len(rows)
     torn = _torn(division.pictures.tolist(), splits)
-    given = [] if division.set_groups is None else division.set_groups.tolist()
-    crossings = _torn(division.copies.tolist(), splits) + _torn(given, splits if given else [])
+    set_groups = [] if division.set_groups is None else division.set_groups.tolist()
+    crossings = _torn(division.copies.tolist(), splits) + _torn(set_groups, splits if set_groups else [])
     crossings += _torn([group or NO_GROUP for group in written], [row["split"] for row in rows])
     if not as_meant or crossings or torn:
         path.unlink(missing_ok=True)

@@ -325,19 +325,19 @@ def _beyond_copies(positions: np.ndarray, neighbours: Neighbours, prints: Finger
     What is alike by nature agrees less and less with the rank; copies end at a cliff, and nothing beyond is like them.
     """
     ranks = [rank for rank in _RANKS if rank <= len(neighbours.rows) // 2]
-    others = np.array([_of_rank(at, ranks, neighbours.features) for at in positions.tolist()], np.int64).reshape(
+    ranked = np.array([_of_rank(at, ranks, neighbours.features) for at in positions.tolist()], np.int64).reshape(
         -1, len(ranks)
     )
     end, worst = np.full(len(positions), -1), np.full(len(positions), 1 - _CERTAIN)
     going = np.arange(len(positions))
     for i in range(len(ranks)):
-        pairs = neighbours.rows[np.stack([positions[going], others[going, i]], axis=1)]
+        pairs = neighbours.rows[np.stack([positions[going], ranked[going, i]], axis=1)]
         unlike = _unlikeness(pairs, prints, workers)
         inside = end[going] < 0
         copy, far = unlike <= 1 - _AGREEMENT, unlike >= _CLIFF * worst[going]
         worst[going] = np.where(inside & copy, np.maximum(worst[going], unlike), worst[going])
         ends = inside & ~copy & far & (i > 0)
-        end[going] = np.where(ends, others[going, i], np.where(inside | far, end[going], -1))
+        end[going] = np.where(ends, ranked[going, i], np.where(inside | far, end[going], -1))
         going = going[(inside & copy) | ends | (~inside & far)]
     return end
 
