@@ -247,8 +247,8 @@ def _stand_ins(scan: Scanned, stays: np.ndarray, free: np.ndarray) -> np.ndarray
     group = scan.table["group"].to_numpy(np.int64)
     lost = ~np.isin(group, group[stays]) & (group != NO_GROUP)
     rows = np.flatnonzero(free & lost)
-    beside = scan.findings[scan.findings["check"].isin(BESIDE_THE_KEPT)]
-    likeness = beside.groupby("row")["score"].max().reindex(rows).to_numpy()
+    of_copies = scan.findings[scan.findings["check"].isin(BESIDE_THE_KEPT)]
+    likeness = of_copies.groupby("row")["score"].max().reindex(rows).to_numpy()
     order = np.lexsort((rows, -likeness, -held_out_rank(scan.table["split"].tolist())[rows], group[rows]))
     rows = rows[order]
     return np.asarray(rows[np.unique(group[rows], return_index=True)[1]], np.int64)
