@@ -289,7 +289,7 @@ def test_resuming_counts_what_was_redrawn_before(plain, artifacts, small_shards,
     assert (resumed.redrawn, resumed.doubted) == (whole.redrawn, whole.doubted)
 
 
-def _a_probe(plans, config, features, units):
+def _a_probe(plans, config, features, units, reporter):
     class Kept:
         def save(self, path):
             path.parent.mkdir(parents=True, exist_ok=True)

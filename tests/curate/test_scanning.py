@@ -395,7 +395,7 @@ def test_where_nothing_can_be_written_it_is_said_before_any_work(data, tmp_path,
         raise AssertionError("the work had begun")
 
     monkeypatch.setattr(curate.scanning, "load_embedder", too_late)
-    with pytest.raises(OutputError, match=r"cannot write .*is a file, not a folder"):
+    with pytest.raises(OutputError, match=r"is a file, not a folder"):
         quick(data, artifacts=str(tmp_path / place))
     assert (tmp_path / "file").read_text() == "in the way"
 

@@ -44,8 +44,13 @@ def command(program, *words, cwd):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         line, cwd=cwd, env=environment, text=True, start_new_session=True, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=_hear_interrupts,
     )  # fmt: skip
+
+
+def _hear_interrupts():
+    """A shell has what it runs in the background ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finished(process):

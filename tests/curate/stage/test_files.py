@@ -95,7 +95,7 @@ def test_whether_a_file_can_be_written_is_known_before_and_leaves_nothing(tmp_pa
     (tmp_path / "a.txt").write_text("old")
     check_writable(tmp_path / "a.txt")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
-    with pytest.raises(OutputError, match="part of that path is a file"):
+    with pytest.raises(OutputError, match="is a file, not a folder"):
         check_writable(tmp_path / "a.txt" / "b.txt")
 
 
