@@ -353,8 +353,8 @@ def write_demo(folder: Path, config: DemoConfig) -> Path:
         with replacing(data) as file:
             np.savez(file, images=images, labels=labels, class_names=np.array(class_names))
     except OutputError as error:
-        told = str(error).replace("write elsewhere (--artifacts DIR)", "name another folder")
-        raise OutputError(f"the demo cannot be written to {folder}: {told}") from error
+        reason = str(error).replace("write elsewhere (--artifacts DIR)", "name another folder")
+        raise OutputError(f"the demo cannot be written to {folder}: {reason}") from error
     return data
 
 
