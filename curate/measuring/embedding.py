@@ -147,10 +147,8 @@ def _converted(name: str, weights: str | None, size: int, say: Callable[[str], N
     if entry and (cache / entry["model"]).exists() and (cache / entry["model"]).with_suffix(".bin").exists():
         return str(cache / entry["model"]), entry["digest"]
 
-    if (applications := application_names()) and name.partition("-")[
-        0
-    ] not in applications:  # before it is said to be fetched
-        raise UnknownName.among("backbone", name.partition("-")[0], applications)
+    if names := application_names():  # before it is said to be fetched
+        UnknownName.check("backbone", [name.partition("-")[0]], names)
     say(f"fetching and converting {name}: some ten seconds, once on this machine")
     with room(cache / "model") as folder:
         draft = folder / "model.xml"

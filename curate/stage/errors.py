@@ -69,7 +69,7 @@ class Diverged(ToolkitError, ArithmeticError):
 
 
 def gist(error: BaseException, most: int = 200) -> str:
-    """The first line of an error, cut where it is very long; its kind where it says nothing.
+    r"""The first line of an error, cut where it is very long; its kind where it says nothing.
 
     >>> gist(ValueError("no such layer\\nTraceback ...")), gist(KeyError())
     ('no such layer', 'KeyError')
