@@ -85,8 +85,10 @@ def check_writable(path: Path) -> None:
     with refusals(path, draft):
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path)
-        with _new_file(draft):
-            draft.unlink()
+        try:
+            _new_file(draft).close()
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 @contextmanager

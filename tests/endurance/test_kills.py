@@ -200,6 +200,7 @@ def test_a_command_that_is_told_to_stop_cleans_up_and_says_so(name, number, home
     while not draft.exists():
         time.sleep(0.005)
         assert process.poll() is None, process.communicate()
+    time.sleep(0.1)  # in the very moment when it is made it may stay, for the next command
     process.send_signal(number)
     status, said = finished(process)
     assert status == 128 + number, said
