@@ -76,10 +76,12 @@ def umap(neighbours: Neighbours, seed: int) -> np.ndarray:
 def tsne(neighbours: Neighbours, seed: int) -> np.ndarray:
     """t-SNE (van der Maaten and Hinton 2008), as scikit-learn has it."""
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     perplexity = min(30, (len(neighbours.rows) - 1) / 3)
     fit = TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed % 2**32)
-    return np.asarray(fit.fit_transform(neighbours.features))
+    with threadpool_limits(1):  # of OpenMP too: its sums differ in their last bits with the number of threads
+        return np.asarray(fit.fit_transform(neighbours.features))
 
 
 @MAPS.add
