@@ -172,7 +172,7 @@ def _lonely_notes(images: ImageSet, copy_plan: CopyPlan, *, anew: bool) -> list[
         least = int(totals[codes].max()) + 1
         if (totals >= least).sum() > 1:
             cures.append(f"--min-class {least} leaves out classes of fewer than {least:,} images")
-        notes.append(f"{line}: {', '.join([*cures, 'or get more of its images'])}")
+        notes.append(f"{line}: {''.join(f'{cure}, or ' for cure in cures)}get more of its images")
     return notes
 
 

@@ -111,8 +111,9 @@ def _print_scan(result: Scan, artifacts: Path, output: Output) -> None:
         print_table(_check_table(result), whole=("verdict",))
     else:
         out.print("  no check found anything")
-    out.print()
     for i, sentence in enumerate(_telling(result), 1):
+        if i == 1:
+            out.print()
         out.print(f"{i}. {sentence}")
     counts = result.table["verdict"].value_counts()
     dropped, awaiting = int(counts.get(DROP, 0)), int(counts.get(REVIEW, 0))

@@ -18,7 +18,7 @@ from .gathering import STEPS, gather
 from .measuring import neighbours
 from .measuring.embedding import load_embedder
 from .measuring.evidence import Evidence, Measured, measure
-from .measuring.levels import frames_note, implausible_range
+from .measuring.levels import frames_note, implausible_range, unreadable_note
 from .measuring.mapping import compiled, lay_out
 from .measuring.probe import FEWEST
 from .scans import CleaningEffect, Scan, scan_draft, write_scan
@@ -88,7 +88,7 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
         balance=balance_table(images, verdicts.verdict),
         effect=effect,
         notes=(
-            *_scan_notes(evidence, (alarm, frames_note(measured, images.ids), note), config),
+            *_scan_notes(evidence, alarm, note, config),
             *thinned(images, verdicts.findings, verdicts.verdict),
             *left_out(unchecked),
         ),
@@ -157,14 +157,15 @@ def _preload() -> None:
         import_module(name)
 
 
-def _scan_notes(evidence: Evidence, notes: tuple[str, str, str], config: ScanConfig) -> list[str]:
+def _scan_notes(evidence: Evidence, alarm: str, embedder: str, config: ScanConfig) -> list[str]:
     """What the person should know of how the set was read and embedded, and what still has to be done.
 
-    notes  on what is implausible, on frames and on the embedder, "" where there is nothing to say
+    alarm, embedder  notes on what is implausible and on the embedder, "" where there is nothing to say
     """
-    alarm, frames, embedder = notes
-    remarks = [alarm, *evidence.images.source.notes, frames, unexplained_labels(evidence), embedder]
-    remarks = [remark for remark in (*remarks, *_unprobed_notes(evidence)) if remark]
+    measured, ids = evidence.measured, evidence.images.ids
+    remarks = [alarm, *evidence.images.source.notes, unreadable_note(measured, ids), frames_note(measured, ids)]
+    remarks += [unexplained_labels(evidence), embedder, *_unprobed_notes(evidence)]
+    remarks = [remark for remark in remarks if remark]
     if len(evidence) > neighbours.EXACT_LIMIT and not neighbours.index_available():
         remarks.append("neighbours are searched exactly, which takes minutes; pip install 'trustset[ann]' for seconds")
     if config.artifacts is not None:

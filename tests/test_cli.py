@@ -104,7 +104,7 @@ def found(pictures, tmp_path_factory):
 def test_the_options_of_scan_are_the_fields_of_its_configuration():
     options = options_of("curate", "scan")
     mirrored = {field.name for field in fields(ScanConfig)}
-    assert set(options) - mirrored == {"source", "fail_on"}
+    assert set(options) - mirrored == {"source", "fail_on", "dry_run"}
     assert mirrored <= set(options)
     for field in fields(ScanConfig):
         default = options[field.name].default
@@ -250,7 +250,7 @@ def test_every_check_can_be_named_on_the_command_line(data, tmp_path):
         (["data.npz", "--fail-on", "leak>1.2.3"], ["--fail-on 'leak>1.2.3' is not a condition"]),
         (["data.npz", "--fail-on", "leek>0"], ["no check or verdict named 'leek'", "Did you mean 'leak'?"]),
         (["data.npz", "--input-size", "8", "--backbone", "auto"], ["--input-size 8 is below the 32 pixels"]),
-        (["data.npz", "--labels", "labels.csv"], ["DataError", "labels.csv"]),
+        (["data.npz", "--labels", "labels.csv"], ["DataError", "--labels", "data.npz"]),
         (["data.npz", "--backbone", "auto", "--weights", "mine.h5"], ["no weights file mine.h5"]),
     ],
     ids=lambda value: " ".join(value[1:]) or value[0] if isinstance(value, list) and value[0].endswith("npz") else "",
@@ -532,7 +532,7 @@ def test_the_options_of_an_export_are_used(data, tmp_path):
         assert f"written  {tmp_path}/[b]out" in result.stdout
     assert len(list((tmp_path / "[b]out" / "lobed").iterdir())) > 5
     said_in_one_line(run("curate", "export", data, "--to", "folder", *place), "OutputError", "Add --force")
-    said_in_one_line(run("curate", "export", data, "--to", "npz", "--labels", "l.csv"), "DataError", "l.csv")
+    said_in_one_line(run("curate", "export", data, "--to", "npz", "--labels", "l.csv"), "DataError", "--labels")
 
 
 def test_the_formats_are_named_and_near_misses_are_told(data):

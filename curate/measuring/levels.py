@@ -1,4 +1,5 @@
-"""What the pictures of a set say together of how it was kept: next to black, of one colour, or the first of several."""
+"""What the pictures of a set say together of how it was kept: next to black, of one colour, the first of several,
+unreadable."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from .evidence import Measured
 
 # Contrast above which there is something to be seen in a picture, and below which it is of one colour.
 _SEEN, _FLAT = 0.01, 0.002
-_NAMED = 3  # files that are named
+_NAMED = 3  # files, and kinds of damage, that are named
 
 
 def implausible_range(measured: Measured, scales: Scales) -> str:
@@ -43,3 +44,20 @@ def frames_note(measured: Measured, ids: Sequence[str]) -> str:
         f"{files} several pictures, of which the first is read; {left} left out "
         f"({named}{' ...' if len(rows) > _NAMED else ''}). Save them as files of their own to have them."
     )
+
+
+def unreadable_note(measured: Measured, ids: Sequence[str]) -> str:
+    """How many pictures cannot be read, with an example of each kind of reason, "" where there are none."""
+    kinds: dict[str, list[int]] = {}
+    for row, reason in sorted(measured.unreadable.items()):
+        kinds.setdefault(" ".join(reason.split()[:3]), []).append(row)  # what follows are numbers and places
+    if not kinds:
+        return ""
+    commonest = sorted(kinds.values(), key=len, reverse=True)
+    examples = [
+        f"{ids[rows[0]]} {measured.unreadable[rows[0]]}{f' ({len(rows) - 1:,} more like it)' if len(rows) > 1 else ''}"
+        for rows in commonest[:_NAMED]
+    ]
+    count = len(measured.unreadable)
+    further = " ..." if len(commonest) > _NAMED else ""
+    return f"{'1 picture' if count == 1 else f'{count:,} pictures'} cannot be read: {'; '.join(examples)}{further}"

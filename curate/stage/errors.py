@@ -71,7 +71,7 @@ class Diverged(ToolkitError, ArithmeticError):
 def gist(error: BaseException, most: int = 200) -> str:
     r"""The first line of an error, cut where it is very long; its kind where it says nothing.
 
-    >>> gist(ValueError("no such layer\\nTraceback ...")), gist(KeyError())
+    >>> gist(ValueError(" no such layer ")), gist(KeyError())
     ('no such layer', 'KeyError')
     """
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

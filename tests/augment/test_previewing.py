@@ -64,7 +64,7 @@ def test_a_title_in_any_script_is_written():
 
 def test_where_a_sheet_cannot_be_written_that_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="file is a file, not a folder"):
         Sheet([""], ["x"], [[np.zeros((32, 32, 3), np.uint8)]]).write(tmp_path / "file" / "sheet.png")
 
 

@@ -335,7 +335,7 @@ def test_too_few_readable_images_are_an_error_that_says_how_many_are_needed():
 
 def test_a_place_that_cannot_be_written_to_is_told_at_once(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="file is a file, not a folder"):
         selftest(as_set(*scenes(70)), SelftestConfig(artifacts=str(tmp_path / "file")))
 
 

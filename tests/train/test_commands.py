@@ -72,7 +72,7 @@ def test_what_a_model_looks_at_is_told_as_json(monkeypatch, idle):
 
 def test_an_export_is_told_as_json(monkeypatch, idle):
     exported = train.exporting.Exported(Path("out"), "onnx", ("model.onnx",), 10, 1e-7, "load it")
-    monkeypatch.setattr(train.exporting, "export", lambda *given: exported)
+    monkeypatch.setattr(train.exporting, "export", lambda *given, scale: exported)
     monkeypatch.setattr(train.predicting, "classes_of", lambda *given: (("a", "b"), ""))
     monkeypatch.setattr(train.predicting, "as_measured", lambda *given: SimpleNamespace(tta="flips"))
     export = document_of("export", "baseline", "--to", "onnx")

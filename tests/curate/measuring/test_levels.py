@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from albums import album
 
 from curate.measuring.embedding import builtin
 from curate.measuring.evidence import measure
-from curate.measuring.levels import frames_note, implausible_range
+from curate.measuring.levels import frames_note, implausible_range, unreadable_note
 from curate.sets.imageset import Picture
 from curate.sets.scaling import BYTES, Scale
 
@@ -89,3 +91,16 @@ def test_further_frames_are_counted_and_files_named():
     note = frames_told([5, 1, 2, 3, 4])
     assert "4 files hold several pictures" in note
     assert "10 further ones are left out (0.png 5, 2.png 2, 3.png 3 ...)" in note
+
+
+def test_pictures_that_cannot_be_read_are_named_with_an_example_of_each_kind():
+    images = album([noise(), None, noise(), None])
+    measured = measure(images, builtin(), 2)
+    assert unreadable_note(measured, images.ids) == (
+        "2 pictures cannot be read: 1.png is empty (0 bytes) (1 more like it)"
+    )
+    reasons = {0: "is cut short (3 bytes)", 1: "does not exist", 2: "is cut short (9 bytes)"}
+    assert unreadable_note(replace(measured, unreadable=reasons), images.ids) == (
+        "3 pictures cannot be read: 0.png is cut short (3 bytes) (1 more like it); 1.png does not exist"
+    )
+    assert unreadable_note(replace(measured, unreadable={}), images.ids) == ""

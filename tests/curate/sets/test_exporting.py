@@ -810,7 +810,7 @@ def test_a_stopped_export_leaves_what_was_there(pets, tmp_path, to):
 
 def test_a_place_that_cannot_be_is_told(pets, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="part of that path is a file"):
+    with pytest.raises(OutputError, match="file is a file, not a folder"):
         exported(pets, "folder", tmp_path / "file" / "out")
 
 

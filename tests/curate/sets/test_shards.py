@@ -299,7 +299,7 @@ def test_shards_without_an_image_are_no_set(tmp_path):
 
 def test_labels_from_a_table_are_refused(tmp_path):
     (tmp_path / "labels.csv").write_text("file,label\n0,ant\n")
-    with pytest.raises(DataError, match="is a built set, and has its own"):
+    with pytest.raises(DataError, match="is a built set with labels"):
         read(built(tmp_path / "set", 2), labels=tmp_path / "labels.csv")
 
 
