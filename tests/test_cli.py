@@ -1087,7 +1087,7 @@ def test_any_set_may_be_measured_on(trained, built, monkeypatch, name, first):
     lines = result.stdout.splitlines()
     (at,) = (number for number, line in enumerate(lines) if line.startswith("measured on"))
     assert lines[at + 1].startswith(first)
-    (looks,) = lines[at + 2 :]
+    looks = lines[at + 2]
     assert looks == "  test-time augmentation: the mean of 4 views (mirrored either way); --tta none takes one view"
 
 

@@ -34,6 +34,7 @@ JOINS = ("mean", "weighted", "vote", "one-vs-rest")
 SEARCHES = ("random", "bayesian", "hyperband")
 # Bounds beyond which a number is a slip: penalties, rates and exponents; and epochs.
 _STRONG, _EPOCHS = 1_000_000, 100_000
+_LARGEST = 1e38  # a 32-bit float holds no more; a rate that is too high shows by itself, and is told then
 MODEL, FITTING, MEASURING = "The model", "Fitting", "Measuring"
 # The forms that a model is exported in (see exporting.TARGETS).
 EXPORT_TARGETS = ("onnx", "tflite", "savedmodel", "openvino")
@@ -98,7 +99,7 @@ class FitConfig:
     epochs: tuple[int, ...] = option(
         (10,), "Epochs of each stage; 0 keeps the probe.", FITTING, at_least=0, at_most=_EPOCHS
     )
-    learning_rate: tuple[float, ...] = option((5e-4,), "Highest learning rate of each stage.", FITTING, at_most=_STRONG)
+    learning_rate: tuple[float, ...] = option((5e-4,), "Highest learning rate of each stage.", FITTING, at_most=_LARGEST)
     batch_norm: str = option(
         "frozen", "Batch normalisation of the backbone: frozen, or train.", FITTING, among=BATCH_NORMS
     )

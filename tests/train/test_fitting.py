@@ -400,8 +400,7 @@ def test_a_checkpoint_of_another_fit_is_refused(job_of):
 
 
 def test_a_loss_that_is_no_number_ends_the_fit_with_the_last_good_weights_beside_it(job_of):
-    job = job_of(probe=True, epochs=(3,))
-    object.__setattr__(job.config.fit, "learning_rate", (1e30,))  # no option goes so far
+    job = job_of(probe=True, epochs=(3,), learning_rate=(1e30,))
     with pytest.raises(Diverged, match=r"stage 1, epoch \d, step \d of 2\. Lower --learning-rate, which is 1e\+30\."):
         fit(job)
     last_good = load_model(job.checkpoint.folder / LAST_GOOD)
