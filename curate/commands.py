@@ -224,6 +224,9 @@ def apply(decisions: DecideConfig, config: ApplyConfig, output: Output) -> None:
         from .cleaning import decide
 
     artifacts = Path(decisions.artifacts)
+    contested = sorted({*decisions.keep_id} & {*decisions.drop_id})
+    if contested:
+        raise DataError(f"{contested[0]} is to be kept and dropped. Give it to --keep-id or to --drop-id.")
     actions = dict.fromkeys(decisions.keep_id, KEEP) | dict.fromkeys(decisions.drop_id, DROP)
     if actions:
         decide(artifacts, actions, decisions.why)

@@ -28,7 +28,17 @@ from .sets.reading import read_as
 from .sets.writing import clean_notes
 from .stage.engine import cores, one_thread, small_algebra
 from .stage.progress import Advance, Reporter, Silent, Stopwatch
-from .verdicts import Verdicts, balance_table, images_table, left_out, not_checked, pairs_table, thinned, weigh
+from .verdicts import (
+    Verdicts,
+    balance_table,
+    images_table,
+    left_out,
+    not_checked,
+    pairs_table,
+    thinned,
+    torn_groups,
+    weigh,
+)
 
 
 def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), reporter: Reporter = Silent()) -> Scan:
@@ -89,6 +99,7 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
         effect=effect,
         notes=(
             *_scan_notes(evidence, alarm, note, config),
+            *torn_groups(images),
             *thinned(images, verdicts.findings, verdicts.verdict),
             *left_out(unchecked),
         ),

@@ -332,9 +332,11 @@ def _check_given(images: ImageSet, units: np.ndarray, fixed: np.ndarray, names: 
     members = rows[units[rows] == torn[0]]
     a, b = (members[fixed[members] == side[torn[0]]][0] for side in (low, high))
     plural = "group lies" if len(torn) == 1 else "groups lie"
+    together = images.groups is not None and images.groups[a] == images.groups[b] >= 0
     raise DataError(
         f"{len(torn):,} {plural} in more than one split already: {images.ids[a]} is in {names[fixed[a]]}, "
-        f"{images.ids[b]} in {names[fixed[b]]}. Split the set anew with --fresh, or drop the copies first."
+        f"{images.ids[b]} in {names[fixed[b]]}, and {'the set itself groups them' if together else 'they are copies'}. "
+        f"Split the set anew with --fresh{', or read it without groups (--groups-from none)' if together else ''}."
     )
 
 

@@ -280,6 +280,25 @@ def _cure(check: str) -> str:
     return f"if they shall stay, scan with --review {check}"
 
 
+def torn_groups(images: ImageSet) -> list[str]:
+    """A note where groups of the set itself, such as patients, stand in several of its splits."""
+    if images.groups is None or images.splits is None:
+        return []
+    first: dict[int, int] = {}
+    torn: dict[int, tuple[int, int]] = {}
+    for row, (group, split) in enumerate(zip(images.groups.tolist(), images.splits, strict=True)):
+        if group >= 0 and split and images.splits[first.setdefault(group, row)] != split:
+            torn.setdefault(group, (first[group], row))
+    if not torn:
+        return []
+    a, b = next(iter(torn.values()))
+    stand = "1 group of the set stands" if len(torn) == 1 else f"{len(torn):,} groups of the set stand"
+    return [
+        f"{stand} in several splits, such as that of {images.ids[a]} ({images.splits[a]}) and {images.ids[b]} "
+        f"({images.splits[b]}): results on held-out splits are too good; `curate split --fresh` keeps groups whole"
+    ]
+
+
 def not_checked(judgements: Mapping[str, Judgement]) -> dict[str, str]:
     """check -> why it could not say anything, the gravest first."""
     return {name: judgements[name].note for name in SEVERITY if judgements[name].note}

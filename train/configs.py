@@ -99,7 +99,9 @@ class FitConfig:
     epochs: tuple[int, ...] = option(
         (10,), "Epochs of each stage; 0 keeps the probe.", FITTING, at_least=0, at_most=_EPOCHS
     )
-    learning_rate: tuple[float, ...] = option((5e-4,), "Highest learning rate of each stage.", FITTING, at_most=_LARGEST)
+    learning_rate: tuple[float, ...] = option(
+        (5e-4,), "Highest learning rate of each stage.", FITTING, at_most=_LARGEST
+    )
     batch_norm: str = option(
         "frozen", "Batch normalisation of the backbone: frozen, or train.", FITTING, among=BATCH_NORMS
     )

@@ -49,6 +49,8 @@ def load_embedder(
     descriptor and says so. A backbone asked for by name is an error where its weights cannot be had.
     """
     if backbone == BUILTIN:
+        if weights is not None:
+            raise DataError("--weights goes with a backbone that has some; builtin has none. Leave one of them out.")
         return builtin(), ""
     gpu = on_gpu()
     name = (STRONG_BACKBONE if gpu else SMALL_BACKBONE) if backbone == "auto" else backbone

@@ -12,7 +12,18 @@ import numpy as np
 from ..stage.engine import chunks
 from ..stage.errors import DataError
 from .imageset import Picture, Unreadable, evenly
-from .scaling import BOOLEANS, BYTES, Decoding, Extent, extent_of, kind_of, scale_notes, scales_of, values_in_words
+from .scaling import (
+    BOOLEANS,
+    BYTES,
+    Decoding,
+    Extent,
+    extent_of,
+    kind_of,
+    scale_notes,
+    scales_of,
+    unlike_ranges,
+    values_in_words,
+)  # fmt: skip
 
 _KINDS = {1: "grey", 3: "RGB", 4: "RGBA"}
 _LOOKED_AT = 64  # pictures with alpha that are looked at, or looked at at once
@@ -107,10 +118,16 @@ class ArrayPictures:
     scale      kind of values -> the scale that they are read by, one for the set
     values     in a short sentence;  notes  sentences on how values and channels are read
 
-    `subject` begins errors. Raises DataError.
+    `subject` begins errors, `names` of the arrays stand in notes. Raises DataError.
     """
 
-    def __init__(self, arrays: Sequence[np.ndarray], subject: str = "images", decoding: Decoding = Decoding()) -> None:
+    def __init__(
+        self,
+        arrays: Sequence[np.ndarray],
+        subject: str = "images",
+        decoding: Decoding = Decoding(),
+        names: Sequence[str] = (),
+    ) -> None:
         self.arrays = tuple(arrays)
         wrong = [array.dtype for array in self.arrays if array.dtype.kind not in "buif"]
         if wrong:
@@ -118,12 +135,17 @@ class ArrayPictures:
         self._layouts = [layout_of(array.shape, subject) for array in self.arrays]
         self._ends = list(accumulate(len(array) for array in self.arrays))
         kinds = [kind_of(array.dtype) for array in self.arrays]
-        extents = _extents(self.arrays, self._layouts, decoding)
+        of_arrays = _extents(self.arrays, self._layouts, decoding)
+        extents: dict[str, Extent] = {}
+        for kind, extent in of_arrays.values():
+            extents[kind] = extents.get(kind, Extent()) + extent
         self.scale = scales_of(extents, kinds, decoding)
         self._scales = [self.scale[kind] for kind in kinds]
         self.values = values_in_words(self.scale, extents)
         self.describe = " and ".join(dict.fromkeys(map(str, self._layouts)))
         notes = scale_notes(self.scale, extents, decoding)
+        if names and not decoding.value_range:
+            notes += unlike_ranges({names[at]: described for at, described in of_arrays.items()})
         notes += ["channels are first" for layout in self._layouts if layout.axis == 0]
         if any(map(self._has_unit_alpha, range(len(self.arrays)))):
             notes.append("alpha goes no further than 1, and is read as 0 to 1")
@@ -155,14 +177,16 @@ class ArrayPictures:
         return int(alpha.max()) == 1
 
 
-def _extents(arrays: Sequence[np.ndarray], layouts: Sequence[Layout], decoding: Decoding) -> dict[str, Extent]:
-    """The extent of each kind of values, but of those whose scale is known already: no need to read them all."""
-    extents: dict[str, Extent] = {}
-    for array, layout in zip(arrays, layouts, strict=True):
+def _extents(
+    arrays: Sequence[np.ndarray], layouts: Sequence[Layout], decoding: Decoding
+) -> dict[int, tuple[str, Extent]]:
+    """Number of an array -> (kind of its values, their extent), but of those whose scale is known: why read all?"""
+    extents = {}
+    for at, (array, layout) in enumerate(zip(arrays, layouts, strict=True)):
         kind = kind_of(array.dtype)
         if kind in (BYTES, BOOLEANS) or (kind in decoding.scale and not decoding.foreign):
             continue
-        extents[kind] = extents.get(kind, Extent()) + _extent_of_colours(array, layout)
+        extents[at] = (kind, _extent_of_colours(array, layout))
     return extents
 
 

@@ -145,7 +145,7 @@ def read_archive(path: Path, directions: Directions = LEFT_OPEN, decoding: Decod
     shape = arrays[0].shape
     if parts[0].labels is None and len(shape) == 3 and shape[2] in (3, 4) and min(shape) == shape[2]:
         raise DataError(f"{path}: {parts[0].images} of shape {shape} look like one image. Save images[None].")
-    pictures = ArrayPictures(arrays, f"{path}: {parts[0].images}", decoding)
+    pictures = ArrayPictures(arrays, f"{path}: {parts[0].images}", decoding, [part.images for part in parts])
     notes = [f"{key} was left out: it {reason.split('.')[0]}" for key, reason in archive.unread.items()]
     notes += [*archive.notes, *pictures.notes]
     columns = _label_columns(archive, parts, sizes)

@@ -304,6 +304,22 @@ def values_in_words(scales: Scales, extents: Mapping[str, Extent], files: bool =
     return "; ".join(parts)
 
 
+_UNLIKE = 8  # times as far as another array of the set, from which on they are hardly of one range
+
+
+def unlike_ranges(arrays: Mapping[str, tuple[str, Extent]]) -> list[str]:
+    """A note where arrays of one kind, name -> (kind, extent), hardly hold one range: from 0 to 1 beside 0 to 255."""
+    notes = []
+    for kind in dict.fromkeys(kind for kind, _ in arrays.values()):
+        extents = {name: extent for name, (own, extent) in arrays.items() if own == kind and extent.count}
+        reaches = [max(abs(extent.low), abs(extent.high)) for extent in extents.values()]
+        signed = [extent.low < -0.05 * reach for extent, reach in zip(extents.values(), reaches, strict=True)]
+        if len(extents) > 1 and (max(reaches) >= _UNLIKE * min(reaches) or (any(signed) and not all(signed))):
+            ranges = " and ".join(f"{name} from {_number(e.low)} to {_number(e.high)}" for name, e in extents.items())
+            notes.append(f"{ranges} are read by one scale; if they were saved in different ways, save them alike")
+    return notes
+
+
 def pallor(low: float, high: float, scales: Scales) -> str:
     """What is wrong with a set whose grey levels run from `low` to `high` alone, "" where they are enough.
 

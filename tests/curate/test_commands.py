@@ -267,3 +267,10 @@ def test_a_level_that_is_not_there_ends_with_one_line(patients):
     assert result.exit_code == 2
     assert result.stderr.count("\n") == 1
     assert "there is no such level" in result.stderr
+
+
+def test_an_id_is_not_kept_and_dropped_at_once(artifacts):
+    result = run("apply", "--artifacts", artifacts, "--keep-id", "0", "--drop-id", "0")
+    assert result.exit_code == 2
+    assert "0 is to be kept and dropped" in result.stderr
+    assert not (artifacts / "decisions.jsonl").exists()

@@ -7,7 +7,7 @@ import pytest
 from curate.checks import CHECKS
 from curate.configs import ScanConfig
 from curate.findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY, Judgement, Story
-from curate.verdicts import balance_table, images_table, left_out, not_checked, pairs_table, thinned, weigh
+from curate.verdicts import balance_table, images_table, left_out, not_checked, pairs_table, thinned, torn_groups, weigh
 
 CONFIG = ScanConfig(artifacts=None)
 
@@ -245,3 +245,15 @@ def test_it_is_told_where_cleaning_takes_most_of_a_class(clean, check, cure):
     assert line.startswith(f"cleaning takes {len(most)} of the {len(rows)} of kidney {cure}")
     assert told(most[: len(rows) // 2]) == []
     assert told(most, replace(CONFIG, review=(check,))) == []  # the advice, followed
+
+
+def test_groups_of_the_set_that_stand_in_several_splits_are_told(clean):
+    images = clean.images
+    n = len(images)
+    splits = tuple(["train", "test"] * (n // 2))
+    whole = replace(images, splits=splits, groups=np.arange(n) % 2)
+    assert torn_groups(whole) == []
+    assert torn_groups(images) == []
+    torn = replace(images, splits=splits, groups=np.where(np.arange(n) < 6, np.arange(n) // 3, -1))
+    (note,) = torn_groups(torn)
+    assert note.startswith(f"2 groups of the set stand in several splits, such as that of {images.ids[0]} (train)")

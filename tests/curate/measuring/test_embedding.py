@@ -339,3 +339,8 @@ def test_a_stamp_of_another_make_counts_for_nothing(tmp_path):
     for text in ("{}", "[]", '{"model": 3, "digest": "x"}', "{"):
         (tmp_path / "stamp.json").write_text(text)
         assert embedding._read_stamp(tmp_path / "stamp.json") is None
+
+
+def test_weights_for_a_descriptor_that_has_none_are_refused():
+    with pytest.raises(DataError, match="builtin has none"):
+        load_embedder("builtin", "weights.h5", 96, 1)

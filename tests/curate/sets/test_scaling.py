@@ -15,9 +15,11 @@ from curate.sets.scaling import (
     Scale,
     decided,
     extent_of,
+    kind_of,
     pallor,
     scale_notes,
     scales_of,
+    unlike_ranges,
     values_in_words,
 )
 
@@ -251,3 +253,17 @@ def test_floats_of_a_camera_are_of_as_many_bits_as_its_whole_numbers():
 def test_files_of_sixteen_bits_that_hold_eight_are_told_of(tmp_path):
     Image.fromarray(noise(1, 24, 0, 250)[0]).save(tmp_path / "a.png")
     assert "16-bit files are read as 8 bit, 0 to 255" in read(tmp_path).source.notes
+
+
+def test_arrays_of_one_set_that_hardly_hold_one_range_are_told():
+    def note(*arrays):
+        extents = {f"x{at}": (kind_of(array.dtype), extent_of(array, 1)) for at, array in enumerate(arrays)}
+        return unlike_ranges(extents)
+
+    unit = np.linspace(0, 1, 64, dtype=np.float32)
+    assert note(unit, 0.5 * unit) == []
+    assert note(unit, (255 * unit).astype(np.uint16)) == []  # kinds have scales of their own
+    (line,) = note(unit, 255 * unit)
+    assert line.startswith("x0 from 0 to 1 and x1 from 0 to 255 are read by one scale")
+    (line,) = note(unit, 2 * unit - 1)
+    assert "save them alike" in line
