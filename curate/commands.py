@@ -108,7 +108,7 @@ def _print_scan(result: Scan, artifacts: Path, output: Output) -> None:
         out.print(f"first of all: {result.alarm}")
     out.print()
     if len(result.findings):
-        print_table(_check_table(result), whole=("verdict",))
+        print_table(_check_table(result), whole=("check", "verdict"))
     else:
         out.print("  no check found anything")
     for i, sentence in enumerate(_telling(result), 1):

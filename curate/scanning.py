@@ -27,6 +27,7 @@ from .sets.imageset import ImageSet, Source
 from .sets.reading import read_as
 from .sets.writing import clean_notes
 from .stage.engine import cores, one_thread, small_algebra
+from .stage.options import elsewhere
 from .stage.progress import Advance, Reporter, Silent, Stopwatch
 from .verdicts import (
     Verdicts,
@@ -182,7 +183,10 @@ def _scan_notes(evidence: Evidence, alarm: str, embedder: str, config: ScanConfi
     if config.artifacts is not None:
         remarks += clean_notes(evidence.images)
     if config.artifacts is not None and standing(Path(config.artifacts)):
-        remarks.append("the clean set does not follow your earlier decisions yet; type `curate apply` to apply them")
+        remarks.append(
+            "the clean set does not follow your earlier decisions yet; type "
+            f"`curate apply{elsewhere(config.artifacts)}` to apply them"
+        )
     return remarks
 
 

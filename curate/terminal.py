@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from rich.text import Text
 
 from .stage.bars import BAR, Work, bar_line
 from .stage.lines import Column, json_printable, printable, table_lines, wrapped
-from .stage.options import ARTIFACTS, PRINTING, option
+from .stage.options import PRINTING, option
+from .stage.options import elsewhere as elsewhere
 from .stage.progress import Advance, Reporter, Silent
 
 if TYPE_CHECKING:
@@ -234,12 +234,3 @@ def brief(value: object) -> str:
     '0.1235'
     """
     return f"{value:.4g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
-
-
-def elsewhere(artifacts: object) -> str:
-    """The words that the next command needs where the artifacts are not in their usual place, else "".
-
-    >>> elsewhere("my artifacts")
-    " --artifacts 'my artifacts'"
-    """
-    return "" if str(artifacts) == ARTIFACTS else f" --artifacts {shlex.quote(str(artifacts))}"

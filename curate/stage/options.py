@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
@@ -403,6 +404,15 @@ def seed_option() -> int:
 def workers_option(kind: str = "Threads") -> int:
     """A field for how much is done at a time."""
     return option(0, f"{kind}; 0 means one per core.", RUNNING, at_least=0, at_most=1024)
+
+
+def elsewhere(artifacts: object) -> str:
+    """The words that the next command needs where the artifacts are not in their usual place, else "".
+
+    >>> elsewhere("my artifacts")
+    " --artifacts 'my artifacts'"
+    """
+    return "" if str(artifacts) == ARTIFACTS else f" --artifacts {shlex.quote(str(artifacts))}"
 
 
 @dataclass(frozen=True)
