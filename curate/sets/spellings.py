@@ -14,6 +14,7 @@ MISSING = {"NaN", "nan", "NAN", "-nan", "NA", "N/A", "n/a", "#N/A", "<NA>", "Non
 _WORDS = ("none", "na", "nan")
 _INVISIBLE = "\ufeff\u200b\u2060"
 _WHOLE = re.compile(r"([+-]?\d+)(?:[.,]0*)?")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},000")  # 1,000 is a thousand to most, and never merged with 1
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _SEVERAL = re.compile(r"[^|;]+([|;][^|;]+)+|\[.*,.*\]|\d+(\s+\d+)+")
 # Shorter names that differ in capitals alone may be two: the letters a and A, the genotypes Bb and BB.
@@ -66,7 +67,11 @@ def mended_labels(cells: Sequence[str], table: str) -> tuple[list[str], list[str
 def _numbers(labels: list[str], table: str, notes: list[str]) -> list[str]:
     """Whole numbers without a point; "01" stays as it is, for it may be a name."""
     counts = Counter(label for label in labels if label)
+    thousands = [label for label in counts if _THOUSANDS.fullmatch(label)]
     whole = {label: match[1] for label in counts if (match := _WHOLE.fullmatch(label))}
+    whole |= {label: label for label in thousands}
+    if thousands:
+        notes.append(f"labels of {table} such as {thousands[0]} are kept as they are written: write 1000 or 1 instead")
     pointed = Counter({label: count for label, count in counts.items() if whole.get(label, label) != label})
     fractions = [label for label in counts if label not in whole]
     if fractions:

@@ -64,6 +64,13 @@ def test_whole_numbers_lose_their_point(cells):
     assert "read as whole numbers" in notes[0]
 
 
+def test_a_thousand_with_a_comma_is_not_one():
+    labels, notes = mended("1,000", "1", "1.0", "12,000", "10,0")
+    assert labels == ["1,000", "1", "1", "12,000", "10"]
+    assert "labels of t.csv such as 1,000 are kept as they are written: write 1000 or 1 instead" in notes
+    assert mended("0,000", "1")[0] == ["0", "1"]
+
+
 def test_numbers_with_zeros_before_stay_text():
     assert mended("01", "02", "10")[0] == ["01", "02", "10"]
     labels, notes = mended("01", "1")
