@@ -114,7 +114,7 @@ def _labelled_by_folders(names: Sequence[str], directions: Directions) -> Labell
         [levels.group_of(folder) for folder in folders],
         [],
     )
-    return Labelling(columns, levels)
+    return Labelling(columns, levels, found=frozenset(columns.classes) - {""})
 
 
 def _image_set(

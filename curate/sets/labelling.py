@@ -12,7 +12,7 @@ from ..stage.errors import DataError
 from .directions import TABLE, Directions, column_of, of_folders
 from .layouts import Levels, spoken
 from .matching import Columns, add_table, rows_of
-from .names import Kind
+from .names import Kind, are_counted
 from .sheets import SPREADSHEETS
 from .tables import Table
 
@@ -37,6 +37,7 @@ class Labelling:
     """Class, split and group of N files, and in words where they are from: "" for the folders.
 
     folders  what the folders say (see Levels); none of it counts any more where `by_table`
+    found    what the folders call the classes of the whole set
     """
 
     columns: Columns
@@ -45,6 +46,12 @@ class Labelling:
     splits_from: str = ""
     groups_from: str = ""
     by_table: bool = False
+    found: frozenset[str] = frozenset()
+
+    @property
+    def look_like_classes(self) -> bool:
+        """Whether there are several folders of classes, rather than of parts or people."""
+        return len(self.found) > 1 and self.folders.kind not in (Kind.PARTS, Kind.PEOPLE)
 
 
 def label_by_tables(
@@ -107,7 +114,8 @@ def _try(path: Path, names: Sequence[str], labelling: Labelling, directions: Dir
         labelling.columns.notes.append(f"{path.name} was not used: {reason}")
         return
     try:
-        table = Table.read(path, *directions.columns, names)
+        classes = frozenset(name.casefold() for name in labelling.found if labelling.look_like_classes)
+        table = Table.read(path, *directions.columns, names, classes)
         _merge(labelling, names, table, directions, required=False)
     except DataError as error:
         labelling.columns.notes.append(f"{path.name} was not used: {error}")
@@ -190,6 +198,14 @@ def _join_classes(
             "give --classes-from table to take those names"
         )
         return False
+    if relation is Relation.OTHER and not asked and not labelling.by_table:
+        reason = _no_classes(labelling, labels)
+        if reason:
+            columns.notes.append(
+                f"the folders ({spoken(labelling.found)}) are the classes, not {source}: {reason}. If its labels are, "
+                "give --classes-from table, or the name of a column"
+            )
+            return False
     if relation in (Relation.RENAMED, Relation.OTHER):
         _leave_folders(labelling, source)
     elif column_of(directions.classes_from):
@@ -201,6 +217,24 @@ def _join_classes(
     labelling.by_table |= relation is not Relation.SAME or asked
     labelling.classes_from = ", ".join(filter(None, (labelling.classes_from, source if labelling.by_table else "")))
     return relation is not Relation.SAME
+
+
+def _no_classes(labelling: Labelling, labels: Sequence[str]) -> str:
+    """Why the labels of a table, "" where it has none, are none beside good folders of classes; "" where they may be.
+
+    Patients and their like have folders, too: names that are mere ids give way to a table of a part of them.
+    """
+    if not labelling.look_like_classes:
+        return ""
+    words = {label for label in labels if label}
+    if len(words) == 1:
+        return f"it has one label for all its images, {spoken(words)}"
+    classes = labelling.columns.classes
+    covered = {name for name, label in zip(classes, labels, strict=True) if label}
+    missed = {name for name in classes if name} - covered
+    if missed and (labelling.folders.kind is not Kind.IDS or are_counted(labelling.found)):
+        return f"it labels none of the images of {spoken(missed)}, and others {spoken(words)}"
+    return ""
 
 
 def _agreement(differing: int, source: str, asked: bool) -> list[str]:

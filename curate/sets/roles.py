@@ -68,11 +68,15 @@ class Roles:
 
 @dataclass(frozen=True)
 class Wishes:
-    """Columns by name, where a person says which: of labels, splits, groups."""
+    """Columns by name, where a person says which: of labels, splits, groups.
+
+    classes  what folders call the classes, without capitals: a column that says the same is that of labels
+    """
 
     labels: str | None = None
     splits: str | None = None
     groups: str | None = None
+    classes: frozenset[str] = frozenset()
 
 
 def file_test(names: Sequence[str]) -> IsFile:
@@ -119,6 +123,11 @@ def roles_of(sheet: Sheet, is_file: IsFile, wishes: Wishes = Wishes()) -> Roles:
         return Roles(file, label, split, group, number)
     used |= {split, group, number}
     usual = [keys.index(name) for name in LABEL_COLUMNS if name in keys and keys.index(name) not in used]
+    telling = usual and len(set(without_missing(sheet.column(usual[0]))) - {""}) > 1
+    further = [] if telling else [at for at in range(len(keys)) if at not in used and at not in usual]
+    for at in usual + further:
+        if _are_names(sheet.column(at), wishes.classes):
+            return Roles(file, at, split, group, number, further=tuple(x for x in usual if x != at))
     if usual:
         return Roles(file, usual[0], split, group, number, further=tuple(usual[1:]))
     rest = [at for at in range(len(keys)) if at not in used and _could_be_label(sheet, keys, at, file)]
@@ -194,6 +203,13 @@ def _file_column(sheet: Sheet, keys: Sequence[str], is_file: IsFile) -> int:
 def _are_splits(cells: Sequence[str]) -> bool:
     values = {cell.strip() for cell in without_missing(cells)} - {""}
     return bool(values) and all(split_name(value) in SPLIT_NAMES for value in values)
+
+
+def _are_names(cells: Sequence[str], classes: frozenset[str]) -> bool:
+    """Whether half of the cells at least are names of classes, and of several."""
+    values = [cell.strip().casefold() for cell in cells] if classes else []
+    hits = [value for value in values if value in classes]
+    return len(set(hits)) > 1 and 2 * len(hits) >= len(values)
 
 
 def _could_be_label(sheet: Sheet, keys: Sequence[str], at: int, file: int) -> bool:

@@ -47,17 +47,19 @@ class Table:
         splits: str | None = None,
         groups: str | None = None,
         names: Sequence[str] = (),
+        classes: frozenset[str] = frozenset(),
     ) -> Table:
         """The table of a file: separated text, JSON lines or Parquet.
 
         labels, splits, groups  names of columns, where a person gave them
         names                   of the image files, where they are known: they tell which column is that of files
+        classes                 what the folders of the images call the classes, without capitals
 
         Raises DataError, with the columns that there are.
         """
         is_file = file_test(names)
         sheet = with_header(Sheet.read(path), is_file)
-        roles = roles_of(sheet, is_file, Wishes(labels, splits, groups))
+        roles = roles_of(sheet, is_file, Wishes(labels, splits, groups, classes))
         sheet = _of_files(sheet, roles.file)
         ids = [printable(cell) for cell in sheet.column(roles.id)] if roles.id is not None else None
         label_names, label_notes = _labels(sheet, roles)

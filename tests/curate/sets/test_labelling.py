@@ -169,3 +169,38 @@ def test_columns_that_a_person_names_are_classes_splits_and_groups(place):
     alone = read(folder, classes_from="folders", splits_from="none")
     assert alone.classes == ("cat", "dog")
     assert alone.splits is None
+
+
+PETS = ["cat/1.png", "cat/2.png", "dog/3.png", "dog/4.png"]
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ("file,width,type\n" + "".join(f"{i}.png,6,RGB\n" for i in (1, 2, 3, 4)), "one label for all its images, RGB"),
+        ("FILE NAME,FORMAT,SIZE,URL\n1,PNG,9,http\n2,PNG,9,http\n", "one label for all its images, PNG"),
+        ("file,label\n1.png,old\n2.png,new\n", "none of the images of dog, and others new, old"),
+    ],
+)
+def test_a_table_that_holds_no_classes_does_not_beat_folders_that_do(place, table, reason):
+    folder = place(PETS, info=table)
+    images = read(folder)
+    assert counted(images) == {"cat": 2, "dog": 2}
+    (note,) = (note for note in images.source.notes if note.startswith("the folders (cat, dog) are the classes"))
+    assert reason in note
+    assert "--classes-from table" in note
+    assert "cat" not in read(folder, classes_from="table").classes
+
+
+@pytest.mark.parametrize("column", ["species", "animal"])
+def test_the_column_that_says_what_the_folders_say_is_that_of_labels(place, column):
+    rows = "".join(f"{i}.png,animal,{'Cat' if i < 3 else 'Dog'},p{i % 2}\n" for i in (1, 2, 3, 4))
+    images = read(place(PETS, info=f"file,category,{column},patient\n{rows}"))
+    assert counted(images) == {"cat": 2, "dog": 2}
+    assert images.groups is not None
+    assert "info.csv and the folders agree on the labels" in images.source.notes
+
+
+def test_sites_with_labels_of_their_own_are_no_classes(place):
+    rows = "".join(f"{i}.png,{'ab'[i % 2]},{'cat' if i < 3 else 'dog'}\n" for i in (1, 2, 3, 4))
+    assert read(place(PETS, info=f"file,label,place\n{rows}")).classes == ("a", "b")
