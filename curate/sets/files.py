@@ -94,19 +94,20 @@ def _labelled_by_list(
 
 def _without_annotations(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """(the images but for masks and the like beside them; a sentence on these)."""
-    folders = {folders_of(name) for name in names}
+    by_file = folders_of(names)
+    folders = set(by_file)
     aside = annotation_folders(folders)
     if not aside:
         return list(names), []
     out = {folder for folder in folders if any(folder[:i] in aside for i in range(1, len(folder) + 1))}
-    kept = [name for name in names if folders_of(name) not in out]
+    kept = [name for name, folder in zip(names, by_file, strict=True) if folder not in out]
     shown = examples(sorted({"/".join(folder) for folder in aside}))
     count = file_count(len(names) - len(kept))
     return kept, [f"{count} in folders that are called like annotations of the images left out ({shown})"]
 
 
 def _labelled_by_folders(names: Sequence[str], directions: Directions) -> Labelling:
-    folders = [folders_of(name) for name in names]
+    folders = folders_of(names)
     levels = levels_of(Counter(folders), directions)
     columns = Columns(
         [printable(levels.class_of(folder)) for folder in folders],

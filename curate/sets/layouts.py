@@ -94,14 +94,34 @@ def _unless_settled(level: int, settled: Collection[int], depth: int) -> int:
     return 0 if level in settled or (level == depth and _LAST in settled) else level
 
 
-def folders_of(path: str) -> tuple[str, ...]:
-    """The folders that a file lies in, outermost first; one within another of the same name counts once.
+def folders_of(paths: Sequence[str]) -> list[tuple[str, ...]]:
+    """The folders that each file lies in, outermost first; one within another of the same name counts once.
 
-    >>> folders_of("train/train/cat/1.png")
-    ('train', 'cat')
+    But a class may be called like its split: test/test is one beside train/test, or beside test/healthy.
+
+    >>> folders_of(["train/train/cat/1.png"]), folders_of(["test/test/1.png", "train/test/2.png"])
+    ([('train', 'cat')], [('test', 'test'), ('train', 'test')])
     """
-    folders = path.split("/")[:-1]
-    return tuple(name for i, name in enumerate(folders) if not i or name != folders[i - 1])
+    whole = [tuple(path.split("/")[:-1]) for path in paths]
+    inside: dict[tuple[str, ...], set[str]] = {}
+    for folder in set(whole):
+        for i, name in enumerate(folder):
+            inside.setdefault(folder[:i], set()).add(name)
+
+    def is_class(folder: tuple[str, ...]) -> bool:
+        above, name = folder[:-1], folder[-1]
+        if not splits_of([name])[name] or folder in inside:
+            return False
+        beside = [(*above[:-1], split) for split in inside[above[:-1]] - {name} if splits_of([split])[split]]
+        return len(inside[above]) > 1 or any(name in inside.get(split, ()) for split in beside)
+
+    short = {
+        folder: tuple(
+            name for i, name in enumerate(folder) if not i or name != folder[i - 1] or is_class(folder[: i + 1])
+        )
+        for folder in set(whole)
+    }
+    return [short[folder] for folder in whole]
 
 
 def annotation_folders(folders: Iterable[tuple[str, ...]]) -> set[tuple[str, ...]]:

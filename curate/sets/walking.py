@@ -28,6 +28,7 @@ class FoundFiles:
 
     images, tables   those that are read, sorted
     hidden, disguised, outputs, dangling, special   files and folders that are left out
+    veiled   folder hidden by a leading dot -> images below it
     strange  extension -> files that have none of an image;  closed  folder -> why it cannot be read
     """
 
@@ -38,6 +39,7 @@ class FoundFiles:
     outputs: list[str] = field(default_factory=list)
     special: list[str] = field(default_factory=list)
     strange: Counter[str] = field(default_factory=Counter)
+    veiled: Counter[str] = field(default_factory=Counter)
     closed: dict[str, str] = field(default_factory=dict)
 
     def left_out(self) -> list[str]:
@@ -48,6 +50,11 @@ class FoundFiles:
             notes.append(f"what Trustset wrote itself skipped ({examples(places)})")
         if self.hidden:
             notes.append(f"{file_count(len(self.hidden))} hidden by a leading dot skipped ({examples(self.hidden)})")
+        if self.veiled:
+            notes.append(
+                f"{file_count(self.veiled.total())} in {counted(len(self.veiled), 'folder')} hidden by a leading dot "
+                f"skipped ({examples(sorted(self.veiled))})"
+            )
         if self.disguised:
             notes.append(
                 f"{file_count(len(self.disguised))} with an image inside but no image's extension skipped "
@@ -72,7 +79,7 @@ class FoundFiles:
 def find_files(root: str | os.PathLike[str]) -> FoundFiles:
     """What lies below a folder, through links, but never around in a circle. Raises DataError where it cannot be read.
 
-    Hidden folders, and what this toolkit wrote below it, are not entered.
+    Hidden folders, whose images are counted, and what this toolkit wrote below it, are not entered.
     """
     listing = FoundFiles()
     for below, names, whole in _folders(os.fspath(root), listing):
@@ -155,13 +162,22 @@ def _folders(root: str, listing: FoundFiles) -> Iterator[tuple[str, list[str], f
         files = []
         for entry in entries:
             if _is_folder(entry):
-                if not entry.name.startswith(".") and entry.name.lower() not in _CLUTTER:
+                if entry.name.startswith("."):
+                    _count_hidden(entry.path, below + entry.name, listing)
+                elif entry.name.lower() not in _CLUTTER:
                     waiting.append((entry.path, f"{below}{entry.name}/", above | {real}))
             elif _is_file(entry):
                 files.append(entry.name)
             else:
                 listing.special.append(below + entry.name)
         yield below, files, whole
+
+
+def _count_hidden(folder: str, name: str, listing: FoundFiles) -> None:
+    """Count the images below a hidden folder; of what cannot be read there nothing is known."""
+    count = sum(has_image_extension(file) for _, _, files in os.walk(folder) for file in files)
+    if count:
+        listing.veiled[name] = count
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -123,6 +123,7 @@ def test_clutter_is_skipped_and_counted(tmp_path, files):
     assert images.ids == ("cat/1.png",)
     assert images.source.notes == (
         "1 file hidden by a leading dot skipped (cat/.DS_9.jpg)",
+        "1 file in 1 folder hidden by a leading dot skipped (.git)",
         "1 file with an image inside but no image's extension skipped (cat/scan.dat)",
         "4 files without an image's extension skipped (.dat 1, .json 2, .md 1)",
     )

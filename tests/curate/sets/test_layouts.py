@@ -62,6 +62,8 @@ LAYOUTS = {
     "organs within": (["low/{fine,odd}/{ileum,cecum}", "up/{fine,odd}/{cardia,z}"], "ileum cecum cardia z", None, 0),
     "a flat split in a set": (["f/{Training,Test}/{kiwi,fig}", "f/test-two"], "kiwi fig", "train test test-two", 0),
     "splits within themselves": (["train/train", "test/test"], "", "train test", 0),
+    "a class called like its split": (["{train,test}/{test,healthy}"], "test healthy", BOTH, 0),
+    "a class called like its split, once": (["train/healthy", "test/{test,healthy}"], "test healthy", BOTH, 0),
     "blood cells": (["{TRAIN,TEST,TEST_SIMPLE}/{EOSIN,LYMPH}"], "EOSIN LYMPH", "train test TEST_SIMPLE", 0),
     "sets of splits": (["{training_set,test_set}/{cats,dogs}"], "cats dogs", "train test", 0),
     "years of splits": (["{train2017,val2017}/{cat,dog}"], "cat dog", "train val", 0),

@@ -10,7 +10,9 @@ from curate.stage.errors import DataError
 
 
 def test_images_and_tables_are_found_and_the_rest_is_counted(tmp_path, files):
-    files(tmp_path, "b/2.png", "a/1.jpg", ".hidden/3.png", "a/.4.png")
+    files(tmp_path, "b/2.png", "a/1.jpg", ".hidden/3.png", "a/.4.png", "a/..more/b/5.png")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "config").write_bytes(b"x")
     for name in ("labels.csv", "a/metadata.jsonl", "b/notes.docx", "b/Thumbs.db"):
         (tmp_path / name).write_bytes(b"x")
     found = find_files(tmp_path)
@@ -18,6 +20,7 @@ def test_images_and_tables_are_found_and_the_rest_is_counted(tmp_path, files):
     assert found.tables == ["a/metadata.jsonl", "labels.csv"]
     assert found.left_out() == [
         "1 file hidden by a leading dot skipped (a/.4.png)",
+        "2 files in 2 folders hidden by a leading dot skipped (.hidden, a/..more)",
         "1 file without an image's extension skipped (.docx 1)",
     ]
 
