@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..stage.errors import DataError
 from .imageset import UNLABELLED
+from .spellings import MISSING, trimmed
 
 SPLIT_NAMES = {
     "train": ("train", "training"),
@@ -142,19 +144,20 @@ def encode_array(values: np.ndarray, names: np.ndarray | None, subject: str) -> 
         raise DataError(
             f"{subject} of shape {values.shape} are not understood. Give one label per image, or one-hot rows."
         )
+    nan = np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
     if values.dtype.kind == "f":
         values = _whole_numbers(values, subject)
     if values.dtype.kind in "US":
         return _encode_strings(as_strings(values), class_names, subject)
     if values.dtype.kind == "b":
-        return _encode_integers(values.astype(np.int64), class_names or ["False", "True"], subject)
+        return _encode_integers(values.astype(np.int64), class_names or ["False", "True"], subject, nan)
     if values.dtype.kind not in "iu":
         raise DataError(
             f"{subject} of type {values.dtype} are not understood. Give integers or strings, one per image."
         )
     if class_names is not None and names is not None and names.dtype.kind in "iu":  # class values rather than names
         return _encode_strings(as_strings(values), class_names, subject)
-    return _encode_integers(values, class_names, subject)
+    return _encode_integers(values, class_names, subject, nan)
 
 
 def _whole_numbers(values: np.ndarray, subject: str) -> np.ndarray:
@@ -170,11 +173,17 @@ def _whole_numbers(values: np.ndarray, subject: str) -> np.ndarray:
     return filled.astype(np.int64)
 
 
-def _encode_integers(values: np.ndarray, class_names: list[str] | None, subject: str) -> Labels:
+def _encode_integers(values: np.ndarray, class_names: list[str] | None, subject: str, nan: np.ndarray) -> Labels:
+    """Whole numbers, -1 where a label is missing;  nan  bool (N,), where it was written NaN."""
     missing = values == UNLABELLED
-    if class_names is None and set(np.unique(values).tolist()) == {-1, 1}:  # two classes, as for an SVM
-        return Labels((values > 0).astype(np.int64), ("-1", "1"), ("labels of -1 and 1 are read as two classes",))
-    notes = (f"labels of -1 are read as no label: {missing.sum():,} of {len(values):,}",) if missing.any() else ()
+    counts = {"NaN": int(nan.sum()), "-1": int((missing & ~nan).sum())}
+    if class_names is None and set(np.unique(values[~nan]).tolist()) == {-1, 1}:  # two classes, as for an SVM
+        counts["-1"] = 0
+        svm = np.where(nan, UNLABELLED, values > 0).astype(np.int64)
+        return Labels(
+            svm, ("-1", "1"), ("labels of -1 and 1 are read as two classes", *_missing_notes(counts, len(values)))
+        )
+    notes = _missing_notes(counts, len(values))
     present = np.unique(values[~missing])
     if class_names is None:
         codes = np.where(missing, UNLABELLED, np.searchsorted(present, values))
@@ -187,10 +196,19 @@ def _encode_integers(values: np.ndarray, class_names: list[str] | None, subject:
     return Labels(values.astype(np.int64), tuple(class_names), notes)
 
 
+def _missing_notes(counts: Mapping[str, int], total: int) -> tuple[str, ...]:
+    """A sentence on each way in which labels are missing."""
+    return tuple(f"labels of {word} are read as no label: {n:,} of {total:,}" for word, n in counts.items() if n)
+
+
 def _encode_strings(values: list[str], class_names: list[str] | None, subject: str) -> Labels:
+    named_so = set(class_names or ())
+    words = Counter(value for value in values if trimmed(value) in MISSING and value not in named_so)
+    values = ["" if value in words else value for value in values]
     encoded = encode_names(values)
-    missing = int((encoded.codes < 0).sum())
-    notes = (f"empty labels are read as no label: {missing:,} of {len(values):,}",) if missing else ()
+    empty = int((encoded.codes < 0).sum()) - words.total()
+    notes = (f"empty labels are read as no label: {empty:,} of {len(values):,}",) if empty else ()
+    notes += _missing_notes(words, len(values))
     if class_names is None:
         return Labels(encoded.codes, encoded.classes, notes)
     if set(encoded.classes) <= set(class_names):
@@ -198,7 +216,7 @@ def _encode_strings(values: list[str], class_names: list[str] | None, subject: s
         return Labels(named.codes, named.classes, notes)
     if all(map(_WHOLE.fullmatch, encoded.classes)):
         indices = np.array([int(value) if value else UNLABELLED for value in values], dtype=np.int64)
-        return _encode_integers(indices, class_names, subject)
+        return _encode_integers(indices, class_names, subject, np.zeros(len(indices), bool))
     stranger = next(name for name in encoded.classes if name not in set(class_names))
     raise DataError(f"{subject} name {stranger!r}, which is none of the class names: {', '.join(class_names)}.")
 

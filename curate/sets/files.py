@@ -129,7 +129,8 @@ def _image_set(
     if unlabelled == len(names):
         notes.append("no labels: no class folders, and no table of labels")
     elif unlabelled:
-        notes.append(f"{unlabelled:,} of {len(names):,} images have no label")
+        verb = "has" if unlabelled == 1 else "have"
+        notes.append(f"{unlabelled:,} of {len(names):,} images {verb} no label")
     topics = [
         *_column_topics(labelling, encoded.classes),
         Topic("ids", "paths below the folder" if ids is None else "column id", plain=True),

@@ -274,7 +274,10 @@ def _read_labels(
     encoded = encode_array(np.concatenate(columns), names, subject)
     codes = np.full(sum(sizes), UNLABELLED, np.int64)
     codes[labelled] = encoded.codes
-    notes = encoded.notes if labelled.all() else (*encoded.notes, f"{(~labelled).sum():,} images have no label")
+    bare = int((~labelled).sum())
+    notes = encoded.notes
+    if bare:
+        notes = (*notes, f"{bare:,} images have no label" if bare > 1 else "1 image has no label")
     return Labels(codes, encoded.classes, notes)
 
 

@@ -246,7 +246,7 @@ def _share_columns(sheet: Sheet, columns: Sequence[int]) -> tuple[int, ...]:
     if several and len(parts) == len(columns):
         names = ", ".join(sheet.columns[at] for at in parts)
         raise DataError(
-            f"{sheet.path}: in {several:,} rows several of the columns {names} are 1. Give one class per image: "
+            f"{sheet.path}: in {several:,} {'row' if several == 1 else 'rows'} several of the columns {names} are 1. Give one class per image: "
             "Trustset does not read several labels of one image. One column is taken with --classes-from COLUMN."
         )
     single = np.isclose(total, 1, atol=1e-2)

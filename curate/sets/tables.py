@@ -80,7 +80,9 @@ class Table:
 
     @property
     def without_labels(self) -> str:
-        """What to say where labels are needed and no column is that of labels."""
+        """What to say where labels are needed and no column is that of labels, or none has a row."""
+        if not self.files:
+            return f"{self.path} has no rows, only columns {', '.join(self.columns)}."
         return (
             f"{self.path} has columns {', '.join(self.columns)}, but none that is known to hold labels. "
             "Name it with --classes-from COLUMN, or call it label."

@@ -49,6 +49,30 @@ def test_one_hot_probabilities_and_missing_labels_are_told(tmp_path, pets, saved
     )
 
 
+def test_words_for_missing_labels_are_none_as_they_are_in_a_table(tmp_path, pets, saved):
+    images = read(saved(tmp_path, images=pets, labels=["nan", "cat", "None", "dog", "nan", ""]))
+    assert images.classes == ("cat", "dog")
+    assert images.labels.tolist() == [-1, 0, -1, 1, -1, -1]
+    assert images.source.notes == (
+        "empty labels are read as no label: 1 of 6",
+        "labels of nan are read as no label: 2 of 6",
+        "labels of None are read as no label: 1 of 6",
+    )
+    named = read(saved(tmp_path, images=pets, labels=["None", "cat"] * 3, class_names=["None", "cat"]))
+    assert named.labels.tolist() == [0, 1] * 3
+
+
+def test_labels_of_nan_are_told_as_nan(tmp_path, pets, saved):
+    images = read(saved(tmp_path, images=pets, labels=[0.0, np.nan, 1.0, np.nan, -1.0, 0.0]))
+    assert images.source.notes == (
+        "labels of NaN are read as no label: 2 of 6",
+        "labels of -1 are read as no label: 1 of 6",
+    )
+    signs = read(saved(tmp_path, images=pets, labels=[1.0, np.nan, 1.0, -1.0, -1.0, 1.0]))
+    assert signs.labels.tolist() == [1, -1, 1, 0, 0, 1]
+    assert read(saved(tmp_path, images=pets, labels=[1.0, np.nan] * 3)).classes == ("1",)
+
+
 def test_halves_of_characters_become_text_that_any_table_holds():
     assert as_strings(np.array(["a", "\ud800", "é\udcff"])) == ["a", "\\ud800", "é\\udcff"]
 

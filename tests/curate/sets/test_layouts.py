@@ -167,7 +167,7 @@ def test_masks_beside_images_are_no_images(tmp_path, files):
 def test_images_at_the_root_beside_class_folders_have_no_label(tmp_path, files, by_id):
     images = read(files(tmp_path, "0.png", *names("{cat,dog}")))
     assert Counter(by_id(images).values()) == {"": 1, "cat": 4, "dog": 4}
-    assert images.source.notes == ("1 of 9 images have no label",)
+    assert images.source.notes == ("1 of 9 images has no label",)
 
 
 def test_folders_that_only_some_files_lie_in_are_told(tmp_path, files):

@@ -165,7 +165,7 @@ def test_columns_of_one_class_each_are_labels(tmp_path, yes, no):
 
 
 def test_several_classes_of_one_image_are_refused(tmp_path):
-    with pytest.raises(DataError, match=r"in 1 rows several of the columns sun, sea are 1.*--classes-from"):
+    with pytest.raises(DataError, match=r"in 1 row several of the columns sun, sea are 1.*--classes-from"):
         roles_of(sheet_of(tmp_path, "image,sun,sea\na.jpg,1,1\nb.jpg,0,1\n"), file_test(()))
 
 

@@ -32,7 +32,7 @@ def test_a_table_beside_flat_images_labels_them(tmp_path, name, table, files, by
     assert by_id(images) == {"1.png": "cat", "2.png": "ant", "3.png": ""}
     assert images.classes == ("ant", "cat")
     assert f"labels are from {name}" in images.source.notes
-    assert "1 of 3 images have no label" in images.source.notes
+    assert "1 of 3 images has no label" in images.source.notes
 
 
 def test_a_given_table_brings_splits_and_groups_to_class_folders(tmp_path, files):
@@ -51,6 +51,8 @@ def test_tables_that_say_nothing_are_passed_over_and_told(tmp_path, files):
     files(tmp_path, "1.png")
     (tmp_path / "notes.csv").write_text("when,what\n1,2\n")
     assert any("notes.csv was not used" in note for note in read(tmp_path).source.notes)
+    (tmp_path / "notes.csv").write_text("file,label\n")
+    assert "notes.csv was not used: has no rows, only columns file, label." in read(tmp_path).source.notes
     (tmp_path / "notes.csv").write_text("file,label\nother.png,cat\n")
     assert any("names none of the 1 images" in note for note in read(tmp_path).source.notes)
     (tmp_path / "more.csv").write_text("file,label\nanother.png,cat\n")
@@ -64,6 +66,7 @@ def test_tables_that_say_nothing_are_passed_over_and_told(tmp_path, files):
         ("", "t.csv is empty"),
         ("file,label\nother.png,cat\n", "names none of the 3 images"),
         ("file,label\n", "has no rows, only columns file, label"),
+        ("file,tone\n", "has no rows, only columns file, tone"),
         ("file,label\n1.png,cat\n1.png,dog\n", r"1 of 1 files more than one label \(1.png: cat and dog\)"),
         ('file,label\n1.png,"cat\na/2.png,dog\n', "a quotation mark is never closed"),
         ("file,age\n1.png,0.25\na/2.png,1.75\n", "has columns file, age, but none that is known to hold labels"),
