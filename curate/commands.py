@@ -78,7 +78,9 @@ def _rehearse(source: Path, config: ScanConfig, output: Output) -> None:
             "id": [images.ids[row] for row in shown],
             "class": [images.label_name(row) for row in shown],
             "split": ["" if images.splits is None else images.splits[row] for row in shown],
-            "group": ["" if images.groups is None else str(images.groups[row]) for row in shown],
+            "group": [
+                "" if images.groups is None or images.groups[row] < 0 else str(images.groups[row]) for row in shown
+            ],
         }
     )
     if output.as_json:

@@ -207,8 +207,9 @@ def _encode_strings(values: list[str], class_names: list[str] | None, subject: s
     values = ["" if value in words else value for value in values]
     encoded = encode_names(values)
     empty = int((encoded.codes < 0).sum()) - words.total()
-    notes = (f"empty labels are read as no label: {empty:,} of {len(values):,}",) if empty else ()
-    notes += _missing_notes(words, len(values))
+    notes = _missing_notes(words, len(values))
+    if empty:
+        notes = (f"empty labels are read as no label: {empty:,} of {len(values):,}", *notes)
     if class_names is None:
         return Labels(encoded.codes, encoded.classes, notes)
     if set(encoded.classes) <= set(class_names):

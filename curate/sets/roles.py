@@ -43,6 +43,7 @@ _OTHER_COLUMNS = {
 }  # fmt: skip
 _SAMPLE = 500  # cells that a column is judged by
 _FEW = 10  # rows of which all may differ, and be classes all the same
+_FEW_SEVERAL = 0.1  # of the rows of a one-hot table may be of several classes
 _FEWEST = 2  # rows from which numbers are taken for names of files
 _TRUTHS = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?", re.IGNORECASE)
@@ -55,6 +56,7 @@ class Roles:
     """Which column is what: its number, or None.
 
     shares  columns of one class each, where labels are one-hot;  further  columns that may hold labels as well
+    marks   columns of 0 and 1 beside them that are 1 where one of them is: they are of no class
     """
 
     file: int
@@ -64,6 +66,7 @@ class Roles:
     id: int | None
     shares: tuple[int, ...] = ()
     further: tuple[int, ...] = ()
+    marks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,8 +134,8 @@ def roles_of(sheet: Sheet, is_file: IsFile, wishes: Wishes = Wishes()) -> Roles:
     if usual:
         return Roles(file, usual[0], split, group, number, further=tuple(usual[1:]))
     rest = [at for at in range(len(keys)) if at not in used and _could_be_label(sheet, keys, at, file)]
-    shares = _share_columns(sheet, rest)
-    return Roles(file, None if shares else _only(sheet, rest), split, group, number, shares)
+    shares, marks = _share_columns(sheet, rest)
+    return Roles(file, None if shares else _only(sheet, rest), split, group, number, shares, marks=marks)
 
 
 def role_notes(sheet: Sheet, roles: Roles) -> list[str]:
@@ -147,6 +150,9 @@ def role_notes(sheet: Sheet, roles: Roles) -> list[str]:
     if roles.further:
         further = ", ".join(columns[at] for at in roles.further)
         notes.append(f"{table} has {further} beside {names['label']}: another is taken with --classes-from COLUMN")
+    if roles.marks:
+        marks = ", ".join(columns[at] for at in roles.marks)
+        notes.append(f"{table} has {marks} of 0 and 1 beside its classes: images of a class have it, and it is none")
     for role, name in names.items():
         if columns.count(name) > 1:
             notes.append(f"{table} has {columns.count(name)} columns called {name}; the {role} is from the first")
@@ -234,24 +240,42 @@ def _only(sheet: Sheet, columns: Sequence[int]) -> int | None:
     return None if measured else repeating[0]
 
 
-def _share_columns(sheet: Sheet, columns: Sequence[int]) -> tuple[int, ...]:
-    """The columns that are one class each, 1 where an image is of it; none where they are not. Raises DataError."""
+def _share_columns(sheet: Sheet, columns: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """(the columns that are one class each, 1 where an image is of it; those of 0 and 1 beside them that are none).
+
+    Few rows may be of several classes. Nothing where the columns are no classes. Raises DataError.
+    """
     parts = [at for at in columns if all(0 <= _number(cell) <= 1 for cell in without_missing(sheet.column(at)) if cell)]
     if len(parts) < 2:
-        return ()
+        return (), ()
     values = shares_of(sheet, parts)
-    total = values.sum(axis=1)
     hard = bool(((values == 0) | (values == 1)).all())
-    several = int((total > 1).sum()) if hard else 0
-    if several and len(parts) == len(columns):
-        names = ", ".join(sheet.columns[at] for at in parts)
-        raise DataError(
-            f"{sheet.path}: in {several:,} {'row' if several == 1 else 'rows'} several of the columns {names} are 1. Give one class per image: "
-            "Trustset does not read several labels of one image. One column is taken with --classes-from COLUMN."
-        )
+    several = int((values.sum(axis=1) > 1).sum()) if hard else 0
+    if not several:
+        return (tuple(parts), ()) if _is_one_hot(values, hard, 0) else ((), ())
+    if len(parts) < len(columns):
+        return (), ()
+    alone = values[values.sum(axis=1) == 1].sum(axis=0)
+    marks = tuple(at for at, own, count in zip(parts, alone, values.sum(axis=0), strict=True) if not own and count > 1)
+    rest = tuple(at for at in parts if at not in marks)
+    if marks and len(rest) > 1 and _is_one_hot(shares_of(sheet, rest), hard, 0):
+        return rest, marks
+    if several < _FEW_SEVERAL * len(values) and _is_one_hot(values, hard, several):
+        return tuple(parts), ()
+    rows = "1 row" if several == 1 else f"{several:,} rows"
+    raise DataError(
+        f"{sheet.path}: in {rows} several of the columns {', '.join(sheet.columns[at] for at in parts)} are 1. "
+        "Give one class per image: Trustset does not read several labels of one image. "
+        "One column is taken with --classes-from COLUMN."
+    )
+
+
+def _is_one_hot(values: np.ndarray, hard: bool, several: int) -> bool:
+    """Whether rows add up to 1, or to 0 where all are 0 or 1; but for so many rows of several classes."""
+    total = values.sum(axis=1)
     single = np.isclose(total, 1, atol=1e-2)
-    one_hot = not several and bool((single | (hard & (total == 0))).all()) and 2 * single.sum() >= len(single)
-    return tuple(parts) if one_hot else ()
+    wrong = int((~(single | (hard & (total == 0)))).sum())
+    return wrong <= several and bool(2 * single.sum() >= len(single))
 
 
 def _number(cell: str) -> float:

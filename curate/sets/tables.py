@@ -132,9 +132,15 @@ def _labels(sheet: Sheet, roles: Roles) -> tuple[list[str] | None, list[str]]:
     name = sheet.path.name
     if roles.shares:
         classes = np.array([trimmed(western(sheet.columns[at])) for at in roles.shares])
-        encoded = encode_array(shares_of(sheet, roles.shares), classes, str(sheet.path))
+        shares = shares_of(sheet, roles.shares)
+        several = np.flatnonzero(shares.sum(axis=1) > 1.5)  # shares of one class add up to 1, or nearly
+        shares[several] = 0
+        encoded = encode_array(shares, classes, str(sheet.path))
         notes = [f"{encoded.notes[0]}, in the columns {', '.join(classes.tolist())} of {name}"]
-        none = int((encoded.codes < 0).sum())
+        if len(several):
+            example = printable(sheet.column(roles.file)[several[0]])
+            notes.append(f"rows of {name} that are of several classes have no label: {len(several):,} ({example})")
+        none = int((encoded.codes < 0).sum()) - len(several)
         if none:
             notes.append(f"rows of {name} that are of none of these classes have no label: {none:,}")
         return [encoded.classes[code] if code >= 0 else "" for code in encoded.codes.tolist()], notes

@@ -238,6 +238,14 @@ def test_a_rehearsal_says_what_is_taken_for_what_and_writes_nothing(patients):
     assert set(document["rows"][0]) == {"id", "class", "split", "group"}
 
 
+def test_rows_of_a_rehearsal_leave_no_group_blank(tmp_path):
+    for name in "ab":
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.zeros((4, 4), np.uint8))
+    (tmp_path / "labels.csv").write_text("file,label,group\na.png,cat,\nb.png,dog,p1\n")
+    rows = document_of("scan", tmp_path, "--dry-run")["rows"]
+    assert [row["group"] for row in rows] == ["", "0"]
+
+
 @pytest.mark.parametrize("name", ["data.npz", "list.txt", "built"])
 def test_every_kind_of_source_can_be_rehearsed(name, data, tmp_path):
     with np.load(data) as arrays:

@@ -278,3 +278,19 @@ def test_whatever_the_bytes_it_is_a_table_or_an_error_that_says_so(tmp_path_fact
     except DataError:
         return
     assert all(len(column) == len(table.files) for column in (table.labels, table.splits, table.groups) if column)
+
+
+def test_few_rows_of_several_classes_of_a_one_hot_table_have_no_label(tmp_path):
+    rows = [f"{i}.png,{i % 2},{1 - i % 2}" for i in range(12)] + ["12.png,1,1"]
+    (tmp_path / "t.csv").write_text("\n".join(["file,cat,dog", *rows]))
+    table = Table.read(tmp_path / "t.csv")
+    assert table.labels == ["dog", "cat"] * 6 + [""]
+    assert "rows of t.csv that are of several classes have no label: 1 (12.png)" in table.notes
+
+
+def test_a_mark_of_0_and_1_beside_one_hot_columns_is_no_class(tmp_path):
+    rows = [f"{i}.png,{i % 2},{1 - i % 2},{int(i % 3 == 0)}" for i in range(12)]
+    (tmp_path / "t.csv").write_text("\n".join(["file,cat,dog,flash", *rows]))
+    table = Table.read(tmp_path / "t.csv")
+    assert table.labels == ["dog", "cat"] * 6
+    assert any(note.startswith("t.csv has flash of 0 and 1 beside its classes") for note in table.notes)
