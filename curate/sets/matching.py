@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from ..stage.errors import DataError
-from .classes import split_name
+from .classes import alias_of, split_name
+from .names import words_of
 from .paths import entry_path, folded, printable
 from .sheets import has_odd_bytes, western
 from .tables import Table
@@ -210,11 +211,13 @@ class Matching:
 
     rows       file -> rows of the table, in their order;  strangers  rows without a file
     ways       how names were compared, where they are not alike -> rows
+    split      the one whose images alone the rows are of, where the table is called like it; "" for any
     """
 
     rows: dict[int, list[int]]
     strangers: list[int]
     ways: Counter[str]
+    split: str = ""
 
 
 def match_rows(names: Sequence[str], splits: Sequence[str], table: Table) -> Matching:
@@ -224,7 +227,9 @@ def match_rows(names: Sequence[str], splits: Sequence[str], table: Table) -> Mat
     """
     printed = [printable(name) for name in names]
     exact = {name: i for i, name in enumerate(printed)}
-    matching = Matching({}, [], Counter())
+    paths = [_as_entry(name) for name in printed]
+    matching = Matching({}, [], Counter(), _split_of_table(paths, splits, table))
+    outside = {i for i, split in enumerate(splits) if matching.split not in ("", split)}
     left: list[int] = []
     for row, text in enumerate(table.files):
         i = next((exact[path] for path in _spellings(text) if path in exact), None)
@@ -232,7 +237,6 @@ def match_rows(names: Sequence[str], splits: Sequence[str], table: Table) -> Mat
             left.append(row)
         else:
             matching.rows.setdefault(i, []).append(row)
-    paths = [_as_entry(name) for name in printed]
     entries = {row: _as_entry(entry_path(western(table.files[row]))) for row in left}
     # Where a row's folders are those of a file, folders mean something: others of that name are other files.
     agreed = sum(bool(paths[i].folders) for i in matching.rows)
@@ -240,7 +244,7 @@ def match_rows(names: Sequence[str], splits: Sequence[str], table: Table) -> Mat
         if not left:
             break
         free = [i for i in range(len(names)) if way is _WAYS[0] or i not in matching.rows]
-        likely = _likely_files({row: entries[row] for row in left}, paths, free, way)
+        likely = _likely_files({row: entries[row] for row in left}, paths, free, way, outside)
         whole = [row for row, files in likely.items() if files.whole]
         agreed += sum(files.shared > 0 for row, files in likely.items() if files.whole)
         named = {i for row in whole for i in likely[row].files} | set(matching.rows)
@@ -273,17 +277,33 @@ def _spellings(text: str) -> Iterable[str]:
         yield entry_path(unquote(printable(text)))
 
 
+def _split_of_table(paths: Sequence[_Entry], splits: Sequence[str], table: Table) -> str:
+    """The split that a table is called like, as labels_train.csv is, where its images and others have equal names."""
+    named = {alias_of(word) for word in words_of(table.path.stem)} - {""}
+    if len(named) != 1 or table.splits:
+        return ""
+    split = named.pop()
+    own = {_folded_stem(path.base) for path, side in zip(paths, splits, strict=True) if side == split}
+    alike = any(_folded_stem(path.base) in own for path, side in zip(paths, splits, strict=True) if side != split)
+    return split if alike else ""
+
+
 def _likely_files(
-    entries: Mapping[int, _Entry], paths: Sequence[_Entry], free: Sequence[int], way: _Way
+    entries: Mapping[int, _Entry], paths: Sequence[_Entry], free: Sequence[int], way: _Way, outside: Collection[int]
 ) -> dict[int, _Likely]:
-    """The free files whose names are those of some rows, in one way; of each row those that share most folders."""
+    """The free files whose names are those of some rows, in one way; of each row those that share most folders.
+
+    outside  files that a row without folders is not of
+    """
     index: dict[str, list[int]] = {}
     for i in free:
         if key := way.of_file(paths[i].base):
             index.setdefault(key, []).append(i)
     likely: dict[int, _Likely] = {}
     for row, entry in entries.items():
-        namesakes = index.get(way.of_entry(entry.base), ())
+        namesakes: Sequence[int] = index.get(way.of_entry(entry.base), ())
+        if outside and not entry.folders:
+            namesakes = [i for i in namesakes if i not in outside]
         shared = [_shared(entry.folders, paths[i].folders) for i in namesakes]
         if namesakes:
             most = max(shared)
@@ -323,6 +343,8 @@ def _one_of(row: int, files: Sequence[int], names: Sequence[str], splits: Sequen
 def _match_notes(matching: Matching, table: Table) -> list[str]:
     name = table.path.name
     notes = [f"files of {name} were found {words}: {count:,}" for words, count in matching.ways.items()]
+    if matching.split:
+        notes.append(f"{name} is of the images of {matching.split}, by its own name: others are called alike")
     if matching.strangers:
         files = [printable(table.files[row]) for row in matching.strangers]
         shown = ", ".join(files[:3]) + (" ..." if len(files) > 3 else "")

@@ -37,6 +37,19 @@ def test_a_table_tells_equal_names_apart_by_split(tmp_path, files, by_id):
     assert by_id(read(tmp_path)) == {"train/1.png": "cat", "test/1.png": "dog"}
 
 
+@pytest.mark.parametrize("name", ["train.csv", "train_labels.csv", "labels_train.csv"])
+def test_a_table_called_like_a_split_is_of_its_images_where_others_are_called_alike(tmp_path, files, by_id, name):
+    files(tmp_path, "train/000.png", "train/001.png", "test/000.png", "test/001.png", "test/002.png")
+    (tmp_path / name).write_text("id,breed\n000,pug\n001,boxer\n002,pug\n")
+    images = read(tmp_path)
+    assert {id: label for id, label in by_id(images).items() if label} == {
+        "train/000.png": "pug",
+        "train/001.png": "boxer",
+    }
+    assert f"{name} is of the images of train, by its own name: others are called alike" in images.source.notes
+    assert f"rows of {name} whose file is not there: 1 (002)" in images.source.notes
+
+
 def test_a_row_whose_file_is_not_there_is_told_though_others_are_called_so():
     names = ["p0/s0.png", "p0/s1.png", "p1/s0.png", "p2/s0.png", "p2/s1.png"]
     rows, strangers, _ = matched(names, *names[:3], "p1/s1.png", *names[3:])
