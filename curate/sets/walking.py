@@ -20,6 +20,7 @@ _CLUTTER = {"thumbs.db", "desktop.ini", "__macosx"}
 _TEXTS = (".txt", ".json", ".md", ".xml")
 _SNIFFED = 100  # files without an image's extension that are looked into
 _SHEETS = 1000  # more drawings in a folder than this are not looked into
+_CLASS_SHEETS = 100  # the same in a folder of images alone, of which a set may have thousands
 
 
 @dataclass
@@ -128,9 +129,10 @@ def _sort_in(root: str, below: str, name: str, listing: FoundFiles) -> None:
 def _without_sheets(
     root: str, below: str, names: Sequence[str], whole: frozenset[str], listing: FoundFiles
 ) -> list[str]:
-    """The images but for contact sheets drawn into this folder; they are not looked for in a folder of one class."""
+    """The images but for contact sheets drawn into this folder; they are not looked for among too many drawings."""
     drawings = {name for name in names if name.lower().endswith(".png") and not name.startswith(".")}
-    if not drawings or len(drawings) > _SHEETS or (below and len(whole) == len(set(names))):
+    innermost = below and len(whole) == len(set(names))
+    if not drawings or len(drawings) > (_CLASS_SHEETS if innermost else _SHEETS):
         return listing.images
     sheets = {below + name for name in drawings if is_signed(os.path.join(root, below, name))}
     listing.outputs += sheets

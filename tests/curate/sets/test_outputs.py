@@ -80,6 +80,14 @@ def test_what_stages_wrote_is_not_read_wherever_it_lies(tmp_path, files):
     assert note == "what Trustset wrote itself skipped (built by us, cat/deep, out ...)"
 
 
+def test_a_contact_sheet_in_a_folder_of_a_class_is_no_image_of_it(tmp_path, files):
+    files(tmp_path, "cat/1.png", "cat/2.png", "dog/3.png")
+    (tmp_path / "cat" / "sheet.png").write_bytes(sign_png(png()))
+    images = read(tmp_path)
+    assert images.ids == ("cat/1.png", "cat/2.png", "dog/3.png")
+    assert "what Trustset wrote itself skipped (cat)" in images.source.notes
+
+
 def test_an_export_is_read_where_it_is_what_is_asked_for(tmp_path):
     written(tmp_path)
     assert len(read(tmp_path / "cat" / "deep" / "exported")) == 4
