@@ -153,7 +153,7 @@ def _merge(labelling: Labelling, names: Sequence[str], table: Table, directions:
     """Bring what a table says together with what is known. Raises DataError where a given one names no image."""
     before, source = labelling.columns, table.path.name
     if not required and not (table.labels or table.splits or table.groups):
-        before.notes.append(f"{source} was not used: {table.without_labels.removeprefix(f'{table.path} ')}")
+        before.notes.append(f"{source} was not used: it {table.without_labels.removeprefix(f'{table.path} ')}")
         return
     classes = before.classes if table.labels is None else [""] * len(names)
     own = Columns(list(classes), list(before.splits), list(before.groups), [])

@@ -100,7 +100,7 @@ def _fill(columns: Columns, table: Table, rows: Mapping[int, Sequence[int]], nam
     again = sum(len(of_file) - 1 for of_file in rows.values())
     if again:
         files = sum(len(of_file) > 1 for of_file in rows.values())
-        columns.notes.append(f"{table.path.name} has several rows of {files:,} files: {again:,} more than one each")
+        columns.notes.append(f"{table.path.name} has several rows of {_files(files)}: {again:,} more than one each")
     sides = Counter[str]()
     example: dict[str, str] = {}
     for i, of_file in rows.items():
@@ -122,9 +122,13 @@ def _fill(columns: Columns, table: Table, rows: Mapping[int, Sequence[int]], nam
                 example.setdefault(noun, f"{printable(names[i])}: {' and '.join(different)}")
     for noun, count in sides.items():
         columns.notes.append(
-            f"{table.path.name} gives {count:,} files more than one {noun}; the first was taken ({example[noun]})"
+            f"{table.path.name} gives {_files(count)} more than one {noun}; the first was taken ({example[noun]})"
         )
     _tell_conflicts(columns, table, len(rows), names)
+
+
+def _files(count: int) -> str:
+    return f"{count:,} {'file' if count == 1 else 'files'}"
 
 
 def _tell_conflicts(columns: Columns, table: Table, files: int, names: Sequence[str]) -> None:
@@ -139,7 +143,7 @@ def _tell_conflicts(columns: Columns, table: Table, files: int, names: Sequence[
             "Give one class per image: Trustset does not read several labels of one image."
         )
     columns.notes.append(
-        f"{table.path.name} gives {count:,} {'file' if count == 1 else 'files'} more than one label, "
+        f"{table.path.name} gives {_files(count)} more than one label, "
         f"and {'it has' if count == 1 else 'they have'} none of them ({example})"
     )
 

@@ -83,7 +83,10 @@ def _numbers(labels: list[str], table: str, notes: list[str]) -> list[str]:
         notes.append(f"labels of {table} are numbers such as {fractions[0]}: each number is a class")
         return labels
     if pointed:
-        notes.append(f"{pointed.total():,} labels of {table} such as {next(iter(pointed))} are read as whole numbers")
+        several = pointed.total() > 1
+        subject = f"{pointed.total():,} labels of {table} such as" if several else f"1 label of {table},"
+        verb = "are read as whole numbers" if several else "is read as a whole number"
+        notes.append(f"{subject} {next(iter(pointed))}{'' if several else ','} {verb}")
         labels = [whole.get(label, "") for label in labels]
     spellings = defaultdict(set)
     for label in whole.values():

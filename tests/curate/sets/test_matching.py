@@ -141,7 +141,7 @@ def test_every_file_that_is_there_gets_its_own_row_from_any_root(paths, dropped,
 def test_rows_that_say_the_same_again_are_told():
     columns = filled(["a.png", "b.png"], table("a.png", "a.png", "b.png", labels=["x", "x", "y"]))
     assert columns.classes == ["x", "y"]
-    assert "t.csv has several rows of 1 files: 1 more than one each" in columns.notes
+    assert "t.csv has several rows of 1 file: 1 more than one each" in columns.notes
 
 
 def test_one_file_by_two_spellings_of_its_path_is_one():
@@ -177,7 +177,7 @@ def test_two_labels_for_most_files_are_refused():
 def test_of_two_splits_the_first_is_taken_and_told():
     columns = filled(["a.png"], table("a.png", "a.png", labels=["x", "x"], splits=["train", "test"]))
     assert columns.splits == ["train"]
-    assert "t.csv gives 1 files more than one split; the first was taken (a.png: train and test)" in columns.notes
+    assert "t.csv gives 1 file more than one split; the first was taken (a.png: train and test)" in columns.notes
 
 
 def test_a_table_of_other_images_is_an_error_where_it_was_asked_for_and_a_note_where_not():

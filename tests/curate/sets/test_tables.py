@@ -52,7 +52,7 @@ def test_tables_that_say_nothing_are_passed_over_and_told(tmp_path, files):
     (tmp_path / "notes.csv").write_text("when,what\n1,2\n")
     assert any("notes.csv was not used" in note for note in read(tmp_path).source.notes)
     (tmp_path / "notes.csv").write_text("file,label\n")
-    assert "notes.csv was not used: has no rows, only columns file, label." in read(tmp_path).source.notes
+    assert "notes.csv was not used: it has no rows, only columns file, label." in read(tmp_path).source.notes
     (tmp_path / "notes.csv").write_text("file,label\nother.png,cat\n")
     assert any("names none of the 1 images" in note for note in read(tmp_path).source.notes)
     (tmp_path / "more.csv").write_text("file,label\nanother.png,cat\n")
@@ -123,7 +123,7 @@ def test_what_was_mended_is_told_in_one_line_each(tmp_path, files):
         "labels of labels.csv written NA 1 time, nan 1 time are read as no label: "
         "write a class that is really called so in another way",
         "labels of labels.csv that differ in capitals or spaces alone are one class: cat (with Cat 1 time)",
-        "labels.csv has several rows of 1 files: 1 more than one each",
+        "labels.csv has several rows of 1 file: 1 more than one each",
         "labels are from labels.csv",
         "rows of labels.csv whose file is not there: 1 (9.png)",
         "4 of 8 images have no label",
@@ -183,7 +183,7 @@ def test_a_table_of_boxes_labels_each_image_once(tmp_path, files, by_id):
     (tmp_path / "boxes.csv").write_text(f"filename,width,height,class,xmin,ymin,xmax,ymax\n{boxes}")
     for images in (read(tmp_path / "boxes.csv"), read(tmp_path)):
         assert by_id(images) == {"1.png": "cat", "2.png": "dog", "3.png": "dog"}
-        assert "boxes.csv has several rows of 1 files: 1 more than one each" in images.source.notes
+        assert "boxes.csv has several rows of 1 file: 1 more than one each" in images.source.notes
 
 
 @pytest.mark.parametrize("place", ["https://example.org/set/", "/home/me/set/", "D:\\set\\", ""])
