@@ -123,9 +123,13 @@ def _output_path(images: ImageSet, config: ExportConfig) -> Path:
 
 
 def _check_output_path(path: Path, images: ImageSet, config: ExportConfig) -> None:
-    """Raise OutputError where something is there that is not to be replaced, or where the input lies."""
+    """Raise OutputError where something is there that is not to be replaced, or where the input lies.
+
+    Below a folder of images there is room for an export, which is never read as part of the folder.
+    """
     out, source = path.resolve(), images.source.path.resolve()
-    if out == source or source in out.parents or out in source.parents or (path.exists() and _is_read(out, images)):
+    within = source in out.parents and not isinstance(images.images, FilePictures)
+    if out == source or within or out in source.parents or (path.exists() and _is_read(out, images)):
         raise OutputError(
             f"{path} is where the images are read from, and no input is touched. Write elsewhere (--out)."
         )

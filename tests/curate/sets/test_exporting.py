@@ -769,7 +769,7 @@ def test_the_input_is_never_touched(folder, tmp_path, force):
         ("data.npz", "npz", "data.npz"),
         ("data.npz", "npz", "data"),
         ("pets", "folder", "pets"),
-        ("pets", "folder", "pets/out"),
+        ("pets", "folder", "pets/bee"),
         ("pets/ant", "folder", "pets"),
         ("list/ids.csv", "folder", "list"),
         ("names.txt", "folder", "list"),
@@ -777,6 +777,14 @@ def test_the_input_is_never_touched(folder, tmp_path, force):
         with pytest.raises(OutputError, match="is where the images are read from, and no input is touched"):
             exported(tmp_path / source, to, tmp_path / out, force=force)
     assert bytes_of(tmp_path) == before
+
+
+@pytest.mark.parametrize("out", ["artifacts/export/pets-folder", "ant/out"])
+def test_a_place_below_the_folder_that_is_read_takes_an_export_which_is_not_read_with_it(folder, out):
+    ids = read(folder).ids
+    for force in (False, True):
+        assert exported(folder, "folder", folder / out, force=force).images == len(ids)
+    assert read(folder).ids == ids
 
 
 @pytest.mark.parametrize("to", FORMATS)
