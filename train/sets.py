@@ -302,7 +302,8 @@ def _manifest(path: Path) -> BuildManifest:
     draft = draft_path(path)
     if draft.is_dir() and not (path / "manifest.json").is_file():
         raise DataError(
-            f"{path} holds no finished build, and {draft} an interrupted one. Finish it with `augment build --resume`."
+            f"{path} holds no finished build, and {draft} an interrupted one. Finish it with `augment build --resume`; "
+            "where the clean set has changed since it was begun, run `augment build` again."
         )
     return read_manifest(BuildManifest, path)
 

@@ -31,6 +31,7 @@ from .decoding import FilePictures, has_image_extension
 from .formats import ExportConfig
 from .imageset import ImageSet
 from .outputs import EXPORT as MARK
+from .outputs import TABLE
 from .portable import Portability, portability
 from .reading import read_as
 from .scaling import BYTES, Scale
@@ -41,7 +42,6 @@ T = TypeVar("T")
 # Images and bytes of a shard, and of a row group, at most: half a gigabyte is what Hugging Face cuts at.
 SHARD = (10_000, 500_000_000)
 ROW_GROUP = (100, 64_000_000)
-TABLE = "ids.csv"
 # The folders of the classes in the order of the labels, one a line, where that is not the alphabet's.
 ORDER = "classes.txt"
 # Letters of class names that a line still holds.

@@ -92,8 +92,10 @@ def read_shards(folder: str | Path, digests: Mapping[str, str] | None = None) ->
     """
     folder = Path(folder)
     parts = [_open_shard(path, split) for split, path in _shard_paths(folder)]
-    known = _recorded_digests(parts) if digests is None else {folder / name: hex for name, hex in digests.items()}
-    missing = sorted(known.keys() - {part.path for part in parts})
+    expected = (
+        _recorded_digests(parts) if digests is None else {folder / name: digest for name, digest in digests.items()}
+    )
+    missing = sorted(expected.keys() - {part.path for part in parts})
     if missing:
         raise DataError(f"{missing[0].parent} lacks {missing[0].name}. Copy it again whole, or build it again.")
     if not sum(len(part) for part in parts):
@@ -113,7 +115,7 @@ def read_shards(folder: str | Path, digests: Mapping[str, str] | None = None) ->
     height, width = parts[0].images.shape[1:3]
     splits = tuple(part.split for part in parts for _ in part.ids) if parts[0].split else None
     return ImageSet(
-        images=ShardPictures([(part.path, part.images) for part in parts], known),
+        images=ShardPictures([(part.path, part.images) for part in parts], expected),
         labels=np.concatenate([_likeliest(part.labels) for part in parts]),
         ids=tuple(ids),
         classes=classes,
@@ -263,12 +265,12 @@ def _recorded_digests(parts: Sequence[_Shard]) -> dict[Path, str]:
     """Path of a shard -> its SHA-256, by the manifest of the build that it is of; {} where there is none."""
     digests: dict[Path, str] = {}
     for folder in dict.fromkeys(part.path.parent for part in parts):
-        above = folder.absolute()
+        path = folder.absolute()
         for depth in range(_DEPTH + 1):
-            place = [above, *above.parents][min(depth, len(above.parents))]
-            of_set = _manifest_sets(place).get(above.relative_to(place).as_posix())
-            if isinstance(of_set, dict):
-                digests |= {folder / name: str(hex) for name, hex in of_set.items()}
+            place = [path, *path.parents][min(depth, len(path.parents))]
+            entry = _manifest_sets(place).get(path.relative_to(place).as_posix())
+            if isinstance(entry, dict):
+                digests |= {folder / name: str(digest) for name, digest in entry.items()}
                 break
     return digests
 

@@ -169,7 +169,9 @@ def test_an_unfinished_build_is_not_read(own_built):
     with pytest.raises(DataError, match="holds no finished build"):
         read_built(own_built)
     (own_built / "built").rename(own_built / "built.partial")
-    with pytest.raises(DataError, match=r"built.partial an interrupted one.*augment build --resume"):
+    with pytest.raises(
+        DataError, match=r"built.partial an interrupted one.*--resume`; where .* changed .* run `augment build` again"
+    ):
         read_built(own_built)
 
 

@@ -230,6 +230,15 @@ def test_a_folder_and_its_list_read_back_whatever_ids_and_classes_are_called(ima
         assert set(bytes_of(done.path)) - {ORDER} == {*files, TABLE, MARK}
 
 
+def test_the_list_of_a_folder_gives_the_order_of_the_classes_back_and_those_without_an_image(tmp_path):
+    classes = [str(number) for number in range(12)]
+    images = as_set([0, 2, 10, 11, UNLABELLED], [*"abcde"], classes)
+    found = read(exported(images, "folder", tmp_path / "out").path / TABLE)
+    assert (found.classes, found.labels.tolist()) == (images.classes, images.labels.tolist())
+    (tmp_path / "out" / MARK).write_text("{")
+    assert read(tmp_path / "out" / TABLE).classes == ("0", "2", "10", "11")
+
+
 @given(images=sets())
 @settings(deadline=None, max_examples=40)
 def test_an_archive_reads_back_as_the_set(images):
