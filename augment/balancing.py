@@ -83,8 +83,9 @@ def plan_copies(
         labels[kept_rows], kept_copies, minlength=len(classes)
     ).astype(np.int64)
     if config.balance == "undersample" and sources[sources > 0].min() == 1:
-        lonely = joined_names([classes[c] for c in np.flatnonzero(sources == 1).tolist()])
-        notes.append(f"undersampling leaves one picture of every class, as {lonely} has no more; --min-class helps")
+        lonely = [classes[c] for c in np.flatnonzero(sources == 1).tolist()]
+        why = f"{joined_names(lonely)} {'has' if len(lonely) == 1 else 'have'} no more"
+        notes.append(f"undersampling leaves one picture of every class, as {why}; --min-class helps")
     short = [classes[c] for c in np.flatnonzero(totals < target).tolist()]
     if short:
         most = f"has {cap} different copies" if cap == different else f"gets at most {cap} copies (--cap)"

@@ -201,7 +201,22 @@ def _print_built(built: Built, artifacts: Path, output: Output) -> None:
     output.print_notes(built.notes)
     output.print_seconds(built.seconds)
     out.print(f"built   {built.path}", whole=True)
-    out.print(f"next    train baseline{elsewhere(artifacts)}    or look first: augment preview", whole=True)
+    lacking = _lacking(built)
+    if lacking:
+        out.print(f"next    more images, as `train` needs {lacking}    or look first: augment preview", whole=True)
+    else:
+        out.print(f"next    train baseline{elsewhere(artifacts)}    or look first: augment preview", whole=True)
+
+
+def _lacking(built: Built) -> str:
+    """What a build has not that `train` cannot do without; "" where it can be trained on."""
+    from curate.builds import SPLITS
+    from curate.sets.classes import joined_names
+
+    empty = [name for name in SPLITS if not built.counts[name].any()]
+    if empty:
+        return f"images in {joined_names(empty)}"
+    return "two classes in train" if (built.counts["train"] > 0).sum() < 2 else ""
 
 
 _WORTH_TELLING = 0.02

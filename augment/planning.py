@@ -165,7 +165,8 @@ def _lonely_notes(images: ImageSet, copy_plan: CopyPlan, *, anew: bool) -> list[
             continue
         elsewhere = int(totals[codes].sum()) - number * len(codes)
         line = f"{joined_names([images.classes[c] for c in codes])} {'has' if len(codes) == 1 else 'have'} {trouble}"
-        line += f" ({elsewhere:,} others are in val or test)" if elsewhere else ""
+        subject = "1 other is" if elsewhere == 1 else f"{elsewhere:,} others are"
+        line += f" ({subject} in val or test)" if elsewhere else ""
         cures = []
         if anew and any(_divisible(images, code) for code in codes):
             cures.append("--fresh splits the set anew")

@@ -11,6 +11,7 @@ import numpy as np
 from .configs import SplitConfig
 from .sets.imageset import UNLABELLED
 from .stage.errors import DataError
+from .stage.lines import counted
 
 NAMES = ("train", "val", "test")
 TRAIN, VAL, TEST = range(3)
@@ -33,7 +34,8 @@ def assign_splits(
     Every class is shared out by largest remainders (Hamilton), its largest groups first, each to the split that lacks
     most; so a class of many groups is, but for rounding, no further from its share than its largest group is large,
     and large groups lie in train, where they weigh least. A group of several classes goes where it overfills least.
-    A class with as many groups as there are splits is in each of them. Raises DataError where a split would stay
+    A class with as many groups as there are splits is in each of them; one with fewer is in train alone, unless most of
+    the images are of such classes, which are then shared out as the others. Raises DataError where a split would stay
     empty, or the test set cannot be balanced.
     """
     labels, units = np.asarray(labels, np.int64), np.asarray(units, np.int64)
@@ -115,10 +117,13 @@ def _assign_by_shares(plan: _Plan, shares: np.ndarray) -> np.ndarray:
     table = np.bincount(at * 4 + plan.fixed[rows] + 1, minlength=4 * len(codes)).reshape(-1, 4)
     lacking, have = table[:, 0], table[:, 1:]
     due = _due(have, lacking, shares)
+    # What is in no training set cannot be learned, what is in no test set is not known to be.
+    small = _small(plan, free, codes, len(targets)) & (have.sum(axis=1) == 0) & bool(shares[TRAIN] > 0)
+    if 2 * lacking[small].sum() < lacking.sum():
+        due[small] = lacking[small, None] * (np.arange(3) == TRAIN)
     required = {}
     for i, code in enumerate(codes):
         enough = len(pools.single.get(code, ())) >= len(targets)
-        # What is in no training set cannot be learned, what is in no test set is not known to be.
         splits = [] if code == UNLABELLED else [s for s in targets if enough or s == TRAIN]
         required[code] = [s for s in splits if not have[i, s]]
         for s in required[code]:
@@ -133,6 +138,15 @@ def _assign_by_shares(plan: _Plan, shares: np.ndarray) -> np.ndarray:
     assigned = plan.fixed.copy()
     assigned[free] = of_unit[plan.units[free]]
     return assigned
+
+
+def _small(plan: _Plan, free: np.ndarray, codes: Sequence[int], targets: int) -> np.ndarray:
+    """bool (K,): the classes of fewer units than there are splits to fill."""
+    span = int(plan.units.max(initial=-1)) + 1
+    pairs = np.unique((plan.labels[free] - UNLABELLED) * span + plan.units[free])
+    present, counts = np.unique(pairs // max(span, 1) + UNLABELLED, return_counts=True)
+    units = dict(zip(present.tolist(), counts.tolist(), strict=True))
+    return np.array([code != UNLABELLED and units.get(code, 0) < targets for code in codes], bool)
 
 
 def _due(have: np.ndarray, lacking: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -234,8 +248,9 @@ def _filled(plan: _Plan, assigned: np.ndarray, shares: np.ndarray) -> tuple[str,
             movable = len(np.unique(plan.units[plan.fixed == UNASSIGNED]))
             fewer = "--train 0.8 --val 0 --test 0.2" if len(np.unique(assigned)) > 1 else "--train 1 --val 0 --test 0"
             raise DataError(
-                f"{NAMES[s]} would be empty: the set has {movable} groups to be assigned, copies counted as one, and "
-                f"each class needs one in train. Ask for fewer splits, as with {fewer}, or get more images."
+                f"{NAMES[s]} would be empty: the set has {counted(movable, 'group')} to be assigned, copies counted as "
+                f"one, and each class needs one in train. Ask for fewer splits, as with {fewer}, for what "
+                "`train` cannot fit a model to, as it needs all three; or get more images."
             )
         assigned[plan.units == unit] = s
         notes.append(f"{NAMES[s]} would have been empty, so it got one group")
@@ -293,8 +308,9 @@ def _balanced(plan: _Plan, shares: np.ndarray, config: SplitConfig) -> tuple[np.
                 continue
             return assigned, number, notes
     raise DataError(
-        f"no balanced test set can be made: class {plan.name(smallest)} has {totals[smallest]} images, in "
-        f"{stocks[smallest].count} groups of its own; needed are 2 of every class. Split without --balanced-test."
+        f"no balanced test set can be made: class {plan.name(smallest)} has {counted(totals[smallest], 'image')}, in "
+        f"{counted(stocks[smallest].count, 'group')} of its own; needed are 2 of every class. Split without "
+        "--balanced-test."
     )
 
 

@@ -25,6 +25,7 @@ from .configs import (
 from .findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY, Story, found_by_check
 from .sets.formats import ExportConfig
 from .stage.errors import DataError, UnknownName
+from .stage.lines import counted
 from .stage.options import ARTIFACTS
 from .terminal import Output, elsewhere, err, out, print_json, print_json_text, print_table, records
 
@@ -119,7 +120,9 @@ def _print_scan(result: Scan, artifacts: Path, output: Output) -> None:
         out.print(f"{i}. {sentence}")
     counts = result.table["verdict"].value_counts()
     dropped, awaiting = int(counts.get(DROP, 0)), int(counts.get(REVIEW, 0))
-    line = f"would drop {dropped:,} rows ({dropped / len(result.table):.1%}), keep {awaiting:,} for your review"
+    line = (
+        f"would drop {counted(dropped, 'row')} ({dropped / len(result.table):.1%}), keep {awaiting:,} for your review"
+    )
     if result.effect:
         e = result.effect
         line += (
@@ -131,15 +134,34 @@ def _print_scan(result: Scan, artifacts: Path, output: Output) -> None:
     above = {result.alarm, *result.images.source.notes}
     output.print_notes(note for note in result.notes if note not in above)
     output.print_seconds(result.timings)
-    kept = len(result.table) - dropped - (awaiting if result.config.strict else 0)
+    kept = len(_kept(result))
+    if not kept:
+        out.print("nothing is left: the clean set holds no image. Open the report, and keep what is good: --keep-id ID")
     clean = artifacts / ("clean.csv" if result.images.source.kind == "files" else "clean.npz")
-    out.print(f"report  {artifacts / 'scan' / 'report.html'}      clean set  {clean} ({kept:,} rows)", whole=True)
-    out.print(f"next    {_next(result, artifacts)}    or look first: open the report", whole=True)
+    out.print(
+        f"report  {artifacts / 'scan' / 'report.html'}      clean set  {clean} ({counted(kept, 'row')})", whole=True
+    )
+    following = _next(result, artifacts)
+    advice = f"{following}    or look first: open the report" if following else "open the report"
+    out.print(f"next    {advice}", whole=True)
 
 
-def _next(result: Scan, artifacts: Path) -> str:
-    """The command that follows a scan: decisions that wait come before all else."""
-    return f"{'curate apply' if result.decided else 'augment build --policy heavy'}{elsewhere(artifacts)}"
+def _kept(result: Scan) -> pd.DataFrame:
+    """The rows of the clean set."""
+    verdict = result.table["verdict"]
+    kept = (verdict == KEEP) | ((verdict == REVIEW) & (not result.config.strict))
+    return result.table[kept & (result.table["digest"] != "")]
+
+
+def _next(result: Scan, artifacts: Path) -> str | None:
+    """The command that follows a scan: decisions that wait come before all else; None where there are no two classes,
+    which a model could tell apart."""
+    if result.decided:
+        return f"curate apply{elsewhere(artifacts)}"
+    labels = _kept(result)["label"]
+    if labels[labels >= 0].nunique() < 2:
+        return None
+    return f"augment build --policy heavy{elsewhere(artifacts)}"
 
 
 _FOR_GISTS = 64  # cells of a screen from which on the table has room for words
@@ -269,7 +291,7 @@ def _print_applied(applied: Applied, output: Output) -> None:
         f"{applied.decided:,} by your decision"
     )
     output.print_notes(applied.notes)
-    out.print(f"clean set  {applied.path} ({applied.rows:,} rows)", whole=True)
+    out.print(f"clean set  {applied.path} ({counted(applied.rows, 'row')})", whole=True)
 
 
 def _applied_json(applied: Applied) -> dict[str, object]:

@@ -252,7 +252,8 @@ def _rows_scanned(images: ImageSet, scan: Scanned, config: SplitConfig) -> tuple
     dropped = int((table["verdict"] == DROP).sum())
     notes = []
     if dropped:
-        notes.append(f"{dropped:,} images that the scan would drop were split as well; the clean set leaves them out")
+        were = "image that the scan would drop was" if dropped == 1 else "images that the scan would drop were"
+        notes.append(f"{dropped:,} {were} split as well; the clean set leaves them out")
     return table, notes
 
 

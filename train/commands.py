@@ -100,7 +100,8 @@ def _train(recipe: Recipe, options: Mapping[str, object], output: Output) -> Non
     config = replace(config, name=config.name or recipe.name)
     target = run_path(str(config.name), config.artifacts)
     built = read_built(config.artifacts)  # what is wrong with it is told before Keras starts, which takes seconds
-    output.print_notes([*_policy_notes(recipe, config.artifacts), *_resume_notes(target, config.resume)], err)
+    remarks = [*built.outdated, *_policy_notes(recipe, config.artifacts), *_resume_notes(target, config.resume)]
+    output.print_notes(remarks, err)
     _start_keras(output)
     try:
         result = fit(config, output.reporter, built=built)
@@ -111,7 +112,8 @@ def _train(recipe: Recipe, options: Mapping[str, object], output: Output) -> Non
     if output.as_json:
         print_json_text(metrics_text(_trained_json(result)))
     else:
-        _print_trained(result, Path(config.artifacts), output)
+        notes = tuple(note for note in result.notes if note not in remarks)
+        _print_trained(replace(result, notes=notes), Path(config.artifacts), output)
 
 
 def _with_typed(recipe: Recipe, options: Mapping[str, object]) -> RunConfig:
@@ -439,6 +441,7 @@ def tune(
     start = load_recipe(recipe)
     start = replace(start, config=_with_typed(start, options))
     built = read_built(start.config.artifacts)  # before Keras starts
+    output.print_notes(built.outdated, err)
     _start_keras(output)
     try:
         result = search(start, config, partial(score_of, built=built), output.reporter)

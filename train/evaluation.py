@@ -245,11 +245,12 @@ def evaluate(
     classes, note = classes_of(path, artifacts, int(loaded.output_shape[-1]))
     asked = [str(name) for name in sets] or ["val", "test", BENCHMARK]
     scan_digest: str | None = None
+    outdated: tuple[str, ...] = ()
     chosen: list[LabelledSet] = []
     if set(asked) & {BENCHMARK, *_SPLITS}:
         built = read_built(artifacts)
         _check_same_classes(built, classes)
-        scan_digest = built.manifest.scan_digest
+        scan_digest, outdated = built.manifest.scan_digest, built.outdated
         chosen = [getattr(built, name) for name in _SPLITS if name in asked]
         chosen += built.benchmark if BENCHMARK in asked and config.benchmark else ()
     chosen_names = {BENCHMARK, *(images.name for images in chosen)}
@@ -265,7 +266,7 @@ def evaluate(
     baseline = None if config.baseline is None else read_run(config.baseline, artifacts)
     subject = _Subject(chosen, external, baseline, artifacts, scan_digest, decoding.scale if decoding.foreign else None)
     evaluation = _evaluated(predictor, subject, config, seed, reporter)
-    return replace(evaluation, notes=(*((note,) if note else ()), *evaluation.notes))
+    return replace(evaluation, notes=(*((note,) if note else ()), *outdated, *evaluation.notes))
 
 
 def _check_same_classes(built: BuiltSets, classes: Sequence[str]) -> None:

@@ -30,6 +30,7 @@ from curate.sets.provenance import ROWS, Provenance
 from curate.sets.reading import read
 from curate.sets.scaling import BYTES, FLOATS, INTEGERS, Decoding, pallor
 from curate.sets.shards import is_sharded, read_shards
+from curate.sets.writing import CLEAN_NAMES, clean_as_written
 from curate.stage.drafts import draft_path
 from curate.stage.errors import DataError, UnknownName
 from curate.stage.manifest import check_outputs, read_manifest
@@ -143,13 +144,27 @@ class BuiltSets:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know of classes that a set has no image of."""
+        """What a person should know of the build, and of classes that a set has no image of."""
         absent = {images.name: _absent(images) for images in (self.train, self.val, self.test)}
-        return tuple(
+        lacks = tuple(
             f"{name} has no image of {joined_names(classes)}: {_ABSENT[name]}"
             for name, classes in absent.items()
             if classes
         )
+        return (*self.outdated, *lacks)
+
+    @cached_property
+    def outdated(self) -> tuple[str, ...]:
+        """A sentence where the clean set that was built from is another by now, as after a decision on an image."""
+        source, artifacts = Path(self.plan.source), self.path.parent
+        # A folder of artifacts that was moved has its clean set with it.
+        own = source.parent == artifacts.resolve() or not source.exists()
+        if source.name not in CLEAN_NAMES or not own:
+            return ()
+        clean = clean_as_written(artifacts)
+        if clean is None or (clean.path, clean.digest) == (source.name, self.plan.source_digest):
+            return ()
+        return ("the clean set has changed since this build: run `augment build` again to train on it",)
 
     @cached_property
     def benchmark(self) -> tuple[LabelledSet, ...]:
@@ -287,7 +302,8 @@ def _manifest(path: Path) -> BuildManifest:
     draft = draft_path(path)
     if draft.is_dir() and not (path / "manifest.json").is_file():
         raise DataError(
-            f"{path} holds no finished build, and {draft} an interrupted one. Finish it with `augment build --resume`."
+            f"{path} holds no finished build, and {draft} an interrupted one. Finish it with `augment build --resume`; "
+            "where the clean set has changed since it was begun, run `augment build` again."
         )
     return read_manifest(BuildManifest, path)
 

@@ -143,12 +143,13 @@ class Archive:
     unread    key -> why that array cannot be read
     notes     sentences on how the arrays read so far are kept
     signature of the file, which changes when it is saved anew
+    remedy    what to do where the file is no archive
 
     Raises DataError where the file is missing, damaged or no archive.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, remedy: str = "Save it with np.savez(path, images=..., labels=...).") -> None:
+        self.path, self.remedy = path, remedy
         self.members: dict[str, Member] = {}
         self.unread: dict[str, str] = {}
         self.notes: list[str] = []
@@ -160,7 +161,7 @@ class Archive:
                 file.seek(0)
                 self._add("images", "", file, 0, path.stat().st_size)
             elif not zipfile.is_zipfile(file):
-                raise DataError(f"{path} is {_kind(magic)}. Save it with np.savez(path, images=..., labels=...).")
+                raise DataError(f"{path} is {_kind(magic)}. {remedy}")
             else:
                 with zipfile.ZipFile(file) as archive:
                     self._list(archive, file)
@@ -258,7 +259,7 @@ class Archive:
                     info.filename.removesuffix(".npy"), info.filename, stream, at, info.file_size, info.compress_size
                 )
         if not self.members and not self.unread:
-            raise DataError(f"{self.path} holds no arrays. Save it with np.savez(path, images=..., labels=...).")
+            raise DataError(f"{self.path} holds no arrays. {self.remedy}")
 
     def _add(self, key: str, name: str, stream: IO[bytes], at: int | None, size: int, packed: int = 0) -> None:
         """Note one array by its header; one of Python objects or of an unknown format is noted as unread."""

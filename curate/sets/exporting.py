@@ -31,6 +31,7 @@ from .decoding import FilePictures, has_image_extension
 from .formats import ExportConfig
 from .imageset import ImageSet
 from .outputs import EXPORT as MARK
+from .outputs import TABLE
 from .portable import Portability, portability
 from .reading import read_as
 from .scaling import BYTES, Scale
@@ -41,7 +42,6 @@ T = TypeVar("T")
 # Images and bytes of a shard, and of a row group, at most: half a gigabyte is what Hugging Face cuts at.
 SHARD = (10_000, 500_000_000)
 ROW_GROUP = (100, 64_000_000)
-TABLE = "ids.csv"
 # The folders of the classes in the order of the labels, one a line, where that is not the alphabet's.
 ORDER = "classes.txt"
 # Letters of class names that a line still holds.
@@ -123,9 +123,13 @@ def _output_path(images: ImageSet, config: ExportConfig) -> Path:
 
 
 def _check_output_path(path: Path, images: ImageSet, config: ExportConfig) -> None:
-    """Raise OutputError where something is there that is not to be replaced, or where the input lies."""
+    """Raise OutputError where something is there that is not to be replaced, or where the input lies.
+
+    Below a folder of images there is room for an export, which is never read as part of the folder.
+    """
     out, source = path.resolve(), images.source.path.resolve()
-    if out == source or source in out.parents or out in source.parents or (path.exists() and _is_read(out, images)):
+    within = source in out.parents and not isinstance(images.images, FilePictures)
+    if out == source or within or out in source.parents or (path.exists() and _is_read(out, images)):
         raise OutputError(
             f"{path} is where the images are read from, and no input is touched. Write elsewhere (--out)."
         )

@@ -15,10 +15,11 @@ from .classes import encode_names, unnamed_splits
 from .decoding import FilePictures
 from .directions import LEFT_OPEN, Directions, of_folders
 from .headers import survey
-from .imageset import ImageSet, Source, Topic
+from .imageset import ImageSet, Source, Topic, of_classes
 from .labelling import Labelling, label_by_tables
 from .layouts import Levels, annotation_folders, folders_of, levels_of, spoken
 from .matching import Columns, columns_of_list
+from .outputs import exported_classes
 from .paths import local_paths, printable
 from .scaling import Decoding
 from .tables import Table, read_listing
@@ -69,7 +70,13 @@ def read_list(path: Path, directions: Directions = LEFT_OPEN, decoding: Decoding
         label_by_tables(path.parent, (), names, labelling, directions)
     labelling.columns.notes[:0] = notes
     ids = [table.ids[line] for line in lines] if table is not None and table.ids else None
-    return _image_set(FilePictures(root, names, decoding), path, labelling, [], ids)
+    images = _image_set(FilePictures(root, names, decoding), path, labelling, [], ids)
+    return _in_order(images, exported_classes(path))
+
+
+def _in_order(images: ImageSet, classes: Sequence[str]) -> ImageSet:
+    """The set with its classes in that order, and those of it that no image has, where they include its own."""
+    return of_classes(images, classes) if images.classes and set(images.classes) <= set(classes) else images
 
 
 def _labelled_by_list(

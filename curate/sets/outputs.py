@@ -12,6 +12,8 @@ from collections.abc import Collection
 
 # The record that an export leaves in its folder. It begins with _: Arrow, Spark and pandas skip such files.
 EXPORT = "_export.json"
+# The list of the images that an export to a folder has.
+TABLE = "ids.csv"
 _MANIFEST, _LOCK, _SHARD, _ROWS = "manifest.json", ".lock", "part-00000.npz", "rows.parquet"
 _KEYS = {"format", "stage", "outputs", "versions"}  # of every manifest
 _STAGE_FOLDERS = {"scan", "built", "runs", "tuning", "export"}
@@ -36,6 +38,20 @@ def is_output_folder(folder: str, names: Collection[str]) -> bool:
 def is_beside_outputs(name: str, names: Collection[str]) -> bool:
     """Whether a file of that name is the toolkit's own among entries of these names: clean.csv beside scan/."""
     return (name in _LOOSE and not _STAGE_FOLDERS.isdisjoint(names)) or (name == _BESIDE and "artifacts" in names)
+
+
+def exported_classes(path: str | os.PathLike[str]) -> list[str]:
+    """The classes of the set whose export to a folder wrote that list, in their order; [] of any other list."""
+    folder, name = os.path.split(path)
+    if name != TABLE:
+        return []
+    try:
+        with open(os.path.join(folder, EXPORT), encoding="utf-8") as file:
+            document = json.load(file)
+    except (OSError, ValueError, RecursionError):  # no export, or its record is damaged: the list says all but this
+        return []
+    classes = document.get("classes") if isinstance(document, dict) else None
+    return [str(name) for name in classes] if isinstance(classes, list) else []
 
 
 def sign_png(png: bytes) -> bytes:

@@ -16,10 +16,13 @@ import numpy as np
 
 from ..stage.errors import DataError
 from ..stage.files import write_npz
+from ..stage.manifest import FILE
+from ..stage.records import read_document
 from .archives import Archive, Member, OpenFile, signature_of
 from .classes import SPLIT_NAMES, as_strings
 from .imageset import UNLABELLED, ImageSet, Picture, Source, Topic
 from .layouts import spoken
+from .outputs import is_output_folder
 from .provenance import ROWS, Provenance
 from .scaling import BYTES, Decoding, Scale
 
@@ -78,20 +81,23 @@ def shard_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_shards(folder: str | Path, digests: Mapping[str, str] = {}) -> ImageSet:
+def read_shards(folder: str | Path, digests: Mapping[str, str] | None = None) -> ImageSet:
     """The images of a built set; those of a folder with train, val and test have splits. Raises DataError.
 
-    digests  name of a shard -> its SHA-256, where they are known: each shard is held against its own when the first
-             picture of it is looked at
+    digests  name of a shard -> its SHA-256; None takes those of the manifest of the build that the folder is of or lies
+             in, where there is one. Each shard is held against its own when the first picture of it is looked at
 
     Labels are the likeliest classes where they are soft; the shares are in `soft`. Groups are those of rows.parquet.
     Shards are opened when a picture of theirs is looked at, by any number of threads.
     """
     folder = Path(folder)
     parts = [_open_shard(path, split) for split, path in _shard_paths(folder)]
-    missing = sorted(digests.keys() - {part.path.name for part in parts})
+    expected = (
+        _recorded_digests(parts) if digests is None else {folder / name: digest for name, digest in digests.items()}
+    )
+    missing = sorted(expected.keys() - {part.path for part in parts})
     if missing:
-        raise DataError(f"{folder} lacks {missing[0]}. Copy it again whole, or build it again.")
+        raise DataError(f"{missing[0].parent} lacks {missing[0].name}. Copy it again whole, or build it again.")
     if not sum(len(part) for part in parts):
         raise DataError(f"{folder} holds no images: its shards are empty.")
     _check_shards_agree(parts)
@@ -109,7 +115,7 @@ def read_shards(folder: str | Path, digests: Mapping[str, str] = {}) -> ImageSet
     height, width = parts[0].images.shape[1:3]
     splits = tuple(part.split for part in parts for _ in part.ids) if parts[0].split else None
     return ImageSet(
-        images=ShardPictures([(part.path, part.images) for part in parts], digests),
+        images=ShardPictures([(part.path, part.images) for part in parts], expected),
         labels=np.concatenate([_likeliest(part.labels) for part in parts]),
         ids=tuple(ids),
         classes=classes,
@@ -150,21 +156,21 @@ class ShardPictures:
     """The pictures of shards, one after the other. The last few shards that were looked at stay open.
 
     parts    path of each shard, and where its array of images is in it
-    digests  name of a shard -> its SHA-256, as far as known
+    digests  path of a shard -> its SHA-256, as far as known
     values   what shards hold;  notes  none: they are written in one way
     """
 
     values: str = "8 bit"
     notes: tuple[str, ...] = ()
 
-    def __init__(self, parts: Sequence[tuple[Path, Member]], digests: Mapping[str, str] = {}) -> None:
+    def __init__(self, parts: Sequence[tuple[Path, Member]], digests: Mapping[Path, str] = {}) -> None:
         self.parts, self.digests = tuple(parts), digests
         self._verified: set[int] = set()
         self._ends = list(accumulate(member.shape[0] for _, member in self.parts))
         self._seen = [_signature(path) for path, _ in self.parts]
         self._file = lru_cache(_OPEN)(self._opened)
 
-    def __reduce__(self) -> tuple[type[ShardPictures], tuple[tuple[tuple[Path, Member], ...], Mapping[str, str]]]:
+    def __reduce__(self) -> tuple[type[ShardPictures], tuple[tuple[tuple[Path, Member], ...], Mapping[Path, str]]]:
         return ShardPictures, (self.parts, self.digests)  # another process opens them itself
 
     def __len__(self) -> int:
@@ -189,11 +195,11 @@ class ShardPictures:
         if _signature(path) != self._seen[part]:
             raise DataError(f"{path} has changed since it was read. Read the set again.")
         try:
-            digest = "" if part in self._verified or path.name not in self.digests else shard_digest(path)
+            digest = "" if part in self._verified or path not in self.digests else shard_digest(path)
             file = OpenFile(path)
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-        if digest and digest != self.digests[path.name]:
+        if digest and digest != self.digests[path]:
             raise DataError(
                 f"{path} is not what was built: its digest is not the one in the manifest. It was changed or damaged "
                 "since. Copy it again, or build it again."
@@ -251,9 +257,35 @@ def _numbered_shards(folder: Path) -> list[Path]:
     return [shards[number] for number in sorted(shards)]
 
 
+# How far a manifest may lie above its shards: benchmark/fog-3.
+_DEPTH = 2
+
+
+def _recorded_digests(parts: Sequence[_Shard]) -> dict[Path, str]:
+    """Path of a shard -> its SHA-256, by the manifest of the build that it is of; {} where there is none."""
+    digests: dict[Path, str] = {}
+    for folder in dict.fromkeys(part.path.parent for part in parts):
+        path = folder.absolute()
+        for depth in range(_DEPTH + 1):
+            place = [path, *path.parents][min(depth, len(path.parents))]
+            entry = _manifest_sets(place).get(path.relative_to(place).as_posix())
+            if isinstance(entry, dict):
+                digests |= {folder / name: str(digest) for name, digest in entry.items()}
+                break
+    return digests
+
+
+def _manifest_sets(folder: Path) -> dict[str, object]:
+    """The sets of a build's manifest; {} where none lies in that folder. builds.py, which knows it, builds on this."""
+    if not is_output_folder(str(folder), [FILE]):
+        return {}
+    sets = read_document(folder / FILE, "Build it again.").get("sets")
+    return sets if isinstance(sets, dict) else {}
+
+
 def _open_shard(path: Path, split: str) -> _Shard:
     """One shard, checked. Raises DataError."""
-    archive = Archive(path)
+    archive = Archive(path, "Copy it again, or build it again.")
     missing = [key for key in _KEYS if key not in archive]
     if missing:
         raise DataError(

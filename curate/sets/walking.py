@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..stage.errors import DataError
+from ..stage.lines import counted
 from .decoding import has_image_extension, looks_like_image
 from .outputs import is_beside_outputs, is_output_folder, is_signed
 from .paths import printable
@@ -97,12 +98,6 @@ def find_files(root: str | os.PathLike[str]) -> FoundFiles:
 
 def file_count(count: int) -> str:
     return counted(count, "file")
-
-
-def counted(count: int, noun: str) -> str:
-    """ "1 file", "1,200 files", "2 entries"."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{count:,} {noun if count == 1 else plural}"
 
 
 def examples(names: Sequence[str]) -> str:

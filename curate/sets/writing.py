@@ -31,7 +31,7 @@ _EXTRA = 64 << 20
 _PLAIN_KEY = re.compile(r"(?!\.)[^\x00-\x1f\x7f/\\:]{1,200}")
 # Beside a clean set: what it is of.
 RECORD = "clean.json"
-_CLEAN = ("clean.npz", "clean.csv")
+CLEAN_NAMES = ("clean.npz", "clean.csv")
 
 
 def pixels_of(images: ImageSet, row: int) -> np.ndarray:
@@ -135,7 +135,7 @@ def draft_clean(images: ImageSet, keep: np.ndarray, draft: Path, artifacts: Path
 
 def place_clean(draft: Path, artifacts: Path) -> None:
     """Put a drafted clean set in its place: the set, then its record. Raises OutputError."""
-    for name in _CLEAN:
+    for name in CLEAN_NAMES:
         if (draft / name).is_file():
             with refusals(artifacts / name, artifacts / name):
                 (draft / name).replace(artifacts / name)
@@ -156,12 +156,23 @@ class CleanRecord:
 def check_clean(path: Path) -> None:
     """Raise DataError where a clean set is not the one that was last written beside its record, if it has one."""
     record = path.with_name(RECORD)
-    if path.name not in _CLEAN or not record.is_file():
+    if path.name not in CLEAN_NAMES or not record.is_file():
         return
     remedy = "Run `curate apply`, which writes it anew, or give a set of your own another name and scan it."
     written = read_record(CleanRecord, record, remedy).clean
     if written.path != path.name or written.digest != file_digest(path):
         raise DataError(f"{path} is not what was written there last: its digest is not the one in {record}. {remedy}")
+
+
+def clean_as_written(artifacts: Path) -> Output | None:
+    """The clean set of a folder as it was last written, by its record, else by its file; None where there is none.
+
+    Raises DataError where the record is damaged.
+    """
+    if (artifacts / RECORD).is_file():
+        return read_record(CleanRecord, artifacts / RECORD, "Run `curate apply`, which writes it anew.").clean
+    paths = [artifacts / name for name in CLEAN_NAMES if (artifacts / name).is_file()]
+    return Output(paths[0].name, file_digest(paths[0])) if paths else None
 
 
 def _write_kept_arrays(images: ImageSet, keep: np.ndarray, path: Path) -> None:

@@ -24,6 +24,12 @@ _FEWEST, _USUAL = 8, 16  # cells that a shortened text of a table has at least, 
 _GAP = 4
 
 
+def counted(count: int, noun: str) -> str:
+    """ "1 file", "1,200 files", "2 entries"."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
+
+
 def printable(text: str) -> str:
     r"""The text with every character that would steer a terminal written as its escape.
 

@@ -52,6 +52,10 @@ TROUBLES = {
     "a class of three": Trouble(
         (20, 20, 3), PLAN, r"c has a single picture .* \(2 others are in val or test\): (--min-class 4) lea", status=0
     ),
+    "a class of two": Trouble(
+        (20, 20, 2), PLAN, r"c has a single picture .* \(1 other is in val or test\): (--fresh) splits the set anew",
+        {"splits": np.array((["train"] * 10 + ["test"] * 10) * 2 + ["train", "test"])}, status=0,
+    ),
     "a class whose copies stand in test": Trouble(
         (20, 40), PLAN, r"a has a single picture .*19 others are in val or test.*: (--fresh) splits the set anew",
         {"splits": SPLITS}, status=0,

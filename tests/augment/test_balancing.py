@@ -115,6 +115,11 @@ def test_a_class_with_a_single_picture_gets_copies_of_it_up_to_the_cap(balance):
     assert (undersampled in done.notes) == (balance == "undersample")
 
 
+def test_several_classes_of_a_single_picture_are_told_in_the_plural():
+    done, _ = planned((1, 1, 3), balance="undersample")
+    assert "undersampling leaves one picture of every class, as a and b have no more; --min-class helps" in done.notes
+
+
 def test_an_empty_training_split_is_refused():
     with pytest.raises(DataError, match=r"the training split is empty\. Give it a share, such as --train 0\.7"):
         plan_copies(np.array([0, 1]), np.zeros(0, np.int64), CLASSES[:2], BuildConfig(), 4)

@@ -122,3 +122,12 @@ def test_policies_severities_sets_and_balances_complete(tmp_path, monkeypatch):
     assert completed("build", "benchmark") == [*SETS, "none"]
     assert completed("build", "benchmark", "common,b") == ["common,blood"]
     assert completed("overlap", "backbone", "a") == ["auto"]
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "lacking"),
+    [([4, 4], [1, 1], ""), ([4, 0], [1, 1], "two classes in train"), ([4, 4], [0, 0], "images in val and test")],
+)
+def test_a_build_that_cannot_be_trained_on_says_what_it_lacks(train, val, lacking):
+    counts = pd.DataFrame({"class": ["a", "b"], "train": train, "copies": 0, "val": val, "test": val})
+    assert augment.commands._lacking(SimpleNamespace(counts=counts)) == lacking

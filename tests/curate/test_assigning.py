@@ -159,6 +159,20 @@ def test_a_class_with_fewer_groups_is_in_train_at_least(images):
         assert table(labels, assigned)[1, 0] >= 1
 
 
+@pytest.mark.parametrize("sizes", [(12, 5, 4, 3, 2, 1), (1, 2, 3, 4, 5, 12), (3, 2, 12, 1, 5, 4)])
+def test_all_of_a_class_with_fewer_groups_is_in_train_whatever_others_there_are(sizes):
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    assigned, _, _ = assign_splits(labels, np.arange(len(labels)))
+    shares = {size: counts.tolist() for size, counts in zip(sizes, table(labels, assigned), strict=True)}
+    assert (shares[1], shares[2], shares[3]) == ([1, 0, 0], [2, 0, 0], [1, 1, 1])
+
+
+def test_where_most_images_are_of_classes_with_fewer_groups_these_are_in_val_and_test_as_well():
+    labels = np.repeat(np.arange(50), 2)
+    assigned, _, _ = assign_splits(labels, np.arange(100))
+    assert np.abs(np.bincount(assigned) - [70, 15, 15]).max() <= 1
+
+
 def test_a_split_that_rounding_would_leave_empty_gets_a_group():
     labels = np.full(4, -1)
     assigned, _, notes = assign_splits(labels, np.arange(4), SplitConfig(0.98, 0.01, 0.01))
@@ -171,7 +185,10 @@ def test_a_split_that_rounding_would_leave_empty_gets_a_group():
     [([0, 0, 0], [0, 0, 0]), ([0, 0], [0, 1]), ([0, 1, 2], [0, 1, 2]), ([-1, -1], [0, 1]), ([0], [0])],
 )
 def test_where_a_split_must_be_empty_it_is_an_error(labels, units):
-    with pytest.raises(DataError, match=r"(val|test) would be empty: the set has \d groups .* Ask for fewer splits"):
+    with pytest.raises(
+        DataError,
+        match=r"(val|test) would be empty: the set has \d groups? .* Ask for fewer splits.*for what `train` cannot fit",
+    ):
         assign_splits(np.array(labels), np.array(units))
 
 
@@ -259,7 +276,7 @@ def test_the_test_set_takes_pictures_without_copies_first():
     ("labels", "units", "config", "said"),
     [
         ([-1] * 9, range(9), {}, r"a balanced test set needs labels, and the set has none"),
-        ([0] * 9 + [1], range(10), {}, r"class B has 1 images, in 1 groups .* needed are 2 of every class"),
+        ([0] * 9 + [1], range(10), {}, r"class B has 1 image, in 1 group .* needed are 2 of every class"),
         ([0, 1] * 5, [i // 2 for i in range(10)], {}, r"no balanced test set can be made: class A has 5 images, in 0"),
         ([0] * 9 + [1] * 9, range(18), {"per_class": 9}, r"9 test images of every class leave none of class A"),
         (

@@ -185,6 +185,18 @@ def test_json_of_such_names_is_json_and_has_them_as_they_are(hostile, tmp_path):
     assert {row["class"] for row in split["counts"]} >= set(HOSTILE)
 
 
+@pytest.mark.parametrize("kept", [12, 0])
+def test_a_scan_does_not_offer_a_build_of_one_class_or_of_nothing(tmp_path, kept):
+    images = clean_cells(DemoConfig(images=12, classes=2))[0]
+    images = images if kept else np.repeat(images, 2, axis=0)
+    np.savez(tmp_path / "data.npz", images=images, labels=["a"] * 12 if kept else ["a", "b"] * 12)
+    options = ("--strict", "--backbone", "builtin", "--map", "none", "--artifacts", tmp_path / "artifacts")
+    result = run("scan", tmp_path / "data.npz", *options)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == "next    open the report"
+    assert ("nothing is left: the clean set holds no image" in result.stdout) == (not kept)
+
+
 def test_where_decisions_wait_the_next_command_applies_them(artifacts, data):
     scan = ("scan", data, "--backbone", "builtin", "--map", "none", "--artifacts", artifacts)
     run("apply", "--artifacts", artifacts, "--drop-id", "0", "--keep-id", "1")

@@ -152,7 +152,7 @@ def test_the_scanned_set_itself_can_be_split_and_what_would_be_dropped_is_told(h
     done = split(source)
     assert done.proof.several == 2
     assert done.images.splits[0] == done.images.splits[1]
-    assert done.notes == ("1 images that the scan would drop were split as well; the clean set leaves them out",)
+    assert done.notes == ("1 image that the scan would drop was split as well; the clean set leaves them out",)
 
 
 def test_the_same_set_and_seed_give_the_same_bytes(home):

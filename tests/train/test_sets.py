@@ -1,5 +1,7 @@
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,6 +13,7 @@ from curate.sets.scaling import BYTES, FLOATS, INTEGERS, Decoding, Scale
 from curate.sets.shards import read_shards, write_shard
 from curate.stage.errors import DataError, UnknownName
 from curate.stage.files import write_parquet
+from curate.stage.manifest import file_digest
 from train.sets import LabelledSet, read_built, read_set
 
 
@@ -166,7 +169,9 @@ def test_an_unfinished_build_is_not_read(own_built):
     with pytest.raises(DataError, match="holds no finished build"):
         read_built(own_built)
     (own_built / "built").rename(own_built / "built.partial")
-    with pytest.raises(DataError, match=r"built.partial an interrupted one.*augment build --resume"):
+    with pytest.raises(
+        DataError, match=r"built.partial an interrupted one.*--resume`; where .* changed .* run `augment build` again"
+    ):
         read_built(own_built)
 
 
@@ -194,6 +199,27 @@ def test_a_class_that_a_split_lacks_is_told_and_not_refused(write_built, tmp_pat
 
 def test_a_build_that_lacks_nothing_has_no_notes(sets):
     assert sets.notes == ()
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_clean_set_that_has_changed_since_the_build_is_told(own_built, sets, recorded, moved):
+    clean = own_built / "clean.npz"
+    clean.write_bytes(b"as it was")
+    source = Path("gone", "clean.npz") if moved else clean.resolve()
+    plan = replace(sets.plan, source=str(source), source_digest=file_digest(clean))
+
+    def notes() -> tuple[str, ...]:
+        if recorded:
+            written = {"path": clean.name, "digest": file_digest(clean)}
+            (own_built / "clean.json").write_text(json.dumps({"format": 1, "clean": written}))
+        return replace(sets, plan=plan, path=own_built / "built").notes
+
+    assert notes() == ()
+    clean.write_bytes(b"without what a person dropped")
+    assert notes() == ("the clean set has changed since this build: run `augment build` again to train on it",)
+    plan = replace(plan, source=str(own_built / "other.npz"))
+    assert notes() == ()
 
 
 def test_one_class_alone_is_refused(write_built, tmp_path):

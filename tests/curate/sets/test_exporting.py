@@ -230,6 +230,15 @@ def test_a_folder_and_its_list_read_back_whatever_ids_and_classes_are_called(ima
         assert set(bytes_of(done.path)) - {ORDER} == {*files, TABLE, MARK}
 
 
+def test_the_list_of_a_folder_gives_the_order_of_the_classes_back_and_those_without_an_image(tmp_path):
+    classes = [str(number) for number in range(12)]
+    images = as_set([0, 2, 10, 11, UNLABELLED], [*"abcde"], classes)
+    found = read(exported(images, "folder", tmp_path / "out").path / TABLE)
+    assert (found.classes, found.labels.tolist()) == (images.classes, images.labels.tolist())
+    (tmp_path / "out" / MARK).write_text("{")
+    assert read(tmp_path / "out" / TABLE).classes == ("0", "2", "10", "11")
+
+
 @given(images=sets())
 @settings(deadline=None, max_examples=40)
 def test_an_archive_reads_back_as_the_set(images):
@@ -769,7 +778,7 @@ def test_the_input_is_never_touched(folder, tmp_path, force):
         ("data.npz", "npz", "data.npz"),
         ("data.npz", "npz", "data"),
         ("pets", "folder", "pets"),
-        ("pets", "folder", "pets/out"),
+        ("pets", "folder", "pets/bee"),
         ("pets/ant", "folder", "pets"),
         ("list/ids.csv", "folder", "list"),
         ("names.txt", "folder", "list"),
@@ -777,6 +786,14 @@ def test_the_input_is_never_touched(folder, tmp_path, force):
         with pytest.raises(OutputError, match="is where the images are read from, and no input is touched"):
             exported(tmp_path / source, to, tmp_path / out, force=force)
     assert bytes_of(tmp_path) == before
+
+
+@pytest.mark.parametrize("out", ["artifacts/export/pets-folder", "ant/out"])
+def test_a_place_below_the_folder_that_is_read_takes_an_export_which_is_not_read_with_it(folder, out):
+    ids = read(folder).ids
+    for force in (False, True):
+        assert exported(folder, "folder", folder / out, force=force).images == len(ids)
+    assert read(folder).ids == ids
 
 
 @pytest.mark.parametrize("to", FORMATS)

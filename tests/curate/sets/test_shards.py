@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import pickle
 import tempfile
 import zipfile
@@ -20,7 +21,7 @@ from curate.configs import ScanConfig
 from curate.sets import shards
 from curate.sets.imageset import UNLABELLED, ImageSet
 from curate.sets.reading import read
-from curate.sets.shards import ROWS, is_sharded, read_shards, shard_path, write_shard
+from curate.sets.shards import ROWS, is_sharded, read_shards, shard_digest, shard_path, write_shard
 from curate.sets.writing import write_clean
 from curate.stage.errors import DataError
 from curate.stage.files import write_parquet
@@ -266,8 +267,11 @@ def no_shares(folder: Path) -> None:
         (same_ids, "holds 1 ids more than once, such as '1'"),
         (saved_by_hand, r"part-00001.npz has arrays .* but not \['ids', 'class_names'\]"),
         (compressed, "part-00001.npz: images are compressed"),
-        (cut_short, "part-00001.npz is a truncated .npz|part-00001.npz is damaged"),
-        (lambda folder: shard_path(folder, 1).write_bytes(b""), "part-00001.npz is empty"),
+        (cut_short, "part-00001.npz is a truncated .npz .* build it again|part-00001.npz is damaged"),
+        (
+            lambda folder: shard_path(folder, 1).write_bytes(b""),
+            "part-00001.npz is empty. Copy it again, or build it again",
+        ),
         (pickled, r"part-00001.npz has arrays .* but not \['ids'\]"),
         (of_another_type, "part-00001.npz: images are float64"),
         (wrong_label, "labels run from 0 to 3, but there are 3 classes"),
@@ -290,6 +294,32 @@ def test_what_is_wrong_with_a_built_set_is_told_in_one_line(tmp_path, spoil, wor
     with pytest.raises(DataError, match=words) as error:
         read(tmp_path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("made", "read_from"), [("train", "train"), ("train", "."), ("benchmark/fog-3", None)])
+def test_a_flipped_bit_is_told_wherever_a_manifest_has_the_digests(tmp_path, made, read_from):
+    folder = tmp_path / made
+    for number in range(2):
+        write_shard(folder, number, noise(2, 64, 64), np.zeros(2, int), [f"{number}{row}" for row in range(2)], CLASSES)
+    sets = {made: {path.name: shard_digest(path) for path in sorted(folder.glob("*.npz"))}}
+    document = {"format": 1, "stage": "build", "outputs": {}, "versions": {}, "sets": sets}
+    (tmp_path / "manifest.json").write_text(json.dumps(document))
+    place = tmp_path / (read_from or made)
+    assert pixels(read(place)).shape == (4, 64, 64, 3)
+    content = bytearray(shard_path(folder, 1).read_bytes())
+    content[9000] ^= 1
+    shard_path(folder, 1).write_bytes(content)
+    with pytest.raises(DataError, match=r"part-00001\.npz is not what was built: .* build it again"):
+        pixels(read(place))
+    shard_path(folder, 1).unlink()
+    with pytest.raises(DataError, match=r"lacks part-00001\.npz"):
+        read(place)
+
+
+def test_a_manifest_of_somebody_else_is_none(tmp_path):
+    built(tmp_path / "train", 2)
+    (tmp_path / "manifest.json").write_text('{"name": "my app", "sets": {"train": {"part-00000.npz": "0"}}}')
+    assert pixels(read(tmp_path / "train")).shape == (2, 8, 10, 3)
 
 
 def test_shards_without_an_image_are_no_set(tmp_path):

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from curate.sets.walking import counted, find_files
+from curate.sets.walking import find_files
 from curate.stage.errors import DataError
+from curate.stage.lines import counted
 
 
 def test_images_and_tables_are_found_and_the_rest_is_counted(tmp_path, files):
