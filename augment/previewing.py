@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ import cv2
 import numpy as np
 
 from curate.sets.imageset import UNLABELLED, ImageSet, Unreadable
-from curate.sets.outputs import sign_png
+from curate.sets.outputs import is_signed, sign_png
 from curate.stage.engine import cores
-from curate.stage.errors import DataError
+from curate.stage.errors import DataError, OutputError
 from curate.stage.files import replacing
 
 from .benchmark import chosen_corruptions, severities_of
@@ -67,7 +68,9 @@ class Sheet:
         return sheet
 
     def write(self, path: Path) -> None:
-        """Write the sheet as PNG. Raises OutputError."""
+        """Write the sheet as PNG. Raises OutputError, also where a file lies there that is no sheet: it may be an input."""
+        if path.is_file() and not is_signed(os.fspath(path)):
+            raise OutputError(f"{path} is there and is no contact sheet. Give --out another name, or remove that file.")
         encoded, data = cv2.imencode(".png", cv2.cvtColor(self.drawn(), cv2.COLOR_RGB2BGR))
         if not encoded:
             raise RuntimeError("OpenCV could not encode a PNG")

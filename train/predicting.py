@@ -270,6 +270,8 @@ def predict(
     out = Path(out)
     if out.suffix.lower() not in (".csv", ".parquet"):
         raise OutputError(f"{out} is neither .csv nor .parquet. Give --out a name that ends so.")
+    if out.exists() and Path(source).exists() and out.samefile(source):
+        raise OutputError(f"{out} is what is read, and no input is overwritten. Write elsewhere (--out FILE).")
     workers = workers or cores()
     watch = Stopwatch()
     with watch.stage("loading"), reporter.stage("loading the model", None, ""):

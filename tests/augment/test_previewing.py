@@ -207,3 +207,13 @@ def test_to_show_nothing_is_refused(tmp_path, given):
 def test_an_unknown_policy_is_told_of(tmp_path):
     with pytest.raises(UnknownName, match="no policy named 'haevy'"):
         preview(None, BuildConfig(policy="haevy", artifacts=str(tmp_path)), tmp_path / "p.png")
+
+
+def test_a_sheet_takes_the_place_of_a_sheet_only_and_of_no_input(tmp_path):
+    sheet = Sheet([""], ["x"], [[np.zeros((32, 32, 3), np.uint8)]])
+    sheet.write(tmp_path / "sheet.png")
+    sheet.write(tmp_path / "sheet.png")
+    (tmp_path / "set.npz").write_bytes(b"PK of a set")
+    with pytest.raises(OutputError, match="is there and is no contact sheet"):
+        sheet.write(tmp_path / "set.npz")
+    assert (tmp_path / "set.npz").read_bytes() == b"PK of a set"

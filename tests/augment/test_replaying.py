@@ -176,11 +176,12 @@ def test_a_partner_that_has_gone_is_told_of(moved):
         replay(of["id"], moved)
 
 
-def test_what_differs_though_the_source_is_the_same_is_not_equal(moved, monkeypatch):
+def test_a_shard_that_is_not_what_was_built_is_refused(moved):
     shutil.copy(moved / "built" / "val" / "part-00000.npz", moved / "spare.npz")
     changed(moved / "built" / "val" / "part-00000.npz", lambda arrays: arrays["images"].__iadd__(1))
     id = pd.read_parquet(moved / "built" / "val" / "rows.parquet")["id"].iloc[0]
-    assert not replay(id, moved).equal
+    with pytest.raises(DataError, match=r"part-00000\.npz is not what was built"):
+        replay(id, moved)
 
 
 def record_instead(artifacts, record: object) -> str:

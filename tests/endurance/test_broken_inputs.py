@@ -449,7 +449,7 @@ def sign_again(artifacts: Path, path: Path) -> None:
                 if place.parent / name / path.name == path:
                     shards[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
             place.write_text(json.dumps(manifest), "utf-8")
-        except (ValueError, KeyError, TypeError, AttributeError):  # the manifest is what was broken
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # the manifest is what was broken
             continue
 
 
