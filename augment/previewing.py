@@ -68,7 +68,7 @@ class Sheet:
         return sheet
 
     def write(self, path: Path) -> None:
-        """Write the sheet as PNG. Raises OutputError, also where a file lies there that is no sheet: it may be an input."""
+        """Write the sheet as PNG. Raises OutputError, also where a file lies there that is no sheet."""
         if path.is_file() and not is_signed(os.fspath(path)):
             raise OutputError(f"{path} is there and is no contact sheet. Give --out another name, or remove that file.")
         encoded, data = cv2.imencode(".png", cv2.cvtColor(self.drawn(), cv2.COLOR_RGB2BGR))
