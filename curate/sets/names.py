@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from enum import StrEnum
+from itertools import pairwise
 
 from .classes import alias_of
 
@@ -173,8 +174,10 @@ def _mostly(count: int, names: Collection[str]) -> bool:
 
 
 def _is_person(name: str) -> bool:
-    """One of several people or their like, by number or letter: patient_1, "Case B", but not person_walking."""
+    """One of several people or their like, by number or letter: patient_1_left, "Case B", but not person_walking."""
     words = words_of(name)
+    if any(word in _PEOPLE and after.isdecimal() for word, after in pairwise(words)):
+        return True
     rest = [word for word in words if word not in _PEOPLE]
     return 0 < len(rest) < len(words) and all(word.isdecimal() or len(word) == 1 for word in rest)
 

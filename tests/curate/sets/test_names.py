@@ -78,3 +78,8 @@ def test_plain_folders_and_those_of_annotations_are_told_by_their_names():
     assert holds_annotations("Masks")
     assert not is_plain("cat")
     assert not holds_annotations("cat")
+
+
+def test_people_are_numbered_whatever_else_their_names_say():
+    assert kind_of(["subj0_ant", "subj1_bee", "subj2_ant"]) == Kind.PEOPLE
+    assert kind_of(["person_walking", "person_sitting"]) != Kind.PEOPLE
