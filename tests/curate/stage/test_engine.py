@@ -131,6 +131,8 @@ def test_opencv_has_one_thread_in_every_worker_and_as_many_as_before_afterwards(
     assert cv2.getNumThreads() == before
 
 
+# The thread of loky may look for a task in the moment in which the pool is ended: its own race, seen once in many runs.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_not_all_results_need_be_taken(workers):
     results = in_processes(abs, itertools.count(), workers)
