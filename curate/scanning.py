@@ -37,7 +37,7 @@ from .verdicts import (
     not_checked,
     pairs_table,
     thinned,
-    torn_groups,
+    torn_note,
     weigh,
 )
 
@@ -100,7 +100,7 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
         effect=effect,
         notes=(
             *_scan_notes(evidence, alarm, note, config),
-            *torn_groups(images),
+            *torn_note(images),
             *thinned(images, verdicts.findings, verdicts.verdict),
             *left_out(unchecked),
         ),

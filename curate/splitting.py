@@ -18,7 +18,7 @@ from .configs import SplitConfig
 from .findings import DROP
 from .measuring.hashing import changed_pictures
 from .scans import Scanned, directed, open_scan, read_pairs
-from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, joined, whole_groups
+from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, joined, torn_groups, whole_groups
 from .sets.reading import read_as
 from .sets.writing import check_clean, write_list
 from .stage.errors import DataError, OutputError
@@ -450,10 +450,16 @@ def _proof(division: Divided, path: Path) -> Proof:
     splits = [split_of.get(name, "") for name in images.ids]
     as_meant = len(rows) == len(images) and tuple(splits) == images.splits
     written = [row["group"] for row in rows] if rows and "group" in rows[0] else [""] * len(rows)
-    torn = _torn(division.pictures.tolist(), splits)
+    torn = len(torn_groups(division.pictures.tolist(), splits))
     set_groups = [] if division.set_groups is None else division.set_groups.tolist()
-    crossings = _torn(division.copies.tolist(), splits) + _torn(set_groups, splits if set_groups else [])
-    crossings += _torn([group or NO_GROUP for group in written], [row["split"] for row in rows])
+    crossings = sum(
+        len(torn_groups(groups, sides))
+        for groups, sides in (
+            (division.copies.tolist(), splits),
+            (set_groups, splits if set_groups else []),
+            ([group or NO_GROUP for group in written], [row["split"] for row in rows]),
+        )
+    )
     if not as_meant or crossings or torn:
         path.unlink(missing_ok=True)
         raise OutputError(f"{path} was read back with other splits than were written, and was removed. Split again.")
@@ -461,12 +467,3 @@ def _proof(division: Divided, path: Path) -> Proof:
     alone = sizes.pop("", 0)
     repeated = int((np.bincount(division.pictures) > 1).sum())
     return Proof(alone + len(sizes), len(sizes), crossings, repeated, torn)
-
-
-def _torn(groups: Sequence[object], splits: Sequence[str]) -> int:
-    """How many groups, -1 none, are in more than one split; "" is none."""
-    sides: dict[object, set[str]] = {}
-    for group, side in zip(groups, splits, strict=True):
-        if group != NO_GROUP and side:
-            sides.setdefault(group, set()).add(side)
-    return sum(len(splits_of_group) > 1 for splits_of_group in sides.values())

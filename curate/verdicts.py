@@ -27,7 +27,7 @@ from .findings import (
 from .measuring.conflicts import with_stand_ins
 from .measuring.evidence import Evidence
 from .measuring.probe import recognised
-from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet
+from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, torn_groups
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -280,18 +280,14 @@ def _cure(check: str) -> str:
     return f"if they shall stay, scan with --review {check}"
 
 
-def torn_groups(images: ImageSet) -> list[str]:
+def torn_note(images: ImageSet) -> list[str]:
     """A note where groups of the set itself, such as patients, stand in several of its splits."""
     if images.groups is None or images.splits is None:
         return []
-    first: dict[int, int] = {}
-    torn: dict[int, tuple[int, int]] = {}
-    for row, (group, split) in enumerate(zip(images.groups.tolist(), images.splits, strict=True)):
-        if group >= 0 and split and images.splits[first.setdefault(group, row)] != split:
-            torn.setdefault(group, (first[group], row))
+    torn = torn_groups(images.groups.tolist(), images.splits)
     if not torn:
         return []
-    a, b = next(iter(torn.values()))
+    a, b = torn[0]
     stand = "1 group of the set stands" if len(torn) == 1 else f"{len(torn):,} groups of the set stand"
     return [
         f"{stand} in several splits, such as that of {images.ids[a]} ({images.splits[a]}) and {images.ids[b]} "

@@ -231,3 +231,17 @@ def of_classes(images: ImageSet, classes: Sequence[str]) -> ImageSet:
     number = {name: code for code, name in enumerate(classes)}
     numbers = np.array([number.get(name, UNLABELLED) for name in images.classes] + [UNLABELLED])
     return replace(images, labels=numbers[images.labels], classes=tuple(classes), soft=None)
+
+
+def torn_groups(groups: Sequence[object], splits: Sequence[str]) -> list[tuple[int, int]]:
+    """Of each group that is in more than one split, the first rows of two of them; group -1 and split "" are none.
+
+    >>> torn_groups([0, 0, 1, 1, -1, -1], ["train", "test", "val", "val", "train", "test"])
+    [(0, 1)]
+    """
+    first: dict[object, int] = {}
+    torn: dict[object, tuple[int, int]] = {}
+    for row, (group, split) in enumerate(zip(groups, splits, strict=True)):
+        if group != NO_GROUP and split and splits[first.setdefault(group, row)] != split:
+            torn.setdefault(group, (first[group], row))
+    return list(torn.values())

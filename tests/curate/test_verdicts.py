@@ -7,7 +7,7 @@ import pytest
 from curate.checks import CHECKS
 from curate.configs import ScanConfig
 from curate.findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY, Judgement, Story
-from curate.verdicts import balance_table, images_table, left_out, not_checked, pairs_table, thinned, torn_groups, weigh
+from curate.verdicts import balance_table, images_table, left_out, not_checked, pairs_table, thinned, torn_note, weigh
 
 CONFIG = ScanConfig(artifacts=None)
 
@@ -252,8 +252,8 @@ def test_groups_of_the_set_that_stand_in_several_splits_are_told(clean):
     n = len(images)
     splits = tuple(["train", "test"] * (n // 2))
     whole = replace(images, splits=splits, groups=np.arange(n) % 2)
-    assert torn_groups(whole) == []
-    assert torn_groups(images) == []
+    assert torn_note(whole) == []
+    assert torn_note(images) == []
     torn = replace(images, splits=splits, groups=np.where(np.arange(n) < 6, np.arange(n) // 3, -1))
-    (note,) = torn_groups(torn)
+    (note,) = torn_note(torn)
     assert note.startswith(f"2 groups of the set stand in several splits, such as that of {images.ids[0]} (train)")
