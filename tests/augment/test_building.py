@@ -369,21 +369,26 @@ def test_shards_of_a_job_that_is_not_known_any_more_are_made_anew(plain, artifac
     assert digests(artifacts / "built") == whole
 
 
-def test_decisions_that_are_applied_during_a_build_never_mix_two_states(
-    plain, artifacts, digests, monkeypatch, small_shards
-):
-    build(None, plain(copies=1))
-    whole = digests(artifacts / "built")
+def deciding_during_train(artifacts, monkeypatch, then=lambda: None) -> None:
+    """Let a person drop an image, and apply that, while the third shard of train is made."""
     kept = read(artifacts / "clean.npz").ids
 
     def decided(task):
         if task.entry == "train" and task.part == 2:
             decide(artifacts, {kept[0]: "drop"})
             apply(artifacts)
-            making._opened.cache_clear()  # as a worker finds it that begins now
+            then()
         return making.make(task)
 
     monkeypatch.setattr(augment.building, "make", decided)
+
+
+def test_decisions_that_are_applied_during_a_build_never_mix_two_states(
+    plain, artifacts, digests, monkeypatch, small_shards
+):
+    build(None, plain(copies=1))
+    whole = digests(artifacts / "built")
+    deciding_during_train(artifacts, monkeypatch, making._opened.cache_clear)  # as a worker finds it that begins now
     with pytest.raises(DataError, match=r"clean\.npz has changed since this build began"):
         build(None, plain(copies=1))
     monkeypatch.setattr(augment.building, "make", making.make)
@@ -399,15 +404,7 @@ def test_a_build_that_has_its_set_open_goes_on_with_the_state_that_it_began_with
 ):
     build(None, plain(copies=1))
     whole = digests(artifacts / "built")
-    kept = read(artifacts / "clean.npz").ids
-
-    def decided(task):
-        if task.entry == "train" and task.part == 2:
-            decide(artifacts, {kept[0]: "drop"})
-            apply(artifacts)
-        return making.make(task)
-
-    monkeypatch.setattr(augment.building, "make", decided)
+    deciding_during_train(artifacts, monkeypatch)
     build(None, plain(copies=1))
     assert digests(artifacts / "built") == whole
 
