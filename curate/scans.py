@@ -46,6 +46,7 @@ IMAGES = {
 FINDINGS = {
     "row": INTEGER, "id": TEXT, "check": TEXT, "score": NUMBER, "group": INTEGER, "action": TEXT, "because": TEXT,
 }  # fmt: skip
+CHANCE = "chance"  # a NUMBER of findings.parquet that scans of before there was one have not
 PAIRS = {"row_a": INTEGER, "row_b": INTEGER, "kind": TEXT, "distance": NUMBER}
 
 # Of a scan's folder, the manifest last.
@@ -246,6 +247,8 @@ def open_scan(folder: Path) -> Scanned:
     """The scan that a folder (artifacts/scan) holds. Raises DataError where it is not whole."""
     manifest = read_manifest(ScanManifest, folder)
     images, findings = (_read_table(folder / f"{name}.parquet", columns) for name, columns in _READ.items())
+    if CHANCE not in findings:
+        findings[CHANCE] = np.full(len(findings), np.nan, np.float32)
     check_outputs(manifest, folder, _READ)
     return Scanned(folder, manifest, images, findings)
 
