@@ -97,8 +97,8 @@ def check_order(embedder: Embedder, digests: np.ndarray) -> None:
         return
     rng = np.random.default_rng([len(digests), len(copies)])
     # One of each picture, lest one that occurs a hundred times decides alone.
-    _, one = np.unique(original[copies], return_index=True)
-    copies = copies[one] if len(one) >= _ENOUGH_PAIRS else copies
+    _, pairs = np.unique(original[copies], return_index=True)
+    copies = copies[pairs] if len(pairs) >= _ENOUGH_PAIRS else copies
     drawn = readable[rng.integers(0, len(readable), (2, 1000))]
     by_chance = _cosines(embedder.vectors, drawn[0], drawn[1])
     alike = _cosines(embedder.vectors, copies, original[copies])
@@ -130,10 +130,10 @@ def own_opinion(path: Path, images: ImageSet) -> Opinion:
         )
     _check_shares(flag, path, shares, images)
     labelled = np.flatnonzero(images.labels != UNLABELLED)
-    told = labelled[np.isfinite(shares[labelled]).all(axis=1)]
-    _check_columns(flag, path, shares[told], images.labels[told], classes)
+    rows = labelled[np.isfinite(shares[labelled]).all(axis=1)]
+    _check_columns(flag, path, shares[rows], images.labels[rows], classes)
     return Opinion(
-        shares, path.name, companion.digest, (*companion.notes, *_doubts(companion, shares[told], images, told))
+        shares, path.name, companion.digest, (*companion.notes, *_doubts(companion, shares[rows], images, rows))
     )
 
 
@@ -159,9 +159,9 @@ def own_probe(
 def _check_shares(flag: str, path: Path, shares: np.ndarray, images: ImageSet) -> None:
     """Raise DataError at the first image with a label whose row is no probabilities, unless it cannot be read."""
     finite = np.isfinite(shares).all(axis=1)
-    known = np.where(np.isfinite(shares), shares, 0)
-    outside = finite & ((known < -1e-6) | (known > 1 + 1e-6)).any(axis=1)
-    sums = known.sum(axis=1)
+    numbers = np.where(np.isfinite(shares), shares, 0)
+    outside = finite & ((numbers < -1e-6) | (numbers > 1 + 1e-6)).any(axis=1)
+    sums = numbers.sum(axis=1)
     uneven = finite & ~outside & (np.abs(sums - 1) > _SUM)
     labelled = images.labels != UNLABELLED
     for faulty, fault in (

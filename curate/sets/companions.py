@@ -108,12 +108,12 @@ def _from_table(path: Path, flag: str, columns: Sequence[str]) -> tuple[list[str
             f"{flag} {path} has columns {', '.join(sheet.columns[:12])}, and none for {', '.join(missing[:3])}"
             f"{' ...' if len(missing) > 3 else ''}. Needed is one for each class: {', '.join(columns[:12])}."
         )
-    taken = [place for place in places if place is not None]
+    chosen = [place for place in places if place is not None]
     lowered = [name.strip().lower() for name in sheet.columns]
     column = next((lowered.index(name) for name in _ID_COLUMNS if name in lowered), None)
-    values = np.full((len(sheet.rows), len(taken)), np.nan)
+    values = np.full((len(sheet.rows), len(chosen)), np.nan)
     for line, row in enumerate(sheet.rows):
-        for at, place in enumerate(taken):
+        for at, place in enumerate(chosen):
             cell = row[place].strip().replace(",", ".")
             try:
                 values[line, at] = float(cell) if cell else np.nan
@@ -121,7 +121,7 @@ def _from_table(path: Path, flag: str, columns: Sequence[str]) -> tuple[list[str
                 raise DataError(
                     f"{flag} {path}: row {line + 1} has {cell!r} in column {sheet.columns[place]}. Needed are numbers."
                 ) from None
-    names = None if column is None or column in taken else [cell.strip() for cell in sheet.column(column)]
+    names = None if column is None or column in chosen else [cell.strip() for cell in sheet.column(column)]
     return names, values, list(sheet.notes)
 
 
