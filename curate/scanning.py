@@ -36,6 +36,7 @@ from .verdicts import (
     left_out,
     not_checked,
     pairs_table,
+    remarks_on,
     thinned,
     torn_note,
     weigh,
@@ -101,6 +102,7 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
         notes=(
             *_scan_notes(evidence, alarm, note, config),
             *torn_note(images),
+            *remarks_on(verdicts.judgements),
             *thinned(images, verdicts.findings, verdicts.verdict),
             *left_out(unchecked),
         ),
