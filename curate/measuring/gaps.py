@@ -69,11 +69,11 @@ def _alone(values: np.ndarray, ordered: np.ndarray, least: float) -> np.ndarray:
 
 
 def _capped(spacings: np.ndarray) -> np.ndarray:
-    """Normalised spacings of which none is far above those below it: a gap farther in hides none that is farther out."""
+    """Normalised spacings of which none is far above those below: a gap farther in hides none that is farther out."""
     total, place = np.append(0.0, np.cumsum(spacings)), np.arange(1, len(spacings))
     tail = np.minimum(np.maximum(_TAIL, _TAIL_PER_MEMBER * place), len(spacings) - place)
     below = (total[place + tail] - total[place]) / tail
-    return np.minimum(spacings, np.append(_CAP * below, np.inf))
+    return np.asarray(np.minimum(spacings, np.append(_CAP * below, np.inf)))
 
 
 def _as_sure(ratio: np.ndarray, tail: np.ndarray | int) -> np.ndarray:
