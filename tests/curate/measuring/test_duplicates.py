@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.measuring.duplicates import Fingerprints, agreement, first_of_each
+from curate.measuring.aligning import Fingerprints, agreement
+from curate.measuring.duplicates import first_of_each
 from curate.planting import FAULTS, NEAR
 
 N = 100
