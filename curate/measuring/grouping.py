@@ -73,7 +73,7 @@ class Copies:
         return np.asarray(self.extra & (self.photograph != self.photograph[self.kept]))
 
     @property
-    def made(self) -> bool:
+    def mostly_copies(self) -> bool:
         """Whether most of the pictures are copies of others by augmentation: that is how the set was made.
 
         To drop them would be to drop most of what somebody collected, which is not for a scan to decide.
@@ -81,9 +81,9 @@ class Copies:
         return bool(2 * self.same_source.sum() > (self.first != -1).sum())
 
     @property
-    def spared(self) -> np.ndarray:
+    def grouped_only(self) -> np.ndarray:
         """bool (N,): copies that stay, in their group: all but those of the same pixels, where the set was so made."""
-        if self.photograph is None or not self.made:
+        if self.photograph is None or not self.mostly_copies:
             return np.zeros(len(self.group), bool)
         of_source = np.isin(self.group, self.group[self.same_source])
         return np.asarray(self.extra & ~self.exact & of_source)

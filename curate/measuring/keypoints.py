@@ -1,4 +1,4 @@
-"""Local features of a picture, and the affine map between two pictures that show the same: turned, cropped, mirrored."""
+"""Local features of a picture, and the affine map between two that show the same: turned, cropped or mirrored."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Features:
         # Where a border begins is a corner of no picture.
         inside = _inside(grey)
         clear = None if inside.all() else cv2.erode(inside, _NEAR)
-        sift = cv2.SIFT_create(contrastThreshold=0.02, edgeThreshold=15)
+        sift = cv2.SIFT.create(contrastThreshold=0.02, edgeThreshold=15)
         points, descriptors = sift.detectAndCompute(grey, clear)
         if descriptors is None:
             return cls(grey, colour, np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8))
@@ -117,7 +117,7 @@ MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, [(8 - o) % 8 for o in ran
 def normalised(descriptors: np.ndarray) -> np.ndarray:
     """float32 (P, 128) of norm 1, of which products tell likeness (Arandjelovic and Zisserman, CVPR 2012)."""
     values = descriptors.astype(np.float32)
-    return np.sqrt(values / np.maximum(values.sum(axis=1, keepdims=True), 1))
+    return np.asarray(np.sqrt(values / np.maximum(values.sum(axis=1, keepdims=True), 1)))
 
 
 def _mutual(likeness: np.ndarray) -> np.ndarray:

@@ -109,12 +109,12 @@ def _walked(pairs: np.ndarray, features: _Gallery, n: int, workers: int) -> Iter
     for piece in chunks(len(pairs), _BATCH):
         batch = pairs[piece.start : piece.stop]
         batch = batch[component[batch[:, 0]] != component[batch[:, 1]]]
-        found = [link for link in _links(batch, features, workers) if link is not None]
-        yield from found
-        if found:
-            ends = component[[(link.first, link.second) for link in found]]
+        links = [link for link in _links(batch, features, workers) if link is not None]
+        yield from links
+        if links:
+            ends = component[[(link.first, link.second) for link in links]]
             component = joined(ends, n)[component]
-        poor = poor + 1 if len(found) < _YIELD * len(batch) else 0
+        poor = poor + 1 if len(links) < _YIELD * len(batch) else 0
         if poor == 2:
             return
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..stage.engine import chunks, one_thread
 from .keypoints import MIRRORED, normalised
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 # A word is a pair of centres, one of each half of a descriptor: 128 x 128 words at the price of 256 comparisons
 # (the inverted multi-index, Babenko and Lempitsky, CVPR 2012).
@@ -30,24 +34,27 @@ def likely_pairs(descriptors: Sequence[np.ndarray], most: int) -> tuple[np.ndarr
     """
     weights = _weights(descriptors)
     n = weights.shape[0]
-    found: dict[str, list[np.ndarray]] = {"i": [], "j": [], "likeness": []}
+    pairs, values = [], []
     for rows in chunks(n, _BLOCK):
         likeness = (weights[rows.start : rows.stop] @ weights.T).toarray()
         likeness[np.arange(len(rows)), np.arange(rows.start, rows.stop)] = -1
         near = np.argpartition(-likeness, min(most, n - 1) - 1, axis=1)[:, :most]
-        found["i"].append(np.repeat(np.arange(rows.start, rows.stop), near.shape[1]))
-        found["j"].append(near.ravel())
-        found["likeness"].append(np.take_along_axis(likeness, near, axis=1).ravel())
-    i, j, values = (np.concatenate(parts) for parts in found.values())
-    pairs, first = np.unique(np.sort(np.stack([i, j], axis=1), axis=1), axis=0, return_index=True)
-    values = values[first]
-    shared = values > 0
-    pairs, values = pairs[shared], values[shared]
-    order = np.lexsort((pairs[:, 1], pairs[:, 0], -values))
-    return pairs[order], values[order]
+        own = np.repeat(np.arange(rows.start, rows.stop), near.shape[1])
+        pairs.append(np.sort(np.stack([own, near.ravel()], axis=1), axis=1))
+        values.append(np.take_along_axis(likeness, near, axis=1).ravel())
+    return _likest_first(np.concatenate(pairs), np.concatenate(values))
 
 
-def _weights(descriptors: Sequence[np.ndarray]):  # type: ignore[no-untyped-def]
+def _likest_first(pairs: np.ndarray, likeness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each pair once, and only those that have any likeness."""
+    pairs, first = np.unique(pairs, axis=0, return_index=True)
+    likeness = likeness[first]
+    pairs, likeness = pairs[likeness > 0], likeness[likeness > 0]
+    order = np.lexsort((pairs[:, 1], pairs[:, 0], -likeness))
+    return pairs[order], likeness[order]
+
+
+def _weights(descriptors: Sequence[np.ndarray]) -> csr_array:
     """scipy csr (n, words) float32, rows of norm 1."""
     from scipy.sparse import csr_array, diags_array
 
@@ -57,7 +64,7 @@ def _weights(descriptors: Sequence[np.ndarray]):  # type: ignore[no-untyped-def]
     counts = csr_array((np.ones(len(word), np.float32), (row, word)), shape=(n, _CENTRES**2))
     counts.sum_duplicates()
     having = np.bincount(counts.indices, minlength=counts.shape[1])
-    rarity = np.where((having > 1) & (having <= max(2, _COMMON * n)), np.log(n / np.maximum(having, 1)), 0)
+    rarity = np.where((having > 1) & (having <= max(2, _COMMON * n)), np.log((n + 1) / np.maximum(having, 1)), 0)
     counts.data = np.sqrt(counts.data) * rarity[counts.indices].astype(np.float32)
     counts.eliminate_zeros()
     norms = np.sqrt(np.bincount(np.repeat(np.arange(n), np.diff(counts.indptr)), counts.data**2, minlength=n))
@@ -68,7 +75,9 @@ def _words(descriptors: np.ndarray) -> np.ndarray:
     """int64 (P,): the word of each descriptor, uint8 (P, 128), the same for it and its mirror image."""
     from scipy.linalg import eigh
 
-    sample = _unmirrored(descriptors[np.linspace(0, len(descriptors) - 1, min(len(descriptors), _SAMPLE)).astype(np.int64)])
+    sample = _unmirrored(
+        descriptors[np.linspace(0, len(descriptors) - 1, min(len(descriptors), _SAMPLE)).astype(np.int64)]
+    )
     centre = sample.mean(axis=0)
     size = sample.shape[1]
     with one_thread():
@@ -94,7 +103,7 @@ def _unmirrored(descriptors: np.ndarray) -> np.ndarray:
 
 def _centres(points: np.ndarray) -> np.ndarray:
     """(_CENTRES, d) by k-means, begun from points evenly over all."""
-    centres = points[np.linspace(0, len(points) - 1, _CENTRES).astype(np.int64)].copy()
+    centres = points[np.linspace(0, len(points) - 1, _CENTRES).astype(np.int64)]
     for _ in range(_ROUNDS):
         nearest = _nearest(points, centres)
         order = np.argsort(nearest, kind="stable")
