@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
@@ -114,7 +115,7 @@ CATALOGUE: Mapping[str, Check] = {
         Check(
             name="near_duplicate",
             title="Near duplicates",
-            looks_for="One picture resaved, resized, cropped, brightened, turned, warped or mirrored. One of each group stays.",
+            looks_for="One picture resaved, cropped, brightened, turned, warped or mirrored. One of each group stays.",
             outcome="drop all but one",
             colour="#16a8c4",
             action=DROP,
@@ -223,6 +224,7 @@ class Finding:
     group    number that related findings share, -1 none
     action   "drop" (certain) or "review"
     because  one sentence of measured facts
+    chance   that it is right, 0 .. 1; NaN where the check cannot tell
     """
 
     row: int
@@ -232,6 +234,7 @@ class Finding:
     group: int
     action: str
     because: str
+    chance: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -260,6 +263,8 @@ class Judgement:
     group    int64 (N,), -1 none; whose numbers they are stands in the catalogue
     certain  bool (N,): flagged rows that may be dropped without a person's look
     stories  its groups in words
+    chance   float32 (N,): of flagged rows the chance that the flag is right, 0 .. 1, NaN where nothing says it; None
+             where the check cannot tell of any
     note     why the check could not say anything ("no labels"), "" where it could
     """
 
@@ -269,6 +274,7 @@ class Judgement:
     certain: np.ndarray | None = None
     stories: tuple[Story, ...] = field(default=())
     note: str = ""
+    chance: np.ndarray | None = None
 
     @classmethod
     def silent(cls, n: int, note: str) -> Judgement:
@@ -278,11 +284,11 @@ class Judgement:
         return cls(np.zeros(n, np.float32), lambda row: "", note=note)
 
 
-COLUMNS = ("row", "id", "check", "score", "group", "action", "because")
+COLUMNS = ("row", "id", "check", "score", "group", "action", "because", "chance")
 
 
 def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
-    """The table of findings.parquet: columns row, id, check, score, group, action, because."""
+    """The table of findings.parquet: columns row, id, check, score, group, action, because, chance."""
     import pandas as pd
 
     frame = pd.DataFrame([asdict(f) for f in findings], columns=list(COLUMNS))
@@ -295,6 +301,7 @@ def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
             "group": "int64",
             "action": "str",
             "because": "str",
+            "chance": "float32",
         }
     )
 

@@ -157,6 +157,7 @@ def _findings_on_rows(
     elif check.action == DROP and check.name not in config.review and judgement.certain is not None:
         droppable = judgement.certain
     scores = np.round(judgement.score.astype(np.float64), 4)
+    chance = np.full(len(images), np.nan) if judgement.chance is None else judgement.chance.astype(np.float64)
     return [
         Finding(
             row,
@@ -166,6 +167,7 @@ def _findings_on_rows(
             int(group[row]),
             DROP if droppable[row] else REVIEW,
             judgement.because(row),
+            round(float(chance[row]), 4),
         )
         for row in sorted(np.flatnonzero(flagged).tolist(), key=lambda row: (-scores[row], row))
     ]

@@ -61,6 +61,7 @@ TYPES = {
     "group": "int64",
     "action": "str",
     "because": "str",
+    "chance": "float32",
 }
 
 
@@ -74,13 +75,18 @@ def test_label_conflicts_are_told_first():
 
 def test_a_table_of_findings_has_one_row_each_in_the_order_given():
     found = [
-        Finding(7, "b.png", "dark", 0.75, -1, "review", "mean brightness 0.02"),
-        Finding(2, "a.png", "leak", 1, 4, "drop", "a copy of b.png"),
+        Finding(7, "b.png", "dark", 0.75, -1, "review", "mean brightness 0.02", 0.5),
+        Finding(2, "a.png", "leak", 1, 4, "drop", "a copy of b.png", 1),
     ]
     table = findings_table(found)
     assert tuple(table.columns) == COLUMNS
     assert table.dtypes.astype(str).to_dict() == TYPES
     assert [Finding(**row) for row in table.to_dict("records")] == found
+
+
+def test_the_chance_of_a_finding_is_open_where_its_check_cannot_tell():
+    table = findings_table([Finding(2, "a.png", "leak", 1, 4, "drop", "a copy of b.png")])
+    assert table["chance"].isna().tolist() == [True]
 
 
 def test_a_table_of_no_findings_has_the_same_columns_and_types():

@@ -57,6 +57,15 @@ def test_what_is_certain_is_dropped_unless_it_shall_be_reviewed(clean, config, a
     assert verdicts.verdict[2] == (DROP if config.drop else REVIEW)
 
 
+def test_each_finding_has_the_chance_that_its_check_gives_it(clean):
+    chance = np.full(len(clean), np.nan, np.float32)
+    chance[[3, 4]] = 0.9, 0.25
+    dark = replace(said({3: 0.9, 4: 0.6, 5: 0.55}), chance=chance)
+    findings = weighed(clean, dark=dark, light=said({6: 0.7})).findings.set_index("row")
+    assert findings.loc[[3, 4], "chance"].tolist() == pytest.approx([0.9, 0.25])
+    assert findings.loc[[5, 6], "chance"].isna().all()
+
+
 def test_the_gravest_action_on_a_row_is_its_verdict(clean):
     verdicts = weighed(clean, leak=said({1: 0.9}, certain=[1]), dark=said({1: 0.9, 2: 0.9}))
     assert verdicts.verdict[[1, 2, 3]].tolist() == [DROP, REVIEW, KEEP]
