@@ -190,7 +190,7 @@ CATALOGUE: Mapping[str, Check] = {
         Check(
             name="odd_aspect",
             title="Odd shapes",
-            looks_for="Much longer or taller than the other pictures.",
+            looks_for="Much longer than the other pictures, or much squarer.",
             outcome="review",
             colour="#94733b",
         ),
@@ -222,7 +222,7 @@ class Finding:
 
     score    0 fine .. 1 certainly bad
     group    number that related findings share, -1 none
-    action   "drop" (certain) or "review"
+    action   "drop" (certain), "review", or "keep": told, and not for review
     because  one sentence of measured facts
     chance   that it is right, 0 .. 1; NaN where the check cannot tell
     """
@@ -265,6 +265,8 @@ class Judgement:
     stories  its groups in words
     chance   float32 (N,): of flagged rows the chance that the flag is right, 0 .. 1, NaN where nothing says it; None
              where the check cannot tell of any
+    common   bool (N,): flagged rows of so large a group that it is a part of the set: told as a group, and kept
+    remarks  what so much of the set has that it is no suspicion, a line each
     note     why the check could not say anything ("no labels"), "" where it could
     """
 
@@ -275,6 +277,8 @@ class Judgement:
     stories: tuple[Story, ...] = field(default=())
     note: str = ""
     chance: np.ndarray | None = None
+    common: np.ndarray | None = None
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def silent(cls, n: int, note: str) -> Judgement:
