@@ -116,7 +116,7 @@ CATALOGUE: Mapping[str, Check] = {
         Check(
             name="near_duplicate",
             title="Near duplicates",
-            looks_for="One picture resaved, resized, shifted, brightened, turned or mirrored. One of each group stays.",
+            looks_for="One picture resaved, cropped, brightened, turned, warped or mirrored. One of each group stays.",
             outcome="drop all but one",
             colour="#16a8c4",
             action=DROP,
