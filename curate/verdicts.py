@@ -157,7 +157,8 @@ def _findings_on_rows(
     elif check.action == DROP and check.name not in config.review and judgement.certain is not None:
         droppable = judgement.certain
     scores = np.round(judgement.score.astype(np.float64), 4)
-    chance = np.full(len(images), np.nan) if judgement.chance is None else judgement.chance.astype(np.float64)
+    chance = _chance(judgement)
+    common = np.zeros(len(images), bool) if judgement.common is None else judgement.common
     return [
         Finding(
             row,
@@ -165,12 +166,20 @@ def _findings_on_rows(
             check.name,
             float(scores[row]),
             int(group[row]),
-            DROP if droppable[row] else REVIEW,
+            DROP if droppable[row] else KEEP if common[row] else REVIEW,
             judgement.because(row),
             round(float(chance[row]), 4),
         )
         for row in sorted(np.flatnonzero(flagged).tolist(), key=lambda row: (-scores[row], row))
     ]
+
+
+def _chance(judgement: Judgement) -> np.ndarray:
+    """float64 (N,): the chance that each flag is right; NaN where nothing says it. What is certain is right."""
+    chance = np.full(len(judgement.score), np.nan)
+    if judgement.chance is not None:
+        chance = judgement.chance.astype(np.float64)
+    return chance if judgement.certain is None else np.where(judgement.certain, 1.0, chance)
 
 
 def _leaving(n: int, findings: pd.DataFrame, strict: bool) -> np.ndarray:
@@ -295,6 +304,11 @@ def torn_note(images: ImageSet) -> list[str]:
         f"{stand} in several splits, such as that of {images.ids[a]} ({images.splits[a]}) and {images.ids[b]} "
         f"({images.splits[b]}): results on held-out splits are too good; `curate split --fresh` keeps groups whole"
     ]
+
+
+def remarks_on(judgements: Mapping[str, Judgement]) -> list[str]:
+    """What so much of the set has that it is no suspicion, a line each."""
+    return [remark for name in SEVERITY for remark in judgements[name].remarks]
 
 
 def not_checked(judgements: Mapping[str, Judgement]) -> dict[str, str]:
