@@ -175,7 +175,7 @@ def set_of(source: str | Path | ImageSet, config: ScanConfig) -> ImageSet:
     """The set that a source is, or holds, read as the configuration says. Raises DataError."""
     if isinstance(source, ImageSet):
         return source
-    return read_as(source, config, config.decoding)
+    return read_as(source, config)
 
 
 def _judgements(evidence: Evidence, advance: Advance) -> dict[str, Judgement]:
