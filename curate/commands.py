@@ -436,10 +436,13 @@ def selftest(source: Source, config: SelftestConfig, output: Output) -> None:
     ]
     out.print()
     print_table(shown)
-    missed = result.ways[result.ways["found"] < result.ways["planted"]]
+    kinds = result.ways.groupby("kind", sort=False)[["planted", "found"]].sum().reset_index()
+    out.print()
+    print_table(kinds.assign(recall=kinds["found"] / kinds["planted"]), "by kind")
+    missed = result.ways[(result.ways["found"] < result.ways["planted"]) & (result.ways["how"] != "")]
     if len(missed):
         out.print()
-        print_table(missed, "missed, by kind")
+        print_table(missed, "missed, by way")
     output.print_notes(result.notes)
     thresholds = config.scan.thresholds
     changed = {name: value for name, value in result.thresholds.items() if value != thresholds.get(name, 0.5)}

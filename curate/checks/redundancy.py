@@ -9,8 +9,8 @@ import numpy as np
 
 from ..findings import CHECKS, Judgement, Story
 from ..measuring.conflicts import ACCEPTED, REJECTED, opinion_on
-from ..measuring.duplicates import Copies
 from ..measuring.evidence import Evidence
+from ..measuring.grouping import Copies
 from ..sets.imageset import NO_GROUP, UNLABELLED
 
 _ALONE = "one image only"
@@ -144,14 +144,34 @@ def near_duplicate(evidence: Evidence) -> Judgement:
     copies = evidence.copies
     if len(evidence) < 2:
         return Judgement.silent(len(evidence), _ALONE)
-    score = np.where(copies.extra & ~copies.exact, 1 - copies.distance / 2, 0).astype(np.float32)
+    score = np.where(copies.extra & ~copies.exact & ~copies.grouped_only, 1 - copies.distance / 2, 0).astype(np.float32)
     return Judgement(
-        score, _kept_because(evidence, lambda row: _same_picture(copies, row)), copies.group, _agrees(evidence)
+        score,
+        _kept_because(evidence, lambda row: _same_picture(copies, row)),
+        copies.group,
+        _agrees(evidence),
+        _source_story(copies),
     )
+
+
+def _source_story(copies: Copies) -> tuple[Story, ...]:
+    """That the set is made of copies by augmentation, where it is: none of them is dropped, and all stay together."""
+    spared = copies.grouped_only
+    if not spared.any():
+        return ()
+    groups = np.unique(copies.group[spared])
+    rows = int(np.isin(copies.group, groups).sum())
+    sentence = (
+        f"{rows:,} images are {len(groups):,} photographs, {round(rows / len(groups))} copies each; a random split "
+        "would leak. They stay, in groups that splits, folds and balancing keep whole (`curate split`, `augment build`)"
+    )
+    return (Story("near_duplicate", NO_GROUP, (), sentence, 3 * rows / len(copies.group), 1.0),)
 
 
 def _same_picture(copies: Copies, row: int) -> str:
     """How a row shows the picture of the copy that is kept of it, whose pixels it has not."""
+    if copies.same_source[row]:
+        return "the same photograph, cropped or warped, as"
     turned = copies.picture[row] == copies.picture[copies.kept[row]]
     return "the same pixels, turned or mirrored, as" if turned else "the same picture as"
 

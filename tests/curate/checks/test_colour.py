@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.checks.colour import colour_cast, hue_name
-from curate.planting import COLOURS, FAULTS, STRENGTHS, cast_name
+from curate.faults.spoiling import COLOURS, FAULTS, STRENGTHS, cast_name
 
 PURE = {
     "red": (255, 0, 0),
