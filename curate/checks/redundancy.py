@@ -151,6 +151,7 @@ def near_duplicate(evidence: Evidence) -> Judgement:
         copies.group,
         _agrees(evidence),
         _source_story(copies),
+        chance=(score > 0).astype(np.float32),
     )
 
 

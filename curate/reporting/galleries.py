@@ -51,7 +51,7 @@ class Gallery:
 
 
 def gallery(check: str, findings: pd.DataFrame, table: pd.DataFrame, limit: int) -> Gallery:
-    """The findings of one check, the likeliest groups first, then the worst; with more than `limit`, some of every group.
+    """The findings of one check, the likeliest groups first, then the worst; above `limit`, some of every group.
 
     findings   the whole table, numbered 0, 1, 2 ...
     """
