@@ -56,5 +56,5 @@ def likely_right(findings: pd.DataFrame) -> dict[str, float]:
     Only checks are in it that can tell of all of their rows.
     """
     by_check = findings[findings["row"] >= 0].groupby("check", sort=False)["chance"]
-    known = by_check.count() == by_check.size()
-    return {str(name): round(float(total), 1) for name, total in by_check.sum()[known].items()}
+    complete = by_check.count() == by_check.size()
+    return {str(name): round(float(total), 1) for name, total in by_check.sum()[complete].items()}
