@@ -115,6 +115,13 @@ class ScanConfig(AskedReading):
         names=lambda: SEVERITY,
     )
     strict: bool = option(False, "Leave what awaits review out of the clean set as well.", DECIDING)
+    review_budget: int | None = option(
+        None,
+        "Images that await review at most: the likeliest suspicions do, the rest is kept.",
+        DECIDING,
+        at_least=0,
+        unwritten=True,
+    )
     value_range: tuple[float, ...] | None = value_range_option()
     max_pixels: int | None = max_pixels_option()
     workers: int = workers_option()

@@ -33,6 +33,7 @@ from .stage.progress import Advance, Reporter, Silent, Stopwatch
 from .verdicts import (
     Verdicts,
     balance_table,
+    beyond_budget,
     images_table,
     left_out,
     not_checked,
@@ -111,6 +112,7 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
             *_scan_notes(evidence, alarm, note, config),
             *_opinion_notes(opinion),
             *torn_note(images),
+            *beyond_budget(verdicts.unreviewed, config),
             *remarks_on(verdicts.judgements),
             *thinned(images, verdicts.findings, verdicts.verdict),
             *left_out(unchecked),
