@@ -69,10 +69,11 @@ def _rehearse(source: Path, config: ScanConfig, output: Output) -> None:
     """Print how a set is read, and some of its rows."""
     import pandas as pd
 
-    from .scanning import described, set_of
+    from .scanning import described, own_files, set_of
     from .sets.imageset import evenly
 
     images = set_of(source, config)
+    fitting = own_files(images, config)
     shown = evenly(len(images), _SHOWN).tolist()
     rows = pd.DataFrame(
         {
@@ -85,11 +86,13 @@ def _rehearse(source: Path, config: ScanConfig, output: Output) -> None:
         }
     )
     if output.as_json:
-        print_json({**_source_json(images), "notes": list(images.source.notes), "rows": records(rows)})
+        print_json({**_source_json(images), "notes": [*images.source.notes, *fitting], "rows": records(rows)})
         return
     out.print(described(images))
     for line in images.source.lines(everything=True):
         out.print(line)
+    for line in fitting:
+        out.print(f"  own model    {line}")
     out.print()
     print_table(rows)
     out.print()
@@ -171,11 +174,17 @@ def _check_table(result: Scan) -> pd.DataFrame:
     """What each check found, and what becomes of those rows."""
     import pandas as pd
 
+    from .reviews import likely_right
+
+    right = likely_right(result.findings)
     rows = [
-        (name, outcome.rows, outcome.groups or None, _in_words(outcome.verdicts), _gist(result, name))
+        (
+            *(name, outcome.rows, round(right[name]) if name in right else None, outcome.groups or None),
+            *(_in_words(outcome.verdicts), _gist(result, name)),
+        )
         for name, outcome in found_by_check(result.findings, result.table).items()
     ]
-    table = pd.DataFrame(rows, columns=["check", "rows", "groups", "verdict", ""], dtype=object)
+    table = pd.DataFrame(rows, columns=["check", "rows", "likely right", "groups", "verdict", ""], dtype=object)
     return table if table[""].any() and (out.room is None or out.room >= _FOR_GISTS) else table.drop(columns="")
 
 
@@ -212,8 +221,11 @@ def _telling(result: Scan, at_most: int = 3) -> list[str]:
 
 
 def _scan_json(result: Scan, artifacts: Path) -> dict[str, object]:
+    from .reviews import likely_right
+
     counts = result.table["verdict"].value_counts()
     effect = result.effect
+    right = likely_right(result.findings)
     return {
         **_source_json(result.images),
         "embedder": result.embedder,
@@ -221,6 +233,7 @@ def _scan_json(result: Scan, artifacts: Path) -> dict[str, object]:
         "checks": {
             name: {
                 "rows": outcome.rows,
+                "likely_right": right.get(name),
                 "groups": outcome.groups,
                 "drop": outcome.verdicts.get(DROP, 0),
                 "review": outcome.verdicts.get(REVIEW, 0),

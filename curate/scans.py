@@ -13,7 +13,8 @@ import numpy as np
 
 from .configs import ScanConfig
 from .findings import DROP, KEEP, REVIEW, SEVERITY, Story
-from .sets.directions import LEFT_OPEN, Directions
+from .reviews import likely_right
+from .sets.directions import LEFT_OPEN, Directions, Reading
 from .sets.imageset import ImageSet
 from .sets.scaling import Decoding, Scale
 from .sets.writing import clean_path, draft_clean, place_clean
@@ -116,6 +117,7 @@ class ScanManifest(Manifest):
     probabilities_digest  of the file of a person's own probabilities
     effect           did cleaning help? None where there are no labels to tell by
     scale            kind of values -> the scale that they were read by; None of a scan of before there was one
+    likely_right     check -> how many of its findings are likely right (see reviews); None likewise
     """
 
     COMMAND: ClassVar[str] = "curate scan"
@@ -126,6 +128,7 @@ class ScanManifest(Manifest):
     embedder_digest: str
     effect: CleaningEffect | None
     scale: Mapping[str, Scale] | None = field(default=None, metadata=OPTIONAL)
+    likely_right: Mapping[str, float] | None = field(default=None, metadata=OPTIONAL)
     probabilities_digest: str | None = field(default=None, metadata=OPTIONAL)
 
     @property
@@ -220,14 +223,19 @@ def _manifest_of(result: Scan, outputs: Mapping[str, Output], watch: Stopwatch) 
         embedder_digest=result.embedder_digest,
         effect=result.effect,
         scale=result.images.source.decoding.scale,
+        likely_right=likely_right(result.findings),
         probabilities_digest=result.probabilities_digest,
     )
 
 
-def directed(manifest: ScanManifest, source: Path, labels: str | None) -> Directions:
-    """How a set is to be read: as it was scanned, if it was that, and with other labels, where some are given."""
+def directed(manifest: ScanManifest, source: Path, labels: str | None) -> Reading:
+    """How a set is to be read: as it was scanned, if it was that, and with other labels, where some are given.
+
+    Pixels are read as the scan read them in any case.
+    """
     scanned = Directions.of(manifest.config) if Path(manifest.source) == source.resolve() else LEFT_OPEN
-    return scanned if labels is None else replace(scanned, labels=labels)
+    reading = Reading(**vars(scanned), decoding=manifest.decoding)
+    return reading if labels is None else replace(reading, labels=labels)
 
 
 def content_digest(table: pd.DataFrame) -> str:

@@ -27,6 +27,7 @@ from .findings import (
 from .measuring.conflicts import with_stand_ins
 from .measuring.evidence import Evidence
 from .measuring.probe import recognised
+from .reviews import within_budget
 from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, torn_groups
 
 if TYPE_CHECKING:
@@ -43,26 +44,28 @@ class Verdicts:
     findings    findings.parquet
     verdict     str (N,): keep, drop or review
     stories     groups of findings in words, the most telling first
+    unreviewed  rows that would await review, were there no budget for it
     """
 
     judgements: Mapping[str, Judgement]
     findings: pd.DataFrame
     verdict: np.ndarray
     stories: tuple[Story, ...]
+    unreviewed: int = 0
 
 
 def weigh(evidence: Evidence, judgements: Mapping[str, Judgement], config: ScanConfig) -> Verdicts:
     """What the judgements of all checks, by name, come to."""
     numbered = _numbered_on(_unexplained(evidence, judgements))
-    findings = _findings(evidence, numbered, config)
+    findings, unreviewed = _findings(evidence, numbered, config)
     copies = with_stand_ins(evidence.copies, evidence.images.labels, _leaving(len(evidence), findings, config.strict))
     if copies is not evidence.copies:
         evidence = replace(evidence, copies=copies)
         numbered |= {name: CHECKS[name](evidence) for name in BESIDE_THE_KEPT}
-        findings = _findings(evidence, numbered, config)
+        findings, unreviewed = _findings(evidence, numbered, config)
     judgements = numbered
     verdict = _row_verdicts(len(evidence), findings)
-    return Verdicts(judgements, findings, verdict, _stories(judgements, findings))
+    return Verdicts(judgements, findings, verdict, _stories(judgements, findings), unreviewed)
 
 
 def _flagged(evidence: Evidence, judgements: Mapping[str, Judgement], name: str) -> np.ndarray:
@@ -127,8 +130,8 @@ def _numbered_on(judgements: Mapping[str, Judgement]) -> dict[str, Judgement]:
 # What is found
 
 
-def _findings(evidence: Evidence, judgements: Mapping[str, Judgement], config: ScanConfig) -> pd.DataFrame:
-    """One row per suspicion, in order of severity, then of score."""
+def _findings(evidence: Evidence, judgements: Mapping[str, Judgement], config: ScanConfig) -> tuple[pd.DataFrame, int]:
+    """(one row per suspicion, in order of severity, then of score; how many rows are beyond the budget for reviews)."""
     strangers = evidence.foreign & np.any(
         [_flagged(evidence, judgements, name) for name, check in CATALOGUE.items() if check.finds_foreign], axis=0
     )
@@ -143,7 +146,7 @@ def _findings(evidence: Evidence, judgements: Mapping[str, Judgement], config: S
             for story in judgements[name].stories
             if not story.rows
         ]
-    return findings_table(findings)
+    return within_budget(findings_table(findings), config.review_budget)
 
 
 def _findings_on_rows(
@@ -309,6 +312,14 @@ def torn_note(images: ImageSet) -> list[str]:
 def remarks_on(judgements: Mapping[str, Judgement]) -> list[str]:
     """What so much of the set has that it is no suspicion, a line each."""
     return [remark for name in SEVERITY for remark in judgements[name].remarks]
+
+
+def beyond_budget(unreviewed: int, config: ScanConfig) -> list[str]:
+    """A line on what a budget for reviews leaves out."""
+    if not unreviewed:
+        return []
+    images = "1 further suspicious image is" if unreviewed == 1 else f"{unreviewed:,} further suspicious images are"
+    return [f"{images} kept and not for review (--review-budget {config.review_budget}); all stand in findings.parquet"]
 
 
 def not_checked(judgements: Mapping[str, Judgement]) -> dict[str, str]:

@@ -25,7 +25,7 @@ def label_conflict(evidence: Evidence) -> Judgement:
         return Judgement.silent(n, "no labels")
     if len(evidence.images.classes) < 2:
         return Judgement.silent(n, "one class only")
-    score, certain = np.zeros(n, np.float32), np.zeros(n, bool)
+    score, certain, chance = np.zeros(n, np.float32), np.zeros(n, bool), np.full(n, np.nan, np.float32)
     sentence: dict[int, str] = {}
     for group in range(copies.group.max(initial=-1) + 1):
         rows = copies.members(group)
@@ -38,6 +38,7 @@ def label_conflict(evidence: Evidence) -> Judgement:
         right = [evidence.images.classes[c] for c, p in opinion.items() if p > ACCEPTED]
         # Even where no label can be rejected, the conflict itself is certain: no copy scores below one half.
         score[named] = [1 - opinion.get(int(labels[r]), 0.5) / 2 for r in named.tolist()]
+        chance[named] = [1 - opinion.get(int(labels[r]), 1 / len(counts)) for r in named.tolist()]
         has = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
         if right and wrong:
             certain[wrong] = True
@@ -47,7 +48,7 @@ def label_conflict(evidence: Evidence) -> Judgement:
         else:
             sentence[group] = f"copies of one picture labelled {has}; the probe cannot tell which is right"
     in_copies = np.flatnonzero(score)
-    score[list(conflicts)] = 1  # whatever its copies say, it has no label
+    score[list(conflicts)] = chance[list(conflicts)] = 1  # whatever its copies say, it has no label
 
     def because(row: int) -> str:
         if row in conflicts:
@@ -55,7 +56,7 @@ def label_conflict(evidence: Evidence) -> Judgement:
         return sentence[int(copies.group[row])]
 
     stories = _conflict_story(copies, in_copies, certain, sorted(conflicts))
-    return Judgement(score, because, copies.group, certain, stories)
+    return Judgement(score, because, copies.group, certain, stories, chance=chance)
 
 
 def _conflict_story(copies: Copies, rows: np.ndarray, certain: np.ndarray, several: Sequence[int]) -> tuple[Story, ...]:
@@ -134,7 +135,7 @@ def exact_duplicate(evidence: Evidence) -> Judgement:
             return "the same pixels as"
         return f"the same pixels as {evidence.images.ids[earlier]}, and {_same_picture(copies, row)}"
 
-    return Judgement(score, _kept_because(evidence, likeness), copies.group, _agrees(evidence))
+    return Judgement(score, _kept_because(evidence, likeness), copies.group, _agrees(evidence), chance=score)
 
 
 @CHECKS.add
@@ -150,6 +151,7 @@ def near_duplicate(evidence: Evidence) -> Judgement:
         copies.group,
         _agrees(evidence),
         _source_story(copies),
+        chance=(score > 0).astype(np.float32),
     )
 
 

@@ -9,6 +9,7 @@ from curate.configs import ScanConfig
 from curate.findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY, Judgement, Story
 from curate.verdicts import (
     balance_table,
+    beyond_budget,
     images_table,
     left_out,
     not_checked,
@@ -74,6 +75,20 @@ def test_each_finding_has_the_chance_that_its_check_gives_it(clean):
     findings = weighed(clean, dark=dark, light=said({6: 0.7})).findings.set_index("row")
     assert findings.loc[[3, 4], "chance"].tolist() == pytest.approx([0.9, 0.25])
     assert findings.loc[[5, 6], "chance"].isna().all()
+
+
+def test_within_a_budget_only_the_likeliest_rows_await_review_and_a_line_says_so(clean):
+    chance = np.full(len(clean), np.nan, np.float32)
+    chance[[3, 4, 5]] = 0.9, 0.7, 0.95
+    dark = replace(said({3: 0.9, 4: 0.6, 5: 0.55}), chance=chance)
+    config = replace(CONFIG, review_budget=2)
+    verdicts = weighed(clean, config, dark=dark)
+    assert verdicts.verdict[[3, 4, 5]].tolist() == [REVIEW, KEEP, REVIEW]
+    assert rows_of(verdicts, "dark") == [3, 4, 5]
+    assert beyond_budget(verdicts.unreviewed, config) == [
+        "1 further suspicious image is kept and not for review (--review-budget 2); all stand in findings.parquet"
+    ]
+    assert beyond_budget(weighed(clean, dark=dark).unreviewed, CONFIG) == []
 
 
 def test_what_is_certain_is_right(clean):
