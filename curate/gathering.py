@@ -12,6 +12,7 @@ from .measuring.conflicts import settled
 from .measuring.duplicates import Copies, find_copies, first_of_each
 from .measuring.evidence import Evidence, Measured
 from .measuring.neighbours import Neighbours, among, nearest, nearest_to, principal_features
+from .measuring.ownmodels import Opinion, own_probe
 from .measuring.probe import folds_of, probe_labels
 from .measuring.strangers import foreign_copies
 from .sets.imageset import UNLABELLED, ImageSet, held_out_rank, whole_groups
@@ -25,8 +26,12 @@ def gather(
     config: ScanConfig,
     workers: int,
     progress: Callable[[int], None] = lambda step: None,
+    opinion: Opinion | None = None,
 ) -> Evidence:
-    """What the measured set shows as a whole: its copies, its neighbours, and what its labels are worth."""
+    """What the measured set shows as a whole: its copies, its neighbours, and what its labels are worth.
+
+    opinion  what a person's own model says of the labels, which replaces the label probe
+    """
     labels = images.labels
     first, picture = first_of_each(measured.digests), first_of_each(measured.canonical)
     features = principal_features(measured.embeddings, fit_on=_firsts(first))
@@ -41,7 +46,10 @@ def gather(
     # What belongs to no class must teach neither the probe what the classes are nor the other checks what is usual.
     foreign = foreign_copies(copies, position, labels, among_kept)
     usable = (labels != UNLABELLED) & (position >= 0) & ~foreign
-    probe = probe_labels(features, labels, fold, usable, among_kept.rows)
+    if opinion is not None:  # fitted by whoever knows the set, and out of fold: a linear probe would only blur it
+        probe = own_probe(opinion, labels, fold, usable, among_kept.rows)
+    else:
+        probe = probe_labels(features, labels, fold, usable, among_kept.rows)
     progress(STEPS)
     return Evidence(
         images=images,

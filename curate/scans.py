@@ -85,6 +85,7 @@ class Scan:
     not_checked  check -> why it could not say anything: "no labels", "no splits"
     decided     row -> keep, drop or review: decisions of a person in force, which the clean set does not follow yet
     alarm       what has to be known before all else, the first of the notes; "" where all is plausible
+    probabilities_digest  of the file of a person's own probabilities, None where there is none
     """
 
     images: ImageSet
@@ -103,6 +104,7 @@ class Scan:
     not_checked: Mapping[str, str] = field(default_factory=dict)
     decided: Mapping[int, str] = field(default_factory=dict)
     alarm: str = ""
+    probabilities_digest: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +112,8 @@ class ScanManifest(Manifest):
     """manifest.json of a scan.
 
     input_digest     of the set's ids, labels and pixels (see content_digest)
-    embedder         what embedded, in words;  embedder_digest  of its weights
+    embedder         what embedded, in words;  embedder_digest  of its weights, or of the file of embeddings
+    probabilities_digest  of the file of a person's own probabilities
     effect           did cleaning help? None where there are no labels to tell by
     scale            kind of values -> the scale that they were read by; None of a scan of before there was one
     """
@@ -123,6 +126,7 @@ class ScanManifest(Manifest):
     embedder_digest: str
     effect: CleaningEffect | None
     scale: Mapping[str, Scale] | None = field(default=None, metadata=OPTIONAL)
+    probabilities_digest: str | None = field(default=None, metadata=OPTIONAL)
 
     @property
     def decoding(self) -> Decoding:
@@ -216,6 +220,7 @@ def _manifest_of(result: Scan, outputs: Mapping[str, Output], watch: Stopwatch) 
         embedder_digest=result.embedder_digest,
         effect=result.effect,
         scale=result.images.source.decoding.scale,
+        probabilities_digest=result.probabilities_digest,
     )
 
 

@@ -15,11 +15,13 @@ from .directions import LEFT_OPEN, NONE, PARENT, Directions
 from .names import (
     Kind,
     are_counted,
+    are_views,
     holds_annotations,
     is_fold,
     is_plain,
     kind_of,
     may_be_splits,
+    named_splits,
     splits_of,
 )
 
@@ -76,7 +78,7 @@ def levels_of(folders: Folders, directions: Directions = LEFT_OPEN) -> Levels:
         "groups": _wanted_level(directions.groups_from, "--groups-from", folders, depth),
     }
     levels = _levels_found(folders)
-    levels = replace(levels, depth=depth, named=splits_of(_names_at(folders, levels.splits)) if levels.splits else {})
+    levels = replace(levels, depth=depth, named=_named(folders, levels.splits))
     settled = {name: level for name, level in wanted.items() if level is not None}
     if not settled:
         return levels
@@ -85,8 +87,13 @@ def levels_of(folders: Folders, directions: Directions = LEFT_OPEN) -> Levels:
         for name, level in (("classes", levels.classes), ("splits", levels.splits), ("groups", levels.groups))
     )
     blank = levels.blank if classes == levels.classes else frozenset()
-    named = splits_of(_names_at(folders, splits)) if splits > 0 else {}
+    named = _named(folders, splits)
     return Levels(classes, splits, groups, depth, blank, named, kind=levels.kind, directed=True)
+
+
+def _named(folders: Folders, splits: int) -> dict[str, str]:
+    """Name of a folder at the level of the splits -> the usual name of that split, "" for none."""
+    return named_splits(_names_at(folders, splits)) if splits > 0 else {}
 
 
 def _unless_settled(level: int, settled: Collection[int], depth: int) -> int:
@@ -274,8 +281,13 @@ def _roles(folders: Folders, levels: Sequence[int], splits: int) -> Levels:
         classes = (opposites or worded)[0]
         if not opposites and numbered[0] < classes and _are_digits(folders, numbered[0], classes):
             classes = numbered[0]
+        elif not opposites and not splits and _is_counted_in_each(folders, classes, numbered):
+            own_splits, classes = classes, numbered[0]  # day/0, day/1, night/0
     else:
         classes, own_splits = _class_among_words(folders, worded, splits)
+    above = max((level for level in worded if level < classes), default=0)
+    if not (splits or own_splits) and above and _hold_the_same(folders, above, classes):
+        own_splits = above  # north/ill, north/well, south/ill
     candidates = [level for level in numbered if level != classes]
     groups = next((level for level in candidates if _can_be_groups(folders, classes, level, kinds[level])), 0)
     roles = Levels(classes=classes, splits=splits or own_splits, groups=groups)
@@ -343,9 +355,27 @@ def _class_among_words(folders: Folders, levels: Sequence[int], splits: int) -> 
             outer = inner  # animals/cat, animals/dog, plants/rose
             continue
         few = len(above) <= _FEW and len(below) > len(above)
-        if repeated > 0.5 and not splits and (few or may_be_splits(above)):
+        alike = few or may_be_splits(above) or (_hold_the_same(folders, outer, inner) and not are_views(below))
+        if repeated > 0.5 and not splits and alike:
             return inner, outer  # seen/cat, seen/dog, unseen/cat
     return outer, 0
+
+
+def _hold_the_same(folders: Folders, outer: int, inner: int) -> bool:
+    """Whether a few folders hold the same ones each, and these nothing further: splits, whatever they are called."""
+    inside: dict[tuple[str, ...], set[str]] = {}
+    for folder in folders:
+        if len(folder) >= inner:
+            inside.setdefault(folder[:outer], set()).add(folder[inner - 1])
+    same = len(set(map(frozenset, inside.values()))) == 1 and len(next(iter(inside.values()))) > 1
+    deeper = _files_at(folders, inner + 1)
+    return same and 1 < len(inside) <= _FEW and deeper < (1 - _REACH) * _files_at(folders, inner)
+
+
+def _is_counted_in_each(folders: Folders, outer: int, numbered: Sequence[int]) -> bool:
+    """Whether each of a few folders holds the same 0, 1, 2 ..., as classes are numbered; those from 1 may be clips."""
+    names = _names_at(folders, numbered[0])
+    return outer < numbered[0] and are_counted(names) and "0" in names and _hold_the_same(folders, outer, numbered[0])
 
 
 def _repeated(folders: Folders, outer: int, inner: int) -> float:

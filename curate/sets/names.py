@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection
 from enum import StrEnum
 from itertools import pairwise
@@ -68,6 +69,14 @@ _OPPOSITES = frozenset(
         "yes", "no", "good", "bad", "true", "false", "real", "fake", "cancer", "tumor", "tumour",
     )
 )  # fmt: skip
+# Ways of looking at one thing, and places where it is: within classes, and no classes themselves.
+_VIEWS = frozenset(
+    (
+        "left", "right", "front", "back", "rear", "side", "top", "bottom", "upper", "lower", "inside", "outside",
+        "indoor", "indoors", "outdoor", "outdoors", "day", "night", "before", "after", "near", "far", "close",
+        "closeup", "frontal", "lateral", "profile", "ap", "pa", "cc", "mlo", "axial", "coronal", "sagittal", "flash",
+    )
+)  # fmt: skip
 _FOLD = re.compile(r"(fold|cv|split|subset|partition)[ _-]*\d+", re.I)
 _DATE = re.compile(r"\d{4}[-_.]?\d{2}([-_.]?\d{2})?")
 _WORDS = re.compile(r"[^\W\d_]+|\d+")
@@ -109,6 +118,23 @@ def splits_of(names: Collection[str]) -> dict[str, str]:
     return splits_by_name
 
 
+def named_splits(names: Collection[str]) -> dict[str, str]:
+    """name -> the split that it is of, else "", of the folders of a level that are splits.
+
+    One that has the word of a split in its name is that split, where no other is and another split is there, too.
+
+    >>> named_splits(["TRAIN_A", "site_b", "TEST_SIMPLE"]), named_splits(["train_station", "bus_stop"])
+    ({'TRAIN_A': 'train', 'site_b': '', 'TEST_SIMPLE': 'test'}, {'train_station': '', 'bus_stop': ''})
+    """
+    sure = splits_of(names)
+    words = {name: {alias_of(word) for word in words_of(name)} - {""} for name in names}
+    likely = {name: split or (next(iter(words[name])) if len(words[name]) == 1 else "") for name, split in sure.items()}
+    count = Counter(likely.values())
+    if len(count.keys() - {""}) < 2:
+        return sure
+    return {name: split if sure[name] or count[split] == 1 else "" for name, split in likely.items()}
+
+
 def may_be_splits(names: Collection[str]) -> bool:
     """Whether all of these may be splits where one of them is: "TEST_SIMPLE", "unseen", "fold3"."""
     shared = _shared_words(names)
@@ -134,6 +160,11 @@ def is_fold(name: str) -> bool:
 def is_plain(name: str) -> bool:
     """Whether a folder so called says nothing of the images in it."""
     return name.lower() in _PLAIN
+
+
+def are_views(names: Collection[str]) -> bool:
+    """Whether folders so called hold views of what their folder is of: left and right, day and night."""
+    return all(words_of(name) and set(words_of(name)) <= _VIEWS for name in names)
 
 
 def holds_annotations(name: str) -> bool:

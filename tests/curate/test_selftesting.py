@@ -326,6 +326,12 @@ def test_a_bad_configuration_is_refused(wrong):
         SelftestConfig(**wrong)
 
 
+@pytest.mark.parametrize("name", ["embeddings", "probabilities"])
+def test_files_of_an_own_model_are_refused_because_it_has_not_seen_what_is_planted(name):
+    with pytest.raises(DataError, match=f"--{name} has no rows of the pictures that a self-test plants"):
+        SelftestConfig(scan=ScanConfig(**{name: "own.npy"}))
+
+
 def test_too_few_readable_images_are_an_error_that_says_how_many_are_needed():
     images, labels = scenes(70)
     broken = Album([None if row < 20 else image for row, image in enumerate(images)])

@@ -1,6 +1,16 @@
 import pytest
 
-from curate.sets.names import Kind, are_counted, holds_annotations, is_plain, kind_of, may_be_splits, splits_of
+from curate.sets.names import (
+    Kind,
+    are_counted,
+    are_views,
+    holds_annotations,
+    is_plain,
+    kind_of,
+    may_be_splits,
+    named_splits,
+    splits_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +40,29 @@ def test_a_folder_is_of_a_split_where_nothing_else_is_in_its_name(name, split):
 def test_beside_splits_more_names_are_of_some():
     assert may_be_splits(["TEST_SIMPLE", "unseen", "hold-out", "fold3", "train"])
     assert not any(may_be_splits([name]) for name in ("cat", "latest", "3"))
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        ("TRAIN TEST TEST_SIMPLE", "train test -"),
+        ("TRAIN_A site_b TEST_SIMPLE", "train - test"),
+        ("art_train photo_train art_test", "- - test"),
+        ("train_station bus_stop", "- -"),
+        ("test_easy test_hard", "- -"),
+        ("mercy grace", "- -"),
+    ],
+)
+def test_of_folders_that_are_splits_the_only_one_with_the_word_of_a_split_is_that_split(names, splits):
+    expected = {name: split.strip("-") for name, split in zip(names.split(), splits.split(), strict=True)}
+    assert named_splits(names.split()) == expected
+
+
+def test_left_and_right_are_views_of_what_their_folder_is_of():
+    assert are_views(["left", "right"])
+    assert are_views(["upper_left", "Lower-Right"])
+    assert not are_views(["left", "cat"])
+    assert not are_views(["oak"])
 
 
 def test_what_all_names_of_a_level_share_says_nothing_of_the_split():
