@@ -204,8 +204,9 @@ def _converted(name: str, weights: str | None, size: int, say: Callable[[str], N
 
     if names := application_names():  # before it is said to be fetched
         UnknownName.check("backbone", [name.partition("-")[0]], names)
-    what = "converting" if weights is not None or name in lite.NAMES else "fetching and converting"
-    say(f"{what} {name}: some ten seconds, once on this machine")
+    at_hand = weights is not None or name in lite.NAMES
+    work = "converting" if at_hand else "fetching and converting"
+    say(f"{work} {name}: some ten seconds, once on this machine")
     with room(cache / "model") as folder:
         draft = folder / "model.xml"
         _convert(name, size, weights or "imagenet", draft)

@@ -13,12 +13,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-
 from ..stage.errors import DataError
-from .tensors import read_tensors
 
 if TYPE_CHECKING:
+    import numpy as np
     from keras import KerasTensor, Model
 
     Pixels = TypeVar("Pixels", np.ndarray, KerasTensor)
@@ -188,6 +186,8 @@ def _activated(maps: KerasTensor, name: str) -> KerasTensor:
 
 def _imagenet(name: str) -> list[np.ndarray]:
     """The published weights in the order and the layout of Keras, those of the top last."""
+    from .tensors import read_tensors  # which loads numpy
+
     published = _PUBLISHED[name]
     path = published.path()
     if path is None:

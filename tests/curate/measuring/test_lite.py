@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 PHOTOGRAPHS = Path(__file__).parents[3] / "../shared/data/natural"
 needs_photographs = pytest.mark.skipif(not PHOTOGRAPHS.exists(), reason="no photographs beside the project")
 # Of photographs whose thing is easy to name: its numbers among ImageNet's classes.
-NAMES = {"accordion": (401,), "llama": (355,), "stop_sign": (919,)}
+NAMES = {"accordion": (401,), "llama": (355,)}
 NETWORKS = {"EfficientNetLite0": EfficientNetLite0, "EfficientNetLite2": EfficientNetLite2}
 
 
