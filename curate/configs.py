@@ -115,6 +115,13 @@ class ScanConfig:
         names=lambda: SEVERITY,
     )
     strict: bool = option(False, "Leave what awaits review out of the clean set as well.", DECIDING)
+    review_budget: int | None = option(
+        None,
+        "Images that await review at most: the likeliest suspicions do, the rest is kept.",
+        DECIDING,
+        at_least=0,
+        unwritten=True,
+    )
     value_range: tuple[float, ...] | None = value_range_option()
     max_pixels: int | None = max_pixels_option()
     workers: int = workers_option()
@@ -228,6 +235,7 @@ class SelftestConfig:
     images     are taken evenly from each class
     precision  that the proposed thresholds should reach on the planted copy
     repeats    in the same images; the counts are pooled
+    off_topic  a set of pictures that show something else; without one no such picture is planted
     faults     what is planted; None plants some of each kind, casts of as many colours as the set has room for
     artifacts  where `selftest.json` is written; None writes nothing
     """
@@ -236,6 +244,12 @@ class SelftestConfig:
     images: int = option(2000, "Images to plant faults among.")
     precision: float = option(0.95, "Precision that the proposed thresholds should reach.")
     repeats: int = option(1, "How often to plant faults, each time in the clean images.", at_least=1, at_most=1000)
+    off_topic: str | None = option(
+        None,
+        "Pictures of something else to plant under drawn labels: a folder, list or .npz.",
+        path=True,
+        metavar="FOLDER",
+    )
     seed: int = seed_option()
     faults: PlantConfig | None = None
     artifacts: str | None = option(None, "Folder for everything that is written.", path=True)

@@ -9,10 +9,12 @@ import numpy as np
 from .configs import ScanConfig
 from .findings import SEVERITY, THRESHOLD
 from .measuring.conflicts import settled
-from .measuring.duplicates import Copies, find_copies, first_of_each
+from .measuring.duplicates import find_copies, first_of_each
 from .measuring.evidence import Evidence, Measured
+from .measuring.grouping import Copies, with_photographs
 from .measuring.neighbours import Neighbours, among, nearest, nearest_to, principal_features
 from .measuring.ownmodels import Opinion, own_probe
+from .measuring.photographs import find_photographs
 from .measuring.probe import folds_of, probe_labels
 from .measuring.strangers import foreign_copies
 from .sets.imageset import UNLABELLED, ImageSet, held_out_rank, whole_groups
@@ -38,6 +40,8 @@ def gather(
     among_distinct = nearest(features, _firsts(picture))
     progress(1)
     copies = find_copies(first, picture, measured.prints, among_distinct, _quality(images, measured), workers)
+    sides = np.minimum(measured.properties["width"], measured.properties["height"])
+    copies = with_photographs(copies, find_photographs(images, sides, copies, among_distinct, workers))
     progress(2)
     among_kept, position = _represented(copies, among_distinct, features)
     variants, shown = _variants(copies, among_kept, position, features)

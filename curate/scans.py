@@ -13,6 +13,7 @@ import numpy as np
 
 from .configs import ScanConfig
 from .findings import DROP, KEEP, REVIEW, SEVERITY, Story
+from .reviews import likely_right
 from .sets.directions import LEFT_OPEN, Directions
 from .sets.imageset import ImageSet
 from .sets.scaling import Decoding, Scale
@@ -116,6 +117,7 @@ class ScanManifest(Manifest):
     probabilities_digest  of the file of a person's own probabilities
     effect           did cleaning help? None where there are no labels to tell by
     scale            kind of values -> the scale that they were read by; None of a scan of before there was one
+    likely_right     check -> how many of its findings are likely right (see reviews); None likewise
     """
 
     COMMAND: ClassVar[str] = "curate scan"
@@ -126,6 +128,7 @@ class ScanManifest(Manifest):
     embedder_digest: str
     effect: CleaningEffect | None
     scale: Mapping[str, Scale] | None = field(default=None, metadata=OPTIONAL)
+    likely_right: Mapping[str, float] | None = field(default=None, metadata=OPTIONAL)
     probabilities_digest: str | None = field(default=None, metadata=OPTIONAL)
 
     @property
@@ -220,6 +223,7 @@ def _manifest_of(result: Scan, outputs: Mapping[str, Output], watch: Stopwatch) 
         embedder_digest=result.embedder_digest,
         effect=result.effect,
         scale=result.images.source.decoding.scale,
+        likely_right=likely_right(result.findings),
         probabilities_digest=result.probabilities_digest,
     )
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from ..sets.imageset import ImageSet, Picture, Unreadable
 from ..stage.engine import chunks, in_turn, threaded
-from .duplicates import Copies, Fingerprints
+from .aligning import Fingerprints
 from .embedding import Embedder
+from .grouping import Copies
 from .hashing import canonical_digest, digest, turnless
 from .neighbours import Neighbours
 from .probe import Probe

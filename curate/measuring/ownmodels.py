@@ -18,8 +18,8 @@ from .probe import FEWEST, Probe, calibrated
 _VECTOR_KEYS = ("embeddings", "embedding", "features", "vectors", "x", "data", "arr_0")
 _SHARE_KEYS = ("probabilities", "probs", "proba", "pred_probs", "predictions", "scores", "y", "arr_0")
 _PIECE = 4096  # rows that are looked at at once
-# How far a row of probabilities may be from 1: numbers of two decimals, or half precision, add up to that.
-_SUM = 0.02
+# How far a row of probabilities may be from 1: half precision; numbers of two decimals, for each class; at most.
+_SUM, _ROUNDED, _FARTHEST = 0.01, 0.005, 0.1
 _ENOUGH_PAIRS = 8  # pairs of equal pictures from which the order of vectors is judged
 _ORDERED = 0.75  # of such pairs must be more alike than pairs by chance; of rows in another order half are
 # A model that was fitted to what it predicts is right nearly always and sure of it; one out of fold is not.
@@ -162,7 +162,8 @@ def _check_shares(flag: str, path: Path, shares: np.ndarray, images: ImageSet) -
     numbers = np.where(np.isfinite(shares), shares, 0)
     outside = finite & ((numbers < -1e-6) | (numbers > 1 + 1e-6)).any(axis=1)
     sums = numbers.sum(axis=1)
-    uneven = finite & ~outside & (np.abs(sums - 1) > _SUM)
+    slack = min(_SUM + _ROUNDED * shares.shape[1], _FARTHEST)
+    uneven = finite & ~outside & (np.abs(sums - 1) > slack)
     labelled = images.labels != UNLABELLED
     for faulty, fault in (
         (~finite, "NaN or infinity"),

@@ -122,7 +122,7 @@ def test_rows_without_a_label_may_hold_anything_and_take_no_part(tmp_path):
         (lambda x: x[:, :2], r"has 2 columns, and the set 3 classes.*in this order: ant, bee, cow"),
         (lambda x: x[:59], r"has 59 rows, and the set 60 images"),
         (lambda x: np.log(x), r"numbers below 0 or above 1 \(60 such rows\).*softmax"),
-        (lambda x: x * 0.9, r"numbers that add up to 0\.9"),
+        (lambda x: x * 0.95, r"numbers that add up to 0\.95"),
         (lambda x: np.where(np.arange(60)[:, None] == 9, np.nan, x), r"the row of '9' holds NaN"),
         (lambda x: x[:, [1, 2, 0]], r"in 0% of the images, and in 100% with its columns in another order"),
         (lambda x: x[np.random.default_rng(0).permutation(60)], r"as by chance"),
@@ -133,8 +133,9 @@ def test_probabilities_that_do_not_fit_are_refused_with_what_is_needed(tmp_path,
         own_opinion(saved(tmp_path, change(shares_of(LABELS))), blank_set(tmp_path, LABELS))
 
 
-def test_half_precision_adds_up_to_one(tmp_path):
+def test_half_precision_and_two_decimals_add_up_to_one(tmp_path):
     own_opinion(saved(tmp_path, shares_of(LABELS).astype(np.float16)), blank_set(tmp_path, LABELS))
+    own_opinion(saved(tmp_path, np.floor(shares_of(LABELS) * 100) / 100), blank_set(tmp_path, LABELS))
 
 
 def test_a_model_that_was_fitted_to_what_it_predicts_is_told(tmp_path):
