@@ -69,10 +69,11 @@ def _rehearse(source: Path, config: ScanConfig, output: Output) -> None:
     """Print how a set is read, and some of its rows."""
     import pandas as pd
 
-    from .scanning import described, set_of
+    from .scanning import described, own_files, set_of
     from .sets.imageset import evenly
 
     images = set_of(source, config)
+    fitting = own_files(images, config)
     shown = evenly(len(images), _SHOWN).tolist()
     rows = pd.DataFrame(
         {
@@ -85,11 +86,13 @@ def _rehearse(source: Path, config: ScanConfig, output: Output) -> None:
         }
     )
     if output.as_json:
-        print_json({**_source_json(images), "notes": list(images.source.notes), "rows": records(rows)})
+        print_json({**_source_json(images), "notes": [*images.source.notes, *fitting], "rows": records(rows)})
         return
     out.print(described(images))
     for line in images.source.lines(everything=True):
         out.print(line)
+    for line in fitting:
+        out.print(f"  own model    {line}")
     out.print()
     print_table(rows)
     out.print()

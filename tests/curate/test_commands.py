@@ -250,6 +250,16 @@ def test_a_rehearsal_says_what_is_taken_for_what_and_writes_nothing(patients):
     assert set(document["rows"][0]) == {"id", "class", "split", "group"}
 
 
+def test_a_rehearsal_holds_files_of_an_own_model_against_the_set(patients, tmp_path):
+    np.save(tmp_path / "own.npy", np.random.default_rng(0).normal(size=(36, 4)))
+    result = run("scan", ".", "--dry-run", "--embeddings", tmp_path / "own.npy")
+    assert "own model    embeddings from own.npy (4 numbers an image)" in result.stdout
+    np.save(tmp_path / "own.npy", np.zeros((35, 4)))
+    refused = run("scan", ".", "--dry-run", "--embeddings", tmp_path / "own.npy")
+    assert refused.exit_code == 2
+    assert "has 35 rows, and the set 36 images" in refused.output.replace("\n", " ")
+
+
 def test_rows_of_a_rehearsal_leave_no_group_blank(tmp_path):
     for name in "ab":
         cv2.imwrite(str(tmp_path / f"{name}.png"), np.zeros((4, 4), np.uint8))
