@@ -51,7 +51,7 @@ def backbone_names() -> Iterable[str]:
 
 def backbone_option() -> str:
     """A field for what images are seen with."""
-    help = "A Keras application such as MobileNetV2-0.35, 'builtin', or 'auto'."
+    help = "A network such as MobileNetV2-0.35, two with + between, 'builtin', or 'auto'."
     return option("auto", help, SEEING, names=backbone_names)
 
 
