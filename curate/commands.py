@@ -161,10 +161,13 @@ def _next(result: Scan, artifacts: Path) -> str | None:
     which a model could tell apart."""
     if result.decided:
         return f"curate apply{elsewhere(artifacts)}"
-    labels = _kept(result)["label"]
+    kept = _kept(result)
+    labels, splits = kept["label"], set(kept["split"])
     if labels[labels >= 0].nunique() < 2:
         return None
-    return f"augment build --policy heavy{elsewhere(artifacts)}"
+    # Splits of other names are kept, and leave nothing to train on.
+    fresh = "" if splits & {"", "train"} else " --fresh"
+    return f"augment build --policy heavy{fresh}{elsewhere(artifacts)}"
 
 
 _FOR_GISTS = 64  # cells of a screen from which on the table has room for words

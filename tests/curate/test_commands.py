@@ -197,6 +197,20 @@ def test_a_scan_does_not_offer_a_build_of_one_class_or_of_nothing(tmp_path, kept
     assert ("nothing is left: the clean set holds no image" in result.stdout) == (not kept)
 
 
+@pytest.mark.parametrize(
+    ("names", "fresh"), [(["north", "south"], True), (["train", "south"], False), (["", "a"], False)]
+)
+def test_the_next_command_splits_anew_what_came_without_a_train(names, fresh, data, tmp_path):
+    with np.load(data) as arrays:
+        images, labels = arrays["images"], arrays["labels"]
+    splits = np.array([names[row % 2] for row in range(len(labels))])
+    np.savez(tmp_path / "set.npz", images=images, labels=labels, splits=splits)
+    options = ("--backbone", "builtin", "--map", "none", "--artifacts", tmp_path / "artifacts")
+    document = document_of("scan", tmp_path / "set.npz", *options)
+    assert document["next"].startswith("augment build")
+    assert ("--fresh" in document["next"]) == fresh
+
+
 def test_where_decisions_wait_the_next_command_applies_them(artifacts, data):
     scan = ("scan", data, "--backbone", "builtin", "--map", "none", "--artifacts", artifacts)
     run("apply", "--artifacts", artifacts, "--drop-id", "0", "--keep-id", "1")
