@@ -44,7 +44,7 @@ def gather(
     foreign = foreign_copies(copies, position, labels, among_kept)
     usable = (labels != UNLABELLED) & (position >= 0) & ~foreign
     thumbnails = measured.prints.thumbnails
-    probe = probe_labels(features, thumbnails, labels, fold, usable, among_kept.rows, config.seed)
+    probe = probe_labels(features, thumbnails, labels, fold, usable, among_kept.rows)
     fits = _belonging(features, measured, labels, copies, position, among_kept.rows[~foreign[among_kept.rows]], probe)
     progress(STEPS)
     return Evidence(

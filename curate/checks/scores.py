@@ -12,9 +12,13 @@ def exceedance(values: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def score_of_odds(odds: np.ndarray) -> np.ndarray:
-    """float32: of log odds, 0.5 where both are as likely; 0.75 at odds of 150 to 1. It grows for as long as they do."""
-    limited = np.nan_to_num(odds, nan=-np.inf, neginf=-1e6, posinf=1e6)
-    return np.asarray((0.5 + 0.5 * limited / (np.abs(limited) + 5)).astype(np.float32))
+    """float32: of log odds, 0.5 where both are as likely; 0.75 at odds of 150 to 1. It grows for as long as they do.
+
+    Minus infinity and NaN give 0.
+    """
+    limited = np.nan_to_num(odds, nan=0.0, neginf=0.0, posinf=1e9)
+    score = 0.5 + 0.5 * limited / (np.abs(limited) + 5)
+    return np.where(np.isnan(odds) | np.isneginf(odds), 0, score).astype(np.float32)
 
 
 def chance_of_odds(odds: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..sets.imageset import UNLABELLED
 from ..stage.engine import chunks
+from .neighbours import evenly
 
 NEAREST = 10  # of a class, by which a picture is near to it or far
 FEWEST = 6  # different pictures that a class needs to have a middle
@@ -70,7 +71,7 @@ def belonging(
     """
     references = references[np.unique(key[references], return_index=True)[1]]
     members = {int(c): references[labels[references] == c] for c in np.unique(labels[references]) if c != UNLABELLED}
-    members = {c: _evenly(rows, _TELLING) for c, rows in members.items() if len(rows) >= FEWEST}
+    members = {c: evenly(features, rows, _TELLING) for c, rows in members.items() if len(rows) >= FEWEST}
     if len(members) < 2:
         return None
     points = _points(features, embeddings, key, references)
@@ -80,7 +81,7 @@ def belonging(
     for c, of_class in classes.items():
         rows = np.flatnonzero((labels == c) & (key >= 0))
         logs[rows] = _log_distance(points.at(rows), of_class)
-    sample = _evenly(np.concatenate(list(members.values())), _SAMPLED)
+    sample = evenly(features, np.concatenate(list(members.values())), _SAMPLED)
     away = _to_others(points.at(sample), labels[sample], classes)
     middle = np.array([np.median(logs[rows]) for rows in members.values()])
     # Where a class is no nearer to its own than to others there is no scale: whatever is, is wide.
@@ -107,11 +108,6 @@ def belonging(
 def _normal(x: np.ndarray, centre: float, spread: float) -> np.ndarray:
     """Log density."""
     return np.asarray(-0.5 * ((x - centre) / spread) ** 2 - np.log(spread * np.sqrt(2 * np.pi)))
-
-
-def _evenly(rows: np.ndarray, most: int) -> np.ndarray:
-    """At most so many of some rows, evenly spread."""
-    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
 
 
 def _points(features: np.ndarray, embeddings: np.ndarray, key: np.ndarray, references: np.ndarray) -> _Points:
@@ -197,6 +193,8 @@ def _tail(own: np.ndarray, away: np.ndarray) -> _Tail:
     centre, width = _centre_and_spread(away)
     width = max(width, 0.05)
     edge = centre + width
+    if edge <= 0 or not (own > 0).any():
+        return _Tail(1.0, 1.0, 0.5, centre, np.inf)
     counts, edges = np.histogram(np.clip(own[own > 0], None, edge), bins=120, range=(0, edge))
     x = (edges[1:] + edges[:-1]) / 2
     beyond = _normalised(np.exp(-0.5 * ((x - centre) / width) ** 2))

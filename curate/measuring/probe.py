@@ -127,7 +127,6 @@ def probe_labels(
     fold: np.ndarray,
     usable: np.ndarray,
     representatives: np.ndarray,
-    seed: int,
 ) -> Probe | None:
     """What all views say of all usable rows (see curate.measuring.noise); None where nothing can be learnt.
 
@@ -147,8 +146,8 @@ def probe_labels(
     points = features[rows]
     looks = (
         points,
-        kernel_features(points, centres, seed),
-        kernel_features(small_pictures(thumbnails[rows]), centres, seed),
+        kernel_features(points, centres),
+        kernel_features(small_pictures(thumbnails[rows]), centres),
     )
     outcome = noise(np.stack([out_of_fold(look, own, fold[rows], len(classes)) for look in looks]), own)
     return Probe(rows, outcome.truth, classes, fold[rows], outcome.odds, outcome.rate)

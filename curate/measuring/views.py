@@ -1,4 +1,4 @@
-"""Several views of a set, each judged by a discriminant of its own: what they say together is better than what each says.
+"""Several views of a set, each judged by a discriminant of its own. Together they are better than each alone.
 
 A linear discriminant of the embedding, one of a kernel on it, and one of a kernel on small grey pictures. Errors of one
 are seldom those of another.
@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..stage.engine import chunks, one_thread
+from .neighbours import evenly
+from .noise import log_softmax
 
 # One centre of a kernel for so many pictures, and at most so many: more bring little.
-_EACH, _CENTRES = 6, 800
+_EACH, _CENTRES = 5, 800
 _MOST = 1 << 25  # values of a kernel that are held: 128 MB
 _BLOCK = 4096
 _SMALL = 16  # side of the small grey pictures
@@ -36,10 +38,10 @@ def out_of_fold(features: np.ndarray, own: np.ndarray, fold: np.ndarray, classes
     moments = [_Moments.of(features[rows, :axes].astype(np.float64), own[rows], classes) for rows in folds]
     logs = np.full((len(own), classes), -np.log(classes))
     for i, rows in enumerate(folds):
-        others = [part for at, part in enumerate(moments) if at != i]
-        if len(rows) and others and (sum(part.counts for part in others) > 1).sum() > 1:
-            weights, offsets = _discriminant(others)
-            logs[rows] = _log_softmax(features[rows, :axes] @ weights + offsets)
+        rest = [part for at, part in enumerate(moments) if at != i]
+        if len(rows) and rest and _learnable(rest).sum() > 1:
+            weights, offsets = _discriminant(rest)
+            logs[rows] = log_softmax(features[rows, :axes] @ weights + offsets)
     return logs
 
 
@@ -58,12 +60,16 @@ class _Moments:
         return cls(member.sum(axis=1), member @ points, points.T @ points)
 
 
+def _learnable(parts: Sequence[_Moments]) -> np.ndarray:
+    """bool (K,): classes that are shown twice at least."""
+    return np.asarray(np.sum([part.counts for part in parts], axis=0) > 1)
+
+
 def _discriminant(parts: Sequence[_Moments]) -> tuple[np.ndarray, np.ndarray]:
     """(d, K) and (K,): a linear discriminant of classes that share a covariance, shrunk towards a sphere."""
     from scipy.linalg import solve
 
     counts = np.sum([part.counts for part in parts], axis=0)
-    known = counts > 1
     means = np.sum([part.sums for part in parts], axis=0) / np.maximum(counts, 1)[:, None]
     n = counts.sum()
     within = (np.sum([part.products for part in parts], axis=0) - (means.T * counts) @ means) / n
@@ -72,23 +78,17 @@ def _discriminant(parts: Sequence[_Moments]) -> tuple[np.ndarray, np.ndarray]:
     with one_thread():
         weights = solve((1 - stiffness) * within + stiffness * sphere, means.T, assume_a="pos")
     offsets = np.log(np.maximum(counts, 1) / n) - 0.5 * (means.T * weights).sum(axis=0)
-    return weights, np.where(known, offsets, _NEVER)
+    return weights, np.where(_learnable(parts), offsets, _NEVER)
 
 
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    logits = logits - logits.max(axis=1, keepdims=True)
-    return np.asarray(logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))
-
-
-def kernel_features(points: np.ndarray, candidates: np.ndarray, seed: int) -> np.ndarray:
+def kernel_features(points: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     """float32 (M, m): points (M, d) as a Gaussian kernel sees them, by its values at some of them (Nystroem 1930;
     Williams and Seeger, NIPS 2000). Its width is the median distance.
 
     candidates  int64: positions of points that may be centres, such as one of each picture
     """
     number = int(np.clip(min(len(candidates) // _EACH, _MOST // len(points)), min(8, len(candidates)), _CENTRES))
-    chosen = np.sort(np.random.default_rng([seed, len(candidates)]).choice(candidates, number, replace=False))
-    at = points[chosen]
+    at = points[evenly(points, candidates, number)]
     between = _squared_distances(at, at)
     width = float(np.median(between[~np.eye(len(at), dtype=bool)])) if len(at) > 1 else 1.0
     width = max(width, 1e-12)
