@@ -19,7 +19,7 @@ import pandas as pd
 import curate
 from curate.checks.scores import THRESHOLD
 from curate.findings import DROP, KEEP, REVIEW, SEVERITY
-from curate.selftesting import average_precision, tally, ways_of
+from curate.tallying import average_precision, tally, ways_of
 
 
 class Truth(TypedDict, total=False):

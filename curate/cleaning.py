@@ -221,7 +221,7 @@ def _verdicts(scan: Scanned, config: ApplyConfig) -> tuple[np.ndarray, np.ndarra
     a fault of its own."""
     findings = scan.findings
     action = findings["action"].to_numpy(dtype=object).copy()
-    action[findings["check"].isin(config.review)] = REVIEW
+    action[(action == DROP) & findings["check"].isin(config.review)] = REVIEW
     action[findings["check"].isin(config.drop)] = DROP
     rows = findings["row"].to_numpy()
     alone = ~findings["check"].isin(BESIDE_THE_KEPT).to_numpy()

@@ -171,11 +171,17 @@ def _check_table(result: Scan) -> pd.DataFrame:
     """What each check found, and what becomes of those rows."""
     import pandas as pd
 
+    from .reviews import likely_right
+
+    right = likely_right(result.findings)
     rows = [
-        (name, outcome.rows, outcome.groups or None, _in_words(outcome.verdicts), _gist(result, name))
+        (
+            *(name, outcome.rows, round(right[name]) if name in right else None, outcome.groups or None),
+            *(_in_words(outcome.verdicts), _gist(result, name)),
+        )
         for name, outcome in found_by_check(result.findings, result.table).items()
     ]
-    table = pd.DataFrame(rows, columns=["check", "rows", "groups", "verdict", ""], dtype=object)
+    table = pd.DataFrame(rows, columns=["check", "rows", "likely right", "groups", "verdict", ""], dtype=object)
     return table if table[""].any() and (out.room is None or out.room >= _FOR_GISTS) else table.drop(columns="")
 
 
@@ -212,8 +218,11 @@ def _telling(result: Scan, at_most: int = 3) -> list[str]:
 
 
 def _scan_json(result: Scan, artifacts: Path) -> dict[str, object]:
+    from .reviews import likely_right
+
     counts = result.table["verdict"].value_counts()
     effect = result.effect
+    right = likely_right(result.findings)
     return {
         **_source_json(result.images),
         "embedder": result.embedder,
@@ -221,6 +230,7 @@ def _scan_json(result: Scan, artifacts: Path) -> dict[str, object]:
         "checks": {
             name: {
                 "rows": outcome.rows,
+                "likely_right": right.get(name),
                 "groups": outcome.groups,
                 "drop": outcome.verdicts.get(DROP, 0),
                 "review": outcome.verdicts.get(REVIEW, 0),
@@ -426,10 +436,13 @@ def selftest(source: Source, config: SelftestConfig, output: Output) -> None:
     ]
     out.print()
     print_table(shown)
-    missed = result.ways[result.ways["found"] < result.ways["planted"]]
+    kinds = result.ways.groupby("kind", sort=False)[["planted", "found"]].sum().reset_index()
+    out.print()
+    print_table(kinds.assign(recall=kinds["found"] / kinds["planted"]), "by kind")
+    missed = result.ways[(result.ways["found"] < result.ways["planted"]) & (result.ways["how"] != "")]
     if len(missed):
         out.print()
-        print_table(missed, "missed, by kind")
+        print_table(missed, "missed, by way")
     output.print_notes(result.notes)
     thresholds = config.scan.thresholds
     changed = {name: value for name, value in result.thresholds.items() if value != thresholds.get(name, 0.5)}

@@ -60,6 +60,18 @@ def weights_option() -> str | None:
     return option(None, "Weights file for the backbone instead of ImageNet's.", SEEING, path=True)
 
 
+def embeddings_option() -> str | None:
+    """A field for the vectors of a person's own model."""
+    help = "Your own vectors, a row for each image: .npy in the order of the scan, or .npz with ids. No backbone then."
+    return option(None, help, SEEING, path=True, metavar="FILE", unwritten=True)
+
+
+def probabilities_option() -> str | None:
+    """A field for the probabilities of a person's own model."""
+    help = "Out-of-fold probabilities of your own model, .npy, .npz or .csv: they replace the label probe's."
+    return option(None, help, SEEING, path=True, metavar="FILE", unwritten=True)
+
+
 def min_class_option(group: str = "") -> int | None:
     """A field for the size from which a class takes part."""
     return option(None, "Leave out classes of fewer images than this; by default none.", group, at_least=1)
@@ -76,6 +88,8 @@ class ScanConfig:
     artifacts: str | None = artifacts_option()
     backbone: str = backbone_option()
     weights: str | None = weights_option()
+    embeddings: str | None = embeddings_option()
+    probabilities: str | None = probabilities_option()
     input_size: int = option(
         160, "Pixels a side that pictures are resized to for embedding.", SEEING, at_least=8, at_most=4096
     )
@@ -101,6 +115,13 @@ class ScanConfig:
         names=lambda: SEVERITY,
     )
     strict: bool = option(False, "Leave what awaits review out of the clean set as well.", DECIDING)
+    review_budget: int | None = option(
+        None,
+        "Images that await review at most: the likeliest suspicions do, the rest is kept.",
+        DECIDING,
+        at_least=0,
+        unwritten=True,
+    )
     value_range: tuple[float, ...] | None = value_range_option()
     max_pixels: int | None = max_pixels_option()
     workers: int = workers_option()
@@ -111,6 +132,10 @@ class ScanConfig:
         check_range(self.value_range)
         _check_thresholds(self.thresholds)
         _check_apart(self.drop, self.review)
+        if self.embeddings is not None and (self.weights is not None or self.backbone != "auto"):
+            raise DataError(
+                "--embeddings goes without a backbone, which would make them. Leave out --backbone and --weights."
+            )
 
     @property
     def decoding(self) -> Decoding:
@@ -197,7 +222,9 @@ class SplitConfig:
             raise DataError("per_class is the size of a balanced test set; give --balanced-test as well.")
 
 
-_OF_A_SCAN = (*READ_BY, "backbone", "weights", "input_size", "thresholds", "workers", "seed")
+_OF_A_SCAN = (
+    *READ_BY, "backbone", "weights", "embeddings", "probabilities", "input_size", "thresholds", "workers", "seed",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -208,6 +235,7 @@ class SelftestConfig:
     images     are taken evenly from each class
     precision  that the proposed thresholds should reach on the planted copy
     repeats    in the same images; the counts are pooled
+    off_topic  a set of pictures that show something else; without one no such picture is planted
     faults     what is planted; None plants some of each kind, casts of as many colours as the set has room for
     artifacts  where `selftest.json` is written; None writes nothing
     """
@@ -216,6 +244,12 @@ class SelftestConfig:
     images: int = option(2000, "Images to plant faults among.")
     precision: float = option(0.95, "Precision that the proposed thresholds should reach.")
     repeats: int = option(1, "How often to plant faults, each time in the clean images.", at_least=1, at_most=1000)
+    off_topic: str | None = option(
+        None,
+        "Pictures of something else to plant under drawn labels: a folder, list or .npz.",
+        path=True,
+        metavar="FOLDER",
+    )
     seed: int = seed_option()
     faults: PlantConfig | None = None
     artifacts: str | None = option(None, "Folder for everything that is written.", path=True)
@@ -225,6 +259,12 @@ class SelftestConfig:
             raise DataError(f"images is {self.images}; a self-test needs {FEWEST} at least.")
         if not 0 < self.precision <= 1:
             raise DataError(f"precision is {self.precision}; it must be above 0 and at most 1, such as 0.95.")
+        for name in ("embeddings", "probabilities"):
+            if getattr(self.scan, name) is not None:
+                raise DataError(
+                    f"--{name} has no rows of the pictures that a self-test plants, which your model has not seen. "
+                    f"Leave it out; --backbone and --weights name what the self-test sees with."
+                )
         check(self)
 
 

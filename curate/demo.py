@@ -374,7 +374,7 @@ class Demo:
 def demo(folder: Path, config: DemoConfig, scan_config: ScanConfig, reporter: Reporter = Silent()) -> Demo:
     """Draw the set into a folder, scan it as a user's own, and hold the findings against the truth."""
     from .scanning import scan
-    from .selftesting import tally, ways_of
+    from .tallying import tally, ways_of
 
     path = write_demo(folder, config)
     result = scan(path, scan_config, reporter)

@@ -67,7 +67,7 @@ CATALOGUE: Mapping[str, Check] = {
             colour="#d6336c",
             action=DROP,
             planted_by=("conflict",),
-            may_see=("intruder", "exact", "near"),
+            may_see=("intruder", "exact", "near", "affine", "crop"),
             groups=COPIES,
             gist=False,
         ),
@@ -96,6 +96,7 @@ CATALOGUE: Mapping[str, Check] = {
             colour="#e0402f",
             action=DROP,
             planted_by=("intruder",),
+            may_see=("off_topic",),
             groups=BOTH,
             explained_by=("blurred", "dark"),
             explained_if_recognised=("colour_cast", "grayscale", "light", "low_information"),
@@ -115,11 +116,11 @@ CATALOGUE: Mapping[str, Check] = {
         Check(
             name="near_duplicate",
             title="Near duplicates",
-            looks_for="One picture resaved, resized, shifted, brightened, turned or mirrored. One of each group stays.",
+            looks_for="One picture resaved, cropped, brightened, turned, warped or mirrored. One of each group stays.",
             outcome="drop all but one",
             colour="#16a8c4",
             action=DROP,
-            planted_by=("near",),
+            planted_by=("near", "affine", "crop"),
             may_see=("intruder",),
             groups=COPIES,
         ),
@@ -130,6 +131,7 @@ CATALOGUE: Mapping[str, Check] = {
             outcome="review",
             colour="#f2770b",
             planted_by=("label",),
+            may_see=("off_topic",),
         ),
         Check(
             name="colour_cast",
@@ -146,6 +148,7 @@ CATALOGUE: Mapping[str, Check] = {
             looks_for="Single pictures that lie far from all others.",
             outcome="review",
             colour="#a9683a",
+            planted_by=("off_topic",),
             may_see=("intruder",),
         ),
         Check(
@@ -190,7 +193,7 @@ CATALOGUE: Mapping[str, Check] = {
         Check(
             name="odd_aspect",
             title="Odd shapes",
-            looks_for="Much longer or taller than the other pictures.",
+            looks_for="Much longer than the other pictures, or much squarer.",
             outcome="review",
             colour="#94733b",
         ),
@@ -222,7 +225,7 @@ class Finding:
 
     score    0 fine .. 1 certainly bad
     group    number that related findings share, -1 none
-    action   "drop" (certain) or "review"
+    action   "drop" (certain), "review", or "keep": told, and not for review
     because  one sentence of measured facts
     chance   that it is right, 0 .. 1; NaN where the check cannot tell
     """
@@ -265,6 +268,8 @@ class Judgement:
     stories  its groups in words
     chance   float32 (N,): of flagged rows the chance that the flag is right, 0 .. 1, NaN where nothing says it; None
              where the check cannot tell of any
+    common   bool (N,): flagged rows of so large a group that it is a part of the set: told as a group, and kept
+    remarks  what so much of the set has that it is no suspicion, a line each
     note     why the check could not say anything ("no labels"), "" where it could
     """
 
@@ -275,6 +280,8 @@ class Judgement:
     stories: tuple[Story, ...] = field(default=())
     note: str = ""
     chance: np.ndarray | None = None
+    common: np.ndarray | None = None
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def silent(cls, n: int, note: str) -> Judgement:

@@ -11,9 +11,12 @@ from .configs import ScanConfig
 from .findings import SEVERITY, THRESHOLD
 from .measuring.belonging import Belonging, belonging
 from .measuring.conflicts import settled
-from .measuring.duplicates import Copies, find_copies, first_of_each
+from .measuring.duplicates import find_copies, first_of_each
 from .measuring.evidence import Evidence, Measured
+from .measuring.grouping import Copies, with_photographs
 from .measuring.neighbours import Neighbours, among, nearest, nearest_to, principal_features
+from .measuring.ownmodels import Opinion, own_probe
+from .measuring.photographs import find_photographs
 from .measuring.probe import Probe, folds_of, odds_of, probe_labels
 from .measuring.strangers import foreign_copies
 from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, held_out_rank, whole_groups
@@ -27,14 +30,20 @@ def gather(
     config: ScanConfig,
     workers: int,
     progress: Callable[[int], None] = lambda step: None,
+    opinion: Opinion | None = None,
 ) -> Evidence:
-    """What the measured set shows as a whole: its copies, its neighbours, and what its labels are worth."""
+    """What the measured set shows as a whole: its copies, its neighbours, and what its labels are worth.
+
+    opinion  what a person's own model says of the labels, which replaces the label probe
+    """
     labels = images.labels
     first, picture = first_of_each(measured.digests), first_of_each(measured.canonical)
     features = principal_features(measured.embeddings, fit_on=_firsts(first))
     among_distinct = nearest(features, _firsts(picture))
     progress(1)
     copies = find_copies(first, picture, measured.prints, among_distinct, _quality(images, measured), workers)
+    sides = np.minimum(measured.properties["width"], measured.properties["height"])
+    copies = with_photographs(copies, find_photographs(images, sides, copies, among_distinct, workers))
     progress(2)
     among_kept, position = _represented(copies, among_distinct, features)
     variants, shown = _variants(copies, among_kept, position, features)
@@ -43,8 +52,10 @@ def gather(
     # What belongs to no class must teach neither the probe what the classes are nor the other checks what is usual.
     foreign = foreign_copies(copies, position, labels, among_kept)
     usable = (labels != UNLABELLED) & (position >= 0) & ~foreign
-    thumbnails = measured.prints.thumbnails
-    probe = probe_labels(features, thumbnails, labels, fold, usable, among_kept.rows)
+    if opinion is not None:  # fitted by whoever knows the set, and out of fold: views of ours would only blur it
+        probe = own_probe(opinion, labels, fold, usable, among_kept.rows)
+    else:
+        probe = probe_labels(features, measured.prints.thumbnails, labels, fold, usable, among_kept.rows)
     fits = _belonging(features, measured, labels, copies, position, among_kept.rows[~foreign[among_kept.rows]], probe)
     progress(STEPS)
     return Evidence(

@@ -16,10 +16,11 @@ from .effect import cleaning_effect, unexplained_labels
 from .findings import CATALOGUE, Judgement
 from .gathering import STEPS, gather
 from .measuring import neighbours
-from .measuring.embedding import load_embedder
+from .measuring.embedding import Embedder, load_embedder
 from .measuring.evidence import Evidence, Measured, measure
 from .measuring.levels import frames_note, implausible_range, unreadable_note
 from .measuring.mapping import compiled, lay_out
+from .measuring.ownmodels import Opinion, check_order, own_embedder, own_opinion
 from .measuring.probe import FEWEST
 from .scans import CleaningEffect, Scan, scan_draft, write_scan
 from .sets.classes import joined_names
@@ -32,10 +33,12 @@ from .stage.progress import Advance, Reporter, Silent, Stopwatch
 from .verdicts import (
     Verdicts,
     balance_table,
+    beyond_budget,
     images_table,
     left_out,
     not_checked,
     pairs_table,
+    remarks_on,
     thinned,
     torn_note,
     weigh,
@@ -50,8 +53,13 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
     Raises DataError where the source is no set of images, UnknownName where the configuration names what is not
     known, OutputError where the artifacts cannot be written. The source is never changed.
     """
-    if config.labels is not None:  # as the manifest must name it, wherever it is read from
-        config = replace(config, labels=str(Path(config.labels).resolve()))
+    # As the manifest must name them, wherever it is read from.
+    config = replace(
+        config,
+        labels=_resolved(config.labels),
+        embeddings=_resolved(config.embeddings),
+        probabilities=_resolved(config.probabilities),
+    )
     watch = Stopwatch()
     Thread(target=_preload, daemon=True).start()
     with watch.stage("reading"), reporter.stage(f"reading {_name(source)}", None, ""):
@@ -73,16 +81,18 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
     """What is found in a set; nothing is written."""
     workers = config.workers or cores()
     with watch.stage("loading the model"), reporter.stage("loading the model", None, ""):
-        embedder, note = load_embedder(config.backbone, config.weights, config.input_size, workers, reporter.say)
-    for line in (f"{described(images)}; embedding with {embedder.describe}", *images.source.lines()):
+        embedder, note = _embedder(images, config, workers, reporter)
+        opinion = own_opinion(Path(config.probabilities), images) if config.probabilities is not None else None
+    for line in (f"{described(images)}; {_seen_with(embedder, opinion)}", *images.source.lines()):
         reporter.say(line)
     with (
         watch.stage("measuring and embedding"),
         reporter.stage("measuring and embedding", len(images), "images") as advance,
     ):
         measured = measure(images, embedder, workers, advance)
+        check_order(embedder, measured.digests)
     with watch.stage("comparing"), reporter.stage("comparing", STEPS, "steps") as advance, small_algebra(len(images)):
-        evidence = gather(images, measured, config, workers, advance)
+        evidence = gather(images, measured, config, workers, advance, opinion)
     with watch.stage("judging"), small_algebra(len(images)):
         verdicts, effect = _judged(evidence, config, reporter)
     unchecked = not_checked(verdicts.judgements)
@@ -100,17 +110,49 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
         effect=effect,
         notes=(
             *_scan_notes(evidence, alarm, note, config),
+            *_opinion_notes(opinion),
             *torn_note(images),
+            *beyond_budget(verdicts.unreviewed, config),
+            *remarks_on(verdicts.judgements),
             *thinned(images, verdicts.findings, verdicts.verdict),
             *left_out(unchecked),
         ),
-        embedder=f"{embedder.describe}, {embedder.size} px",
+        embedder=embedder.words,
         embedder_digest=embedder.digest,
+        probabilities_digest=None if opinion is None else opinion.digest,
         timings=watch.seconds,
         alarm=alarm,
         not_checked=unchecked,
         decided={} if config.artifacts is None else _decided(images, measured, Path(config.artifacts)),
     )
+
+
+def _resolved(path: str | None) -> str | None:
+    return None if path is None else str(Path(path).resolve())
+
+
+def _embedder(images: ImageSet, config: ScanConfig, workers: int, reporter: Reporter) -> tuple[Embedder, str]:
+    """(what gives the pictures their vectors: a person's own, or a backbone; a note, "" for none)."""
+    if config.embeddings is not None:
+        return own_embedder(Path(config.embeddings), images)
+    return load_embedder(config.backbone, config.weights, config.input_size, workers, reporter.say)
+
+
+def _seen_with(embedder: Embedder, opinion: Opinion | None) -> str:
+    """ "embedding with MobileNetV2-0.35", "embeddings from mine.npy; probabilities from p.csv"."""
+    embedding = embedder.describe if embedder.vectors is not None else f"embedding with {embedder.describe}"
+    return embedding if opinion is None else f"{embedding}; probabilities from {opinion.name}"
+
+
+def _opinion_notes(opinion: Opinion | None) -> list[str]:
+    """What the person should know of the probabilities of their own model."""
+    if opinion is None:
+        return []
+    use = (
+        f"labels are judged by the probabilities of {opinion.name}, which replace those of the label probe: out of "
+        "fold, they are of a model that knows the set better than a linear one"
+    )
+    return [use, *opinion.notes]
 
 
 def _name(source: str | Path | ImageSet) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from .configs import ScanConfig
 from .findings import DROP, KEEP, REVIEW, SEVERITY, Story
+from .reviews import likely_right
 from .sets.directions import LEFT_OPEN, Directions
 from .sets.imageset import ImageSet
 from .sets.scaling import Decoding, Scale
@@ -85,6 +86,7 @@ class Scan:
     not_checked  check -> why it could not say anything: "no labels", "no splits"
     decided     row -> keep, drop or review: decisions of a person in force, which the clean set does not follow yet
     alarm       what has to be known before all else, the first of the notes; "" where all is plausible
+    probabilities_digest  of the file of a person's own probabilities, None where there is none
     """
 
     images: ImageSet
@@ -103,6 +105,7 @@ class Scan:
     not_checked: Mapping[str, str] = field(default_factory=dict)
     decided: Mapping[int, str] = field(default_factory=dict)
     alarm: str = ""
+    probabilities_digest: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +113,11 @@ class ScanManifest(Manifest):
     """manifest.json of a scan.
 
     input_digest     of the set's ids, labels and pixels (see content_digest)
-    embedder         what embedded, in words;  embedder_digest  of its weights
+    embedder         what embedded, in words;  embedder_digest  of its weights, or of the file of embeddings
+    probabilities_digest  of the file of a person's own probabilities
     effect           did cleaning help? None where there are no labels to tell by
     scale            kind of values -> the scale that they were read by; None of a scan of before there was one
+    likely_right     check -> how many of its findings are likely right (see reviews); None likewise
     """
 
     COMMAND: ClassVar[str] = "curate scan"
@@ -123,6 +128,8 @@ class ScanManifest(Manifest):
     embedder_digest: str
     effect: CleaningEffect | None
     scale: Mapping[str, Scale] | None = field(default=None, metadata=OPTIONAL)
+    likely_right: Mapping[str, float] | None = field(default=None, metadata=OPTIONAL)
+    probabilities_digest: str | None = field(default=None, metadata=OPTIONAL)
 
     @property
     def decoding(self) -> Decoding:
@@ -216,6 +223,8 @@ def _manifest_of(result: Scan, outputs: Mapping[str, Output], watch: Stopwatch) 
         embedder_digest=result.embedder_digest,
         effect=result.effect,
         scale=result.images.source.decoding.scale,
+        likely_right=likely_right(result.findings),
+        probabilities_digest=result.probabilities_digest,
     )
 
 

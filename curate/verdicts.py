@@ -27,6 +27,7 @@ from .findings import (
 from .measuring.conflicts import with_stand_ins
 from .measuring.evidence import Evidence
 from .measuring.probe import recognised
+from .reviews import within_budget
 from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, torn_groups
 
 if TYPE_CHECKING:
@@ -43,26 +44,28 @@ class Verdicts:
     findings    findings.parquet
     verdict     str (N,): keep, drop or review
     stories     groups of findings in words, the most telling first
+    unreviewed  rows that would await review, were there no budget for it
     """
 
     judgements: Mapping[str, Judgement]
     findings: pd.DataFrame
     verdict: np.ndarray
     stories: tuple[Story, ...]
+    unreviewed: int = 0
 
 
 def weigh(evidence: Evidence, judgements: Mapping[str, Judgement], config: ScanConfig) -> Verdicts:
     """What the judgements of all checks, by name, come to."""
     numbered = _numbered_on(_unexplained(evidence, judgements))
-    findings = _findings(evidence, numbered, config)
+    findings, unreviewed = _findings(evidence, numbered, config)
     copies = with_stand_ins(evidence.copies, evidence.images.labels, _leaving(len(evidence), findings, config.strict))
     if copies is not evidence.copies:
         evidence = replace(evidence, copies=copies)
         numbered |= {name: CHECKS[name](evidence) for name in BESIDE_THE_KEPT}
-        findings = _findings(evidence, numbered, config)
+        findings, unreviewed = _findings(evidence, numbered, config)
     judgements = numbered
     verdict = _row_verdicts(len(evidence), findings)
-    return Verdicts(judgements, findings, verdict, _stories(judgements, findings))
+    return Verdicts(judgements, findings, verdict, _stories(judgements, findings), unreviewed)
 
 
 def _flagged(evidence: Evidence, judgements: Mapping[str, Judgement], name: str) -> np.ndarray:
@@ -127,8 +130,8 @@ def _numbered_on(judgements: Mapping[str, Judgement]) -> dict[str, Judgement]:
 # What is found
 
 
-def _findings(evidence: Evidence, judgements: Mapping[str, Judgement], config: ScanConfig) -> pd.DataFrame:
-    """One row per suspicion, in order of severity, then of score."""
+def _findings(evidence: Evidence, judgements: Mapping[str, Judgement], config: ScanConfig) -> tuple[pd.DataFrame, int]:
+    """(one row per suspicion, in order of severity, then of score; how many rows are beyond the budget for reviews)."""
     strangers = evidence.foreign & np.any(
         [_flagged(evidence, judgements, name) for name, check in CATALOGUE.items() if check.finds_foreign], axis=0
     )
@@ -143,7 +146,7 @@ def _findings(evidence: Evidence, judgements: Mapping[str, Judgement], config: S
             for story in judgements[name].stories
             if not story.rows
         ]
-    return findings_table(findings)
+    return within_budget(findings_table(findings), config.review_budget)
 
 
 def _findings_on_rows(
@@ -157,7 +160,8 @@ def _findings_on_rows(
     elif check.action == DROP and check.name not in config.review and judgement.certain is not None:
         droppable = judgement.certain
     scores = np.round(judgement.score.astype(np.float64), 4)
-    chance = np.full(len(images), np.nan) if judgement.chance is None else judgement.chance.astype(np.float64)
+    chance = _chance(judgement)
+    common = np.zeros(len(images), bool) if judgement.common is None else judgement.common
     return [
         Finding(
             row,
@@ -165,12 +169,20 @@ def _findings_on_rows(
             check.name,
             float(scores[row]),
             int(group[row]),
-            DROP if droppable[row] else REVIEW,
+            DROP if droppable[row] else KEEP if common[row] else REVIEW,
             judgement.because(row),
             round(float(chance[row]), 4),
         )
         for row in sorted(np.flatnonzero(flagged).tolist(), key=lambda row: (-scores[row], row))
     ]
+
+
+def _chance(judgement: Judgement) -> np.ndarray:
+    """float64 (N,): the chance that each flag is right; NaN where nothing says it. What is certain is right."""
+    chance = np.full(len(judgement.score), np.nan)
+    if judgement.chance is not None:
+        chance = judgement.chance.astype(np.float64)
+    return chance if judgement.certain is None else np.where(judgement.certain, 1.0, chance)
 
 
 def _leaving(n: int, findings: pd.DataFrame, strict: bool) -> np.ndarray:
@@ -295,6 +307,19 @@ def torn_note(images: ImageSet) -> list[str]:
         f"{stand} in several splits, such as that of {images.ids[a]} ({images.splits[a]}) and {images.ids[b]} "
         f"({images.splits[b]}): results on held-out splits are too good; `curate split --fresh` keeps groups whole"
     ]
+
+
+def remarks_on(judgements: Mapping[str, Judgement]) -> list[str]:
+    """What so much of the set has that it is no suspicion, a line each."""
+    return [remark for name in SEVERITY for remark in judgements[name].remarks]
+
+
+def beyond_budget(unreviewed: int, config: ScanConfig) -> list[str]:
+    """A line on what a budget for reviews leaves out."""
+    if not unreviewed:
+        return []
+    images = "1 further suspicious image is" if unreviewed == 1 else f"{unreviewed:,} further suspicious images are"
+    return [f"{images} kept and not for review (--review-budget {config.review_budget}); all stand in findings.parquet"]
 
 
 def not_checked(judgements: Mapping[str, Judgement]) -> dict[str, str]:

@@ -10,6 +10,8 @@ PACKAGES = ("curate", "augment", "train")
 OF_MANY = {
     "tests/augment/test_advice.py",
     "tests/augment/test_contracts.py",
+    "tests/benchmarks/test_peer_runs.py",
+    "tests/benchmarks/test_peers.py",
     "tests/curate/reporting/test_report_in_browser.py",
     "tests/train/reporting/test_report_in_browser.py",
     "tests/endurance/test_broken_inputs.py",

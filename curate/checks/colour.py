@@ -6,17 +6,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..findings import CHECKS, Judgement, Story
+from ..findings import CHECKS, THRESHOLD, Judgement, Story
 from ..measuring.evidence import Evidence
-from ..measuring.spreads import centre_and_scale
+from ..measuring.gaps import isolation
 from ..sets.imageset import NO_GROUP
-from .scores import exceedance
+from .scores import Standing, is_common, stood
 from .wording import spread_over_classes
 
-# A shift of the light by 8 units of CIELAB is plain to see; where a set varies more by itself, six of its own spreads.
-_PLAIN_SHIFT, _SPREADS = 8.0, 6.0
+# A shift of the light by 8 units of CIELAB is plain to see.
+_PLAIN_SHIFT = 8.0
 # The mean colour shifts with what is in the picture, so that it takes more to speak for the light.
 _PLAIN_MEAN_SHIFT = 15.0
+# A shift is held against those of all directions, and against those of its own, within so many degrees: a set may be
+# wide in one and tight in another, as photographs are from blue to yellow.
+_VIEWS = ((0, 180), *((middle, 45) for middle in range(0, 360, 30)))
+# From so many pictures on a class has a colour of its own to be held against, and of so many of them if others are odd.
+_CLASS, _ORDINARY = 20, 0.25
+_MUCH = 0.25
 # Casts within this of each other in a*b* are one group.
 _CELL = 6.0
 
@@ -45,18 +51,30 @@ def hue_name(a: float, b: float) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Shift:
-    """How far one colour estimate of each row lies from that of its class: a* and b* (N,), and their spread."""
+    """How far one colour estimate of each row lies from that of its class: a* and b* (N,)."""
 
     a: np.ndarray
     b: np.ndarray
-    spread: float
 
     @property
     def size(self) -> np.ndarray:
         return np.asarray(np.hypot(self.a, self.b))
 
+    def standing(self, usual: np.ndarray, plain: float) -> Standing:
+        """Where the rows stand among the usual ones, of whose directions theirs are.
 
-def _shift(evidence: Evidence, name: str) -> Shift:
+        plain  the size of a shift that is plain to see
+        """
+        far, apart = self.size / plain, np.zeros(len(self.a))
+        angle = np.degrees(np.arctan2(self.b, self.a))
+        for middle, width in _VIEWS:
+            along = np.abs((angle - middle + 180) % 360 - 180) <= width
+            inside = usual[along[usual]]
+            apart[along] = np.maximum(apart[along], isolation(far[along], far[inside], least=1.0))
+        return stood(far, apart - np.log(2 * len(_VIEWS)))  # of two estimates, the widest gap of as many counts
+
+
+def _shift(evidence: Evidence, name: str, plain: float) -> Shift:
     properties = evidence.measured.properties
     colour = np.stack([properties[f"{name}_{axis}"].astype(np.float64) for axis in "ab"])
     # A grey picture among coloured ones has no cast, and one that does not belong has no say in what is usual.
@@ -64,14 +82,29 @@ def _shift(evidence: Evidence, name: str) -> Shift:
     # Of a picture with many copies one says what is usual; each of them is held against it by itself.
     everyone = evidence.representatives[usable[evidence.representatives]]
     shift = np.where(usable, colour, np.nan)
+    if not len(everyone):
+        return Shift(shift[0], shift[1])
+    of_set = Shift(*(shift - np.median(colour[:, everyone], axis=1)[:, None]))
+    odd = of_set.standing(everyone, plain).score >= THRESHOLD
+    if odd[everyone].mean() < _MUCH:  # too few to be the most of a class by chance
+        odd[:] = False
     labels = evidence.images.labels
     for label in np.unique(labels):
-        measured = everyone[labels[everyone] == label]
-        base = measured if len(measured) >= 20 else everyone
-        if len(base):
-            shift[:, labels == label] -= np.median(colour[:, base], axis=1)[:, None]
-    spread_a, spread_b = (centre_and_scale(axis[evidence.representatives])[1] for axis in shift)
-    return Shift(shift[0], shift[1], float(np.hypot(spread_a, spread_b)))
+        base = _base(everyone[labels[everyone] == label], everyone, odd)
+        shift[:, labels == label] -= np.median(colour[:, base], axis=1)[:, None]
+    return Shift(shift[0], shift[1])
+
+
+def _base(members: np.ndarray, everyone: np.ndarray, odd: np.ndarray) -> np.ndarray:
+    """The rows that say which colour is usual in a class.
+
+    odd  bool (N,): rows that stand apart from the set. In a small class they may be the most by chance, of a scanner
+         that made two pictures in five; a class of nearly nothing else has that colour as its own
+    """
+    if len(members) < _CLASS:
+        members = everyone
+    ordinary = members[~odd[members]]
+    return ordinary if len(ordinary) >= _ORDINARY * len(members) else members
 
 
 @CHECKS.add
@@ -83,34 +116,44 @@ def colour_cast(evidence: Evidence) -> Judgement:
         return Judgement.silent(n, "too few different images to know their usual colour")
     if np.nanmedian(evidence.measured.properties["chroma"][rows]) < 2:
         return Judgement.silent(n, "the images are grey, so none can have a colour cast")
-    light, mean = _shift(evidence, "light"), _shift(evidence, "mean")
-    by_light = exceedance(light.size, max(_PLAIN_SHIFT, _SPREADS * light.spread))
-    by_mean = exceedance(mean.size, max(_PLAIN_MEAN_SHIFT, _SPREADS * mean.spread))
-    score = np.maximum(by_light, by_mean)
-    a, b = (np.where(by_light >= by_mean, *pair) for pair in ((light.a, mean.a), (light.b, mean.b)))
-
-    flagged = np.flatnonzero(score >= evidence.thresholds["colour_cast"])
-    group = np.full(n, NO_GROUP)
-    stories = []
-    clusters = _clusters(a[flagged], b[flagged])
-    for number in range(clusters.max(initial=-1) + 1):
-        members = flagged[clusters == number]
-        if len(np.unique(evidence.position[members])) < 3:  # copies of a picture are no group of pictures
-            continue
-        group[members] = number
-        colour = hue_name(float(np.median(a[members])), float(np.median(b[members])))
-        sentence = (
-            f"{len(members):,} images form one group with a {colour} {_where(evidence, members, a, b)}: "
-            f"{_offset(float(np.median(a[members])), float(np.median(b[members])))} their classes; "
-            f"{spread_over_classes(evidence.images, members)}"
-        )
-        stories.append(Story("colour_cast", number, tuple(members.tolist()), sentence, len(members) / n))
+    usual = rows[evidence.native]
+    light, mean = _shift(evidence, "light", _PLAIN_SHIFT), _shift(evidence, "mean", _PLAIN_MEAN_SHIFT)
+    by_light, by_mean = light.standing(usual, _PLAIN_SHIFT), mean.standing(usual, _PLAIN_MEAN_SHIFT)
+    lit = by_light.score >= by_mean.score
+    score, chance = np.where(lit, by_light.score, by_mean.score), np.where(lit, by_light.chance, by_mean.chance)
+    shift = Shift(np.where(lit, light.a, mean.a), np.where(lit, light.b, mean.b))
+    group, common, stories = _groups(evidence, shift, np.flatnonzero(score >= evidence.thresholds["colour_cast"]))
 
     def because(row: int) -> str:
         label = evidence.images.label_name(row)
-        return f"{hue_name(a[row], b[row])} cast: its light is {_offset(a[row], b[row])} that of {label or 'the set'}"
+        a, b = shift.a[row], shift.b[row]
+        return f"{hue_name(a, b)} cast: its light is {_offset(a, b)} that of {label or 'the set'}"
 
-    return Judgement(score, because, group, stories=tuple(stories))
+    return Judgement(score, because, group, stories=stories, chance=chance, common=common)
+
+
+def _groups(evidence: Evidence, shift: Shift, flagged: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[Story, ...]]:
+    """(int64 (N,): the group of each flagged row, bool (N,): whether that is a part of the set, the groups in words)"""
+    n = len(evidence)
+    group, common = np.full(n, NO_GROUP), np.zeros(n, bool)
+    stories = []
+    clusters = _clusters(shift.a[flagged], shift.b[flagged])
+    for number in range(clusters.max(initial=-1) + 1):
+        members = flagged[clusters == number]
+        pictures = len(np.unique(evidence.position[members]))
+        if pictures < 3:  # copies of a picture are no group of pictures
+            continue
+        group[members] = number
+        common[members] = is_common(pictures, len(evidence.representatives))
+        a, b = float(np.median(shift.a[members])), float(np.median(shift.b[members]))
+        sentence = (
+            f"{len(members):,} images form one group with a {hue_name(a, b)} {_where(evidence, members, a, b)}: "
+            f"{_offset(a, b)} their classes; {spread_over_classes(evidence.images, members)}"
+        )
+        if common[members[0]]:
+            sentence += f"; {len(members) / n:.0%} of the set, which are kept"
+        stories.append(Story("colour_cast", number, tuple(members.tolist()), sentence, len(members) / n))
+    return group, common, tuple(stories)
 
 
 def _offset(a: float, b: float) -> str:
@@ -119,12 +162,12 @@ def _offset(a: float, b: float) -> str:
     return " and ".join(f"{name} {abs(value):.0f} {'above' if value > 0 else 'below'}" for name, value in parts)
 
 
-def _where(evidence: Evidence, members: np.ndarray, a: np.ndarray, b: np.ndarray) -> str:
+def _where(evidence: Evidence, members: np.ndarray, a: float, b: float) -> str:
     """ "background" where the border shares the shift, else "light"."""
     properties = evidence.measured.properties
     border = np.stack([properties["border_a"], properties["border_b"]], axis=1)
     moved = np.median(border[members], axis=0) - np.nanmedian(border[evidence.representatives], axis=0)
-    shift = np.array([np.median(a[members]), np.median(b[members])])
+    shift = np.array([a, b])
     return "background" if moved @ shift >= 0.4 * shift @ shift else "light"
 
 

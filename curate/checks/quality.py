@@ -1,24 +1,26 @@
 """Dark, light, blurred, empty, oddly sized or grey: each relative to the set, so that microscopy or X-ray is not
-flagged wholesale. Values are compared as log2 ratios with the set's median; a picture stands out when it differs by a
-plain factor and by several of the set's own spreads.
+flagged wholesale. A picture stands out when it differs by a plain factor and stands apart: beyond a gap that the tail
+of the set does not explain (see measuring.gaps). What a twentieth of the set has, or most of a class, is a line of its
+own and no fault.
 Each row is judged by its own pixels, a copy too: what is usual is told by one copy of each picture."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..findings import CHECKS, Judgement
+from ..findings import CHECKS, THRESHOLD, Judgement
 from ..measuring.evidence import Evidence
-from ..measuring.spreads import centre_and_scale, centre_and_upper_scale
+from ..measuring.gaps import isolation
 from ..sets.imageset import UNLABELLED
-from .scores import exceedance
+from .scores import Standing, is_common, is_of_class, stood
+from .wording import spread_over_classes
 
-_SPREADS = 4.5
 _FEWEST = 3  # of two, each is as unusual as the other
 _SMALLEST = 1 / 512  # half a grey level: keeps the logarithm of black finite
+_LYING = 0.3  # log2 of width over height from which a picture plainly lies; its negative, from which it stands
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,11 @@ class _Property:
     def median(self) -> float:
         return float(np.median(self.usual)) if len(self.usual) else 0.0
 
+    @property
+    def above(self) -> np.ndarray:
+        """(N,): how far each row lies above the median."""
+        return self.rows - self.median
+
 
 def _of(evidence: Evidence, name: str) -> _Property:
     """A property by its name."""
@@ -44,26 +51,69 @@ def _of(evidence: Evidence, name: str) -> _Property:
     return _Property(values, values[evidence.representatives])
 
 
-def _beyond(values: _Property, plain: float) -> np.ndarray:
-    """Score of values above their median: 0.5 at `plain` or at several spreads, whichever is more."""
-    centre, spread = centre_and_upper_scale(values.usual)
-    return exceedance(values.rows - centre, max(plain, _SPREADS * spread))
+def _standing(evidence: Evidence, *sides: np.ndarray) -> Standing:
+    """Where the rows stand, by how far out each is on any of these sides: 1 is plain."""
+    usual = evidence.representatives[evidence.native]
+    far = np.max(sides, axis=0)
+    return stood(far, np.max([isolation(side, side[usual], least=1.0) for side in sides], axis=0))
 
 
-def _quality_judgement(evidence: Evidence, score: np.ndarray, because: Callable[[int], str]) -> Judgement:
-    """A judgement on all rows, where there are enough different pictures to say what is usual."""
+def _quality_judgement(
+    evidence: Evidence, name: str, stand: Standing, like: str, because: Callable[[int], str]
+) -> Judgement:
+    """A judgement on all rows, where there are enough different pictures to say what is usual.
+
+    like  what its pictures are, in a line on many of them: "dark"
+    """
     if len(evidence.representatives) < _FEWEST:
         return Judgement.silent(len(evidence), "too few different images to tell what is usual")
-    return Judgement(score, because)
+    threshold = evidence.thresholds[name]
+    if threshold < THRESHOLD:  # whoever asks for more is given all of it
+        return Judgement(stand.score, because, chance=stand.chance)
+    common, remarks = _common(evidence, stand.score >= threshold, like)
+    score = np.where(common, np.minimum(stand.score, np.float32(0.98 * threshold)), stand.score)
+    return Judgement(score, because, chance=stand.chance, remarks=remarks)
+
+
+def _common(evidence: Evidence, flagged: np.ndarray, like: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(bool (N,): which of the flagged rows are as a part of the set is, a line on them)."""
+    images, rows = evidence.images, evidence.representatives
+    labels = images.labels[rows]
+    of_class = np.zeros(len(evidence), bool)
+    lines = []
+    for label in np.unique(labels[flagged[rows] & (labels != UNLABELLED)]).tolist():
+        own = rows[labels == label]
+        if is_of_class(int(flagged[own].sum()), len(own)):
+            alike = flagged & (images.labels == label)
+            of_class |= alike
+            lines.append(
+                f"{int(alike.sum()):,} of the {int((images.labels == label).sum()):,} images of "
+                f"{images.classes[label]} are {like}"
+            )
+    rest = flagged & ~of_class
+    if is_common(int(rest[rows].sum()), len(rows)):
+        return flagged, (_line(evidence, flagged, like),)
+    return of_class, tuple(lines)
+
+
+def _line(evidence: Evidence, alike: np.ndarray, like: str) -> str:
+    """ "802 of 9,144 images are grey, spread over 92 classes": told once, of the set."""
+    classes = spread_over_classes(evidence.images, np.flatnonzero(alike))
+    named = f", {classes}" if evidence.images.labelled else ""
+    return f"{int(alike.sum()):,} of {len(evidence):,} images are {like}{named}"
 
 
 @CHECKS.add
 def dark(evidence: Evidence) -> Judgement:
     """Far darker than the set, also where it is brightest."""
     mean, end = _of(evidence, "brightness"), _of(evidence, "bright_end")
-    score = np.minimum(*(_beyond(value.through(lambda v: -np.log2(v + _SMALLEST)), 1.0) for value in (mean, end)))
+    far = np.minimum(*(value.through(lambda v: -np.log2(v + _SMALLEST)).above for value in (mean, end)))
     return _quality_judgement(
-        evidence, score, lambda row: f"mean brightness {mean.rows[row]:.2f}, where the set has {mean.median:.2f}"
+        evidence,
+        "dark",
+        _standing(evidence, far),
+        "dark",
+        lambda row: f"mean brightness {mean.rows[row]:.2f}, where the set has {mean.median:.2f}",
     )
 
 
@@ -71,10 +121,14 @@ def dark(evidence: Evidence) -> Judgement:
 def light(evidence: Evidence) -> Judgement:
     """Far lighter than the set, also where it is darkest: over-exposed or washed out."""
     mean, end = _of(evidence, "brightness"), _of(evidence, "dark_end")
-    from_white = [value.through(lambda v: -np.log2(1 - v + _SMALLEST)) for value in (mean, end)]
-    score = np.minimum(_beyond(from_white[0], 0.75), _beyond(from_white[1], 0.3))
+    from_white = [value.through(lambda v: -np.log2(1 - v + _SMALLEST)).above for value in (mean, end)]
+    far = np.minimum(from_white[0] / 0.75, from_white[1] / 0.3)
     return _quality_judgement(
-        evidence, score, lambda row: f"mean brightness {mean.rows[row]:.2f}, where the set has {mean.median:.2f}"
+        evidence,
+        "light",
+        _standing(evidence, far),
+        "light",
+        lambda row: f"mean brightness {mean.rows[row]:.2f}, where the set has {mean.median:.2f}",
     )
 
 
@@ -83,19 +137,19 @@ def blurred(evidence: Evidence) -> Judgement:
     """Out of focus: far less fine detail, beside its coarser structure, than its class."""
     detail, contrast = _of(evidence, "detail"), _of(evidence, "contrast")
     labels = evidence.images.labels
-    missing = detail.median - detail.rows
+    missing = -detail.above
     usual_labels = labels[evidence.representatives]
     for label in np.unique(usual_labels):
         of_class = detail.usual[usual_labels == label]
         if label != UNLABELLED and len(of_class) >= 30:  # a class of smooth things is not out of focus
             own = labels == label
             missing[own] = np.minimum(missing[own], np.median(of_class) - detail.rows[own])
-    _, spread = centre_and_upper_scale(-detail.usual)
-    score = exceedance(missing, max(2.0, _SPREADS * spread))
-    score[contrast.rows < 0.01] = 0  # nothing in it that could be sharp
+    missing[contrast.rows < 0.01] = 0  # nothing in it that could be sharp
     return _quality_judgement(
         evidence,
-        score,
+        "blurred",
+        _standing(evidence, missing / 2),
+        "blurred",
         lambda row: (
             f"fine detail {2.0 ** missing[row]:.0f} times weaker than in the set, measured against coarser structure"
         ),
@@ -106,12 +160,14 @@ def blurred(evidence: Evidence) -> Judgement:
 def low_information(evidence: Evidence) -> Judgement:
     """Next to nothing in it: one colour, or a few grey levels."""
     entropy, contrast = _of(evidence, "entropy"), _of(evidence, "contrast")
-    score = _beyond(entropy.through(np.negative), 3.5)
+    sides = [entropy.through(np.negative).above / 3.5]
     if contrast.median >= 0.02:
-        score = np.maximum(score, exceedance(0.01 / (contrast.rows + 1e-4), 1.0))
+        sides.append(1 + np.log2(0.01 / (contrast.rows + 1e-4)))
     return _quality_judgement(
         evidence,
-        score,
+        "low_information",
+        _standing(evidence, *sides),
+        "nearly empty",
         lambda row: f"{entropy.rows[row]:.1f} bits of information a pixel, where the set has {entropy.median:.1f}",
     )
 
@@ -120,12 +176,12 @@ def low_information(evidence: Evidence) -> Judgement:
 def odd_size(evidence: Evidence) -> Judgement:
     """Far larger or smaller than the set."""
     width, height = _of(evidence, "width"), _of(evidence, "height")
-    area = np.log2(width.rows * height.rows)
-    centre, spread = centre_and_scale(area[evidence.representatives])
-    score = exceedance(np.abs(area - centre), max(2.0, _SPREADS * spread))
+    area = _Property(np.log2(width.rows * height.rows), np.log2(width.usual * height.usual))
     return _quality_judgement(
         evidence,
-        score,
+        "odd_size",
+        _standing(evidence, area.above / 2, -area.above / 2),
+        f"of another size than the {width.median:.0f}x{height.median:.0f} of most",
         lambda row: (
             f"{width.rows[row]:.0f}x{height.rows[row]:.0f}, where the set has {width.median:.0f}x{height.median:.0f}"
         ),
@@ -134,16 +190,22 @@ def odd_size(evidence: Evidence) -> Judgement:
 
 @CHECKS.add
 def odd_aspect(evidence: Evidence) -> Judgement:
-    """Far wider or taller than the set."""
+    """Far longer or squarer than the set: a picture that stands has the shape of one that lies."""
     width, height = _of(evidence, "width"), _of(evidence, "height")
-    aspect = np.log2(width.rows / height.rows)
-    centre, spread = centre_and_scale(aspect[evidence.representatives])
-    score = exceedance(np.abs(aspect - centre), max(0.6, _SPREADS * spread))
-    return _quality_judgement(
+    aspect = _Property(np.log2(width.rows / height.rows), np.log2(width.usual / height.usual))
+    folded = aspect.through(np.abs)
+    judgement = _quality_judgement(
         evidence,
-        score,
-        lambda row: f"{2.0 ** aspect[row]:.2f} times as wide as high, where the set has {2.0**centre:.2f}",
+        "odd_aspect",
+        _standing(evidence, folded.above / 0.6, -folded.above / 0.6),
+        "of another shape than most",
+        lambda row: f"{2.0 ** folded.rows[row]:.2f} times as long as wide, where the set has {2.0**folded.median:.2f}",
     )
+    upright, lying = aspect.usual <= -_LYING, aspect.usual >= _LYING
+    if all(is_common(int(side.sum()), len(side)) for side in (upright, lying)):
+        line = f"{int((aspect.rows <= -_LYING).sum()):,} of {len(evidence):,} images stand upright"
+        judgement = replace(judgement, remarks=(*judgement.remarks, line))
+    return judgement
 
 
 @CHECKS.add
@@ -154,10 +216,20 @@ def grayscale(evidence: Evidence) -> Judgement:
     usual = saturation.median
     if usual < 0.05:
         return Judgement.silent(len(evidence), "the images have next to no colour, so a grey image is not unusual")
-    score = exceedance(usual / (saturation.rows + 0.001) / 10, 1.0)
-    return _quality_judgement(
-        evidence, score, lambda row: f"saturation {saturation.rows[row]:.3f}, where the set has {usual:.2f}"
+    grey = usual / (saturation.rows + 0.001) / 10  # 1 at a tenth of what is usual
+    pale = -saturation.rows
+    apart = isolation(pale, pale[evidence.representatives[evidence.native]], least=-usual / 10)
+    judgement = _quality_judgement(
+        evidence,
+        "grayscale",
+        stood(grey, apart),
+        "grey",
+        lambda row: f"saturation {saturation.rows[row]:.3f}, where the set has {usual:.2f}",
     )
+    alike = grey >= 1
+    if is_common(int(alike[evidence.representatives].sum()), len(evidence.representatives)) and not judgement.remarks:
+        return replace(judgement, remarks=(_line(evidence, alike, "grey"),))
+    return judgement
 
 
 @CHECKS.add

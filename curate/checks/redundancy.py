@@ -9,8 +9,8 @@ import numpy as np
 
 from ..findings import CHECKS, Judgement, Story
 from ..measuring.conflicts import ACCEPTED, REJECTED, opinion_on
-from ..measuring.duplicates import Copies
 from ..measuring.evidence import Evidence
+from ..measuring.grouping import Copies
 from ..sets.imageset import NO_GROUP, UNLABELLED
 
 _ALONE = "one image only"
@@ -25,7 +25,7 @@ def label_conflict(evidence: Evidence) -> Judgement:
         return Judgement.silent(n, "no labels")
     if len(evidence.images.classes) < 2:
         return Judgement.silent(n, "one class only")
-    score, certain = np.zeros(n, np.float32), np.zeros(n, bool)
+    score, certain, chance = np.zeros(n, np.float32), np.zeros(n, bool), np.full(n, np.nan, np.float32)
     sentence: dict[int, str] = {}
     for group in range(copies.group.max(initial=-1) + 1):
         rows = copies.members(group)
@@ -38,6 +38,7 @@ def label_conflict(evidence: Evidence) -> Judgement:
         right = [evidence.images.classes[c] for c, p in opinion.items() if p > ACCEPTED]
         # Even where no label can be rejected, the conflict itself is certain: no copy scores below one half.
         score[named] = [1 - opinion.get(int(labels[r]), 0.5) / 2 for r in named.tolist()]
+        chance[named] = [1 - opinion.get(int(labels[r]), 1 / len(counts)) for r in named.tolist()]
         has = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
         if right and wrong:
             certain[wrong] = True
@@ -47,7 +48,7 @@ def label_conflict(evidence: Evidence) -> Judgement:
         else:
             sentence[group] = f"copies of one picture labelled {has}; the probe cannot tell which is right"
     in_copies = np.flatnonzero(score)
-    score[list(conflicts)] = 1  # whatever its copies say, it has no label
+    score[list(conflicts)] = chance[list(conflicts)] = 1  # whatever its copies say, it has no label
 
     def because(row: int) -> str:
         if row in conflicts:
@@ -55,7 +56,7 @@ def label_conflict(evidence: Evidence) -> Judgement:
         return sentence[int(copies.group[row])]
 
     stories = _conflict_story(copies, in_copies, certain, sorted(conflicts))
-    return Judgement(score, because, copies.group, certain, stories)
+    return Judgement(score, because, copies.group, certain, stories, chance=chance)
 
 
 def _conflict_story(copies: Copies, rows: np.ndarray, certain: np.ndarray, several: Sequence[int]) -> tuple[Story, ...]:
@@ -134,7 +135,7 @@ def exact_duplicate(evidence: Evidence) -> Judgement:
             return "the same pixels as"
         return f"the same pixels as {evidence.images.ids[earlier]}, and {_same_picture(copies, row)}"
 
-    return Judgement(score, _kept_because(evidence, likeness), copies.group, _agrees(evidence))
+    return Judgement(score, _kept_because(evidence, likeness), copies.group, _agrees(evidence), chance=score)
 
 
 @CHECKS.add
@@ -143,14 +144,35 @@ def near_duplicate(evidence: Evidence) -> Judgement:
     copies = evidence.copies
     if len(evidence) < 2:
         return Judgement.silent(len(evidence), _ALONE)
-    score = np.where(copies.extra & ~copies.exact, 1 - copies.distance / 2, 0).astype(np.float32)
+    score = np.where(copies.extra & ~copies.exact & ~copies.grouped_only, 1 - copies.distance / 2, 0).astype(np.float32)
     return Judgement(
-        score, _kept_because(evidence, lambda row: _same_picture(copies, row)), copies.group, _agrees(evidence)
+        score,
+        _kept_because(evidence, lambda row: _same_picture(copies, row)),
+        copies.group,
+        _agrees(evidence),
+        _source_story(copies),
+        chance=(score > 0).astype(np.float32),
     )
+
+
+def _source_story(copies: Copies) -> tuple[Story, ...]:
+    """That the set is made of copies by augmentation, where it is: none of them is dropped, and all stay together."""
+    spared = copies.grouped_only
+    if not spared.any():
+        return ()
+    groups = np.unique(copies.group[spared])
+    rows = int(np.isin(copies.group, groups).sum())
+    sentence = (
+        f"{rows:,} images are {len(groups):,} photographs, {round(rows / len(groups))} copies each; a random split "
+        "would leak. They stay, in groups that splits, folds and balancing keep whole (`curate split`, `augment build`)"
+    )
+    return (Story("near_duplicate", NO_GROUP, (), sentence, 3 * rows / len(copies.group), 1.0),)
 
 
 def _same_picture(copies: Copies, row: int) -> str:
     """How a row shows the picture of the copy that is kept of it, whose pixels it has not."""
+    if copies.same_source[row]:
+        return "the same photograph, cropped or warped, as"
     turned = copies.picture[row] == copies.picture[copies.kept[row]]
     return "the same pixels, turned or mirrored, as" if turned else "the same picture as"
 

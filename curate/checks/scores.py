@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+
+from ..findings import THRESHOLD
+from ..measuring.gaps import APART, certainty
+
+# What is far but stands in the tail of the set: it keeps its rank, below the threshold.
+_OF_A_TAIL = 0.98 * THRESHOLD
 
 
 def exceedance(values: np.ndarray, threshold: float) -> np.ndarray:
@@ -24,3 +32,46 @@ def score_of_odds(odds: np.ndarray) -> np.ndarray:
 def chance_of_odds(odds: np.ndarray) -> np.ndarray:
     """float32: the probability that log odds mean."""
     return np.asarray((1 / (1 + np.exp(-np.clip(odds, -80, 80)))).astype(np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """How far out N rows lie, and whether they stand apart there.
+
+    score   float32 (N,): from 0.5 on it is plainly far and stands apart (see measuring.gaps)
+    chance  float32 (N,): that it is no part of the tail of the set
+    """
+
+    score: np.ndarray
+    chance: np.ndarray
+
+
+def stood(far: np.ndarray, isolation: np.ndarray) -> Standing:
+    """Where N rows stand.
+
+    far        float (N,): how far each lies from what is usual, 1 where the difference is plain
+    isolation  float (N,): see measuring.gaps
+    """
+    plain = exceedance(far, 1.0)
+    apart = isolation >= APART
+    return Standing(np.where(apart, plain, np.float32(_OF_A_TAIL) * plain), certainty(isolation))
+
+
+# What a twentieth of the pictures has is no fault of theirs, and as many cannot be looked through one by one.
+_COMMON, _MANY = 0.05, 20
+# What most pictures of a class have is a part of that class.
+_OF_CLASS, _CLASS = 0.5, 10
+
+
+def is_common(count: int, pictures: int) -> bool:
+    """Whether so many pictures of a set are a part of it and no exception.
+
+    >>> is_common(19, 100), is_common(20, 400), is_common(20, 401)
+    (False, True, False)
+    """
+    return count >= max(_MANY, _COMMON * pictures)
+
+
+def is_of_class(count: int, pictures: int) -> bool:
+    """Whether so many pictures of a class make it what it is."""
+    return pictures >= _CLASS and count >= _OF_CLASS * pictures

@@ -9,11 +9,12 @@ from ..measuring.evidence import Evidence
 from ..sets.imageset import NO_GROUP, UNLABELLED
 
 _SMALLEST_SET = 60
+_COLOURED = 0.02  # saturation below which a picture is grey to the eye, whatever its file holds
 
 
 @CHECKS.add
 def shortcut(evidence: Evidence) -> Judgement:
-    """A measured property (brightness, size, border colour, file type) that predicts the label by itself.
+    """A measured property (brightness, size, border, lack of colour, file type) that predicts the label by itself.
 
     Scored by the share of the way from chance to certainty that it takes a shallow tree, out of fold.
     """
@@ -58,6 +59,7 @@ def _tell_tales(evidence: Evidence, rows: np.ndarray) -> dict[str, np.ndarray]:
         "the colour of the border": ("border_l", "border_a", "border_b"),
     }
     tales = {name: np.stack([properties[c][rows] for c in chosen], axis=1) for name, chosen in columns.items()}
+    tales["whether there is colour"] = (properties["saturation"][rows] >= _COLOURED)[:, None].astype(np.float32)
     _, kinds = np.unique(evidence.measured.file_types[rows], return_inverse=True)
     tales["the type of the file"] = kinds[:, None].astype(np.float32)
     return tales

@@ -92,7 +92,7 @@ def belonging(
     own = np.where(of_row >= 0, (logs - middle[of_row]) / unit[of_row], np.nan)
     away = (away - middle) / unit
     tail = _tail(own[references][np.isfinite(own[references])], away[np.isfinite(away)])
-    odds = tail.odds(own)
+    odds = _of_pictures(tail.odds(own), key, labels)
     other, rival, fit = np.full(n, np.nan), np.full(n, -1), np.full(n, -np.inf)
     doubted = np.flatnonzero(odds > _DOUBT)
     if len(doubted):
@@ -103,6 +103,14 @@ def belonging(
         fit[doubted] = _normal(np.maximum(other[doubted], 0), 0, tail.spread)
         fit[doubted] -= _normal(np.minimum(other[doubted], none), none, max(spread, 0.05))
     return Belonging(own, other, rival, odds, fit, tail.apart)
+
+
+def _of_pictures(odds: np.ndarray, key: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The least odds of the copies of a picture under one label: turned and cropped it still is what it is."""
+    _, picture = np.unique(np.stack([key, labels]), axis=1, return_inverse=True)
+    least = np.full(picture.max(initial=-1) + 1, np.inf)
+    np.minimum.at(least, picture, odds)
+    return np.asarray(np.where(key >= 0, least[picture], odds))
 
 
 def _normal(x: np.ndarray, centre: float, spread: float) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..sets.imageset import NO_GROUP, UNLABELLED
-from .duplicates import Copies
+from .grouping import Copies
 from .probe import Probe
 
 # A label is rejected for its copies when the probe gives it less than this, and another of theirs more than that.

@@ -30,6 +30,7 @@ class Embedder:
     """Turns uint8 (n, size, size, 3) into float32 (n, dimensions); safe to call from several threads.
 
     describe  for the person;  digest  names model and weights in the manifest
+    vectors   (N, dimensions): of every row of a set, where a person brought them; nothing is embedded then
     """
 
     name: str
@@ -38,6 +39,12 @@ class Embedder:
     describe: str
     digest: str
     embed: Callable[[np.ndarray], np.ndarray]
+    vectors: np.ndarray | None = None
+
+    @property
+    def words(self) -> str:
+        """For the manifest: with the size at which it sees pictures, where it sees any."""
+        return self.describe if self.vectors is not None else f"{self.describe}, {self.size} px"
 
 
 def load_embedder(

@@ -9,9 +9,10 @@ import numpy as np
 
 from ..sets.imageset import ImageSet, Picture, Unreadable
 from ..stage.engine import chunks, in_turn, threaded
+from .aligning import Fingerprints
 from .belonging import Belonging
-from .duplicates import Copies, Fingerprints
 from .embedding import Embedder
+from .grouping import Copies
 from .hashing import canonical_digest, digest, turnless
 from .neighbours import Neighbours
 from .probe import Probe
@@ -172,12 +173,13 @@ class _Pass:
         """The views for the embedder of some pictures, whose measures are taken down."""
         self.values[rows] = properties(pictures)
         self.prints.take(rows, pictures)
-        return [square(pixels, self.embedder.size) for pixels in pictures]
+        return [] if self.embedder.vectors is not None else [square(x, self.embedder.size) for x in pictures]
 
     def embed(self, batch: tuple[list[int], list[np.ndarray]]) -> None:
         """Embed some rows by their views."""
         rows, views = batch
-        vectors = self.embedder.embed(np.stack(views))
+        own = self.embedder.vectors
+        vectors = self.embedder.embed(np.stack(views)) if own is None else np.asarray(own[rows], np.float64)
         self.embeddings[rows] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
     def canonical(self, workers: int) -> np.ndarray:

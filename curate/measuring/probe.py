@@ -149,8 +149,18 @@ def probe_labels(
         kernel_features(points, centres),
         kernel_features(small_pictures(thumbnails[rows]), centres),
     )
-    outcome = noise(np.stack([out_of_fold(look, own, fold[rows], len(classes)) for look in looks]), own)
-    return Probe(rows, outcome.truth, classes, fold[rows], outcome.odds, outcome.rate)
+    logs = np.stack([out_of_fold(look, own, fold[rows], len(classes)) for look in looks])
+    return judged(logs, rows, labels[rows], fold[rows])
+
+
+def judged(logs: np.ndarray, rows: np.ndarray, labels: np.ndarray, fold: np.ndarray) -> Probe:
+    """The probe that some views make together.
+
+    logs  float64 (V, M, K): out-of-fold log probabilities by each view of the classes that the labels name
+    """
+    classes, own = np.unique(labels, return_inverse=True)
+    outcome = noise(logs, own)
+    return Probe(rows, outcome.truth, classes, fold, outcome.odds, outcome.rate)
 
 
 def odds_of(probe: Probe | None, labels: np.ndarray) -> np.ndarray:

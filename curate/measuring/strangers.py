@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..sets.imageset import NO_GROUP, UNLABELLED
-from .duplicates import Copies
+from .grouping import Copies
 from .neighbours import Neighbours
 from .spreads import centre_and_scale
 

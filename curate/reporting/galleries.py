@@ -10,7 +10,8 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from ..findings import CATALOGUE, COPIES, DROP, Story
+from ..findings import CATALOGUE, COPIES, DROP, REVIEW, Story
+from ..reviews import UNKNOWN, likeliest_first
 from ..sets.imageset import NO_GROUP
 
 ROUND = 12  # members of one group before the next group has its turn
@@ -50,7 +51,7 @@ class Gallery:
 
 
 def gallery(check: str, findings: pd.DataFrame, table: pd.DataFrame, limit: int) -> Gallery:
-    """The findings of one check, the worst groups first; with more than `limit`, some of every group.
+    """The findings of one check, the likeliest groups first, then the worst; above `limit`, some of every group.
 
     findings   the whole table, numbered 0, 1, 2 ...
     """
@@ -61,13 +62,14 @@ def gallery(check: str, findings: pd.DataFrame, table: pd.DataFrame, limit: int)
     by_unit = own_findings.groupby("unit")
     worst = by_unit["score"].transform("max")
     own_findings = own_findings.assign(
+        likely=by_unit["chance"].transform("max").astype("float64").fillna(UNKNOWN).round(2),
         worst=worst,
         about=worst.round(2),  # groups as bad as one another: the larger one first
         size=by_unit["row"].transform("size"),
         first=by_unit["row"].transform("min"),
     ).sort_values(
-        ["about", "size", "worst", "first", "unit", "score", "row"],
-        ascending=[False, False, False, True, True, False, True],
+        ["likely", "about", "size", "worst", "first", "unit", "score", "row"],
+        ascending=[False, False, False, False, True, True, False, True],
         kind="stable",
     )
     turn = own_findings.groupby("unit", sort=False).cumcount().to_numpy() // ROUND
@@ -82,6 +84,22 @@ def gallery(check: str, findings: pd.DataFrame, table: pd.DataFrame, limit: int)
         positions = tuple(int(i) for i in members.index)
         units.append(Unit(number, int(members["size"].iloc[0]), positions, mates.get(number, ())))
     return Gallery(check, len(own_findings), tuple(units))
+
+
+def review_list(findings: pd.DataFrame, limit: int) -> Gallery:
+    """The images that await review, of all checks, the likeliest first: each with the likeliest of its findings.
+
+    findings   the whole table, numbered 0, 1, 2 ...
+    """
+    rows = likeliest_first(findings)["row"].tolist()
+    for_review = findings[findings["action"] == REVIEW]
+    order = for_review.assign(likely=for_review["chance"].astype("float64").fillna(UNKNOWN)).sort_values(
+        "likely", ascending=False, kind="stable"
+    )
+    position = order["row"].drop_duplicates()
+    of_row = dict(zip(position.tolist(), position.index.tolist(), strict=True))
+    units = tuple(Unit(NO_GROUP, 1, (int(of_row[row]),), ()) for row in rows[:limit])
+    return Gallery("", len(rows), units)
 
 
 def _mates(shown: pd.DataFrame, accused: set[int], table: pd.DataFrame) -> dict[int, tuple[int, ...]]:

@@ -19,9 +19,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from ..findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY, Outcome, Story, found_by_check
+from ..reviews import likely_right
 from ..stage.lines import printable
 from .base import Report, asset, render, settings_of
-from .galleries import Gallery, evenly, first_of_each, gallery, strip
+from .galleries import Gallery, evenly, first_of_each, gallery, review_list, strip
 from .thumbnails import UNREADABLE, Thumbnails, thumbnails
 
 if TYPE_CHECKING:
@@ -56,26 +57,29 @@ def page(scan: Scan) -> str:
     checks = _checks_found(findings)
     limit = PER_CHECK if len(scan.table) > WITH_PICTURES else len(findings)
     outcomes = found_by_check(findings, scan.table)
+    right = likely_right(findings)
     galleries = [gallery(check, findings, scan.table, limit) for check in checks]
+    reviews = review_list(findings, limit)
     stories = scan.stories[: TOLD + MORE_TOLD]
 
     mapped = _mapped_rows(scan)
     strips = [strip(story, scan.table) for story in stories]
     told_rows = (row for together in chain.from_iterable(strips) for row in together)
-    flagged = list(dict.fromkeys(chain(told_rows, first_of_each(galleries, findings))))
+    flagged = list(dict.fromkeys(chain(told_rows, first_of_each([reviews, *galleries], findings))))
     rows = np.union1d(np.array(flagged, np.int64), mapped)
     pictures = _pictures(scan, flagged, mapped)
 
     content = {
         "script": Markup(asset(PACKAGE, "report.js")),
         "plotly": Markup(_plotly()) if len(mapped) else None,
-        "data": _json(_data(scan, findings, galleries, rows, pictures, strips)),
+        "data": _json(_data(scan, findings, [*galleries, reviews], rows, pictures, strips)),
         "pictures": _json(_picture_data(pictures)),
         "scan": scan,
         "verdict": _verdict_sentence(scan),
         "counts": _verdict_counts(scan.table["verdict"]),
         "effect": _effect(scan.effect) if scan.effect else None,
-        "checks": [_check_summary(entry, outcomes[entry.check]) for entry in galleries],
+        "checks": [_check_summary(entry, outcomes[entry.check], right.get(entry.check)) for entry in galleries],
+        "reviews": reviews,
         "silent": [_check_in_words(name)[0] for name in SEVERITY if name not in {*checks, *scan.not_checked}],
         "not_checked": _not_checked(scan.not_checked),
         "stories": [_story_data(i, s, galleries) for i, s in enumerate(stories)],
@@ -169,14 +173,15 @@ def _effect(effect: CleaningEffect) -> dict[str, object]:
     return {**numbers, "rows": effect.rows, "meaning": meaning, "left": left, "right": right, "at": at}
 
 
-def _check_summary(gallery: Gallery, outcome: Outcome) -> dict[str, object]:
-    """One line of the summary table."""
+def _check_summary(gallery: Gallery, outcome: Outcome, right: float | None) -> dict[str, object]:
+    """One line of the summary table; right: how many of its findings are likely right, None where nothing says it."""
     title, looks_for = _check_in_words(gallery.check)
     return {
         "name": gallery.check,
         "title": title,
         "what": looks_for,
         "rows": outcome.rows,
+        "right": None if right is None else round(right),
         "groups": outcome.groups,
         "drop": outcome.verdicts.get(DROP, 0),
         "review": outcome.verdicts.get(REVIEW, 0),
@@ -305,7 +310,7 @@ def _data(
     place = {int(row): i for i, row in enumerate(rows)}
     about = findings[findings["row"].isin(place) | (findings["row"] < 0)]
     found_at = {int(position): i for i, position in enumerate(about.index)}
-    checks = [gallery.check for gallery in galleries]
+    checks = [gallery.check for gallery in galleries if gallery.check]
     sentences: dict[str, int] = {}
     sentence_numbers = [sentences.setdefault(printable(text), len(sentences)) for text in about["because"]]
     x, y = _coordinates(table)
@@ -330,6 +335,7 @@ def _data(
             "row": [place.get(int(row), without) for row in about["row"]],
             "check": [checks.index(name) for name in about["check"]],
             "score": [round(float(score), 3) for score in about["score"]],
+            "chance": [None if chance != chance else math.floor(100 * chance) / 100 for chance in about["chance"]],
             "because": sentence_numbers,
         },
         "sentences": list(sentences),

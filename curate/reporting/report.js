@@ -80,15 +80,22 @@
     return name;
   }
 
+  const chance = (finding) => findings.chance[finding] === null ? null
+    : make("span", { className: "chance", title: "chance that this finding is right" }, `${Math.round(100 * findings.chance[finding])} %`);
   const state = (finding) =>
     make("p", { className: "state" }, tag(verdictOfFinding(finding)), " ", decision(findings.row[finding]), " ",
-      make("span", { className: "score", title: "score: 0 fine, 1 certainly bad" }, findings.score[finding].toFixed(2)));
+      make("span", { className: "score", title: "score: 0 fine, 1 certainly bad" }, findings.score[finding].toFixed(2)), " ", chance(finding));
+  // Which check it is that speaks, where several do side by side.
+  const speaker = (finding) => {
+    const [name, title] = data.checks[findings.check[finding]];
+    return make("p", { className: "speaker", data: { check: name } }, make("i", { className: "swatch" }), title);
+  };
 
   // --- Galleries
 
   const wanted = { text: "", verdict: "" };
   const galleries = all("[data-gallery]").map((node) =>
-    ({ node, units: data.galleries[+node.dataset.gallery], limit: AT_ONCE, open: new Set() }));
+    ({ node, units: data.galleries[+node.dataset.gallery], limit: AT_ONCE, open: new Set(), mixed: node.classList.contains("mixed") }));
 
   function matches(finding) {
     if (wanted.verdict && verdictOfFinding(finding) !== wanted.verdict) return false;
@@ -97,11 +104,11 @@
     return row >= 0 && (rows.id[row].toLowerCase().includes(wanted.text) || labelOf(row).toLowerCase().includes(wanted.text));
   }
 
-  function card(finding) {
+  function card(finding, mixed) {
     const row = findings.row[finding];
     return make("article", { className: "unit single" },
       row < 0 ? null : picture(row),
-      make("div", {}, naming(row), state(finding), because(finding)));
+      make("div", {}, naming(row), state(finding), mixed ? speaker(finding) : null, because(finding)));
   }
 
   function member(row, finding, said) {
@@ -142,7 +149,7 @@
       matching += found.length;
       if (!found.length || shown >= gallery.limit) continue;
       if (found.length === 1 && unit.found.length === 1 && !unit.mates.length) {
-        units.append(card(found[0]));
+        units.append(card(found[0], gallery.mixed));
         shown += 1;
       } else {
         const [node, members] = group(gallery, unit, found);
@@ -165,7 +172,8 @@
   }
 
   function drawGalleries() {
-    const matching = galleries.reduce((sum, gallery) => sum + draw(gallery), 0);
+    // What awaits review is among the findings of the checks.
+    const matching = galleries.reduce((sum, gallery) => draw(gallery) * !gallery.mixed + sum, 0);
     const said = one(".toolbar output");
     if (said) said.textContent = wanted.text || wanted.verdict ? `${plural(matching, "finding")} match${matching === 1 ? "es" : ""}` : "";
   }
@@ -232,7 +240,7 @@
       const [name, title] = data.checks[findings.check[finding]];
       node.append(make("p", { className: "because", data: { check: name } },
         make("i", { className: "swatch" }), make("b", {}, title), " ",
-        make("span", { className: "score" }, findings.score[finding].toFixed(2)), " ", sentence(finding)));
+        make("span", { className: "score" }, findings.score[finding].toFixed(2)), " ", chance(finding), " ", sentence(finding)));
     }
     return node;
   }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import numpy as np
@@ -12,9 +12,11 @@ import numpy as np
 from ..stage.engine import chunks
 from ..stage.errors import DataError
 from .imageset import Picture, Unreadable, evenly
+from .normalising import undoing
 from .scaling import (
     BOOLEANS,
     BYTES,
+    FLOATS,
     Decoding,
     Extent,
     extent_of,
@@ -139,7 +141,7 @@ class ArrayPictures:
         extents: dict[str, Extent] = {}
         for kind, extent in of_arrays.values():
             extents[kind] = extents.get(kind, Extent()) + extent
-        self.scale = scales_of(extents, kinds, decoding)
+        self.scale = scales_of(extents, kinds, self._undone(kinds, extents, decoding))
         self._scales = [self.scale[kind] for kind in kinds]
         self.values = values_in_words(self.scale, extents)
         self.describe = " and ".join(dict.fromkeys(map(str, self._layouts)))
@@ -161,6 +163,16 @@ class ArrayPictures:
         raw = self._raw(part, row - self._ends[part])
         check_finite(raw, layout.axis)
         return Picture(to_rgb(scale(raw if layout.axis != 0 else raw.transpose(1, 2, 0))), raw)
+
+    def _undone(self, kinds: Sequence[str], extents: Mapping[str, Extent], decoding: Decoding) -> Decoding:
+        """The decoding with the scale that undoes a normalisation of floats, where the set has one to be told."""
+        extent = extents.get(FLOATS, Extent())
+        plain = not extent.count or extent.low >= 0
+        if plain or decoding.value_range or FLOATS in decoding.scale:
+            return decoding
+        parts = [at for at, kind in enumerate(kinds) if kind == FLOATS]
+        scale = undoing([self.arrays[at] for at in parts], [self._layouts[at].axis for at in parts])
+        return decoding if scale is None else replace(decoding, scale={**decoding.scale, FLOATS: scale})
 
     def _raw(self, part: int, row: int) -> np.ndarray:
         """A picture as it is in an array, rows counted from its end."""

@@ -28,16 +28,28 @@ FEWEST_LEVELS = 5
 class Scale:
     """The values that become 0 and 255: (value - low) * 255 / (high - low), rounded and cut off.
 
-    bits  where the values are whole numbers of so many bits, None otherwise
+    bits         where the values are whole numbers of so many bits, None otherwise
+    lows, highs  of each channel, where they are normalised one by one; low and high are then the least and the
+                 greatest of them, for pictures of other channels
+    recipe       whose mean and deviation they were normalised by, "" where that is not known
     """
 
     low: float = 0.0
     high: float = 255.0
     bits: int | None = field(default=None, metadata=OPTIONAL)
+    lows: tuple[float, ...] | None = field(default=None, metadata=OPTIONAL)
+    highs: tuple[float, ...] | None = field(default=None, metadata=OPTIONAL)
+    recipe: str | None = field(default=None, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "low", float(self.low))  # as it comes back from a document
         object.__setattr__(self, "high", float(self.high))
+
+    @classmethod
+    def of_channels(cls, lows: Iterable[float], highs: Iterable[float], recipe: str) -> Scale:
+        """The scale of values that were normalised channel by channel."""
+        low, high = tuple(map(float, lows)), tuple(map(float, highs))
+        return cls(min(low), max(high), None, low, high, recipe)
 
     @property
     def gain(self) -> float:
@@ -51,13 +63,28 @@ class Scale:
         # float32 holds 16 bits exactly.
         narrow = values.dtype.itemsize <= 2 or values.dtype == np.float32
         scaled: np.ndarray = values.astype(np.float32 if narrow else np.float64)
-        np.subtract(scaled, self.low, out=scaled)
-        np.multiply(scaled, self.gain, out=scaled)
+        low, gain = self._for(values.shape)
+        np.subtract(scaled, low, out=scaled)
+        np.multiply(scaled, gain, out=scaled)
         np.clip(np.rint(scaled, out=scaled), 0, 255, out=scaled)
         return scaled.astype(np.uint8)
 
+    def _for(self, shape: tuple[int, ...]) -> tuple[float | np.ndarray, float | np.ndarray]:
+        """(low, gain) for values of a shape, whose last axis is that of channels where there are as many."""
+        if not self.lows or not self.highs or len(shape) < 3 or shape[-1] != len(self.lows):
+            return self.low, self.gain
+        lows, highs = np.array(self.lows), np.array(self.highs)
+        return lows, 255 / (highs - lows)
+
     def __str__(self) -> str:
+        if self.lows:
+            return f"normalised by {self.whose}"
         return f"{self.bits} bit ({self.span})" if self.bits else self.span
+
+    @property
+    def whose(self) -> str:
+        """Whose mean and deviation: "ImageNet's mean and deviation"."""
+        return f"{self.recipe}'s mean and deviation" if self.recipe else "a mean and deviation"
 
     @property
     def span(self) -> str:
@@ -240,7 +267,7 @@ def scale_notes(scales: Scales, extents: Mapping[str, Extent], decoding: Decodin
         if files and note and extent and extent.pictures:
             note += f", one scale for all {extent.pictures:,}" if extent.pictures > 1 else ""
         cut = _cut_off(kind, scale, extent)
-        if cut and not (decoding.foreign and kind in decoding.scale):
+        if cut and not scale.lows and not (decoding.foreign and kind in decoding.scale):
             cut += " (--value-range settles it)"
         notes += [note + cut] if note else [f"{subject} are read as 0 to 255{cut}"] if cut else []
     return notes
@@ -254,6 +281,9 @@ def _reading(kind: str, subject: str, scale: Scale, files: bool) -> str:
     """How values are read by a scale that was decided by them, "" where those of an array stay what they are."""
     if (scale.low, scale.high) == (0, 255):
         return f"{subject} are read as 8 bit, 0 to 255" if files else ""
+    if scale.lows:
+        evidence = "" if scale.recipe else ", as they lie on even levels"
+        return f"{subject} look {scale}{evidence}, which was undone (--value-range settles it)"
     if scale.bits:
         return f"{subject} are read as {scale.bits} bit, {scale.span}"
     if scale in (Scale(0, 1), Scale(-1, 1)):

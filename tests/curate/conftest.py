@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -110,6 +111,37 @@ def clean(cells: tuple[np.ndarray, np.ndarray]) -> Evidence:
 def planted(cells: tuple[np.ndarray, np.ndarray]) -> Planted:
     """The cells with every kind of fault among them, and the truth."""
     return plant(cells[0][:120], cells[1][:120], FAULTS)
+
+
+def _scene(seed: int, height: int = 150, width: int = 200) -> np.ndarray:
+    rng = np.random.default_rng([seed, 7])
+    picture = np.full((height, width, 3), rng.integers(90, 170, 3), np.uint8)
+    for _ in range(70):
+        centre = rng.integers(0, (width, height)).tolist()
+        axes = rng.integers(3, 22, 2).tolist()
+        colour = rng.integers(0, 256, 3).tolist()
+        cv2.ellipse(picture, centre, axes, float(rng.uniform(0, 180)), 0, 360, colour, -1)
+    return cv2.GaussianBlur(picture, (0, 0), 0.8)
+
+
+def _warped(picture: np.ndarray, degrees: float = 0, zoom: float = 1, shear: float = 0, border: int = 0) -> np.ndarray:
+    height, width = picture.shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, zoom)
+    turn[0, 1] += shear
+    turn[0, 2] -= shear * height / 2
+    return cv2.warpAffine(picture, turn, (width, height), borderMode=cv2.BORDER_CONSTANT, borderValue=(border,) * 3)
+
+
+@pytest.fixture(scope="session")
+def scene() -> Callable[..., np.ndarray]:
+    """A picture rich in detail, uint8 (150, 200, 3) or of another size, different for every seed."""
+    return _scene
+
+
+@pytest.fixture(scope="session")
+def warped() -> Callable[..., np.ndarray]:
+    """A picture turned, enlarged and sheared about its centre, what is missing filled with one grey level."""
+    return _warped
 
 
 @pytest.fixture

@@ -42,6 +42,12 @@ def test_a_seed_that_no_generator_takes_is_refused():
         ScanConfig(seed=-1)
 
 
+@pytest.mark.parametrize("beside", [{"backbone": "builtin"}, {"weights": "w.h5"}])
+def test_own_vectors_go_without_a_backbone(beside):
+    with pytest.raises(DataError, match="--embeddings goes without a backbone"):
+        ScanConfig(embeddings="own.npy", **beside)
+
+
 def test_a_map_that_is_none_is_answered_with_the_nearest():
     with pytest.raises(UnknownName, match=r"no map named 'umpa'\. Did you mean 'umap'\? Known: none, pca, tsne, umap"):
         ScanConfig(map="umpa")

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.planting import COLOURS, FAULTS, NEAR, STRENGTHS, Cast, PlantConfig, cast_name, plant, strange_pictures
+from curate.faults.copying import AFFINE, CROPS, NEAR
+from curate.faults.drawing import strange_pictures
+from curate.faults.spoiling import COLOURS, FAULTS, STRENGTHS, cast_name
+from curate.planting import Cast, PlantConfig, plant
 from curate.stage.errors import DataError, UnknownName
 
 KINDS = {"intruder", "exact", "near", "conflict", "label", "cast", "blur", "dark", "light", "grey", "solid"}
@@ -184,6 +187,38 @@ def test_every_way_of_copying_is_used_about_equally_often():
     config = PlantConfig(intruder=(), exact=0, near=0.22, conflict=0, label=0, casts=(), fraction=1)
     truth = plant(scenes(200), labels_for(200), config).truth
     assert Counter(entry["how"] for entry in entries(truth, "near")) == dict.fromkeys(NEAR, 4)
+
+
+def test_affine_copies_and_crops_are_planted_in_each_way_under_the_label_of_their_original():
+    config = PlantConfig(intruder=(), exact=0, near=0, conflict=0, label=0, casts=(), affine=0.12, crop=0.04)
+    images, labels = scenes(200), labels_for(200)
+    made = plant(images, labels, config)
+    assert Counter(entry["how"] for entry in entries(made.truth, "affine")) == dict.fromkeys(AFFINE, 2)
+    assert Counter(entry["how"] for entry in entries(made.truth, "crop")) == dict.fromkeys(CROPS, 4)
+    for entry in entries(made.truth, "affine", "crop"):
+        assert made.labels[entry["row"]] == made.labels[entry["of"]]
+        assert made.source[entry["row"]] == made.source[entry["of"]]
+
+
+def test_off_topic_pictures_are_planted_once_each_under_drawn_labels_as_many_as_there_are():
+    images, labels, strangers = scenes(200), labels_for(200), scenes(12, seed=9)
+    made = plant(images, labels, PlantConfig(off_topic=0.05), off_topic=strangers)
+    planted = entries(made.truth, "off_topic")
+    assert len(planted) == len({entry["of"] for entry in planted}) == 10
+    for entry in planted:
+        assert np.array_equal(made.images[entry["row"]], strangers[int(entry["of"])])
+        assert made.source[entry["row"]] == -1
+    assert len({int(made.labels[entry["row"]]) for entry in planted}) > 1
+    assert plant(images, labels, PlantConfig(off_topic=0.5), off_topic=strangers).truth["counts"]["off_topic"] == 12
+    assert "off_topic" not in plant(images, labels, PlantConfig(off_topic=0.5)).truth["counts"]
+
+
+def test_off_topic_pictures_of_a_grey_set_are_grey():
+    made = plant(greyscale(60), labels_for(60), PlantConfig(off_topic=0.1), off_topic=scenes(6, seed=9))
+    assert made.truth["counts"]["off_topic"] == 6
+    assert np.ptp(made.images.astype(int), axis=3).max() <= 2
+    with pytest.raises(DataError, match="off-topic pictures are"):
+        plant(greyscale(60), labels_for(60), PlantConfig(off_topic=0.1), off_topic=scenes(6, 8, 8))
 
 
 def test_intruders_wear_any_label_and_those_of_one_class_a_single_one():

@@ -26,6 +26,7 @@ from curate.sets.reading import read
 from curate.sets.scaling import INTEGERS, Decoding, Scale
 from curate.stage.errors import DataError, OutputError, UnknownName
 from curate.stage.manifest import file_digest, read_manifest
+from curate.stage.progress import Silent
 
 FIRST_COLUMNS = ["row", "id", "label", "label_name", "split", "digest", "group", "verdict", "x", "y"]
 TABLES = ("images.parquet", "findings.parquet", "pairs.parquet", "embeddings.npy")
@@ -827,3 +828,44 @@ def test_tables_are_equal_to_the_byte_on_one_core_and_on_several(data, tmp_path,
         subprocess.run(command, check=True, env=os.environ | variables, capture_output=True)
         found.append([digest(tmp_path / name / "scan" / table) for table in TABLES])
     assert found[0] == found[1] == found[2]
+
+
+def test_own_vectors_find_what_their_backbone_finds_and_no_backbone_is_loaded(data, tmp_path, monkeypatch):
+    plain = quick(data)
+    np.save(tmp_path / "own.npy", plain.embeddings.astype(np.float32) * 3)
+
+    def load(*_: object) -> None:
+        raise AssertionError("no backbone is needed")
+
+    monkeypatch.setattr(curate.scanning, "load_embedder", load)
+    lines: list[str] = []
+
+    class Listening(Silent):
+        def say(self, line: str) -> None:
+            lines.append(line)
+
+    config = ScanConfig(artifacts=str(tmp_path / "out"), embeddings=str(tmp_path / "own.npy"), map="none")
+    own = scan(data, config, Listening())
+    pd.testing.assert_frame_equal(own.findings[["row", "check", "action"]], plain.findings[["row", "check", "action"]])
+    assert lines[0].endswith("; embeddings from own.npy (456 numbers an image)")
+    manifest = read_manifest(ScanManifest, tmp_path / "out" / "scan")
+    assert manifest.embedder == "embeddings from own.npy (456 numbers an image)"
+    assert len(manifest.embedder_digest) == 32
+    assert manifest.config.embeddings == str(tmp_path / "own.npy")
+
+
+def test_own_probabilities_decide_on_labels_and_are_told(data, tmp_path):
+    plain = quick(data)
+    labels = plain.images.labels
+    shares = np.full((len(labels), 4), 0.02)
+    guesses = labels.copy()
+    clean = np.flatnonzero(plain.table["verdict"].to_numpy() == "keep")[:3]
+    guesses[clean] = (labels[clean] + 1) % 4
+    shares[np.arange(len(labels)), guesses] = 0.94
+    np.save(tmp_path / "p.npy", shares)
+    own = quick(data, probabilities=str(tmp_path / "p.npy"))
+    doubt = own.table["label_error_score"]
+    assert doubt[clean].min() > doubt[~own.table["row"].isin(clean)].median()
+    assert doubt[clean].min() > plain.table["label_error_score"][clean].max()
+    assert any(note.startswith("labels are judged by the probabilities of p.npy") for note in own.notes)
+    assert own.probabilities_digest is not None

@@ -7,7 +7,18 @@ import pytest
 from curate.checks import CHECKS
 from curate.configs import ScanConfig
 from curate.findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY, Judgement, Story
-from curate.verdicts import balance_table, images_table, left_out, not_checked, pairs_table, thinned, torn_note, weigh
+from curate.verdicts import (
+    balance_table,
+    beyond_budget,
+    images_table,
+    left_out,
+    not_checked,
+    pairs_table,
+    remarks_on,
+    thinned,
+    torn_note,
+    weigh,
+)
 
 CONFIG = ScanConfig(artifacts=None)
 
@@ -64,6 +75,44 @@ def test_each_finding_has_the_chance_that_its_check_gives_it(clean):
     findings = weighed(clean, dark=dark, light=said({6: 0.7})).findings.set_index("row")
     assert findings.loc[[3, 4], "chance"].tolist() == pytest.approx([0.9, 0.25])
     assert findings.loc[[5, 6], "chance"].isna().all()
+
+
+def test_within_a_budget_only_the_likeliest_rows_await_review_and_a_line_says_so(clean):
+    chance = np.full(len(clean), np.nan, np.float32)
+    chance[[3, 4, 5]] = 0.9, 0.7, 0.95
+    dark = replace(said({3: 0.9, 4: 0.6, 5: 0.55}), chance=chance)
+    config = replace(CONFIG, review_budget=2)
+    verdicts = weighed(clean, config, dark=dark)
+    assert verdicts.verdict[[3, 4, 5]].tolist() == [REVIEW, KEEP, REVIEW]
+    assert rows_of(verdicts, "dark") == [3, 4, 5]
+    assert beyond_budget(verdicts.unreviewed, config) == [
+        "1 further suspicious image is kept and not for review (--review-budget 2); all stand in findings.parquet"
+    ]
+    assert beyond_budget(weighed(clean, dark=dark).unreviewed, CONFIG) == []
+
+
+def test_what_is_certain_is_right(clean):
+    leak = said({1: 0.9, 2: 0.9}, certain=[1])
+    findings = weighed(clean, leak=leak).findings.set_index("row")
+    assert findings.loc[1, "chance"] == 1
+    assert np.isnan(findings.loc[2, "chance"])
+
+
+def test_a_group_that_is_a_part_of_the_set_is_told_and_kept(clean):
+    common = np.zeros(len(clean), bool)
+    common[[3, 4]] = True
+    cast = replace(said({3: 0.9, 4: 0.6, 5: 0.55}), common=common)
+    verdicts = weighed(clean, colour_cast=cast)
+    assert rows_of(verdicts, "colour_cast") == [3, 4, 5]
+    assert verdicts.verdict[[3, 4, 5]].tolist() == [KEEP, KEEP, REVIEW]
+    assert weighed(clean, replace(CONFIG, drop=("colour_cast",)), colour_cast=cast).verdict[3] == DROP
+
+
+def test_remarks_on_the_set_come_in_the_order_of_the_checks(clean):
+    silent = {name: Judgement.silent(len(clean), "") for name in SEVERITY}
+    remarks = {"grayscale": ("30 of 160 images are grey",), "dark": ("40 of 160 images are dark",)}
+    judgements = silent | {name: replace(said({}), remarks=lines) for name, lines in remarks.items()}
+    assert remarks_on(judgements) == ["40 of 160 images are dark", "30 of 160 images are grey"]
 
 
 def test_the_gravest_action_on_a_row_is_its_verdict(clean):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.checks.colour import colour_cast, hue_name
-from curate.planting import COLOURS, FAULTS, STRENGTHS, cast_name
+from curate.faults.spoiling import COLOURS, FAULTS, STRENGTHS, cast_name
 
 PURE = {
     "red": (255, 0, 0),
@@ -121,6 +121,27 @@ def test_two_casts_are_two_groups_numbered_by_their_first_rows(spoilt):
     assert "blue" in blue.sentence
     assert "yellow" in yellow.sentence
     assert (blue.group, yellow.group) == (0, 1)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.3, 0.4])
+def test_a_scanner_of_its_own_is_told_whatever_its_share_and_a_large_one_is_kept(spoilt, share):
+    rows = np.random.default_rng(1).permutation(160)[: round(share * 160)]
+    judgement = colour_cast(spoilt("subtle_blue_cast", rows))
+    assert flagged(judgement) == sorted(rows.tolist())
+    (story,) = judgement.stories
+    assert judgement.common[rows].all() == (len(rows) >= 20) == ("% of the set, which are kept" in story.sentence)
+    assert (judgement.chance[rows] > 0.8).all()
+
+
+def test_of_a_set_that_is_wide_in_colour_the_far_pictures_have_no_cast(clean, rng):
+    # Brown photographs, yellow backgrounds: the tail of what the set has anyway.
+    far, angle = rng.exponential(12, 160), rng.normal(1.4, 1.2, 160)
+    a, b = (far * part(angle) for part in (np.cos, np.sin))
+    colours = {f"{name}_{axis}": value for name in ("light", "mean") for axis, value in (("a", a), ("b", b))}
+    properties = clean.measured.properties | {name: value.astype(np.float32) for name, value in colours.items()}
+    judgement = colour_cast(replace(clean, measured=replace(clean.measured, properties=properties)))
+    assert (far > 24).sum() > 15
+    assert flagged(judgement) == []
 
 
 def test_one_or_two_pictures_with_a_cast_are_told_but_make_no_group(spoilt):

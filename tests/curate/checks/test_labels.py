@@ -6,7 +6,7 @@ import pytest
 from curate.checks.labels import PRECISION, label_error
 from curate.checks.outliers import outlier
 from curate.measuring.probe import folds_of, probe_labels
-from curate.selftesting import average_precision
+from curate.tallying import average_precision
 
 FLIPPED = [4, 31, 58, 77, 90, 111, 128, 150]
 

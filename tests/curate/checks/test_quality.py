@@ -77,6 +77,62 @@ def test_what_a_whole_set_is_like_is_no_fault_of_its_pictures(spoilt, fault):
     assert flagged(judgement) == []
 
 
+@pytest.mark.parametrize("fault", ["dark", "light"])
+def test_far_pictures_of_a_tail_are_not_suspect_and_keep_their_rank(clean, fault):
+    rng = np.random.default_rng(3)
+    wide = np.exp2(-rng.exponential(0.6, 160)).astype(np.float32)
+    values = wide if fault == "dark" else 1 - wide
+    properties = clean.measured.properties | dict.fromkeys(("brightness", "bright_end", "dark_end"), values)
+    judgement = FINDS[fault](replace(clean, measured=replace(clean.measured, properties=properties)))
+    assert (wide < np.median(wide) / 2).sum() > 15  # far ones there are
+    assert flagged(judgement) == []
+    order = np.argsort(wide)
+    assert (np.diff(judgement.score[order]) <= 0).all()
+
+
+@pytest.mark.parametrize("fault", FINDS)
+def test_what_a_twentieth_of_the_set_has_is_told_in_a_line_and_no_suspicion(spoilt, fault):
+    rows = list(range(0, 160, 7))
+    judgement = FINDS[fault](spoilt(FAULTS[fault], rows))
+    assert flagged(judgement) == []
+    (line,) = judgement.remarks
+    assert line.startswith("23 of 160 images are ")
+    assert line.endswith(", spread over all 4 classes")
+
+
+def test_a_class_that_is_grey_is_told_in_a_line_and_no_suspicion(spoilt, cells):
+    (drawings,) = np.nonzero(cells[1] == 3)
+    drawings = drawings[:-1]  # one of them is coloured
+    judgement = grayscale(spoilt(FAULTS["grey"], drawings))
+    assert flagged(judgement) == []
+    assert judgement.remarks
+    few = grayscale(spoilt(FAULTS["grey"], drawings[:3]))
+    assert flagged(few) == drawings[:3].tolist()
+    assert few.remarks == ()
+
+
+def test_a_picture_that_stands_has_the_shape_of_one_that_lies(spoilt):
+    evidence = spoilt(lambda image, rng: stretched(1.5, 1)(image, rng), range(160))
+    properties = {name: column.copy() for name, column in evidence.measured.properties.items()}
+    properties["width"][ROWS], properties["height"][ROWS] = 96, 144
+    turned = replace(evidence, measured=replace(evidence.measured, properties=properties))
+    judgement = odd_aspect(turned)
+    assert flagged(judgement) == []
+    assert judgement.remarks == ()
+    quarter = slice(0, 160, 4)
+    properties["width"][quarter], properties["height"][quarter] = 96, 144
+    judgement = odd_aspect(turned)
+    assert flagged(judgement) == []
+    assert judgement.remarks == (f"{len({*range(0, 160, 4), *ROWS})} of 160 images stand upright",)
+
+
+@pytest.mark.parametrize("fault", FINDS)
+def test_a_flag_has_the_chance_that_it_is_right(spoilt, fault):
+    chance = FINDS[fault](spoilt(FAULTS[fault])).chance
+    assert chance.dtype == np.float32
+    assert (chance[ROWS] > 0.8).all()
+
+
 def test_in_a_grey_set_a_grey_picture_is_not_even_asked_about(spoilt):
     judgement = grayscale(spoilt(FAULTS["grey"], range(160)))
     assert "no colour" in judgement.note

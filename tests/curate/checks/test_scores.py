@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.checks.scores import chance_of_odds, exceedance, score_of_odds
+from curate.checks.scores import chance_of_odds, exceedance, is_common, is_of_class, score_of_odds, stood
 from curate.findings import THRESHOLD
 
 
@@ -50,3 +50,18 @@ def test_odds_of_ten_nines_are_told_from_longer_ones_and_unknown_ones_are_nothin
     assert score[3:].tolist() == [0, 0]
     assert score_of_odds(np.log(np.array([150.0])))[0] == pytest.approx(0.75, abs=1e-3)
     assert chance_of_odds(np.log(np.array([3.0])))[0] == pytest.approx(0.75)
+
+
+def test_what_is_far_and_stands_apart_is_flagged_and_what_is_of_a_tail_is_not():
+    far = np.array([0, 0.9, 1, 4, 1, 4])
+    stand = stood(far, np.array([0, 50, 50, 50, 5, 5]))
+    assert (stand.score >= THRESHOLD).tolist() == [False, False, True, True, False, False]
+    assert stand.score[5] > stand.score[4] > stand.score[0] == 0  # the rank within a tail stays
+    assert stand.chance == pytest.approx([0, 0.98, 0.98, 0.98, 0.8, 0.8])
+
+
+def test_a_twentieth_of_a_set_and_half_a_class_are_no_exceptions_but_a_handful_is():
+    assert [is_common(count, 1000) for count in (49, 50, 999)] == [False, True, True]
+    assert not is_common(19, 100)
+    assert [is_of_class(count, 20) for count in (9, 10)] == [False, True]
+    assert not is_of_class(3, 4)

@@ -45,6 +45,15 @@ def test_classes_with_frames_of_their_own_are_told_by_the_border(clean, cells, l
     assert any(s.startswith("the colour of the border alone predicts") for s in told(seen_as(clean, framed)))
 
 
+def test_a_set_that_mixes_grey_and_colour_by_class_says_so(clean, cells, labels, seen_as):
+    grey = {row: np.repeat(cells[0][row].mean(axis=2, keepdims=True), 3, axis=2) for row in np.flatnonzero(labels < 2)}
+    sentences = told(seen_as(clean, {row: picture.astype(np.uint8) for row, picture in grey.items()}))
+    assert not any(s.startswith("whether there is colour") for s in sentences)  # of four classes two are alike by that
+    two = replace(clean, images=replace(clean.images, labels=labels // 2, classes=("grey", "coloured")))
+    sentences = told(seen_as(two, {row: picture.astype(np.uint8) for row, picture in grey.items()}))
+    assert any(s.startswith("whether there is colour alone predicts the label, 100% ") for s in sentences)
+
+
 def test_classes_saved_in_formats_of_their_own_are_told_by_the_file_type(clean, labels):
     types = np.array(["PNG", "JPEG", "TIFF", "BMP"])[labels]
     (sentence,) = told(replace(clean, measured=replace(clean.measured, file_types=types)))

@@ -69,6 +69,16 @@ def test_copies_do_not_vouch_for_each_other(strange):
     assert (apart.odds[-NEAREST:] < 0).all()
 
 
+def test_a_copy_of_a_picture_of_its_class_is_of_it_whatever_was_done_to_it(strange):
+    points, labels = strange
+    copies = np.arange(len(labels))
+    copies[-1] = 150  # a stranger is a copy of an ordinary picture
+    assert labels[150] == 3
+    for label, apart in ((3, False), (5, True)):
+        labels[-1] = label
+        assert (fits_of(points, labels, copies).odds[-1] > 0) == apart
+
+
 def test_small_classes_and_rows_without_a_label_or_a_picture_are_left_out(rng):
     points, labels = clouds(rng)
     labels[:36] = -1  # of the first class four are left

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from curate.findings import Finding, Story, findings_table
-from curate.reporting.galleries import MATES, ROUND, evenly, first_of_each, gallery, strip
+from curate.reporting.galleries import MATES, ROUND, evenly, first_of_each, gallery, review_list, strip
 
 
 def findings_of(*findings: tuple[int, str, float, int]) -> pd.DataFrame:
@@ -28,6 +28,26 @@ def test_single_findings_come_worst_first_and_those_of_another_check_not_at_all(
     assert rows_of(result, findings) == [[2], [3], [0]]
     assert (result.check, result.total, result.shown) == ("dark", 3, 3)
     assert all((unit.group, unit.total, unit.mates) == (-1, 1, ()) for unit in result.units)
+
+
+def test_what_is_likeliest_comes_first_whatever_its_score():
+    findings = findings_of((0, "dark", 0.9, -1), (1, "dark", 0.6, -1), (2, "dark", 0.8, -1))
+    findings["chance"] = np.array([0.7, 0.95, np.nan], np.float32)
+    assert rows_of(gallery("dark", findings, table(3), 10), findings) == [[1], [0], [2]]
+
+
+def test_what_awaits_review_is_listed_over_all_checks_by_the_likeliest_finding_of_each_image():
+    findings = findings_of(
+        (0, "dark", 0.9, -1), (1, "label_error", 0.6, 3), (1, "blurred", 0.8, -1), (2, "light", 0.7, -1)
+    )
+    findings["chance"] = np.array([0.9, 0.3, 0.96, 0.99], np.float32)
+    findings.loc[3, "action"] = "keep"
+    listed = review_list(findings, 10)
+    assert rows_of(listed, findings) == [[1], [0]]
+    assert [unit.found for unit in listed.units] == [(2,), (0,)]
+    assert (listed.total, listed.shown) == (2, 2)
+    assert review_list(findings, 1).total == 2
+    assert review_list(findings, 1).shown == 1
 
 
 def test_groups_stay_together_the_worst_first_and_of_those_as_bad_the_larger():

@@ -102,6 +102,32 @@ def test_checks_are_counted_by_the_verdicts_of_the_rows(scan: Scan) -> None:
     assert re.findall(r"<span class=.(drop|review).>(\d+)", line[0]) == [("drop", "2"), ("review", "6")]
 
 
+def test_how_many_of_a_check_are_likely_right_is_told_where_it_can_tell(scan: Scan) -> None:
+    chance = np.where(scan.findings["check"] == "label_error", 0.6, np.nan).astype(np.float32)
+    html = page(replace(scan, findings=scan.findings.assign(chance=chance)))
+    lines = {
+        check: re.search(rf'<tr data-check="{check}">.*?<td class="number right">(.*?)</td>', html, re.S)
+        for check in ("label_error", "odd_size")
+    }
+    assert {check: line and line[1] for check, line in lines.items()} == {"label_error": "5", "odd_size": ""}
+    known = [chance for chance in embedded(html, "data")["findings"]["chance"] if chance is not None]
+    assert known == [0.6] * 8
+
+
+def test_what_awaits_review_is_listed_over_all_checks_the_likeliest_first(scan: Scan) -> None:
+    chance = np.where(scan.findings["row"] == 58, 0.9, np.where(scan.findings["row"] == LONG, 0.6, 0.1))
+    html = page(replace(scan, findings=scan.findings.assign(chance=chance.astype(np.float32))))
+    data = embedded(html, "data")
+    listed = data["galleries"][len(data["checks"])]
+    place = [data["rows"]["id"].index(scan.table["id"][row]) for row in (58, LONG)]
+    assert [data["findings"]["row"][unit["found"][0]] for unit in listed][:2] == place
+    assert len(listed) == 10
+    assert "<b>10</b> images, those first in which something is most likely wrong" in html
+    assert "No more were asked for" not in html
+    assert "No more were asked for than 10." in page(replace(scan, config=replace(scan.config, review_budget=10)))
+    assert "Awaiting review" not in page(clean(scan))
+
+
 def test_rows_that_a_person_decided_on_are_told(scan: Scan) -> None:
     assert "decided on by a person" not in page(scan)
     html = page(replace(scan, decided={30: "keep", 55: "drop"}))

@@ -37,7 +37,7 @@ ACT = """<script>
   const pause = (ms) => new Promise((done) => setTimeout(done, ms));
   const until = async (true_of) => { for (let i = 0; i < 200 && !true_of(); i++) await pause(50); };
   const told = {};
-  const seen = () => $$(".check:not([hidden]) .units .state .tag:not(.keep)").length;
+  const seen = () => $$(".check:not([hidden]):not(.mixed) .units .state .tag:not(.keep)").length;
   addEventListener("load", async () => {
     try { await steps(); } catch (error) { wrong.push(String(error.stack || error)); }
     told.wrong = wrong;
@@ -215,6 +215,30 @@ def test_a_card_bears_the_verdict_of_its_row_and_what_a_person_said_of_it(scan: 
     (card,) = told["decided"]
     assert "number 57" in card
     assert "decided: keep" in card
+
+
+def test_what_awaits_review_bears_its_check_and_its_chance(scan: Scan, tmp_path: Path) -> None:
+    findings = scan.findings.assign(chance=np.where(scan.findings["row"] == 57, 0.97, np.nan).astype(np.float32))
+    told = after(
+        replace(without_map(scan), findings=findings),
+        """
+        const cards = $$("#reviews .unit.single");
+        told.first = cards[0].innerText;
+        told.chances = $$("#reviews .chance").map((node) => node.textContent);
+        told.cards = cards.length;
+        $(".toolbar [data-verdict=drop]").click();
+        told.hidden = $("#reviews").hidden;
+        told.output = $(".toolbar output").textContent;
+        """,
+        tmp_path,
+    )
+    assert told["wrong"] == []
+    assert told["cards"] == 10
+    assert "number 57" in told["first"]
+    assert "Likely label errors" in told["first"]
+    assert told["chances"] == ["96 %"] or told["chances"] == ["97 %"]
+    assert told["hidden"] is True
+    assert told["output"] == "25 findings match"
 
 
 def test_names_neither_turn_sentences_about_nor_flood_a_card(scan: Scan, tmp_path: Path) -> None:

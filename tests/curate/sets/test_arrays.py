@@ -39,7 +39,8 @@ def test_the_same_images_in_every_layout_give_the_same_pixels(tmp_path, pets, sa
         (lambda x: np.rint(x * (4095 / 255)).astype(">u2"), "values are read as 12 bit, 0 to 4,095"),
         (
             lambda x: x.astype(np.float32) / 50 - 2,
-            "values from -2 to 3.1, perhaps standardised, are stretched to 0 to 255",
+            "values look normalised by a mean and deviation, as they lie on even levels, which was undone "
+            "(--value-range settles it)",
         ),
     ],
 )

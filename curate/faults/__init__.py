@@ -1,0 +1,1 @@
+"""What is done to pictures that are planted: copied, spoiled, drawn."""

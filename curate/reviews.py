@@ -1,0 +1,60 @@
+"""Which suspicions a person looks at first, and how many: all checks by one measure, the chance that they are right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .findings import DROP, KEEP, REVIEW, SEVERITY
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Of a finding whose check cannot tell: as good as the toss of a coin.
+UNKNOWN = 0.5
+
+
+def likeliest_first(findings: pd.DataFrame) -> pd.DataFrame:
+    """The rows that await review, those first in which something is most likely wrong.
+
+    findings  findings.parquet
+
+    Columns: row, chance (that any of its findings is right, as if they were independent). Of equal chance the gravest
+    check comes first, then the highest score.
+    """
+    import pandas as pd
+
+    dropped = set(findings.loc[findings["action"] == DROP, "row"])
+    own = findings[(findings["row"] >= 0) & (findings["action"] == REVIEW) & ~findings["row"].isin(dropped)]
+    gravity = own["check"].map({name: place for place, name in enumerate(SEVERITY)})
+    rows = own.assign(wrong=1 - own["chance"].astype(np.float64).fillna(UNKNOWN), gravity=gravity).groupby("row")
+    order = pd.DataFrame(
+        {"chance": 1 - rows["wrong"].prod(), "gravity": rows["gravity"].min(), "score": rows["score"].max()}
+    ).reset_index()
+    order["chance"] = order["chance"].round(6)  # a product must not depend on the order of its factors
+    order = order.sort_values(["chance", "gravity", "score", "row"], ascending=[False, True, False, True])
+    return order[["row", "chance"]].reset_index(drop=True)
+
+
+def within_budget(findings: pd.DataFrame, budget: int | None) -> tuple[pd.DataFrame, int]:
+    """(findings of which at most `budget` rows await review, how many do no longer): the likeliest stay.
+
+    The others are kept, and their findings stay in the table. An image is a look, in a group too: each has a verdict of
+    its own, and so as many await review as were asked for. None sets no bound.
+    """
+    if budget is None:
+        return findings, 0
+    beyond = likeliest_first(findings)["row"].to_numpy()[budget:]
+    passed_over = findings["row"].isin(beyond) & (findings["action"] == REVIEW)
+    return findings.assign(action=findings["action"].mask(passed_over, KEEP)), len(beyond)
+
+
+def likely_right(findings: pd.DataFrame) -> dict[str, float]:
+    """check -> how many of the rows that it flags are likely flagged rightly: the sum of their chances.
+
+    Only checks are in it that can tell of all of their rows.
+    """
+    by_check = findings[findings["row"] >= 0].groupby("check", sort=False)["chance"]
+    complete = by_check.count() == by_check.size()
+    return {str(name): round(float(total), 1) for name, total in by_check.sum()[complete].items()}

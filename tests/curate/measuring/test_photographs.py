@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+
+from curate.measuring.grouping import with_photographs
+from curate.measuring.photographs import LEAST_SIDE, find_photographs
+
+
+@pytest.fixture(scope="module")
+def made_of(set_of, evidence_of):
+    """The evidence of some pictures of several sizes."""
+
+    def of(pictures, workers=1, **known):
+        return evidence_of(set_of([picture[None] for picture in pictures], **known), workers=workers)
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def pictures(scene, warped):
+    """Forty scenes; after them three of these cropped, three warped, one warped and mirrored, one a part of another."""
+    scenes = [scene(seed) for seed in range(40)]
+    return [
+        *scenes,
+        scenes[0][20:120, 30:180],
+        scenes[1][:, 60:],
+        scenes[2][30:, :150],
+        warped(scenes[3], degrees=25, zoom=0.9),
+        warped(scenes[4], degrees=-15, shear=0.2, border=255),
+        warped(scenes[5], degrees=10, zoom=1.4),
+        np.ascontiguousarray(warped(scenes[6], degrees=12)[:, ::-1]),
+    ]
+
+
+def groups_of(evidence) -> list[list[int]]:
+    return [evidence.copies.members(g).tolist() for g in range(evidence.copies.group.max(initial=-1) + 1)]
+
+
+def test_one_photograph_is_one_group_however_it_was_cropped_or_warped(made_of, pictures):
+    evidence = made_of(pictures)
+    assert groups_of(evidence) == [[row, 40 + row] for row in range(7)]
+    kinds = {kind for *_, kind, _ in evidence.copies.pairs}
+    assert "same_source" in kinds <= {"same_source", "near", "rotated"}
+    assert all(0 <= distance < 1 for *_, distance in evidence.copies.pairs)
+
+
+def test_the_number_of_workers_changes_nothing(made_of, pictures):
+    serial, parallel = made_of(pictures).copies, made_of(pictures, workers=3).copies
+    assert serial.pairs == parallel.pairs
+    np.testing.assert_array_equal(serial.group, parallel.group)
+    np.testing.assert_array_equal(serial.kept, parallel.kept)
+
+
+def test_many_copies_of_a_few_photographs_are_as_many_groups(made_of, scene, warped):
+    rng = np.random.default_rng(0)
+    copies = [
+        warped(scene(seed), degrees=rng.uniform(-30, 30), zoom=rng.uniform(0.9, 1.2), shear=rng.uniform(-0.2, 0.2))
+        for seed in range(5)
+        for _ in range(14)
+    ]
+    evidence = made_of(copies)
+    assert groups_of(evidence) == [list(range(14 * i, 14 * i + 14)) for i in range(5)]
+    assert evidence.copies.mostly_copies
+    assert evidence.copies.grouped_only.sum() == 5 * 13
+
+
+def test_two_scenes_with_one_backdrop_are_two_photographs(made_of, scene):
+    backdrop = scene(50)
+    series = []
+    for seed in range(6):
+        picture = backdrop.copy()
+        picture[30:130, 50:150] = scene(60 + seed)[:100, :100]
+        series.append(picture)
+    assert groups_of(made_of([*series, *(scene(seed) for seed in range(20))])) == []
+
+
+def test_another_colour_is_another_picture(made_of, scene):
+    pictures = [scene(seed) for seed in range(20)]
+    turned = np.ascontiguousarray(pictures[0][10:140, 20:180][..., [1, 2, 0]])
+    assert not any(kind == "same_source" for *_, kind, _ in made_of([*pictures, turned]).copies.pairs)
+
+
+def test_pictures_that_are_too_small_are_left_to_their_thumbnails(made_of, scene, cells):
+    small = [scene(seed, LEAST_SIDE - 1, LEAST_SIDE - 1) for seed in range(20)]
+    evidence = made_of([*small, small[0][10:50, 10:50]])
+    sides = np.full(21, LEAST_SIDE - 1.0)
+    assert find_photographs(evidence.images, sides, evidence.copies, evidence.neighbours, 1) == []
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_handful_of_pictures_is_compared_as_well(made_of, scene, n):
+    pictures = [scene(0), scene(0)[10:130, 20:170], scene(1)][:n]
+    assert groups_of(made_of(pictures)) == ([[0, 1]] if n > 1 else [])
+
+
+def test_without_links_copies_stay_as_they_are(made_of, pictures):
+    copies = made_of(pictures[:10]).copies
+    assert with_photographs(copies, []) is copies
