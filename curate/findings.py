@@ -145,7 +145,7 @@ CATALOGUE: Mapping[str, Check] = {
         Check(
             name="outlier",
             title="Outliers",
-            looks_for="Single pictures that lie far from all others.",
+            looks_for="Single pictures that belong to no class here: far from all, or from their own and like none.",
             outcome="review",
             colour="#a9683a",
             planted_by=("off_topic",),

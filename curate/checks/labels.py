@@ -12,6 +12,8 @@ from .scores import chance_of_odds, score_of_odds
 
 _VOTERS = 15
 PRECISION = 0.8  # of the flags so many at least shall be right, by what is known
+# Wrong labels that are not flagged are worth a remark from so many on, and from this share of all.
+_FEW_MISSED, _MANY_MISSED = 20, 0.25
 
 
 @CHECKS.add
@@ -51,7 +53,8 @@ def label_error(evidence: Evidence) -> Judgement:
             f"{probe.probabilities[i, likely[i]]:.0%} and {votes[i, likely[i]]:.0%} of its {_VOTERS} nearest agree"
         )
 
-    return Judgement(score, because, chance=chance)
+    flagged = np.flatnonzero(score[rows] >= THRESHOLD)
+    return Judgement(score, because, chance=chance, remarks=_missed(evidence.images.labels, probe, flagged))
 
 
 def _least_odds(odds: np.ndarray) -> float:
@@ -60,6 +63,23 @@ def _least_odds(odds: np.ndarray) -> float:
     right = chance_of_odds(ranked).cumsum() / np.arange(1, len(ranked) + 1)
     enough = np.flatnonzero(right >= PRECISION)
     return float(ranked[enough[-1]]) if len(enough) else np.inf
+
+
+def _missed(labels: np.ndarray, probe: Probe, flagged: np.ndarray) -> tuple[str, ...]:
+    """A remark where many more labels are likely wrong than are flagged, and why.
+
+    flagged  positions in the rows of the probe
+    """
+    count, wrong = len(probe.rows), probe.wrong * len(probe.rows)
+    missed = wrong - float(chance_of_odds(probe.odds[flagged]).sum())
+    if not missed >= max(_FEW_MISSED, _MANY_MISSED * wrong):
+        return ()
+    agreement = (probe.classes[probe.probabilities.argmax(axis=1)] == labels[probe.rows]).mean()
+    return (
+        f"some {wrong:,.0f} of {count:,} labels are wrong by estimate, {len(flagged):,} are flagged: the label probe, "
+        f"which agrees with {agreement:.0%} of the labels, cannot tell the other wrong ones from images that it does "
+        "not know; a better --backbone may, or --probabilities of a model of yours",
+    )
 
 
 def _votes(evidence: Evidence, probe: Probe) -> np.ndarray:
