@@ -363,7 +363,7 @@ def _job_images(job: Job, folder: Path) -> ImageSet:
     Its pictures are held against the scan one by one, when they are read. Raises DataError where the set is another one
     by now.
     """
-    images = of_classes(read_as(job.source, job, job.decoding), job.classes)
+    images = of_classes(read_as(job.source, job), job.classes)
     if content_digest(images) != job.content:
         raise DataError(
             f"{job.source} has changed since this build began: its images are others, or in another order, or have "

@@ -205,6 +205,6 @@ def _splits_before(config: BuildConfig) -> Path | None:
 
 def _directions(place: Path, config: BuildConfig) -> Directions:
     """How a set was read: by what is given, else as its scan read it."""
-    directions = directed(open_scan(Path(config.artifacts, "scan")).manifest, place, config.labels)
+    directions = Directions.of(directed(open_scan(Path(config.artifacts, "scan")).manifest, place, config.labels))
     labels = None if directions.labels is None else str(Path(directions.labels).resolve())
     return replace(directions, labels=labels)

@@ -65,7 +65,7 @@ def replay(
     read_manifest(BuildManifest, built)
     plan = read_plan(built)
     place, number, origin = _find(built, name, set)
-    images = read_as(plan.source, plan, plan.decoding)
+    images = read_as(plan.source, plan)
 
     @lru_cache(8)
     def open_row(row: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from curate.scans import ScanManifest, directed
 from curate.sets.arrays import ArrayPictures
-from curate.sets.directions import Directions
+from curate.sets.directions import Reading
 from curate.sets.imageset import ImageSet, Source, Unreadable, evenly
 from curate.sets.reading import read, read_as
 from curate.splitting import clean_set
@@ -64,19 +64,21 @@ def trial(source: str | Path | None, config: BuildConfig) -> Trial:
 
 def _trial_images(source: str | Path | None, config: BuildConfig) -> tuple[ImageSet, bool]:
     if source is not None:
-        return read_as(source, _directions(Path(source), config)), False
+        return read_as(source, _reading(Path(source), config)), False
     try:
         return read(clean_set(Path(config.artifacts))), False
     except DataError:  # nothing scanned yet
         return _cells(config.seed), True
 
 
-def _directions(source: Path, config: BuildConfig) -> Directions:
-    """How a set is read: as it was scanned, if it was."""
+def _reading(source: Path, config: BuildConfig) -> Reading:
+    """How a set is read: as it was scanned, if it was; else by what is found."""
     folder = Path(config.artifacts, "scan")
     if not (folder / MANIFEST).is_file():
-        return Directions(config.labels)
-    return directed(read_manifest(ScanManifest, folder), source, config.labels)
+        return Reading(config.labels)
+    manifest = read_manifest(ScanManifest, folder)
+    scanned = Path(manifest.source) == source.resolve()
+    return directed(manifest, source, config.labels) if scanned else Reading(config.labels)
 
 
 def _cells(seed: int) -> ImageSet:

@@ -96,11 +96,11 @@ def find_peer(tool: Tool, pythons: Iterable[str]) -> Peer | None:
     """The tool in the first interpreter that has all its distributions."""
     code = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
     for python in pythons:
-        if which(python) is None:
+        if (path := which(python)) is None:
             raise SystemExit(f"there is no interpreter {python}")
-        answer = subprocess.run([python, "-c", code, *tool.distributions], capture_output=True, text=True, check=False)
+        answer = subprocess.run([path, "-c", code, *tool.distributions], capture_output=True, text=True, check=False)
         if answer.returncode == 0:
-            return Peer(tool, python, answer.stdout.split()[0])
+            return Peer(tool, str(Path(path).absolute()), answer.stdout.split()[0])
     return None
 
 

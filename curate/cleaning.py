@@ -189,7 +189,7 @@ def _read_again(scan: Scanned, config: ApplyConfig) -> tuple[ImageSet, list[str]
             f"{source} is not where it was scanned. Put it back, or scan it where it is now "
             "(`curate scan PATH`): decisions are kept."
         )
-    images = read_as(source, directed(scan.manifest, source, config.labels), scan.manifest.decoding)
+    images = read_as(source, directed(scan.manifest, source, config.labels))
     table = scan.table
     again = f"Scan it again (`curate scan {source}`): decisions are kept."
     if len(images) != len(table):

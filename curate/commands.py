@@ -69,10 +69,11 @@ def _rehearse(source: Path, config: ScanConfig, output: Output) -> None:
     """Print how a set is read, and some of its rows."""
     import pandas as pd
 
-    from .scanning import described, set_of
+    from .scanning import described, own_files, set_of
     from .sets.imageset import evenly
 
     images = set_of(source, config)
+    fitting = own_files(images, config)
     shown = evenly(len(images), _SHOWN).tolist()
     rows = pd.DataFrame(
         {
@@ -85,11 +86,13 @@ def _rehearse(source: Path, config: ScanConfig, output: Output) -> None:
         }
     )
     if output.as_json:
-        print_json({**_source_json(images), "notes": list(images.source.notes), "rows": records(rows)})
+        print_json({**_source_json(images), "notes": [*images.source.notes, *fitting], "rows": records(rows)})
         return
     out.print(described(images))
     for line in images.source.lines(everything=True):
         out.print(line)
+    for line in fitting:
+        out.print(f"  own model    {line}")
     out.print()
     print_table(rows)
     out.print()
@@ -158,10 +161,13 @@ def _next(result: Scan, artifacts: Path) -> str | None:
     which a model could tell apart."""
     if result.decided:
         return f"curate apply{elsewhere(artifacts)}"
-    labels = _kept(result)["label"]
+    kept = _kept(result)
+    labels, splits = kept["label"], set(kept["split"])
     if labels[labels >= 0].nunique() < 2:
         return None
-    return f"augment build --policy heavy{elsewhere(artifacts)}"
+    # Splits of other names are kept, and leave nothing to train on.
+    fresh = "" if splits & {"", "train"} else " --fresh"
+    return f"augment build --policy heavy{fresh}{elsewhere(artifacts)}"
 
 
 _FOR_GISTS = 64  # cells of a screen from which on the table has room for words

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from .findings import SEVERITY
 from .measuring.backbones import application_names
+from .sets.asking import AskedReading
 from .stage.errors import DataError, UnknownName
 from .stage.options import (
     DECIDING,
@@ -36,7 +37,6 @@ from .stage.options import (
 
 if TYPE_CHECKING:
     from .planting import PlantConfig
-    from .sets.scaling import Decoding
 
 READ_BY = ("labels", "classes_from", "splits_from", "groups_from", "value_range", "max_pixels")
 MAP_NAMES = ("umap", "tsne", "pca", "none")
@@ -51,7 +51,7 @@ def backbone_names() -> Iterable[str]:
 
 def backbone_option() -> str:
     """A field for what images are seen with."""
-    help = "A Keras application such as MobileNetV2-0.35, 'builtin', or 'auto'."
+    help = "A network such as MobileNetV2-0.35, two with + between, 'builtin', or 'auto'."
     return option("auto", help, SEEING, names=backbone_names)
 
 
@@ -78,7 +78,7 @@ def min_class_option(group: str = "") -> int | None:
 
 
 @dataclass(frozen=True)
-class ScanConfig:
+class ScanConfig(AskedReading):
     """How to scan: the options of `curate scan`. Without artifacts nothing is written."""
 
     labels: str | None = labels_option()
@@ -136,13 +136,6 @@ class ScanConfig:
             raise DataError(
                 "--embeddings goes without a backbone, which would make them. Leave out --backbone and --weights."
             )
-
-    @property
-    def decoding(self) -> Decoding:
-        """How the pictures of the set are read."""
-        from .sets.scaling import Decoding  # which loads numpy
-
-        return Decoding(max_pixels=self.max_pixels, value_range=self.value_range or ())
 
 
 @dataclass(frozen=True)

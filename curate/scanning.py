@@ -138,6 +138,18 @@ def _embedder(images: ImageSet, config: ScanConfig, workers: int, reporter: Repo
     return load_embedder(config.backbone, config.weights, config.input_size, workers, reporter.say)
 
 
+def own_files(images: ImageSet, config: ScanConfig) -> list[str]:
+    """A line for each file of a person's own model, once it was found to fit. Raises DataError where it does not."""
+    lines = []
+    if config.embeddings is not None:
+        embedder, note = own_embedder(Path(config.embeddings), images)
+        lines += [embedder.describe, *filter(None, [note])]
+    if config.probabilities is not None:
+        opinion = own_opinion(Path(config.probabilities), images)
+        lines += [f"probabilities from {opinion.name}", *opinion.notes]
+    return lines
+
+
 def _seen_with(embedder: Embedder, opinion: Opinion | None) -> str:
     """ "embedding with MobileNetV2-0.35", "embeddings from mine.npy; probabilities from p.csv"."""
     embedding = embedder.describe if embedder.vectors is not None else f"embedding with {embedder.describe}"
@@ -177,7 +189,7 @@ def set_of(source: str | Path | ImageSet, config: ScanConfig) -> ImageSet:
     """The set that a source is, or holds, read as the configuration says. Raises DataError."""
     if isinstance(source, ImageSet):
         return source
-    return read_as(source, config, config.decoding)
+    return read_as(source, config)
 
 
 def _judgements(evidence: Evidence, advance: Advance) -> dict[str, Judgement]:

@@ -14,7 +14,7 @@ import numpy as np
 from .configs import ScanConfig
 from .findings import DROP, KEEP, REVIEW, SEVERITY, Story
 from .reviews import likely_right
-from .sets.directions import LEFT_OPEN, Directions
+from .sets.directions import LEFT_OPEN, Directions, Reading
 from .sets.imageset import ImageSet
 from .sets.scaling import Decoding, Scale
 from .sets.writing import clean_path, draft_clean, place_clean
@@ -228,10 +228,14 @@ def _manifest_of(result: Scan, outputs: Mapping[str, Output], watch: Stopwatch) 
     )
 
 
-def directed(manifest: ScanManifest, source: Path, labels: str | None) -> Directions:
-    """How a set is to be read: as it was scanned, if it was that, and with other labels, where some are given."""
+def directed(manifest: ScanManifest, source: Path, labels: str | None) -> Reading:
+    """How a set is to be read: as it was scanned, if it was that, and with other labels, where some are given.
+
+    Pixels are read as the scan read them in any case.
+    """
     scanned = Directions.of(manifest.config) if Path(manifest.source) == source.resolve() else LEFT_OPEN
-    return scanned if labels is None else replace(scanned, labels=labels)
+    reading = Reading(**vars(scanned), decoding=manifest.decoding)
+    return reading if labels is None else replace(reading, labels=labels)
 
 
 def content_digest(table: pd.DataFrame) -> str:

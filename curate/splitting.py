@@ -129,7 +129,7 @@ def divided(
     scan, scan_digest = open_scan(artifacts / "scan"), file_digest(artifacts / "scan" / "manifest.json")
     if place.resolve().parent == artifacts.resolve():
         check_clean(place)
-    images = read_as(place, directed(scan.manifest, place, config.labels), scan.manifest.decoding)
+    images = read_as(place, directed(scan.manifest, place, config.labels))
     before = _as_made(images, previous) if previous is not None else None
     unused = []
     if before is not None:

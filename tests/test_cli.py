@@ -333,7 +333,7 @@ def test_a_scan_prints_what_it_found_where_it_is_and_what_to_type_next(data, tmp
     lines = result.stdout.splitlines()
     assert lines[0].startswith("data.npz: 24 images, 96x96 RGB, 2 classes; embedding with the built-in descriptor")
     (row,) = (line for line in lines if line.startswith("exact_duplicate"))
-    assert row.split() == ["exact_duplicate", "1", "1", "drop"]
+    assert row.split() == ["exact_duplicate", "1", "1", "1", "drop"]
     assert any(line.startswith("would drop 2 rows (8.3%), keep ") for line in lines)
     assert lines[-2] == "report  artifacts/scan/report.html      clean set  artifacts/clean.npz (22 rows)"
     assert lines[-1] == "next    augment build --policy heavy    or look first: open the report"
@@ -374,7 +374,7 @@ def test_json_is_all_there_is_on_stdout(data, tmp_path):
     assert found["classes"] == ["lobed", "round"]
     assert found["verdicts"]["drop"] == 2
     assert sum(found["verdicts"].values()) == 24
-    assert found["checks"]["exact_duplicate"] == {"rows": 1, "groups": 1, "drop": 1, "review": 0}
+    assert found["checks"]["exact_duplicate"] == {"rows": 1, "likely_right": 1, "groups": 1, "drop": 1, "review": 0}
     assert set(found) == {
         "source", "images", "classes", "reading", "embedder", "verdicts", "checks", "stories", "effect", "notes",
         "timings", "artifacts", "not_checked", "decided", "next",

@@ -38,17 +38,25 @@ class Backbone:
     digest: str
 
 
-def resolve(name: str) -> str:
-    """The name of a backbone, checked; "auto" is a small one on a CPU and a strong one on a GPU."""
-    from curate.measuring.embedding import SMALL_BACKBONE, STRONG_BACKBONE, on_gpu
-
-    if name == AUTO:
-        return STRONG_BACKBONE if on_gpu() else SMALL_BACKBONE
-    if name != CNN:
+def check_name(name: str) -> None:
+    """Raise UnknownName or DataError for what is no backbone."""
+    if "+" in name:
+        raise DataError(f"a model takes several backbones with commas between. Write {name.replace('+', ',')}.")
+    if name not in (AUTO, CNN):
         from curate.measuring.backbones import application
 
         application(name)
-    return name
+
+
+def alternatives(names: Sequence[str], weights: str) -> dict[str, tuple[str, ...]]:
+    """What may be taken for "auto" (of itself where that is not among the names) -> the backbones then.
+
+    In the order in which they are tried: those of a scan (see `curate.measuring.choosing.automatic`), and at last cnn.
+    """
+    from curate.measuring.choosing import automatic
+
+    choices = (*automatic(None if weights == "imagenet" else weights), CNN) if AUTO in names else (AUTO,)
+    return {choice: tuple(choice if name == AUTO else name for name in names) for choice in choices}
 
 
 def input_side(side: int, names: Sequence[str], asked: int | None) -> int:

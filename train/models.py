@@ -17,7 +17,7 @@ import numpy as np
 from curate.stage.engine import chunks
 from curate.stage.errors import DataError
 
-from .backbones import AUTO, CNN, Backbone, backbone, input_side, resolve
+from .backbones import CNN, Backbone, alternatives, backbone, check_name, input_side
 from .configs import ModelConfig
 from .loading import backbones_of, head_of, load_model
 
@@ -55,29 +55,35 @@ def build_model(config: ModelConfig, shape: tuple[int, int], classes: int, dtype
 
     dtype_policy  what backbone, attention and head compute in; colours, pooling and logits stay in float32
 
-    Where "auto" finds no weights of ImageNet, cnn takes the place of its backbone, and a note says so. What begins at
+    Where "auto" finds no weights of one backbone it takes the next, at last cnn, and a note says so. What begins at
     random draws from Keras' own generator: see keras.utils.set_random_seed. Raises DataError where weights cannot be
     had or do not fit, or pictures would be too small for a backbone.
     """
     from curate.measuring.backbones import WeightsUnavailable
 
-    names = tuple(map(resolve, config.backbone))
-    tries: list[tuple[tuple[str, ...], tuple[str, ...]]] = [(names, ())]
-    if AUTO in config.backbone:
-        note = f"no weights of {resolve(AUTO)} are to be had here, so a small network is fitted from nothing: {CNN}"
-        stand_ins = [CNN if asked == AUTO else name for asked, name in zip(config.backbone, names, strict=True)]
-        tries.append((tuple(stand_ins), (note,)))
+    for name in config.backbone:
+        check_name(name)
+    missed: list[str] = []
     with _policy(dtype_policy):
-        for names, notes in tries:
+        for choice, names in alternatives(config.backbone, config.weights).items():
             side = input_side(max(shape), names, config.input_size)
             try:
-                return _built(config, names, side, shape, classes, notes)
+                return _built(config, names, side, shape, classes, _stand_in_notes(missed, choice))
             except WeightsUnavailable as error:
                 reason = error
+                missed.append(choice)
     raise DataError(
         f"{reason} Give a file with --weights, point KERAS_HOME at a cache that holds them, or use --weights random or "
         "--backbone cnn."
     )
+
+
+def _stand_in_notes(missed: Sequence[str], choice: str) -> tuple[str, ...]:
+    """What to say where the weights of some backbones could not be had, and another is taken for "auto"."""
+    if not missed:
+        return ()
+    instead = f"a small network is fitted from nothing: {CNN}" if choice == CNN else f"{choice} is fitted instead"
+    return (f"no weights of {' or '.join(missed)} are to be had here, so {instead}",)
 
 
 def _built(

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..stage.errors import DataError, UnknownName, gist
+from . import lite
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,9 +37,11 @@ def application(name: str) -> tuple[Callable[..., Model], ModuleType, dict[str, 
 
     family, _, width = name.partition("-")
     constructors = {n: f for n, f in vars(keras.applications).items() if callable(f) and n[:1].isupper()}
+    constructors |= {n: getattr(lite, n) for n in lite.NAMES}
     if family not in constructors:
         raise UnknownName.among("backbone", family, constructors)
-    module = getattr(keras.applications, constructors[family].__module__.rpartition(".")[2])
+    ours = family in lite.NAMES
+    module = lite if ours else getattr(keras.applications, constructors[family].__module__.rpartition(".")[2])
     if width and not _is_number(width):
         raise DataError(
             f"{name}: {width!r} is no width. Write a number from 0.05 to 8 after the dash, as in MobileNetV2-0.35."
@@ -54,7 +57,7 @@ def application_names() -> tuple[str, ...]:
     folders = (spec.submodule_search_locations if spec else None) or []
     texts = [file.read_text("utf-8") for folder in folders for file in Path(folder).glob("applications/__init__.py")]
     names = {name for text in texts for name in re.findall(r"\bas ([A-Z]\w+)", text)}
-    return tuple(sorted(names))
+    return tuple(sorted({*names, *lite.NAMES})) if names else ()
 
 
 def _is_number(text: str) -> bool:

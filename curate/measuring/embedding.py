@@ -1,4 +1,4 @@
-"""Pictures to vectors: a Keras application (OpenVINO on a CPU, Keras on a GPU) or the built-in descriptor."""
+"""Pictures to vectors: backbones (by OpenVINO on a CPU, by Keras on a GPU) or the built-in descriptor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +16,13 @@ import numpy as np
 
 from ..stage.errors import DataError, UnknownName
 from ..stage.files import room, write_text
-from . import descriptor, inference
+from . import descriptor, inference, lite
 from .backbones import WeightsUnavailable, application_names, check_side, feature_model
+from .choosing import automatic, cache_state, on_gpu
 from .storage import cache_folder
 
-SMALL_BACKBONE = "MobileNetV2-0.35"  # 2 MB: on a CPU
-STRONG_BACKBONE = "EfficientNetV2S"  # on a GPU
-BUILTIN = "builtin"
+BUILTIN, AUTO = "builtin", "auto"
+BESIDE = "+"  # between the names of backbones that see side by side
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,31 +52,82 @@ def load_embedder(
 ) -> tuple[Embedder, str]:
     """The embedder that a configuration asks for, and a note for the person ("" if all is as asked).
 
-    "auto" takes a small backbone on a CPU and a strong one on a GPU; without its weights it goes on with the built-in
-    descriptor and says so. A backbone asked for by name is an error where its weights cannot be had.
+    backbone  "auto" (see `automatic`), "builtin", the name of a backbone, or names with "+" between, side by side
+
+    Where "auto" finds no weights at all it goes on with the built-in descriptor and says so. A backbone asked for by
+    name is an error where its weights cannot be had.
     """
     if backbone == BUILTIN:
         if weights is not None:
             raise DataError("--weights goes with a backbone that has some; builtin has none. Leave one of them out.")
         return builtin(), ""
-    gpu = on_gpu()
-    name = (STRONG_BACKBONE if gpu else SMALL_BACKBONE) if backbone == "auto" else backbone
-    check_side(name, size)
+    if backbone == AUTO:
+        return _automatic_embedder(weights, size, workers, say)
     try:
-        if gpu:
-            return _keras_embedder(name, weights, size), ""
-        return _openvino_embedder(name, weights, size, workers, say), ""
+        return _named_embedder(backbone, weights, size, workers, say), ""
     except _NoWeights as error:
-        if backbone != "auto":
-            raise DataError(
-                f"{error} Give a file with --weights, point KERAS_HOME at a cache that holds them, "
-                "or use --backbone builtin."
-            ) from None
-        return builtin(), (
-            f"the weights of {name} are neither in the Keras cache nor to be fetched from here, so the built-in "
-            "descriptor is used instead: label errors and outliers are found less reliably. Connect once, or point "
-            "KERAS_HOME at the weights."
-        )
+        raise DataError(
+            f"{error} Give a file with --weights, point KERAS_HOME at a cache that holds them, "
+            "or use --backbone builtin."
+        ) from None
+
+
+def _automatic_embedder(
+    weights: str | None, size: int, workers: int, say: Callable[[str], None]
+) -> tuple[Embedder, str]:
+    names = automatic(weights)
+    for name in names:
+        try:
+            embedder = _named_embedder(name, weights, size, workers, say)
+        except _NoWeights:
+            continue
+        missing = names[: names.index(name)]
+        return embedder, f"{_not_to_be_had(missing)}, so {name} is used instead" if missing else ""
+    return builtin(), (
+        f"{_not_to_be_had(names)}, so the built-in descriptor is used instead: label errors and outliers are found "
+        "less reliably. Install Trustset with its dependencies, or point KERAS_HOME at weights."
+    )
+
+
+def _not_to_be_had(names: Sequence[str]) -> str:
+    return f"no weights of {' or '.join(names)} are to be had here"
+
+
+def _named_embedder(
+    backbone: str, weights: str | None, size: int, workers: int, say: Callable[[str], None]
+) -> Embedder:
+    """The embedder of one backbone, or of several side by side. Raises _NoWeights."""
+    names = backbone.split(BESIDE)
+    if weights is not None and len(names) > 1:
+        raise DataError(f"one weights file cannot serve {len(names)} backbones. Name one of them.")
+    for name in names:
+        check_side(name, size)
+    if on_gpu():
+        embedders = [_keras_embedder(name, weights, size) for name in names]
+    else:
+        embedders = [_openvino_embedder(name, weights, size, workers, say) for name in names]
+    return embedders[0] if len(embedders) == 1 else beside(embedders)
+
+
+def beside(embedders: Sequence[Embedder]) -> Embedder:
+    """What several embedders of one size see, side by side, each vector of length 1: none outweighs the others."""
+
+    def embed(batch: np.ndarray) -> np.ndarray:
+        return np.concatenate([_normalised(embedder.embed(batch)) for embedder in embedders], axis=1)
+
+    digest = hashlib.blake2b("\n".join(embedder.digest for embedder in embedders).encode(), digest_size=16)
+    return Embedder(
+        BESIDE.join(embedder.name for embedder in embedders),
+        embedders[0].size,
+        sum(embedder.dimensions for embedder in embedders),
+        " beside ".join(embedder.describe for embedder in embedders),
+        digest.hexdigest(),
+        embed,
+    )
+
+
+def _normalised(vectors: np.ndarray) -> np.ndarray:
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
 
 
 def builtin() -> Embedder:
@@ -136,11 +187,6 @@ def _trained(weights: str | None) -> str:
     return "ImageNet" if weights is None else Path(weights).name
 
 
-def on_gpu() -> bool:
-    """Whether Keras will find an NVIDIA GPU, without importing it; CUDA_VISIBLE_DEVICES= hides one as usual."""
-    return os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1") and Path("/dev/nvidia0").exists()
-
-
 def _converted(name: str, weights: str | None, size: int, say: Callable[[str], None]) -> tuple[str, str]:
     """Path of the backbone's OpenVINO IR, converted on first use, and a digest that names its weights.
 
@@ -150,7 +196,7 @@ def _converted(name: str, weights: str | None, size: int, say: Callable[[str], N
     cache = cache_folder()
     if weights is not None and not Path(weights).is_file():
         raise DataError(f"no weights file {weights}.")
-    origin = _bytes_digest(Path(weights)) if weights is not None else _keras_cache_state()
+    origin = _bytes_digest(Path(weights)) if weights is not None else _origin(name)
     stamp = cache / f"{name}-{size}-{origin}.json".replace("/", "_")
     entry = _read_stamp(stamp)
     if entry and (cache / entry["model"]).exists() and (cache / entry["model"]).with_suffix(".bin").exists():
@@ -158,7 +204,9 @@ def _converted(name: str, weights: str | None, size: int, say: Callable[[str], N
 
     if names := application_names():  # before it is said to be fetched
         UnknownName.check("backbone", [name.partition("-")[0]], names)
-    say(f"fetching and converting {name}: some ten seconds, once on this machine")
+    at_hand = weights is not None or name in lite.NAMES
+    work = "converting" if at_hand else "fetching and converting"
+    say(f"{work} {name}: some ten seconds, once on this machine")
     with room(cache / "model") as folder:
         draft = folder / "model.xml"
         _convert(name, size, weights or "imagenet", draft)
@@ -167,7 +215,7 @@ def _converted(name: str, weights: str | None, size: int, say: Callable[[str], N
         draft.with_suffix(".bin").replace(model.with_suffix(".bin"))
         draft.replace(model)
     # Fetching the weights changed Keras' cache: the stamp is for the state that the next scan will see.
-    origin = origin if weights is not None else _keras_cache_state()
+    origin = origin if weights is not None else _origin(name)
     stamp = cache / f"{name}-{size}-{origin}.json".replace("/", "_")
     write_text(json.dumps({"model": model.name, "digest": digest}), stamp)
     return str(model), digest
@@ -205,12 +253,6 @@ def _bytes_digest(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def _keras_cache_state() -> str:
-    """A digest of the names, sizes and times of the weight files in Keras' cache."""
-    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    files = sorted((home / "models").glob("*"))
-    state = [
-        str(home.resolve()),
-        *(f"{f.name} {f.stat().st_size} {f.stat().st_mtime_ns}" for f in files if f.is_file()),
-    ]
-    return hashlib.blake2b("\n".join(state).encode(), digest_size=16).hexdigest()
+def _origin(name: str) -> str:
+    """What ImageNet's weights of a backbone are known by, before they are read."""
+    return lite.weights_digest(name) if name in lite.NAMES else cache_state()

@@ -1,12 +1,13 @@
-"""How a person wants a set to be read, where they say so: the table of labels, and what classes, splits and groups are
-taken from."""
+"""How a set is to be read: the table of labels, what classes, splits and groups are taken from, and how pixels become
+8 bits."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..stage.errors import DataError
+from .scaling import Decoding
 
 NONE, PARENT, TABLE, FOLDERS = "none", "parent", "table", "folders"
 
@@ -22,6 +23,13 @@ class Directing(Protocol):
     def splits_from(self) -> str | None: ...
     @property
     def groups_from(self) -> str | None: ...
+
+
+class ReadBy(Directing, Protocol):
+    """One that says how pixels are read as well."""
+
+    @property
+    def decoding(self) -> Decoding: ...
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,18 @@ class Directions:
     @property
     def spoken(self) -> str:
         """The first of them, as it is typed: "--classes-from 2"."""
-        options = [(name, value) for name, value in vars(self).items() if value is not None]
+        options = [(name, getattr(self, name)) for name in _OPTIONS if getattr(self, name) is not None]
         return f"--{options[0][0].replace('_', '-')} {options[0][1]}" if options else ""
+
+
+@dataclass(frozen=True)
+class Reading(Directions):
+    """All that a person, or an earlier stage, says of how a set is to be read.
+
+    decoding  how its pictures become pixels; by default one scale for all that are deeper than 8 bits, decided by them
+    """
+
+    decoding: Decoding = field(default_factory=Decoding)
 
 
 LEFT_OPEN = Directions()
@@ -85,4 +103,5 @@ def column_of(direction: str | None) -> str | None:
     return None if direction is None or direction.isdecimal() or direction in _WORDS else direction
 
 
+_OPTIONS = ("labels", "classes_from", "splits_from", "groups_from")
 _WORDS = (NONE, PARENT, TABLE, FOLDERS)

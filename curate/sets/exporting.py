@@ -94,7 +94,7 @@ def export(source: str | Path | ImageSet, config: ExportConfig, reporter: Report
     never touched. Raises DataError where the source is no set or one of its images cannot be decoded, OutputError
     where the output is there already or cannot be written.
     """
-    images = source if isinstance(source, ImageSet) else read_as(source, config, config.decoding)
+    images = source if isinstance(source, ImageSet) else read_as(source, config)
     if not len(images):
         raise DataError(f"{images.source.path} holds no images to export.")
     path = _output_path(images, config)

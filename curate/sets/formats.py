@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ..stage.options import (
     Option,
@@ -19,15 +18,13 @@ from ..stage.options import (
     splits_from_option,
     value_range_option,
 )
-
-if TYPE_CHECKING:
-    from .scaling import Decoding
+from .asking import AskedReading
 
 FORMATS = ("folder", "webdataset", "tfrecord", "parquet", "huggingface", "npz")
 
 
 @dataclass(frozen=True)
-class ExportConfig:
+class ExportConfig(AskedReading):
     """How to export: the options of `curate export`.
 
     Without `out` it goes to export/<name of the set>-<to> in the artifacts, or export/<name of the set>.npz.
@@ -51,10 +48,3 @@ class ExportConfig:
     def __post_init__(self) -> None:
         check(self)
         check_range(self.value_range)
-
-    @property
-    def decoding(self) -> Decoding:
-        """How the pictures of the set are read."""
-        from .scaling import Decoding  # which loads numpy
-
-        return Decoding(max_pixels=self.max_pixels, value_range=self.value_range or ())

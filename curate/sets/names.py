@@ -74,7 +74,8 @@ _VIEWS = frozenset(
     (
         "left", "right", "front", "back", "rear", "side", "top", "bottom", "upper", "lower", "inside", "outside",
         "indoor", "indoors", "outdoor", "outdoors", "day", "night", "before", "after", "near", "far", "close",
-        "closeup", "frontal", "lateral", "profile", "ap", "pa", "cc", "mlo", "axial", "coronal", "sagittal", "flash",
+        "closeup", "high", "low", "hr", "lr", "full", "part", "clean", "noisy", "edited", "frontal", "lateral",
+        "profile", "ap", "pa", "cc", "mlo", "axial", "coronal", "sagittal", "flash",
     )
 )  # fmt: skip
 _FOLD = re.compile(r"(fold|cv|split|subset|partition)[ _-]*\d+", re.I)
@@ -163,8 +164,8 @@ def is_plain(name: str) -> bool:
 
 
 def are_views(names: Collection[str]) -> bool:
-    """Whether folders so called hold views of what their folder is of: left and right, day and night."""
-    return all(words_of(name) and set(words_of(name)) <= _VIEWS for name in names)
+    """Whether folders so called hold views or makes of what their folder is of: left and right, raw and edited."""
+    return all(words_of(name) and set(words_of(name)) <= _VIEWS | _MAKES for name in names)
 
 
 def holds_annotations(name: str) -> bool:

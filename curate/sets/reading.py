@@ -25,7 +25,7 @@ from .classes import (
     split_name,
     unnamed_splits,
 )
-from .directions import LEFT_OPEN, NONE, Directing, Directions
+from .directions import LEFT_OPEN, NONE, Directions, ReadBy, Reading
 from .files import read_folder, read_list
 from .imageset import UNLABELLED, ImageSet, Source, Topic
 from .layouts import spoken
@@ -67,13 +67,13 @@ def read(
     ('6x8 grey', ('ant', 'cat'), [1, 0], ('0', '1'))
     """
     options = (None if value is None else str(value) for value in (labels, classes_from, splits_from, groups_from))
-    return read_as(source, Directions(*options), decoding)
+    return read_as(source, Reading(**vars(Directions(*options)), decoding=decoding))
 
 
-def read_as(source: str | Path, directions: Directing, decoding: Decoding = Decoding()) -> ImageSet:
-    """The images of a source, as `read` gives them, by the directions of a configuration or of a record."""
-    path, directions = Path(source), Directions.of(directions)
-    decoding = _as_scanned(path, decoding)
+def read_as(source: str | Path, reading: ReadBy) -> ImageSet:
+    """The images of a source, as `read` gives them, by what a configuration or a record says of it."""
+    path, directions = Path(source), Directions.of(reading)
+    decoding = _as_scanned(path, reading.decoding)
     table = directions.labels
     try:
         is_folder, exists = path.is_dir(), path.exists()

@@ -5,7 +5,9 @@ from PIL import Image
 from augment.configs import BuildConfig
 from augment.statistics import lab_spread
 from augment.trial import trial
+from curate.configs import ScanConfig
 from curate.demo import LOOKS
+from curate.scanning import scan
 from curate.stage.errors import DataError
 
 
@@ -40,6 +42,15 @@ def test_a_set_that_is_named_needs_no_scan(tmp_path):
     assert len(of.rows) == 256
     assert [np.array_equal(seen, pixels[row]) for seen, row in zip(of.seen(), of.rows, strict=True)] == [True] * 256
     assert of.units == {**lab_spread(of.seen()), "side": 12.0}
+
+
+def test_a_set_that_was_scanned_is_read_as_its_scan_read_it(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 200, (30, 16, 16), np.uint16)
+    np.savez(tmp_path / "data.npz", images=pixels)
+    config = ScanConfig(artifacts=str(tmp_path / "a"), backbone="builtin", map="none", value_range=(0.0, 400.0))
+    scan(tmp_path / "data.npz", config)
+    of = trial(tmp_path / "data.npz", BuildConfig(artifacts=str(tmp_path / "a")))
+    np.testing.assert_array_equal(of.images.images[0].pixels[..., 0], np.rint(pixels[0] * 255 / 400))
 
 
 def test_the_size_that_is_asked_for_is_the_size(artifacts):

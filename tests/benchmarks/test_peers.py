@@ -190,6 +190,14 @@ def test_a_tool_is_looked_for_in_every_interpreter():
     assert find_peer(HERE, [sys.executable]) == Peer(HERE, sys.executable, np.__version__)
 
 
+def test_an_interpreter_may_be_named_from_where_one_stands(monkeypatch):
+    monkeypatch.chdir(Path(sys.executable).parent)
+    peer = find_peer(HERE, [f"./{Path(sys.executable).name}"])
+    assert peer is not None
+    assert Path(peer.python).samefile(sys.executable)
+    assert Path(peer.python).is_absolute()
+
+
 def test_an_interpreter_that_is_not_there_is_named():
     with pytest.raises(SystemExit, match="no interpreter no/such/python"):
         find_peer(HERE, ["no/such/python"])

@@ -197,6 +197,20 @@ def test_a_scan_does_not_offer_a_build_of_one_class_or_of_nothing(tmp_path, kept
     assert ("nothing is left: the clean set holds no image" in result.stdout) == (not kept)
 
 
+@pytest.mark.parametrize(
+    ("names", "fresh"), [(["north", "south"], True), (["train", "south"], False), (["", "a"], False)]
+)
+def test_the_next_command_splits_anew_what_came_without_a_train(names, fresh, data, tmp_path):
+    with np.load(data) as arrays:
+        images, labels = arrays["images"], arrays["labels"]
+    splits = np.array([names[row % 2] for row in range(len(labels))])
+    np.savez(tmp_path / "set.npz", images=images, labels=labels, splits=splits)
+    options = ("--backbone", "builtin", "--map", "none", "--artifacts", tmp_path / "artifacts")
+    document = document_of("scan", tmp_path / "set.npz", *options)
+    assert document["next"].startswith("augment build")
+    assert ("--fresh" in document["next"]) == fresh
+
+
 def test_where_decisions_wait_the_next_command_applies_them(artifacts, data):
     scan = ("scan", data, "--backbone", "builtin", "--map", "none", "--artifacts", artifacts)
     run("apply", "--artifacts", artifacts, "--drop-id", "0", "--keep-id", "1")
@@ -248,6 +262,16 @@ def test_a_rehearsal_says_what_is_taken_for_what_and_writes_nothing(patients):
     assert document["reading"]["splits"] == "none"
     assert len(document["rows"]) == 5
     assert set(document["rows"][0]) == {"id", "class", "split", "group"}
+
+
+def test_a_rehearsal_holds_files_of_an_own_model_against_the_set(patients, tmp_path):
+    np.save(tmp_path / "own.npy", np.random.default_rng(0).normal(size=(36, 4)))
+    result = run("scan", ".", "--dry-run", "--embeddings", tmp_path / "own.npy")
+    assert "own model    embeddings from own.npy (4 numbers an image)" in result.stdout
+    np.save(tmp_path / "own.npy", np.zeros((35, 4)))
+    refused = run("scan", ".", "--dry-run", "--embeddings", tmp_path / "own.npy")
+    assert refused.exit_code == 2
+    assert "has 35 rows, and the set 36 images" in refused.output.replace("\n", " ")
 
 
 def test_rows_of_a_rehearsal_leave_no_group_blank(tmp_path):

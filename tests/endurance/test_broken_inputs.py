@@ -28,6 +28,7 @@ from breaking import (
     break_picture,
     break_text,
     flipped,
+    odd_array,
     one_of,
 )
 from PIL import Image
@@ -203,6 +204,27 @@ def test_broken_tables_are_told(bench):
         pd.DataFrame({"file": names, "label": [name[:3] for name in names]}).to_csv(table, index=False)
         broken = one_of(rng, [break_text, break_text, break_bytes])(table, rng)
         bench.try_out(broken, "curate", "scan", "set", "--labels", "labels.csv", *SCAN, given="set")
+
+
+def test_broken_files_of_an_own_model_are_told(bench):
+    rows = np.random.default_rng(0).normal(size=(12, 5))
+    shares = np.array([[0.8, 0.2], [0.3, 0.7]] * 6)
+    for rng in draws("models", 2):
+        np.savez(bench.clear() / "set.npz", **arrays_of())
+        table = bench.folder / "own.csv"
+        flag, numbers = one_of(rng, [("--embeddings", rows), ("--probabilities", shares)])
+        kind = one_of(rng, ["npy", "npz", "csv"] if flag == "--probabilities" else ["npy", "npz"])
+        path = bench.folder / f"own.{kind}"
+        if kind == "csv":
+            pd.DataFrame(shares, columns=NAMES).assign(id=arrays_of()["ids"]).to_csv(table, index=False)
+            broken = one_of(rng, [break_text, break_bytes])(table, rng)
+        elif kind == "npz":
+            broken = break_archive(path, {"x": numbers, "ids": arrays_of()["ids"]}, rng)
+        else:
+            np.save(path, odd_array(numbers, rng), allow_pickle=True)
+            broken = one_of(rng, [lambda *_: "odd", break_bytes])(path, rng)
+        options = ("--map", "none") if flag == "--embeddings" else SCAN
+        bench.try_out(f"{kind} {broken}", "curate", "scan", "set.npz", flag, path.name, *options, given="set.npz")
 
 
 def test_broken_lists_are_told(bench):

@@ -242,7 +242,7 @@ def break_archive(path: Path, arrays: Mapping[str, np.ndarray], rng: Rng) -> str
     if how == "less":
         np.savez(path, **{name: array for name, array in arrays.items() if name != key})  # type: ignore[arg-type]
     elif how == "npy":
-        np.save(path.with_suffix(""), odd_array(arrays["images"], rng), allow_pickle=True)
+        np.save(path.with_suffix(""), odd_array(arrays[key], rng), allow_pickle=True)
         path.with_suffix(".npy").rename(path)
     elif how == "bomb":
         _write_members(path, arrays, {f"{key}.npy": _header((4, 2**30)) + bytes(1 << 22)}, zipfile.ZIP_DEFLATED)

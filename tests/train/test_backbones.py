@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-import curate.measuring.embedding
+from curate.measuring import choosing, lite
 from curate.measuring.backbones import application, smallest
-from curate.measuring.embedding import SMALL_BACKBONE, STRONG_BACKBONE
+from curate.measuring.choosing import PACKED_BACKBONE, SMALL_BACKBONE, STRONG_BACKBONE
 from curate.stage.errors import DataError, UnknownName
-from train.backbones import AUTO, CNN, backbone, colours_of, input_side, resolve
+from train.backbones import AUTO, CNN, alternatives, backbone, check_name, colours_of, input_side
 from train.configs import ModelConfig
 from train.layers import Colours
 from train.models import build_model
@@ -19,12 +19,14 @@ from train.models import build_model
 # Of Keras, when it reads a variable of TensorFlow with NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-NAMES = sorted(name for name, made in vars(keras.applications).items() if callable(made) and name[0].isupper())
+OF_KERAS = sorted(name for name, made in vars(keras.applications).items() if callable(made) and name[0].isupper())
+NAMES = [*OF_KERAS, *lite.NAMES]
 # The module of each family, and the smallest network of it.
 FAMILIES = {
     "convnext": "ConvNeXtTiny", "densenet": "DenseNet121", "efficientnet": "EfficientNetB0",
     "efficientnet_v2": "EfficientNetV2B0", "inception_resnet_v2": "InceptionResNetV2", "inception_v3": "InceptionV3",
-    "mobilenet": "MobileNet-0.25", "mobilenet_v2": SMALL_BACKBONE, "mobilenet_v3": "MobileNetV3Small-0.75",
+    "lite": "EfficientNetLite0", "mobilenet": "MobileNet-0.25", "mobilenet_v2": SMALL_BACKBONE,
+    "mobilenet_v3": "MobileNetV3Small-0.75",
     "nasnet": "NASNetMobile", "resnet": "ResNet50", "resnet50": "ResNet50", "resnet_v2": "ResNet50V2",
     "vgg16": "VGG16", "vgg19": "VGG19", "xception": "Xception",
 }  # fmt: skip
@@ -32,7 +34,7 @@ WITH_THEIR_OWN = ("convnext", "efficientnet", "efficientnet_v2", "mobilenet_v3")
 
 
 def module_of(family: str):
-    return getattr(keras.applications, family)
+    return lite if family == "lite" else getattr(keras.applications, family)
 
 
 def drawn(side: int) -> np.ndarray:
@@ -45,32 +47,43 @@ def drawn(side: int) -> np.ndarray:
 def test_every_family_of_keras_is_tried_here():
     assert {name for name, module in vars(keras.applications).items() if hasattr(module, "preprocess_input")} == set(
         FAMILIES
-    ) | {"imagenet_utils"}
+    ) - {"lite"} | {"imagenet_utils"}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_application_of_keras_is_a_backbone(name):
-    assert resolve(name) == name
+def test_every_application_is_a_backbone(name):
+    check_name(name)
     assert callable(application(name)[1].preprocess_input)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OF_KERAS)
 def test_the_smallest_side_is_what_keras_itself_asks_for(name):
     with pytest.raises(ValueError) as told:
         application(name)[0](include_top=False, weights=None, input_shape=(1, 1, 3))
     assert f"at least {smallest(name)}x" in str(told.value)
 
 
-@pytest.mark.parametrize(("gpu", "name"), [(True, STRONG_BACKBONE), (False, SMALL_BACKBONE)])
-def test_auto_is_a_strong_backbone_on_a_gpu_and_a_small_one_elsewhere(monkeypatch, gpu, name):
-    monkeypatch.setattr(curate.measuring.embedding, "on_gpu", lambda: gpu)
-    assert resolve(AUTO) == name
+def test_auto_is_what_it_is_in_a_scan_and_at_last_the_small_network(monkeypatch):
+    monkeypatch.setattr(choosing, "on_gpu", lambda: True)
+    assert list(alternatives([AUTO], "imagenet")) == [STRONG_BACKBONE, PACKED_BACKBONE, CNN]
+    monkeypatch.setattr(choosing, "on_gpu", lambda: False)
+    monkeypatch.setattr(choosing, "_hub_answers", lambda: True)
+    assert alternatives([AUTO, "VGG16"], "imagenet") == {
+        SMALL_BACKBONE: (SMALL_BACKBONE, "VGG16"), PACKED_BACKBONE: (PACKED_BACKBONE, "VGG16"), CNN: (CNN, "VGG16"),
+    }  # fmt: skip
+    assert alternatives(["VGG16"], "imagenet") == {AUTO: ("VGG16",)}
 
 
 def test_a_name_that_is_none_is_answered_with_the_nearest():
-    assert resolve(CNN) == CNN
+    check_name(CNN)
+    check_name(AUTO)
     with pytest.raises(UnknownName, match=r"no backbone named 'Xeption'\. Did you mean 'Xception'\?"):
-        resolve("Xeption")
+        check_name("Xeption")
+
+
+def test_backbones_side_by_side_are_written_with_commas_in_a_model():
+    with pytest.raises(DataError, match=r"Write MobileNetV2-0\.35,EfficientNetLite2\."):
+        check_name("MobileNetV2-0.35+EfficientNetLite2")
 
 
 # Sizes

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from curate.measuring import backbones
+from curate.measuring import backbones, choosing
 from curate.measuring.backbones import WeightsUnavailable
 from curate.stage.errors import DataError
 from train.backbones import CNN
@@ -153,22 +153,32 @@ def unavailable(monkeypatch, *names: str) -> list[str]:
         return backbones.application_model(name, 32, "random")
 
     monkeypatch.setattr(backbones, "_published", published)
+    monkeypatch.setattr(choosing, "_hub_answers", lambda: True)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     return asked
 
 
-def test_without_weights_auto_is_the_small_network_and_says_so(monkeypatch):
+def test_without_weights_auto_is_the_next_that_has_some_and_says_so(monkeypatch):
     asked = unavailable(monkeypatch, "MobileNetV2-0.35")
     classifier = built("auto", weights="imagenet")
-    assert asked == ["MobileNetV2-0.35"]
+    assert asked == ["MobileNetV2-0.35", "EfficientNetLite0"]
+    assert classifier.backbones == ("EfficientNetLite0",)
+    assert classifier.notes == (
+        "no weights of MobileNetV2-0.35 are to be had here, so EfficientNetLite0 is fitted instead",
+    )
+
+
+def test_without_any_weights_auto_is_the_small_network_and_says_so(monkeypatch):
+    unavailable(monkeypatch, "MobileNetV2-0.35", "EfficientNetLite0")
+    classifier = built("auto", weights="imagenet")
     assert classifier.backbones == (CNN,)
     (note,) = classifier.notes
-    assert "no weights of MobileNetV2-0.35" in note
+    assert "no weights of MobileNetV2-0.35 or EfficientNetLite0" in note
     assert "cnn" in note
 
 
 def test_without_weights_the_others_keep_theirs(monkeypatch):
-    unavailable(monkeypatch, "MobileNetV2-0.35")
+    unavailable(monkeypatch, "MobileNetV2-0.35", "EfficientNetLite0")
     assert built("auto", NARROW, weights="imagenet").backbones == (CNN, NARROW)
 
 

@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +7,9 @@ import numpy as np
 import pytest
 
 from curate.measuring import embedding
+from curate.measuring.choosing import PACKED_BACKBONE, SMALL_BACKBONE
 from curate.measuring.descriptor import LENGTH, describe
-from curate.measuring.embedding import SMALL_BACKBONE, STRONG_BACKBONE, builtin, load_embedder
+from curate.measuring.embedding import Embedder, builtin, load_embedder
 from curate.measuring.storage import cache_folder
 from curate.stage.errors import DataError, UnknownName
 
@@ -110,7 +110,7 @@ def test_without_weights_the_builtin_descriptor_stands_in_and_says_so(converting
     asked = converting(3, "warm-up\nno ImageNet weights for it")
     embedder, note = load_embedder("auto", None, SIZE, 1)
     assert embedder.name == "builtin"
-    assert SMALL_BACKBONE in note
+    assert PACKED_BACKBONE in note
     assert "built-in descriptor is used instead" in note
     assert "KERAS_HOME" in note
     assert len(asked) == 1
@@ -137,24 +137,62 @@ def test_a_process_that_breaks_is_a_bug_and_shows_all_it_said(converting):
         load_embedder("auto", None, SIZE, 1)
 
 
-def test_a_gpu_can_be_hidden_as_usual(monkeypatch):
-    monkeypatch.setattr(Path, "exists", lambda path: True)
-    assert not embedding.on_gpu()
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert not embedding.on_gpu()
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    assert embedding.on_gpu()
+@pytest.fixture
+def loaded(monkeypatch):
+    """Embedders that are loaded, by the names of their backbones, none of them real."""
+
+    def load(name, *_):
+        return Embedder(name, SIZE, 2, name, f"digest of {name}", lambda batch: np.full((len(batch), 2), len(name)))
+
+    monkeypatch.setattr(embedding, "_keras_embedder", load)
+    monkeypatch.setattr(embedding, "_openvino_embedder", load)
+    return load
 
 
-@pytest.mark.parametrize(("gpu", "name"), [(True, STRONG_BACKBONE), (False, SMALL_BACKBONE)])
-def test_auto_takes_a_strong_backbone_on_a_gpu_and_a_small_one_elsewhere(monkeypatch, gpu, name):
-    def loaded(name, *_):
-        return name
+@pytest.mark.parametrize(
+    ("choices", "missing", "name"),
+    [
+        ((SMALL_BACKBONE, PACKED_BACKBONE), (), SMALL_BACKBONE),
+        ((SMALL_BACKBONE, PACKED_BACKBONE), (SMALL_BACKBONE,), PACKED_BACKBONE),
+        ((PACKED_BACKBONE,), (), PACKED_BACKBONE),
+        ((SMALL_BACKBONE, PACKED_BACKBONE), (SMALL_BACKBONE, PACKED_BACKBONE), "builtin"),
+    ],
+)
+def test_auto_takes_the_first_whose_weights_are_to_be_had(monkeypatch, loaded, choices, missing, name):
+    def load(name, *options):
+        if name in missing:
+            raise embedding._NoWeights("offline")
+        return loaded(name, *options)
 
-    monkeypatch.setattr(embedding, "on_gpu", lambda: gpu)
-    monkeypatch.setattr(embedding, "_keras_embedder", loaded)
-    monkeypatch.setattr(embedding, "_openvino_embedder", loaded)
-    assert load_embedder("auto", None, SIZE, 1) == (name, "")
+    monkeypatch.setattr(embedding, "automatic", lambda weights: choices)
+    monkeypatch.setattr(embedding, "_openvino_embedder", load)
+    embedder, note = load_embedder("auto", None, SIZE, 1)
+    assert embedder.name == name
+    assert all(other in note for other in missing)
+    assert (note == "") == (not missing)
+
+
+# Side by side
+
+
+def test_two_backbones_see_side_by_side_and_weigh_the_same(loaded):
+    embedder, note = load_embedder("MobileNetV2-0.35+EfficientNetLite2", None, SIZE, 1)
+    assert (embedder.name, embedder.dimensions, note) == ("MobileNetV2-0.35+EfficientNetLite2", 4, "")
+    assert embedder.describe == "MobileNetV2-0.35 beside EfficientNetLite2"
+    vectors = embedder.embed(np.zeros((3, SIZE, SIZE, 3), np.uint8))
+    np.testing.assert_allclose(vectors, np.full((3, 4), np.sqrt(0.5)))
+    other, _ = load_embedder("EfficientNetLite2+MobileNetV2-0.35", None, SIZE, 1)
+    assert other.digest != embedder.digest
+
+
+def test_one_weights_file_cannot_serve_two(tmp_path):
+    with pytest.raises(DataError, match="one weights file cannot serve 2 backbones"):
+        load_embedder("MobileNetV2-0.35+EfficientNetLite2", str(tmp_path / "mine.h5"), SIZE, 1)
+
+
+def test_of_two_names_each_must_be_a_backbone(monkeypatch, tmp_path):
+    with pytest.raises(UnknownName, match="no backbone named 'foo'"):
+        load_embedder("foo+EfficientNetLite2", None, SIZE, 1)
 
 
 # The cache
@@ -301,7 +339,7 @@ def test_weights_given_as_a_file_are_those_that_are_used(mobilenet, cells):
 
 @pytest.mark.slow
 def test_an_unknown_backbone_is_answered_with_the_nearest():
-    with pytest.raises(UnknownName, match=r"no backbone named 'MobilNetV2'\. Did you mean 'MobileNetV2'\? Known: "):
+    with pytest.raises(UnknownName, match=r"no backbone named 'MobilNetV2'\. Did you mean 'MobileNetV2'\? The nearest of \d+ known: "):
         load_embedder("MobilNetV2-0.35", None, SIZE, 1)
 
 
@@ -320,11 +358,15 @@ def test_a_file_that_holds_no_weights_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_offline_and_without_weights_the_scan_goes_on_with_the_builtin_descriptor():
+def test_offline_the_network_is_the_one_that_was_installed_with_us(cells):
+    """And it gives what Keras gives."""
+    from curate.measuring.backbones import feature_model
+
     embedder, note = load_embedder("auto", None, SIZE, 1)
-    assert embedder.name == "builtin"
-    assert "neither in the Keras cache nor to be fetched" in note
-    assert os.environ["KERAS_HOME"] not in note
+    assert (embedder.name, embedder.dimensions, note) == (PACKED_BACKBONE, 1280, "")
+    assert embedder.describe == "EfficientNetLite0 (ImageNet) on the CPU"
+    expected = feature_model(PACKED_BACKBONE, SIZE, "imagenet").predict(cells[0][:7].astype(np.float32), verbose=0)
+    np.testing.assert_allclose(embedder.embed(cells[0][:7]), expected, atol=1e-3, rtol=1e-3)
 
 
 def test_a_backbone_that_there_is_not_is_not_said_to_be_fetched(monkeypatch, tmp_path):

@@ -1,7 +1,8 @@
 import pytest
 
 from curate.configs import ScanConfig
-from curate.sets.directions import LEFT_OPEN, Directions, column_of
+from curate.sets.directions import LEFT_OPEN, Directions, Reading, column_of
+from curate.sets.scaling import Decoding
 from curate.stage.errors import DataError
 
 
@@ -28,3 +29,11 @@ def test_directions_are_spoken_as_they_are_typed():
 def test_words_that_are_for_classes_alone_are_refused_for_others(words):
     with pytest.raises(DataError, match=r"is not understood. Give a level of folders such as 1"):
         Directions(**words)
+
+
+def test_a_reading_says_of_pixels_what_directions_do_not():
+    reading = Reading("l.csv", decoding=Decoding(max_pixels=9))
+    assert Directions.of(reading) == Directions("l.csv")
+    assert reading.decoding.max_pixels == 9
+    assert reading.spoken == "--labels l.csv"
+    assert Reading().decoding == Decoding()

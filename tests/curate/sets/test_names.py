@@ -61,6 +61,7 @@ def test_of_folders_that_are_splits_the_only_one_with_the_word_of_a_split_is_tha
 def test_left_and_right_are_views_of_what_their_folder_is_of():
     assert are_views(["left", "right"])
     assert are_views(["upper_left", "Lower-Right"])
+    assert are_views(["raw", "edited"])
     assert not are_views(["left", "cat"])
     assert not are_views(["oak"])
 
