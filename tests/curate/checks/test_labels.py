@@ -92,6 +92,15 @@ def test_where_next_to_nothing_is_sure_next_to_nothing_is_flagged(flipped):
     assert flagged(label_error(replace(flipped, probe=replace(flipped.probe, odds=odds)))) == []
 
 
+def test_a_remark_tells_of_wrong_labels_that_are_not_flagged_and_why(flipped):
+    assert label_error(flipped).remarks == ()
+    weak = replace(flipped.probe, odds=np.full(160, -1.0), wrong=0.25)
+    (remark,) = label_error(replace(flipped, probe=weak)).remarks
+    assert remark.startswith("some 40 of 160 labels are wrong by estimate, 0 are flagged: the label probe, which ")
+    few = replace(flipped.probe, odds=np.full(160, -1.0), wrong=0.1)
+    assert label_error(replace(flipped, probe=few)).remarks == ()
+
+
 def test_what_is_of_no_class_here_is_left_to_outlier(flipped):
     row = flagged(label_error(flipped))[0]
     n = len(flipped)
