@@ -18,6 +18,9 @@ _MOST = 200_000  # values that a fit looks at: rows times classes
 _ROUNDS = 6  # of fitting the mistakes and the rest in turn; more change next to nothing
 # As much is added to what is seen of each class's mistakes as one label of each other class would bring.
 _PRIOR = 1.0
+# It is believed beforehand that labels are right, as firmly as so many right ones would make it: a few dozen labels of
+# no meaning might as well all be wrong.
+_TRUSTED = 10
 _START = 0.3  # discriminants are too sure of themselves by about so much
 
 
@@ -134,4 +137,5 @@ def _loss(model: _Model, views: np.ndarray, own: np.ndarray, confused: np.ndarra
     posterior[i, own] += (1 - rate) * p[i, own] / total
     by_weight = ((posterior - p)[None] * views).sum(axis=(1, 2))
     by_rate = ((by_mistake.sum(axis=1) - p[i, own]) / total).sum() * rate * (1 - rate)
-    return -float(np.log(total).mean()), -np.append(by_weight, by_rate) / len(own)
+    likelihood = np.log(total).sum() + _TRUSTED * np.log(1 - rate)
+    return -float(likelihood) / len(own), -np.append(by_weight, by_rate - _TRUSTED * rate) / len(own)
