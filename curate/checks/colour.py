@@ -9,6 +9,7 @@ import numpy as np
 from ..findings import CHECKS, THRESHOLD, Judgement, Story
 from ..measuring.evidence import Evidence
 from ..measuring.gaps import isolation
+from ..measuring.spreads import centre_and_scale
 from ..sets.imageset import NO_GROUP
 from .scores import Standing, is_common, stood
 from .wording import spread_over_classes
@@ -17,6 +18,8 @@ from .wording import spread_over_classes
 _PLAIN_SHIFT = 8.0
 # The mean colour shifts with what is in the picture, so that it takes more to speak for the light.
 _PLAIN_MEAN_SHIFT = 15.0
+# What is far is told by the set's own spread as well, where that is more: of two estimates the plainer counts.
+_SPREADS = 6.0
 # A shift is held against those of all directions, and against those of its own, within so many degrees: a set may be
 # wide in one and tight in another, as photographs are from blue to yellow.
 _VIEWS = ((0, 180), *((middle, 45) for middle in range(0, 360, 30)))
@@ -71,7 +74,9 @@ class Shift:
             along = np.abs((angle - middle + 180) % 360 - 180) <= width
             inside = usual[along[usual]]
             apart[along] = np.maximum(apart[along], isolation(far[along], far[inside], least=1.0))
-        return stood(far, apart - np.log(2 * len(_VIEWS)))  # of two estimates, the widest gap of as many counts
+        apart -= np.log(2 * len(_VIEWS))  # of two estimates, the widest gap of as many counts
+        spread = np.hypot(centre_and_scale(self.a[usual])[1], centre_and_scale(self.b[usual])[1])
+        return stood(self.size / max(plain, _SPREADS * spread), apart)
 
 
 def _shift(evidence: Evidence, name: str, plain: float) -> Shift:

@@ -13,13 +13,17 @@ import numpy as np
 
 from ..findings import CHECKS, THRESHOLD, Judgement
 from ..measuring.evidence import Evidence
-from ..measuring.gaps import isolation
+from ..measuring.gaps import APART, isolation
+from ..measuring.spreads import centre_and_upper_scale
 from ..sets.imageset import UNLABELLED
 from .scores import Standing, is_common, is_of_class, stood
 from .wording import spread_over_classes
 
 _FEWEST = 3  # of two, each is as unusual as the other
 _SMALLEST = 1 / 512  # half a grey level: keeps the logarithm of black finite
+# Of continuous values a set that keeps close to itself has no tail that reaches out so many of its spreads.
+_SPREADS = 12.0
+_SPREADS_OF_COLOUR = 5.0  # no picture is paler than grey
 _LYING = 0.3  # log2 of width over height from which a picture plainly lies; its negative, from which it stands
 
 
@@ -51,11 +55,23 @@ def _of(evidence: Evidence, name: str) -> _Property:
     return _Property(values, values[evidence.representatives])
 
 
-def _standing(evidence: Evidence, *sides: np.ndarray) -> Standing:
-    """Where the rows stand, by how far out each is on any of these sides: 1 is plain."""
-    usual = evidence.representatives[evidence.native]
-    far = np.max(sides, axis=0)
-    return stood(far, np.max([isolation(side, side[usual], least=1.0) for side in sides], axis=0))
+def _standing(evidence: Evidence, *sides: np.ndarray, spreads: float = np.inf) -> Standing:
+    """Where the rows stand, by how far out each is on any of these sides: 1 is plain.
+
+    spreads  of the set itself, from which on a row stands apart without a gap as well
+    """
+    return stood(np.max(sides, axis=0), np.max([_apart(evidence, side, spreads) for side in sides], axis=0))
+
+
+def _apart(evidence: Evidence, far: np.ndarray, spreads: float) -> np.ndarray:
+    """(N,): how isolated the rows are.
+
+    What lies so many spreads out of a set that keeps close to itself is so, even where other odd ones fill the gap.
+    """
+    usual = far[evidence.representatives[evidence.native]]
+    centre, spread = centre_and_upper_scale(usual)
+    close = np.where(far >= 1, APART * (far - centre) / (spreads * spread), 0)
+    return np.asarray(np.maximum(isolation(far, usual, least=1.0), close))
 
 
 def _quality_judgement(
@@ -111,7 +127,7 @@ def dark(evidence: Evidence) -> Judgement:
     return _quality_judgement(
         evidence,
         "dark",
-        _standing(evidence, far),
+        _standing(evidence, far, spreads=_SPREADS),
         "dark",
         lambda row: f"mean brightness {mean.rows[row]:.2f}, where the set has {mean.median:.2f}",
     )
@@ -126,7 +142,7 @@ def light(evidence: Evidence) -> Judgement:
     return _quality_judgement(
         evidence,
         "light",
-        _standing(evidence, far),
+        _standing(evidence, far, spreads=_SPREADS),
         "light",
         lambda row: f"mean brightness {mean.rows[row]:.2f}, where the set has {mean.median:.2f}",
     )
@@ -148,7 +164,7 @@ def blurred(evidence: Evidence) -> Judgement:
     return _quality_judgement(
         evidence,
         "blurred",
-        _standing(evidence, missing / 2),
+        _standing(evidence, missing / 2, spreads=_SPREADS),
         "blurred",
         lambda row: (
             f"fine detail {2.0 ** missing[row]:.0f} times weaker than in the set, measured against coarser structure"
@@ -166,7 +182,7 @@ def low_information(evidence: Evidence) -> Judgement:
     return _quality_judgement(
         evidence,
         "low_information",
-        _standing(evidence, *sides),
+        _standing(evidence, *sides, spreads=_SPREADS),
         "nearly empty",
         lambda row: f"{entropy.rows[row]:.1f} bits of information a pixel, where the set has {entropy.median:.1f}",
     )
@@ -217,12 +233,11 @@ def grayscale(evidence: Evidence) -> Judgement:
     if usual < 0.05:
         return Judgement.silent(len(evidence), "the images have next to no colour, so a grey image is not unusual")
     grey = usual / (saturation.rows + 0.001) / 10  # 1 at a tenth of what is usual
-    pale = -saturation.rows
-    apart = isolation(pale, pale[evidence.representatives[evidence.native]], least=-usual / 10)
+    pale = (usual - saturation.rows) / (0.9 * usual)  # and so is this, on a scale on which the set may have a tail
     judgement = _quality_judgement(
         evidence,
         "grayscale",
-        stood(grey, apart),
+        stood(grey, _apart(evidence, pale, spreads=_SPREADS_OF_COLOUR)),
         "grey",
         lambda row: f"saturation {saturation.rows[row]:.3f}, where the set has {usual:.2f}",
     )

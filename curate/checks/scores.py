@@ -49,12 +49,13 @@ class Standing:
 def stood(far: np.ndarray, isolation: np.ndarray) -> Standing:
     """Where N rows stand.
 
-    far        float (N,): how far each lies from what is usual, 1 where the difference is plain
-    isolation  float (N,): see measuring.gaps
+    far        float (N,): how far each lies from what is usual, in what is plain or usual here
+    isolation  float (N,): see measuring.gaps; 0 where the difference is not plain
     """
-    plain = exceedance(far, 1.0)
+    score = exceedance(far, 1.0)
     apart = isolation >= APART
-    return Standing(np.where(apart, plain, np.float32(_OF_A_TAIL) * plain), certainty(isolation))
+    score = np.where(apart, np.maximum(score, np.float32(THRESHOLD)), np.float32(_OF_A_TAIL) * score)
+    return Standing(score, certainty(isolation))
 
 
 # What a twentieth of the pictures has is no fault of theirs, and as many cannot be looked through one by one.
