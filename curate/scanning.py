@@ -218,7 +218,8 @@ def _preload() -> None:
         "scipy.ndimage",
         "sklearn.neighbors",
         "sklearn.discriminant_analysis",
-        "cleanlab.filter",
+        "scipy.optimize",
+        "scipy.special",
     ):
         import_module(name)
 

@@ -10,6 +10,7 @@ import numpy as np
 from ..sets.imageset import ImageSet, Picture, Unreadable
 from ..stage.engine import chunks, in_turn, threaded
 from .aligning import Fingerprints
+from .belonging import Belonging
 from .embedding import Embedder
 from .grouping import Copies
 from .hashing import canonical_digest, digest, turnless
@@ -58,6 +59,7 @@ class Evidence:
     fold        int64 (N,): held-out folds that keep copies and given groups whole; -1 unlabelled
     foreign     bool (N,): rows of outlier groups so certain that nothing else is asked of them
     probe       what labels the embedding speaks for; None where there is nothing to learn from
+    belonging   how the rows fit their classes; None where there are no two to tell by
     thresholds  check -> score from which it speaks, for every check
     """
 
@@ -72,6 +74,7 @@ class Evidence:
     fold: np.ndarray
     foreign: np.ndarray
     probe: Probe | None
+    belonging: Belonging | None
     seed: int
     thresholds: Mapping[str, float]
 
