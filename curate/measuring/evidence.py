@@ -10,7 +10,7 @@ import numpy as np
 from ..sets.imageset import ImageSet, Picture, Unreadable
 from ..stage.engine import chunks, in_turn, threaded
 from .aligning import Fingerprints
-from .embedding import Embedder
+from .embedding import Embedder, normalised
 from .grouping import Copies
 from .hashing import canonical_digest, digest, turnless
 from .neighbours import Neighbours
@@ -177,7 +177,7 @@ class _Pass:
         rows, views = batch
         own = self.embedder.vectors
         vectors = self.embedder.embed(np.stack(views)) if own is None else np.asarray(own[rows], np.float64)
-        self.embeddings[rows] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        self.embeddings[rows] = normalised(vectors)
 
     def canonical(self, workers: int) -> np.ndarray:
         """str (N,): the digests, of pictures that may be others turned the least in any orientation.
