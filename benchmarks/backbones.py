@@ -3,8 +3,8 @@
     python benchmarks/backbones.py data.npz FOLDER ... [--backbones A A+B ...] [--flip 0.03]
 
 For each set and backbone: accuracy of the label probe out of fold, share of pictures whose 5 nearest have their label,
-average precision of labels flipped at random (the same for all backbones) by one minus the probability of the label, and
-images a second. Of equal pictures the first counts. The sets need labels.
+average precision of labels flipped at random (the same for all) by one minus the probability of the label, and images a
+second. Of equal pictures the first counts. The sets need labels.
 """
 
 from __future__ import annotations
