@@ -22,9 +22,9 @@ from curate.measuring.hashing import digest
 from curate.measuring.neighbours import nearest, principal_features
 from curate.measuring.probe import calibrated, fit_probe, folds_of
 from curate.measuring.properties import square
-from curate.selftesting import average_precision
 from curate.sets.imageset import ImageSet
 from curate.stage.engine import chunks, cores, threaded
+from curate.tallying import average_precision
 
 BACKBONES = (
     "MobileNetV2-0.35", "EfficientNetLite0", "EfficientNetLite2", "MobileNetV2-0.35+EfficientNetLite0",
