@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import numpy as np
@@ -33,7 +33,8 @@ def find_copies(
     prints: Fingerprints,
     neighbours: Neighbours,
     quality: np.ndarray,
-    workers: int = 1,
+    workers: int,
+    confirmed: Callable[[np.ndarray], np.ndarray],
 ) -> Copies:
     """Copies among N rows.
 
@@ -41,6 +42,7 @@ def find_copies(
     prints      what they are compared by
     neighbours  among the different pictures, the first row of each
     quality     (N, any): the better copy, compared column by column, is kept; of equal ones the first
+    confirmed   of pairs of rows (P, 2) that are alike as thumbnails, bool (P,): whether they are so closer by
 
     Candidates come from the hashes (all eight orientations) and from the embedding; each is verified by aligning the
     two pictures before it counts. Pictures that are equal but for a turn need neither. Groups are the connected
@@ -68,12 +70,14 @@ def find_copies(
     verify(candidates[likely], by_shift, spectral[likely] >= likeness)
     verify(_pairs_without(_mutual_pairs(neighbours), verified), by_warp)
     verified = _standing_out(verified, neighbours, prints, workers)
+    alike = np.array(list(verified), np.int64).reshape(-1, 2)
+    verified = {tuple(pair): verified[tuple(pair)] for pair in alike[confirmed(alike)].tolist()}
 
     # Best first: each column of quality from high to low, then the first row.
     rank = np.empty(n, np.int64)
     rank[np.lexsort((np.arange(n), *(-quality[:, c] for c in reversed(range(quality.shape[1])))))] = np.arange(n)
     group, kept, distance = groups_of_copies(
-        picture, verified, rank, partial(_recheck, prints=prints, threshold=threshold)
+        picture, verified, rank, partial(_recheck, prints=prints, threshold=threshold, confirmed=confirmed)
     )
     rows_of = range(n)
     pairs = [(int(first[r]), r, "exact", 0.0) for r in rows_of if first[r] not in (r, -1)]
@@ -214,8 +218,10 @@ def _pairs_without(pairs: np.ndarray, exclusions: Iterable[tuple[int, int]]) -> 
     return np.array([p for p in pairs.tolist() if tuple(p) not in skipped], np.int64).reshape(-1, 2)
 
 
-def _recheck(a: int, b: int, prints: Fingerprints, threshold: float) -> float | None:
+def _recheck(
+    a: int, b: int, prints: Fingerprints, threshold: float, confirmed: Callable[[np.ndarray], np.ndarray]
+) -> float | None:
     """Distance of two rows that are linked through others only; None where they are no copies of each other."""
     thumbnails = prints.thumbnails[a], prints.thumbnails[b]
     best = max(by_shift(*thumbnails, EVERY)[0], by_warp(*thumbnails)[0])
-    return 1 - best if best >= threshold else None
+    return 1 - best if best >= threshold and confirmed(np.array([(a, b)]))[0] else None
