@@ -107,11 +107,10 @@ def find_photographs(gallery: Gallery, copies: Copies, neighbours: Neighbours) -
 
     neighbours  among the different pictures
 
-    One row of each group of copies stands for it. A sample of the closest pairs tells whether the set has such copies;
-    where it has none, that is all that is done.
+    Of equal pictures, turned or not, the first takes part. A sample of the closest pairs tells whether the set has such
+    copies; where it has none, that is all that is done.
     """
-    n = len(copies.kept)
-    usable = (copies.kept == np.arange(n)) & (copies.first != -1) & gallery.large_enough
+    usable = (copies.picture == np.arange(len(copies.kept))) & gallery.large_enough
     sample = _closest_pairs(neighbours, copies, usable)
     gallery.read(sample)
     if not gallery.links(sample):
@@ -122,8 +121,8 @@ def find_photographs(gallery: Gallery, copies: Copies, neighbours: Neighbours) -
         return []
     pairs, _, ranks = likely_pairs([gallery[row].descriptors for row in rows.tolist()], _LIKEST)
     certainly = ranks < _CERTAINLY
-    links = list(_walked(rows[pairs[certainly]], gallery, np.arange(n), to_the_end=True))
-    component = joined(np.array([(link.first, link.second) for link in links], np.int64).reshape(-1, 2), n)
+    links = list(_walked(rows[pairs[certainly]], gallery, copies.kept, to_the_end=True))
+    component = _merged(copies.kept, links)
     return links + list(_walked(rows[pairs[~certainly]], gallery, component, to_the_end=False))
 
 
@@ -157,9 +156,13 @@ def _walked(pairs: np.ndarray, gallery: Gallery, component: np.ndarray, to_the_e
         batch = batch[component[batch[:, 0]] != component[batch[:, 1]]]
         links = gallery.links(batch)
         yield from links
-        if links:
-            ends = component[[(link.first, link.second) for link in links]]
-            component = joined(ends, len(component))[component]
+        component = _merged(component, links)
         poor = poor + 1 if len(links) < _YIELD * len(batch) else 0
         if poor == 2 and not to_the_end:
             return
+
+
+def _merged(component: np.ndarray, links: Sequence[Link]) -> np.ndarray:
+    """int64 (N,): components once some links join them."""
+    ends = component[np.array([(link.first, link.second) for link in links], np.int64).reshape(-1, 2)]
+    return joined(ends, len(component))[component]
