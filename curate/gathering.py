@@ -41,7 +41,7 @@ def gather(
     progress(1)
     sides = np.minimum(measured.properties["width"], measured.properties["height"])
     gallery, quality = Gallery(images, sides, workers), _quality(images, measured)
-    copies = find_copies(first, picture, measured.prints, among_distinct, quality, workers, gallery.confirmed)
+    copies = find_copies(first, picture, measured.prints, among_distinct, quality, gallery)
     copies = with_photographs(copies, find_photographs(gallery, copies, among_distinct))
     progress(2)
     among_kept, position = _represented(copies, among_distinct, features)

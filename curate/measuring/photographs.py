@@ -41,7 +41,7 @@ class Gallery:
 
     def __init__(self, images: ImageSet, sides: np.ndarray, workers: int) -> None:
         self.large_enough = np.asarray(np.nan_to_num(sides) >= LEAST_SIDE)
-        self._images, self._workers = images, workers
+        self._images, self.workers = images, workers
         self._features: dict[int, Features] = {}
 
     def __getitem__(self, row: int) -> Features:
@@ -51,7 +51,7 @@ class Gallery:
         """Make the features of some rows, of those that have none yet."""
         new = [row for row in np.unique(rows).tolist() if row not in self._features]
         pieces = [new[piece.start : piece.stop] for piece in chunks(len(new), _READ)]
-        for piece, features in zip(pieces, threaded(self._of, pieces, self._workers), strict=True):
+        for piece, features in zip(pieces, threaded(self._of, pieces, self.workers), strict=True):
             self._features |= dict(zip(piece, features, strict=True))
 
     def _of(self, rows: Sequence[int]) -> list[Features]:
@@ -67,8 +67,8 @@ class Gallery:
     def links(self, pairs: np.ndarray) -> list[Link]:
         """Those of some pairs of rows (P, 2) that show one photograph."""
         return [
-            Link(*pair, 1 - match.share)
-            for pair, (match, common) in zip(pairs.tolist(), self._compared(pairs), strict=True)
+            Link(a, b, 1 - match.share)
+            for (a, b), (match, common) in zip(pairs.tolist(), self._compared(pairs), strict=True)
             if match is not None and _same(common) and common.share >= _SHARE and common.rest >= _REST
         ]
 
@@ -93,7 +93,7 @@ class Gallery:
                 results.append((match, overlap(self[a], self[b], match.affine) if match is not None else NOTHING))
             return results
 
-        pieces = threaded(compare, chunks(len(pairs), 16), self._workers)
+        pieces = threaded(compare, chunks(len(pairs), 16), self.workers)
         return [result for results in pieces for result in results]
 
 
@@ -165,4 +165,4 @@ def _walked(pairs: np.ndarray, gallery: Gallery, component: np.ndarray, to_the_e
 def _merged(component: np.ndarray, links: Sequence[Link]) -> np.ndarray:
     """int64 (N,): components once some links join them."""
     ends = component[np.array([(link.first, link.second) for link in links], np.int64).reshape(-1, 2)]
-    return joined(ends, len(component))[component]
+    return np.asarray(joined(ends, len(component))[component])
