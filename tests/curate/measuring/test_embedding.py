@@ -339,9 +339,8 @@ def test_weights_given_as_a_file_are_those_that_are_used(mobilenet, cells):
 
 @pytest.mark.slow
 def test_an_unknown_backbone_is_answered_with_the_nearest():
-    with pytest.raises(
-        UnknownName, match=r"no backbone named 'MobilNetV2'\. Did you mean 'MobileNetV2'\? The nearest of \d+ known: "
-    ):
+    nearest = r"no backbone named 'MobilNetV2'\. Did you mean 'MobileNetV2'\? The nearest of \d+ known: "
+    with pytest.raises(UnknownName, match=nearest):
         load_embedder("MobilNetV2-0.35", None, SIZE, 1)
 
 
