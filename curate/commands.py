@@ -438,7 +438,7 @@ def selftest(source: Source, config: SelftestConfig, output: Output) -> None:
         print_json_text(report.read_text(encoding="utf-8"))
         return
     shown = result.table[
-        ["check", "planted", "found", "recall", "false_alarms", "precision", "ap", "threshold", "proposed"]
+        ["check", "planted", "found", "recall", "false_alarms", "precision", "expected", "ap", "threshold", "proposed"]
     ]
     out.print()
     print_table(shown)

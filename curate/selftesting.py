@@ -54,6 +54,8 @@ class Selftest:
                 false_alarms    those of them in which nothing was planted
                 precision, precision_low, precision_high  right / (right + false alarms), with its 95 % interval;
                                 flags on faults of other kinds count neither way
+                expected        the precision that it expects of itself, by the chances of its findings; NaN where it
+                                cannot tell
                 ap              average precision of its score, its planted faults against untouched rows
                 threshold       in use
                 proposed        the threshold that finds most at the wanted precision, of equal ones the nearest to

@@ -32,6 +32,7 @@ class Counts:
     right      float (R,): its score of each row that it is right to flag
     clean      float (C,): its score of each row in which nothing was planted
     flagged    rows that it flags
+    chance     float (F,): that it is right, as it says itself, of each row that it flags and that counts in precision
     """
 
     target: np.ndarray
@@ -39,6 +40,12 @@ class Counts:
     right: np.ndarray
     clean: np.ndarray
     flagged: int
+    chance: np.ndarray
+
+    @property
+    def expected(self) -> float:
+        """The precision that the check expects of itself; NaN where it cannot tell of all that it flags."""
+        return float(self.chance.mean()) if len(self.chance) else np.nan
 
     def at(self, threshold: float) -> tuple[int, int, int]:
         """At a threshold: faults found, rows rightly flagged, false alarms."""
@@ -82,7 +89,7 @@ def tally(
 
     planted     the entries of its truth (see planting.Planted)
     table       images.parquet of the scan: group, and <check>_score for every check
-    findings    findings.parquet of the scan: row, check
+    findings    findings.parquet of the scan: row, check, chance
     thresholds  check -> threshold in use, for every check
     ignored     bool (N,): rows that count neither way
     ids         what each planted row is called; by default its number
@@ -94,7 +101,11 @@ def tally(
     clean = ~ignored  # rows in which nothing was planted, and of which no copy was made
     for outcome in outcomes:
         clean[outcome.rows] = False
-    counts = {name: _check_counts(name, outcomes, flags[name], scores[name], clean, ignored) for name in SEVERITY}
+    chances = _chances(findings, len(table))
+    counts = {
+        name: _check_counts(name, outcomes, flags[name], scores[name], chances[name], clean, ignored)
+        for name in SEVERITY
+    }
     names = ids or [str(row) for row in range(len(table))]
     rows = [
         (
@@ -124,6 +135,15 @@ def _flags(findings: pd.DataFrame, n: int) -> dict[str, np.ndarray]:
     return flags
 
 
+def _chances(findings: pd.DataFrame, n: int) -> dict[str, np.ndarray]:
+    """check -> float (n,): the chance that its flag is right, NaN where it flags nothing or cannot tell."""
+    chances = {name: np.full(n, np.nan) for name in SEVERITY}
+    for name, row, chance in zip(findings["check"], findings["row"], findings["chance"], strict=True):
+        if row >= 0:
+            chances[name][row] = chance
+    return chances
+
+
 def _flagged_by(flags: Mapping[str, np.ndarray], rows: list[int]) -> list[str]:
     """The checks that flag any of the rows."""
     return [name for name in SEVERITY if flags[name][rows].any()]
@@ -134,10 +154,12 @@ def _check_counts(
     outcomes: Sequence[_Outcome],
     flagged: np.ndarray,
     scores: np.ndarray,
+    chance: np.ndarray,
     clean: np.ndarray,
     ignored: np.ndarray,
 ) -> Counts:
-    """The counts of one check: which rows it flags, its scores, which rows are clean and which ignored, each (N,)."""
+    """The counts of one check: which rows it flags, its scores and chances, which rows are clean and which ignored,
+    each (N,)."""
     targets = [outcome for outcome in outcomes if SEES[outcome.fault["kind"]][0] == check]
     rightful = np.zeros(len(scores), bool)
     for outcome in outcomes:
@@ -149,6 +171,7 @@ def _check_counts(
         right=scores[rightful & ~ignored],
         clean=scores[clean],
         flagged=int((flagged & ~ignored).sum()),
+        chance=chance[flagged & ~ignored & (rightful | clean)],
     )
 
 
@@ -186,7 +209,9 @@ def _how(fault: PlantedFault) -> str:
 def pooled(tallies: Sequence[Tally], name: str) -> Counts:
     """The counts of one check over several planted copies."""
     parts = [t.counts[name] for t in tallies]
-    arrays = {f: np.concatenate([getattr(p, f) for p in parts]) for f in ("target", "otherwise", "right", "clean")}
+    arrays = {
+        f: np.concatenate([getattr(p, f) for p in parts]) for f in ("target", "otherwise", "right", "clean", "chance")
+    }
     return Counts(**arrays, flagged=sum(p.flagged for p in parts))
 
 
@@ -221,6 +246,7 @@ def summary(
                 "precision": _share(*exact),
                 "precision_low": wilson(*exact)[0],
                 "precision_high": wilson(*exact)[1],
+                "expected": counts.expected,
                 "ap": average_precision(counts.target, counts.clean),
                 "threshold": threshold,
                 "proposed": np.nan if proposed is None else proposed,
@@ -235,7 +261,8 @@ _TABLE = {
     "recall": "float64", "recall_low": "float64", "recall_high": "float64",
     "flagged": "int64", "false_alarms": "int64",
     "precision": "float64", "precision_low": "float64", "precision_high": "float64",
-    "ap": "float64", "threshold": "float64", "proposed": "float64", "recall_at_proposed": "float64",
+    "expected": "float64", "ap": "float64",
+    "threshold": "float64", "proposed": "float64", "recall_at_proposed": "float64",
 }  # fmt: skip
 
 

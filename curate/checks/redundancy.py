@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -38,7 +38,7 @@ def label_conflict(evidence: Evidence) -> Judgement:
         right = [evidence.images.classes[c] for c, p in opinion.items() if p > ACCEPTED]
         # Even where no label can be rejected, the conflict itself is certain: no copy scores below one half.
         score[named] = [1 - opinion.get(int(labels[r]), 0.5) / 2 for r in named.tolist()]
-        chance[named] = [1 - opinion.get(int(labels[r]), 1 / len(counts)) for r in named.tolist()]
+        chance[named] = _wrong(labels[named], opinion)
         has = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
         if right and wrong:
             certain[wrong] = True
@@ -57,6 +57,16 @@ def label_conflict(evidence: Evidence) -> Judgement:
 
     stories = _conflict_story(copies, in_copies, certain, sorted(conflicts))
     return Judgement(score, because, copies.group, certain, stories, chance=chance)
+
+
+def _wrong(labels: np.ndarray, opinion: Mapping[int, float]) -> np.ndarray:
+    """float (k,): the chance that each of these labels of one picture is wrong, of which one is right.
+
+    opinion  label -> its probability; one that nobody can tell of is as likely as not
+    """
+    named, index = np.unique(labels, return_inverse=True)
+    right = np.array([opinion.get(int(label), 0.5) for label in named]) + 1e-6
+    return np.asarray((1 - right / right.sum())[index])
 
 
 def _conflict_story(copies: Copies, rows: np.ndarray, certain: np.ndarray, several: Sequence[int]) -> tuple[Story, ...]:

@@ -21,8 +21,8 @@ def scanned(n: int, scores: dict[str, dict[int, float]], groups=(), silenced=())
         for row, score in by_row.items():
             table.loc[row, f"{name}_score"] = score
             if score >= IN_USE[name] and row not in silenced:
-                flags.append((row, name))
-    return table, pd.DataFrame(flags, columns=["row", "check"])
+                flags.append((row, name, np.nan))
+    return table, pd.DataFrame(flags, columns=["row", "check", "chance"])
 
 
 def counted(planted, table, findings, ignored=()):
@@ -48,6 +48,15 @@ def test_a_planted_fault_counts_as_found_when_its_check_flags_it():
     assert (row["planted"], row["found"], row["flagged"], row["false_alarms"]) == (2, 1, 1, 0)
     assert row["recall"] == 0.5
     assert row["precision"] == 1
+
+
+def test_the_precision_that_a_check_expects_is_told_beside_that_which_it_has():
+    table, findings = scanned(9, {"blurred": {1: 0.8, 2: 0.7, 5: 0.6, 8: 0.9}, "dark": {1: 0.8}})
+    findings["chance"] = [0.9, 0.8, 0.4, 0.1, np.nan]
+    rows = told(blurred(1, 2), table, findings, ignored=[8])
+    assert rows.loc["blurred", "expected"] == pytest.approx(0.7)
+    assert rows.loc["blurred", "precision"] == pytest.approx(2 / 3)
+    assert np.isnan(rows.loc["dark", "expected"])
 
 
 def test_a_flag_by_another_check_does_not_find_a_fault():
@@ -114,7 +123,7 @@ def test_a_score_that_the_scan_kept_silent_on_counts_as_below_the_threshold():
 
 def test_a_finding_on_the_set_as_a_whole_is_no_row():
     table, findings = scanned(9, {"blurred": {1: 0.8}})
-    findings.loc[len(findings)] = (-1, "shortcut")
+    findings.loc[len(findings)] = (-1, "shortcut", np.nan)
     assert "shortcut" not in told(blurred(1), table, findings).index
 
 
@@ -177,7 +186,7 @@ def test_every_kind_that_is_planted_by_default_has_a_check_to_see_it():
 
 def counts(target, clean) -> Counts:
     target = np.array(target, float)
-    return Counts(target, np.zeros(len(target), bool), target, np.array(clean, float), 0)
+    return Counts(target, np.zeros(len(target), bool), target, np.array(clean, float), 0, np.zeros(0))
 
 
 def test_a_lower_threshold_is_proposed_where_it_finds_more():

@@ -91,6 +91,17 @@ def test_the_probe_decides_which_of_two_labels_is_wrong(album):
     assert story.sentence == "1 picture occurs under two labels or more; for 1 the probe tells which is wrong"
 
 
+@pytest.mark.parametrize(
+    ("likely", "wrong"), [(None, {ANT: 0.5, BEE: 0.5}), (sure_of(ANT), {ANT: 0.02, BEE: 1}), (sure_of(CAT), {ANT: 0.5})]
+)
+def test_of_the_labels_of_one_picture_one_is_right(album, likely, wrong):
+    evidence = labelled(album(None), [ANT, BEE, BEE, BEE, ANT, BEE, ANT, CAT, CAT], likely)
+    chance = dict(zip(evidence.images.labels[GROUPS[0]], label_conflict(evidence).chance[GROUPS[0]], strict=True))
+    for label, expected in wrong.items():
+        assert chance[label] == pytest.approx(expected, abs=0.03)
+    assert sum(chance.values()) == pytest.approx(1)
+
+
 @pytest.mark.parametrize("likely", [None, sure_of(ANT, 1 / 3), sure_of(CAT), sure_of(ANT, 0.6)])
 def test_a_conflict_stands_even_where_no_label_can_be_rejected(album, likely):
     evidence = labelled(album(None), [ANT, BEE, BEE, BEE, ANT, BEE, ANT, CAT, CAT], likely)
