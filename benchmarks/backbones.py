@@ -1,10 +1,11 @@
 """How well backbones see, alone and side by side, on sets of one's own: the table of docs/numbers.md.
 
-    python benchmarks/backbones.py data.npz FOLDER ... [--backbones A A+B ...] [--flip 0.03]
+    python benchmarks/backbones.py data.npz FOLDER ... [--backbones A A+B ...] [--flip 0.03] [--without truth.json]
 
 For each set and backbone: accuracy of the label probe out of fold, share of pictures whose 5 nearest have their label,
 average precision of labels flipped at random (the same for all) by one minus the probability of the label, and images a
-second. Of equal pictures the first counts. The sets need labels.
+second. Of equal pictures the first counts. The sets need labels; images whose ids stand anywhere in the file that is
+given with --without are left out.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ BACKBONES = (
 )  # fmt: skip
 
 
-def distinct(images: ImageSet) -> np.ndarray:
-    """int64: labelled rows whose pixels no earlier row has."""
+def distinct(images: ImageSet, without: str) -> np.ndarray:
+    """int64: labelled rows whose pixels no earlier row has, and whose id is not in a text."""
     first = first_of_each(np.array([digest(images.images[row].raw) for row in range(len(images))]))
-    return np.flatnonzero((first == np.arange(len(images))) & (images.labels >= 0))
+    wanted = np.array([f'"{name}"' not in without for name in images.ids])
+    return np.flatnonzero((first == np.arange(len(images))) & (images.labels >= 0) & wanted)
 
 
 def flipped(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
@@ -78,11 +80,13 @@ def main() -> None:
     parser.add_argument("--backbones", nargs="+", default=BACKBONES)
     parser.add_argument("--size", type=int, default=160)
     parser.add_argument("--flip", type=float, default=0.03)
+    parser.add_argument("--without", type=Path)
     arguments = parser.parse_args()
+    without = arguments.without.read_text() if arguments.without else ""
     print("| set | backbone | probe | 5 nearest | flipped labels, AP | images/s |\n|---|---|---:|---:|---:|---:|")
     for source in arguments.sources:
         images = curate.read(source)
-        rows = distinct(images)
+        rows = distinct(images, without)
         for backbone in arguments.backbones:
             embeddings, rate = embedded(images, rows, backbone, arguments.size)
             accuracy, agreement, precision = measures(embeddings, images.labels[rows], arguments.flip)

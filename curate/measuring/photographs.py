@@ -134,8 +134,8 @@ def _closest_pairs(neighbours: Neighbours, copies: Copies, usable: np.ndarray) -
     if not len(own) or not k:
         return np.zeros((0, 2), np.int64)
     near = rows[neighbours.indices[own, :k]]
-    others = copies.group[near] != copies.group[rows[own], None]
-    fit = usable[near] & (others | (copies.group[near] == NO_GROUP))
+    apart = copies.group[near] != copies.group[rows[own], None]
+    fit = usable[near] & (apart | (copies.group[near] == NO_GROUP))
     first, has = fit.argmax(axis=1), fit.any(axis=1)
     closeness = neighbours.distances[own, first] / np.maximum(neighbours.distances[own, k - 1], 1e-6)
     pairs = np.sort(np.stack([rows[own], near[np.arange(len(own)), first]], axis=1), axis=1)
