@@ -16,7 +16,7 @@ from .measuring.evidence import Evidence, Measured
 from .measuring.grouping import Copies, with_photographs
 from .measuring.neighbours import Neighbours, among, nearest, nearest_to, principal_features
 from .measuring.ownmodels import Opinion, own_probe
-from .measuring.photographs import find_photographs
+from .measuring.photographs import Gallery, find_photographs
 from .measuring.probe import Probe, folds_of, odds_of, probe_labels
 from .measuring.strangers import foreign_copies
 from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, held_out_rank, whole_groups
@@ -41,9 +41,10 @@ def gather(
     features = principal_features(measured.embeddings, fit_on=_firsts(first))
     among_distinct = nearest(features, _firsts(picture))
     progress(1)
-    copies = find_copies(first, picture, measured.prints, among_distinct, _quality(images, measured), workers)
     sides = np.minimum(measured.properties["width"], measured.properties["height"])
-    copies = with_photographs(copies, find_photographs(images, sides, copies, among_distinct, workers))
+    gallery, quality = Gallery(images, sides, workers), _quality(images, measured)
+    copies = find_copies(first, picture, measured.prints, among_distinct, quality, gallery)
+    copies = with_photographs(copies, find_photographs(gallery, copies, among_distinct))
     progress(2)
     among_kept, position = _represented(copies, among_distinct, features)
     variants, shown = _variants(copies, among_kept, position, features)

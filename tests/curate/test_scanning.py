@@ -159,7 +159,7 @@ def consistent(found: Scan) -> None:
     assert found.embeddings.dtype == np.float16
     for finding in findings.to_dict("records"):
         assert finding["because"].strip()
-        assert finding["action"] in ("drop", "review")
+        assert finding["action"] in ("drop", "review", "keep")
         if finding["row"] >= 0:
             assert finding["id"] == found.images.ids[finding["row"]]
             column = table[f"{finding['check']}_score"]
@@ -167,7 +167,7 @@ def consistent(found: Scan) -> None:
     actions = findings.groupby("row")["action"].agg(set).to_dict()
     for row, verdict in enumerate(table["verdict"].tolist()):
         on_it = actions.get(row, set())
-        assert verdict == ("drop" if "drop" in on_it else "review" if on_it else "keep")
+        assert verdict == next(action for action in ("drop", "review", "keep") if action in {*on_it, "keep"})
     assert (table["digest"] == "").tolist() == [row in rows_of(found, "unreadable") for row in range(n)]
     assert found.balance["images"].sum() == n
     assert (found.balance[["kept", "dropped", "review"]].sum(axis=1) == found.balance["images"]).all()
@@ -250,6 +250,18 @@ def test_a_threshold_decides_from_which_score_on_a_check_speaks(data, found):
     for check, score in scores.items():
         assert rows_of(higher, check) == [row for row in rows_of(found, check) if score[row] >= half_way[check]]
         assert set(rows_of(lower, check)) > set(rows_of(higher, check))
+
+
+def test_no_more_await_review_than_a_budget_has_and_a_note_counts_the_rest(data, found):
+    awaiting = int((found.table["verdict"] == "review").sum())
+    few = quick(data, review_budget=3)
+    consistent(few)
+    assert (few.table["verdict"] == "review").sum() == 3
+    assert (few.table["verdict"] == "drop").equals(found.table["verdict"] == "drop")
+    (note,) = (note for note in few.notes if "--review-budget 3" in note)
+    assert note.startswith(f"{awaiting - 3} further suspicious images are kept and not for review")
+    columns = ["row", "check", "score", "chance"]
+    assert few.findings[columns].equals(found.findings[columns])
 
 
 def test_a_threshold_counts_for_shortcuts_too(cells):

@@ -47,6 +47,7 @@ def test_a_scan_writes_the_columns_that_are_named_and_a_score_of_each_check(tmp_
         assert bool(scores) == (name != "pairs")
         assert all(column.endswith("_score") or (name, column) == ("findings", CHANCE) for column in scores)
         assert column_fault(schema, dict.fromkeys(scores, NUMBER)) == ""
+    assert read_manifest(ScanManifest, tmp_path / "scan").likely_right["exact_duplicate"] == 2
 
 
 def test_a_scan_is_opened_with_its_tables(folder):
