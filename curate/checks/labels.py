@@ -11,7 +11,9 @@ from .outliers import strangers
 from .scores import chance_of_odds, score_of_odds
 
 _VOTERS = 15
-PRECISION = 0.8  # of the flags so many at least shall be right, by what is known
+# Flagged is what is wrong with this chance at least, for a look costs less than a wrong label; of all flags together so
+# many at least shall be right, by what is known.
+LEAST, PRECISION = 0.4, 0.8
 # Wrong labels that are not flagged are worth a remark from so many on, and from this share of all.
 _FEW_MISSED, _MANY_MISSED = 20, 0.25
 
@@ -32,7 +34,7 @@ def label_error(evidence: Evidence) -> Judgement:
     rest[index, own] = -1
     likely = rest.argmax(axis=1)
     votes = _votes(evidence, probe)
-    opposed = votes[index, likely] > votes[index, own]
+    opposed = votes[index, likely] >= votes[index, own]
 
     apart = strangers(evidence)
     suspected = opposed & (probe.odds >= _least_odds(probe.odds))
@@ -58,8 +60,8 @@ def label_error(evidence: Evidence) -> Judgement:
 
 
 def _least_odds(odds: np.ndarray) -> float:
-    """The log odds from which a label is flagged: as likely wrong as right, and more where PRECISION asks for it."""
-    ranked = np.sort(odds[odds >= 0])[::-1]
+    """The log odds from which a label is flagged: those of LEAST, and more where PRECISION asks for it."""
+    ranked = np.sort(odds[odds >= np.log(LEAST / (1 - LEAST))])[::-1]
     right = chance_of_odds(ranked).cumsum() / np.arange(1, len(ranked) + 1)
     enough = np.flatnonzero(right >= PRECISION)
     return float(ranked[enough[-1]]) if len(enough) else np.inf
