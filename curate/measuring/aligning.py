@@ -74,8 +74,24 @@ def agreement(a: np.ndarray, b: np.ndarray) -> float:
 # Orientations whose spectra differ; each stands for itself and for that turned by half a circle (the two last bits).
 _ORIENTATIONS = (0, 1, 4, 5)
 EVERY = np.ones(len(_ORIENTATIONS), bool)
-# Two thumbnails, bool (4,) orientations to try -> agreement of their details once aligned, and in which orientation.
-Align = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[float, int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """One thumbnail laid over another.
+
+    agreement  of their details, -1 .. 1;  turn  in which orientation of the second, see hashing.turned
+    affine     float64 (2, 3): from pixels of the first to pixels of the second
+    """
+
+    agreement: float
+    turn: int
+    affine: np.ndarray
+
+
+# Two thumbnails, bool (4,) orientations to try -> how the second lies over the first.
+Align = Callable[[np.ndarray, np.ndarray, np.ndarray], Alignment]
+_IDENTITY = np.eye(2, 3)
 
 
 def aligned(
@@ -84,25 +100,29 @@ def aligned(
     align: Align,
     workers: int,
     orientations: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Agreement and orientation, each (P,), that `align` finds for each pair of rows.
+) -> list[Alignment]:
+    """What `align` finds for each pair of rows (P, 2).
 
     orientations  bool (P, 4): those to try, by default all
     """
 
-    def compare(i: int) -> tuple[float, int]:
+    def compare(i: int) -> Alignment:
         a, b = prints.thumbnails[pairs[i]]
         return align(a, b, EVERY if orientations is None else orientations[i])
 
-    def compare_all(piece: range) -> list[tuple[float, int]]:
+    def compare_all(piece: range) -> list[Alignment]:
         return [compare(i) for i in piece]
 
-    results = [result for results in threaded(compare_all, chunks(len(pairs), 64), workers) for result in results]
-    return np.array([value for value, _ in results]), np.array([turn for _, turn in results], np.int64)
+    return [result for results in threaded(compare_all, chunks(len(pairs), 64), workers) for result in results]
 
 
-def by_shift(a: np.ndarray, b: np.ndarray, orientations: np.ndarray) -> tuple[float, int]:
-    """Agreement of two thumbnails in the best orientation and shift of up to an eighth of the side."""
+def agreements(pairs: np.ndarray, prints: Fingerprints, align: Align, workers: int) -> np.ndarray:
+    """float64 (P,): how far `align` makes each pair of rows agree."""
+    return np.array([result.agreement for result in aligned(pairs, prints, align, workers)])
+
+
+def by_shift(a: np.ndarray, b: np.ndarray, orientations: np.ndarray) -> Alignment:
+    """Two thumbnails in the best orientation and shift of up to an eighth of the side."""
     a, b = _band_passed(a), _band_passed(b)
     spectrum = np.conj(rfft2(a))
     best, turn, shift = -np.inf, 0, (0, 0)
@@ -115,7 +135,16 @@ def by_shift(a: np.ndarray, b: np.ndarray, orientations: np.ndarray) -> tuple[fl
     y, x = int(_SHIFTS[shift[0]]), int(_SHIFTS[shift[1]])
     window_a = (slice(max(0, -y), SIDE - max(0, y)), slice(max(0, -x), SIDE - max(0, x)))
     window_b = (slice(max(0, y), SIDE + min(0, y)), slice(max(0, x), SIDE + min(0, x)))
-    return agreement(a[window_a], turned(b, turn)[window_b]), turn
+    return Alignment(agreement(a[window_a], turned(b, turn)[window_b]), turn, _as_affine(turn, x, y))
+
+
+def _as_affine(turn: int, x: int, y: int) -> np.ndarray:
+    """float64 (2, 3): from a pixel to that of a picture which, turned so, is shifted by x and y."""
+    affine = np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
+    for row in range(2):
+        if turn & (1 << row):
+            affine[row] = [0, 0, SIDE - 1] - affine[row]
+    return affine[::-1] if turn & 4 else affine
 
 
 def spectral_agreement(pairs: np.ndarray, prints: Fingerprints) -> np.ndarray:
@@ -138,22 +167,25 @@ def _full_spectrum(half: np.ndarray) -> np.ndarray:
     return np.concatenate([right[:, ::-1, :0:-1], right], axis=2)
 
 
-def by_warp(a: np.ndarray, b: np.ndarray, orientations: np.ndarray = EVERY) -> tuple[float, int]:
-    """Agreement of two thumbnails after the affine map that aligns them: a crop, a small rotation, another aspect.
+def by_warp(a: np.ndarray, b: np.ndarray, orientations: np.ndarray = EVERY, start: np.ndarray = _IDENTITY) -> Alignment:
+    """Two thumbnails after the affine map that aligns them: a crop, a small rotation, another aspect.
+
+    start  float64 (2, 3): the map that is made to fit
 
     Enhanced correlation coefficient maximisation, Evangelidis and Psarakis, PAMI 2008. The pictures themselves are
     aligned and their details compared: those alone would lead astray from farther than a crop of a twentieth.
     """
     try:
-        _, warp = cv2.findTransformECC(a, b, np.eye(2, 3, dtype=np.float32), cv2.MOTION_AFFINE, _STOP, _ALL, 5)
+        _, warp = cv2.findTransformECC(a, b, start.astype(np.float32), cv2.MOTION_AFFINE, _STOP, _ALL, 5)
     except cv2.error:  # raised where the iteration leaves the picture, or the picture is of one colour: no copies
-        return 0.0, 0
+        return Alignment(0.0, 0, start)
     a, b = _band_passed(a), _band_passed(b)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     inside = cv2.warpAffine(_ONES, warp, (SIDE, SIDE), flags=flags) > 0.99
     if inside.mean() < 0.5:
-        return 0.0, 0
-    return agreement(a[inside], cv2.warpAffine(b, warp, (SIDE, SIDE), flags=flags)[inside]), 0
+        return Alignment(0.0, 0, start)
+    warped = cv2.warpAffine(b, warp, (SIDE, SIDE), flags=flags)
+    return Alignment(agreement(a[inside], warped[inside]), 0, np.asarray(warp, np.float64))
 
 
 _STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 12, 3e-3)

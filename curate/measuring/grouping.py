@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -97,11 +97,14 @@ class Copies:
 
 def groups_of_copies(
     picture: np.ndarray,
-    verified: dict[tuple[int, int], tuple[str, float]],
+    verified: Mapping[tuple[int, int], float],
     rank: np.ndarray,
     recheck: Callable[[int, int], float | None],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(group, kept, distance from the kept), each (N,), from rows of equal pictures and verified pairs."""
+    """(group, kept, distance from the kept), each (N,), from rows of equal pictures and verified pairs' distances.
+
+    recheck  the distance of two rows that are linked through others only, None where they are no copies
+    """
     n = len(picture)
     row_numbers = np.arange(n)
     group, kept, distance = np.full(n, NO_GROUP), row_numbers.copy(), np.zeros(n)
@@ -122,8 +125,9 @@ def groups_of_copies(
             best = int(min(distinct[head], key=lambda r: rank[r]))
             near = {head: 0.0}
             for candidate in candidates:
-                match = verified.get((min(head, candidate), max(head, candidate)))
-                d = match[1] if match else recheck(head, candidate)
+                d = verified.get((min(head, candidate), max(head, candidate)))
+                if d is None:
+                    d = recheck(head, candidate)
                 if d is not None:
                     near[candidate] = d
             rows = np.concatenate([distinct[p] for p in near])

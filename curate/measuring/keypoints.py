@@ -71,16 +71,17 @@ _NEAR = np.ones((7, 7), np.uint8)
 
 def _inside(grey: np.ndarray) -> np.ndarray:
     """uint8 (H, W): 0 in corners and strips of flat black or white at the frame, 1 elsewhere."""
-    flat = ((grey <= _BLACK) | (grey >= _WHITE)).astype(np.uint8)
-    edges = np.concatenate([flat[0], flat[-1], flat[:, 0], flat[:, -1]])
-    if not edges.any():
-        return np.ones_like(flat)
-    _, labels, statistics, _ = cv2.connectedComponentsWithStats(flat, connectivity=4)
-    at_frame = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-    large = at_frame[(at_frame > 0) & (statistics[at_frame, cv2.CC_STAT_AREA] >= _CORNER * grey.size)]
-    outside = np.isin(labels, large)
-    # A white page or a night sky is no border.
-    return np.ones_like(flat) if outside.mean() > 0.5 else (~outside).astype(np.uint8)
+    inside = np.ones_like(grey)
+    for flat in (grey <= _BLACK, grey >= _WHITE):
+        if not (flat[0].any() or flat[-1].any() or flat[:, 0].any() or flat[:, -1].any()):
+            continue
+        _, labels, statistics, _ = cv2.connectedComponentsWithStats(flat.astype(np.uint8), connectivity=4)
+        at_frame = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+        large = at_frame[(at_frame > 0) & (statistics[at_frame, cv2.CC_STAT_AREA] >= _CORNER * grey.size)]
+        # A white page or a night sky is no border.
+        if statistics[large, cv2.CC_STAT_AREA].sum() <= 0.5 * grey.size:
+            inside[np.isin(labels, large)] = 0
+    return inside
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ _LEAST = 400
 # Detail of less than this, in grey levels, is none.
 _PLAIN = 1.0
 # A map is made to fit better where the agreement lies between these: above, none does; below, no pixel makes it good.
-_REFINABLE = 0.4, 0.98
+_REFINABLE = 0.4, 0.99
 _STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 8, 1e-3)
 _MOVED = 8.0  # pixels that refining may move a picture by
 # Colours that differ by less than this from their mean, in CIELAB, are none.

@@ -24,34 +24,42 @@ _COMMON = 0.1
 _BLOCK = 512  # pictures whose likeness to all others is held at once
 
 
-def likely_pairs(descriptors: Sequence[np.ndarray], most: int) -> tuple[np.ndarray, np.ndarray]:
-    """(int64 (P, 2) pairs i < j, float32 (P,) likeness 0 .. 1): the `most` likest others of each of n pictures.
+def likely_pairs(descriptors: Sequence[np.ndarray], most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(int64 (P, 2) pairs i < j, float32 (P,) likeness 0 .. 1, int64 (P,) rank): the likest others of each picture.
 
-    descriptors  of each picture, uint8 (P, 128), see keypoints.Features
+    descriptors  of each of n pictures, uint8 (P, 128), see keypoints.Features
+    most         others of each
 
     Likeness is the cosine of the counts of words, each weighted by how rare it is (Sivic and Zisserman, ICCV 2003).
-    The likest first. A picture and its mirror image have the same words.
+    A picture and its mirror image have the same words. The likest come first; a rank of 0 has the likest of one of the
+    two, 1 the next.
     """
     weights = _weights(descriptors)
     n = weights.shape[0]
-    pairs, values = [], []
+    most = min(most, n - 1)
+    pairs, values, ranks = [], [], []
     for rows in chunks(n, _BLOCK):
         likeness = (weights[rows.start : rows.stop] @ weights.T).toarray()
         likeness[np.arange(len(rows)), np.arange(rows.start, rows.stop)] = -1
-        near = np.argpartition(-likeness, min(most, n - 1) - 1, axis=1)[:, :most]
-        own = np.repeat(np.arange(rows.start, rows.stop), near.shape[1])
+        near = np.argpartition(-likeness, most - 1, axis=1)[:, :most]
+        near = np.take_along_axis(near, np.argsort(-np.take_along_axis(likeness, near, 1), axis=1, kind="stable"), 1)
+        own = np.repeat(np.arange(rows.start, rows.stop), most)
         pairs.append(np.sort(np.stack([own, near.ravel()], axis=1), axis=1))
         values.append(np.take_along_axis(likeness, near, axis=1).ravel())
-    return _likest_first(np.concatenate(pairs), np.concatenate(values))
+        ranks.append(np.tile(np.arange(most), len(rows)))
+    return _likest_first(np.concatenate(pairs), np.concatenate(values), np.concatenate(ranks))
 
 
-def _likest_first(pairs: np.ndarray, likeness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each pair once, and only those that have any likeness."""
-    pairs, first = np.unique(pairs, axis=0, return_index=True)
-    likeness = likeness[first]
-    pairs, likeness = pairs[likeness > 0], likeness[likeness > 0]
+def _likest_first(
+    pairs: np.ndarray, likeness: np.ndarray, ranks: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each pair once, with the better of its ranks, and only those that have any likeness."""
+    order = np.lexsort((ranks, pairs[:, 1], pairs[:, 0]))
+    order = order[likeness[order] > 0]
+    pairs, first = np.unique(pairs[order], axis=0, return_index=True)
+    likeness, ranks = likeness[order[first]], ranks[order[first]]
     order = np.lexsort((pairs[:, 1], pairs[:, 0], -likeness))
-    return pairs[order], likeness[order]
+    return pairs[order], likeness[order], ranks[order]
 
 
 def _weights(descriptors: Sequence[np.ndarray]) -> csr_array:

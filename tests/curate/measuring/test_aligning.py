@@ -1,7 +1,18 @@
+import cv2
 import numpy as np
 import pytest
 
-from curate.measuring.aligning import EVERY, Fingerprints, agreement, aligned, by_shift, by_warp, spectral_agreement
+from curate.measuring.aligning import (
+    EVERY,
+    Fingerprints,
+    agreement,
+    agreements,
+    aligned,
+    by_shift,
+    by_warp,
+    spectral_agreement,
+)
+from curate.measuring.hashing import turned
 
 
 @pytest.fixture(scope="module")
@@ -15,17 +26,34 @@ def prints(cells):
 
 
 def test_a_shifted_and_a_turned_copy_agree_once_aligned(prints):
-    values, turns = aligned(np.array([(0, 20), (0, 21), (0, 1)]), prints, by_shift, 1)
-    assert values[0] > 0.9
-    assert turns[0] == 0
-    assert values[1] > 0.9
-    assert turns[1] != 0
-    assert values[2] < 0.8
+    shifted, quarter, other = aligned(np.array([(0, 20), (0, 21), (0, 1)]), prints, by_shift, 1)
+    assert shifted.agreement > 0.9
+    assert shifted.turn == 0
+    assert quarter.agreement > 0.9
+    assert quarter.turn != 0
+    assert other.agreement < 0.8
 
 
 def test_an_enlarged_copy_agrees_once_warped(prints):
-    assert by_warp(prints.thumbnails[0], prints.thumbnails[22])[0] > 0.9
-    assert by_warp(prints.thumbnails[0], prints.thumbnails[5], EVERY)[0] < 0.8
+    assert by_warp(prints.thumbnails[0], prints.thumbnails[22]).agreement > 0.9
+    assert by_warp(prints.thumbnails[0], prints.thumbnails[5], EVERY).agreement < 0.8
+    np.testing.assert_array_equal(
+        agreements(np.array([(0, 22)]), prints, by_warp, 1),
+        [by_warp(prints.thumbnails[0], prints.thumbnails[22]).agreement],
+    )
+
+
+@pytest.mark.parametrize("turn", range(8))
+def test_the_map_of_a_shift_leads_to_the_same_pixel_in_any_orientation(scene, turn):
+    picture = cv2.cvtColor(scene(0, 80, 80), cv2.COLOR_RGB2GRAY)
+    first, second = picture[8:72, 8:72], turned(picture[5:69, 12:76], turn)
+    result = by_shift(first, second, EVERY)
+    assert result.agreement > 0.97
+    for x, y in ((20, 30), (40, 15)):
+        column, row = result.affine @ (x, y, 1)
+        assert second[round(row), round(column)] == first[y, x]
+    # Begun with that map, a warp has nothing left to do.
+    assert by_warp(first, np.ascontiguousarray(second), start=result.affine).agreement > 0.97
 
 
 def test_magnitudes_of_spectra_do_not_change_with_a_shift(prints):

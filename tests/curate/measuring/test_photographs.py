@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from curate.measuring.grouping import with_photographs
-from curate.measuring.photographs import LEAST_SIDE, find_photographs
+from curate.measuring.photographs import LEAST_SIDE, Gallery, find_photographs
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,19 @@ def test_many_copies_of_a_few_photographs_are_as_many_groups(made_of, scene, war
     assert evidence.copies.grouped_only.sum() == 5 * 13
 
 
+def test_pictures_that_are_alike_as_thumbnails_are_looked_at_closer_by(set_of, scene):
+    picture = scene(0)
+    other = picture.copy()
+    other[50:100, 70:130] = scene(1)[50:100, 70:130]
+    recoded = np.clip(picture * 1.1 + 5, 0, 255).astype(np.uint8)
+    plain = np.full_like(picture, 128)
+    images = set_of([x[None] for x in (picture, other, recoded, picture[..., [1, 2, 0]], plain)])
+    gallery = Gallery(images, np.full(5, 150.0), 1)
+    pairs = np.array([(0, 1), (0, 2), (0, 3), (0, 4)])
+    # Of a plain picture there is nothing to be seen closer by, and what its thumbnail says stands.
+    assert gallery.confirmed(pairs).tolist() == [False, True, False, True]
+
+
 def test_two_scenes_with_one_backdrop_are_two_photographs(made_of, scene):
     backdrop = scene(50)
     series = []
@@ -83,7 +96,10 @@ def test_pictures_that_are_too_small_are_left_to_their_thumbnails(made_of, scene
     small = [scene(seed, LEAST_SIDE - 1, LEAST_SIDE - 1) for seed in range(20)]
     evidence = made_of([*small, small[0][10:50, 10:50]])
     sides = np.full(21, LEAST_SIDE - 1.0)
-    assert find_photographs(evidence.images, sides, evidence.copies, evidence.neighbours, 1) == []
+    gallery = Gallery(evidence.images, sides, 1)
+    assert not gallery.large_enough.any()
+    assert find_photographs(gallery, evidence.copies, evidence.neighbours) == []
+    assert gallery.confirmed(np.array([(0, 1), (2, 3)])).all()
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
