@@ -53,11 +53,12 @@ def gather(
     # What belongs to no class must teach neither the probe what the classes are nor the other checks what is usual.
     foreign = foreign_copies(copies, position, labels, among_kept)
     usable = (labels != UNLABELLED) & (position >= 0) & ~foreign
+    distinct = _one_of_each(position, labels, copies.kept)
     if opinion is not None:  # fitted by whoever knows the set, and out of fold: views of ours would only blur it
-        probe = own_probe(opinion, labels, fold, usable, among_kept.rows)
+        probe = own_probe(opinion, labels, fold, usable, distinct)
     else:
-        probe = probe_labels(features, measured.prints.thumbnails, labels, fold, usable, among_kept.rows)
-    fits = _belonging(features, measured, labels, copies, position, among_kept.rows[~foreign[among_kept.rows]], probe)
+        probe = probe_labels(features, measured.prints.thumbnails, labels, fold, usable, distinct, among_kept.rows)
+    fits = _belonging(features, measured, labels, copies, position, distinct[~foreign[distinct]], probe)
     progress(STEPS)
     return Evidence(
         images=images,
@@ -90,6 +91,17 @@ def _belonging(
     key = np.where(copies.group != NO_GROUP, len(labels) + copies.group, position)
     fits = belonging(features, measured.embeddings, labels, key, references)
     return fits and replace(fits, fit=fits.fit + odds_of(probe, fits.rival))
+
+
+def _one_of_each(position: np.ndarray, labels: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """int64: one row of each picture under each of its labels, the kept one where it has that label.
+
+    position  int64 (N,): the picture that each row shows, -1 unreadable
+    """
+    rows = np.flatnonzero(position >= 0)
+    rows = rows[np.argsort(kept[rows] != rows, kind="stable")]
+    _, first = np.unique(np.stack([position[rows], labels[rows]]), axis=1, return_index=True)
+    return np.sort(rows[first])
 
 
 def _firsts(first: np.ndarray) -> np.ndarray:

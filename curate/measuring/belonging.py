@@ -67,9 +67,10 @@ def belonging(
     """How the rows fit their classes; None where there are not two that are large enough.
 
     key         int64 (N,): the same for copies of one picture, -1 unreadable
-    references  int64 (M,): rows that tell where the classes lie, one of each picture
+    references  int64 (M,): rows that tell where the classes lie, one of each picture under each of its labels
     """
-    references = references[np.unique(key[references], return_index=True)[1]]
+    pictures = np.stack([key[references], labels[references]])
+    references = references[np.unique(pictures, axis=1, return_index=True)[1]]
     members = {int(c): references[labels[references] == c] for c in np.unique(labels[references]) if c != UNLABELLED}
     members = {c: evenly(features, rows, _TELLING) for c, rows in members.items() if len(rows) >= FEWEST}
     if len(members) < 2:

@@ -128,12 +128,14 @@ def probe_labels(
     fold: np.ndarray,
     usable: np.ndarray,
     representatives: np.ndarray,
+    distinct: np.ndarray | None = None,
 ) -> Probe | None:
     """What all views say of all usable rows (see curate.measuring.noise); None where nothing can be learnt.
 
     thumbnails       uint8 (N, S, S), grey
     usable           bool (N,): labelled rows that may teach what a class looks like
-    representatives  int64 (M,): one row of each picture, so that copies do not count as several
+    representatives  int64 (M,): one row of each picture under each label, so that copies do not count as several
+    distinct         int64: one row of each picture, which kernels are centred on; None: the representatives
 
     Classes of fewer than five different pictures take no part.
     """
@@ -143,7 +145,8 @@ def probe_labels(
     if (counts >= FEWEST).sum() < 2 or len(np.unique(fold[rows])) < 2:
         return None
     classes, own = np.unique(labels[rows], return_inverse=True)
-    centres = np.flatnonzero(np.isin(rows, different))
+    centres = np.flatnonzero(np.isin(rows, different if distinct is None else distinct))
+    centres = centres if len(centres) else np.arange(len(rows))
     points = features[rows]
     looks = (
         points,

@@ -47,3 +47,13 @@ def test_copies_of_a_stranger_are_foreign_and_teach_nothing(cells, evidence_of):
     assert np.flatnonzero(evidence.foreign).tolist() == list(range(100, 112))
     assert not np.isin(evidence.probe.rows, range(100, 112)).any()
     assert set(evidence.representatives[evidence.native].tolist()) == set(evidence.representatives.tolist()) - {100}
+
+
+def test_a_class_whose_pictures_all_stand_under_another_label_too_is_judged_like_any(cells, evidence_of):
+    twice = np.flatnonzero(cells[1] == 3)
+    evidence = evidence_of(
+        np.concatenate([cells[0], cells[0][twice]]), np.append(cells[1], [4] * len(twice)), classes=tuple("abcde")
+    )
+    assert not (evidence.images.labels[evidence.representatives] == 4).any()
+    assert evidence.probe.classes.tolist() == [0, 1, 2, 3, 4]
+    assert np.isfinite(evidence.belonging.own[160:]).all()
