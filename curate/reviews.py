@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .findings import BESIDE_THE_KEPT, DROP, KEEP, REVIEW, SEVERITY
+from .findings import BESIDE_THE_KEPT, BOTH, CATALOGUE, DROP, KEEP, OWN, REVIEW, SEVERITY
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # Of a finding whose check cannot tell: as good as the toss of a coin.
 UNKNOWN = 0.5
+_OF_A_GROUP = 12
 
 
 def likeliest_first(findings: pd.DataFrame) -> pd.DataFrame:
@@ -22,7 +23,8 @@ def likeliest_first(findings: pd.DataFrame) -> pd.DataFrame:
 
     Columns: row, chance (that any of its findings is right, as if they were independent), finding (the number of the
     likeliest). Of equal chance the gravest check comes first, then the highest score. That a row is a copy counts where
-    nothing else is said of it: a copy under another label is as wrong as its label.
+    nothing else is said of it: a copy under another label is as wrong as its label. Of a group that is told as a whole,
+    such as that of another scanner, a dozen show what it is; its others come after all else.
     """
     dropped = set(findings.loc[findings["action"] == DROP, "row"])
     own = findings[(findings["row"] >= 0) & (findings["action"] == REVIEW) & ~findings["row"].isin(dropped)]
@@ -40,14 +42,22 @@ def likeliest_first(findings: pd.DataFrame) -> pd.DataFrame:
     # A product must not depend on the order of its factors.
     order = order.assign(chance=(1 - order["wrong"]).round(6)).reset_index()
     order = order.sort_values(["chance", "gravity", "score", "row"], ascending=[False, True, False, True])
+    order = order.assign(late=_late(findings.loc[order["finding"]])).sort_values("late", kind="stable")
     return order[["row", "chance", "finding"]].reset_index(drop=True)
+
+
+def _late(findings: pd.DataFrame) -> np.ndarray:
+    """bool (k,): findings, in the order given, of groups of which enough stand before them."""
+    own = {name for name, check in CATALOGUE.items() if check.groups in (OWN, BOTH)}
+    whole = findings["check"].isin(own) & (findings["group"] >= 0)
+    return np.asarray(whole & (findings.groupby(["check", "group"]).cumcount() >= _OF_A_GROUP), bool)
 
 
 def within_budget(findings: pd.DataFrame, budget: int | None) -> tuple[pd.DataFrame, int]:
     """(findings of which at most `budget` rows await review, how many do no longer): the likeliest stay.
 
     The others are kept, and their findings stay in the table. An image is a look, in a group too: each has a verdict of
-    its own, and so as many await review as were asked for. None sets no bound.
+    its own, and no more await review than were asked for. None sets no bound.
     """
     if budget is None:
         return findings, 0

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..sets.imageset import UNLABELLED
 from ..stage.engine import one_thread
-from .noise import noise
+from .noise import log_softmax, noise
 from .views import kernel_features, out_of_fold, small_pictures
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FOLDS = 5
 # Fewer images of a class than this say nothing of what the class looks like.
 FEWEST = 5
+_UNDOUBTED = -30.0  # log odds of a label that nothing speaks against
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,17 +151,33 @@ def probe_labels(
         kernel_features(small_pictures(thumbnails[rows]), centres),
     )
     logs = np.stack([out_of_fold(look, own, fold[rows], len(classes)) for look in looks])
-    return judged(logs, rows, labels[rows], fold[rows])
+    return judged(logs, rows, labels[rows], fold[rows], _shown_elsewhere(own, fold[rows]))
 
 
-def judged(logs: np.ndarray, rows: np.ndarray, labels: np.ndarray, fold: np.ndarray) -> Probe:
+def _shown_elsewhere(own: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """bool (M,): rows whose class is shown twice at least outside of their fold: of others nothing can be learnt."""
+    table = np.zeros((own.max() + 1, fold.max() + 1), np.int64)
+    np.add.at(table, (own, fold), 1)
+    return np.asarray(table.sum(axis=1)[own] - table[own, fold] > 1)
+
+
+def judged(
+    logs: np.ndarray, rows: np.ndarray, labels: np.ndarray, fold: np.ndarray, judgeable: np.ndarray | None = None
+) -> Probe:
     """The probe that some views make together.
 
-    logs  float64 (V, M, K): out-of-fold log probabilities by each view of the classes that the labels name
+    logs       float64 (V, M, K): out-of-fold log probabilities by each view of the classes that the labels name
+    judgeable  bool (M,): rows of which the views can say whether they are of their class; no other label is doubted
     """
     classes, own = np.unique(labels, return_inverse=True)
-    outcome = noise(logs, own)
-    return Probe(rows, outcome.truth, classes, fold, outcome.odds, outcome.rate)
+    judgeable = np.ones(len(rows), bool) if judgeable is None else judgeable
+    odds = np.full(len(rows), _UNDOUBTED)
+    if not judgeable.any():
+        return Probe(rows, np.exp(log_softmax(logs[0])), classes, fold, odds)
+    outcome = noise(logs[:, judgeable], own[judgeable])
+    truth = np.exp(log_softmax(np.tensordot(outcome.weights, logs, axes=1)))
+    odds[judgeable] = outcome.odds
+    return Probe(rows, truth, classes, fold, odds, outcome.rate)
 
 
 def odds_of(probe: Probe | None, labels: np.ndarray) -> np.ndarray:

@@ -160,6 +160,17 @@ def test_flipped_labels_have_the_longest_odds_and_their_share_is_estimated(clean
     assert probe.wrong == pytest.approx(10 / 160, abs=0.04)
 
 
+def test_a_label_that_only_its_own_fold_shows_is_not_doubted(clean):
+    labels = clean.images.labels
+    fold = np.where(labels == 3, 0, clean.fold)
+    usable = np.ones(160, bool)
+    thumbnails, shown = clean.measured.prints.thumbnails, clean.representatives
+    probe = probe_labels(clean.features, thumbnails, labels, fold, usable, shown)
+    assert (probe.odds[labels == 3] < -20).all()
+    assert (probe.odds > 0).sum() <= 3
+    assert probe.wrong < 0.05
+
+
 def test_what_a_row_is_asked_about_is_answered_by_its_column_and_else_not_at_all(clean):
     probe, labels = clean.probe, np.full(160, -1)
     labels[[3, 50]] = [1, 2]
