@@ -480,7 +480,7 @@ def demo(
         return
     _print_scan(result.scan, artifacts, output)
     out.print()
-    print_table(result.found, "planted and found")
+    print_table(result.found, f"planted and found, with {result.scan.embedder}")
     out.print(f"the set  {result.path}, its truth  {result.path.with_name('truth.json')}", whole=True)
 
 

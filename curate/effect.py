@@ -51,7 +51,8 @@ def unexplained_labels(evidence: Evidence) -> str:
     """A sentence where the pictures do not tell the classes apart: they may be none. "" where they do, or too few tell.
 
     The probe's hits are held against its own guesses dealt out at random, so that a frequent class flatters nobody. It
-    is told where the interval of the difference reaches down to nothing, and up to little of what could be gained.
+    is told where the interval of the difference reaches down to nothing, and up to little of what could be gained; or
+    where what the probe believes of the labels does: among few images it hits many by luck, and knows it.
     """
     probe, images = evidence.probe, evidence.images
     if probe is None or len(probe.rows) < _FEWEST:
@@ -63,7 +64,9 @@ def unexplained_labels(evidence: Evidence) -> str:
     groups = whole_groups(evidence.copies.group, images.groups)[probe.rows]
     low, high = interval_over_groups(advantage, groups, evidence.seed)
     chance = float(shares[guesses].mean())
-    if low > 0 or high > _LITTLE * (1 - chance):
+    belief = probe.probabilities[np.arange(len(labels)), labels] - shares[labels]
+    _, believed = interval_over_groups(belief, groups, evidence.seed)
+    if low > 0 or min(high, believed) > _LITTLE * (1 - chance):
         return ""
     return (
         f"the pictures do not tell the classes apart: the label probe is right in {(guesses == labels).mean():.3f} of "

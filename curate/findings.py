@@ -145,7 +145,7 @@ CATALOGUE: Mapping[str, Check] = {
         Check(
             name="outlier",
             title="Outliers",
-            looks_for="Single pictures that lie far from all others.",
+            looks_for="Single pictures that belong to no class here: far from all, or from their own and like none.",
             outcome="review",
             colour="#a9683a",
             planted_by=("off_topic",),
@@ -269,7 +269,7 @@ class Judgement:
     chance   float32 (N,): of flagged rows the chance that the flag is right, 0 .. 1, NaN where nothing says it; None
              where the check cannot tell of any
     common   bool (N,): flagged rows of so large a group that it is a part of the set: told as a group, and kept
-    remarks  what so much of the set has that it is no suspicion, a line each
+    remarks  what so much of the set has that it is no suspicion, and what the check could not flag, a line each
     note     why the check could not say anything ("no labels"), "" where it could
     """
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from .configs import ScanConfig
 from .findings import SEVERITY, THRESHOLD
+from .measuring.belonging import Belonging, belonging
 from .measuring.conflicts import settled
 from .measuring.duplicates import find_copies, first_of_each
 from .measuring.evidence import Evidence, Measured
@@ -15,9 +17,9 @@ from .measuring.grouping import Copies, with_photographs
 from .measuring.neighbours import Neighbours, among, nearest, nearest_to, principal_features
 from .measuring.ownmodels import Opinion, own_probe
 from .measuring.photographs import Gallery, find_photographs
-from .measuring.probe import folds_of, probe_labels
+from .measuring.probe import Probe, folds_of, odds_of, probe_labels
 from .measuring.strangers import foreign_copies
-from .sets.imageset import UNLABELLED, ImageSet, held_out_rank, whole_groups
+from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, held_out_rank, whole_groups
 
 STEPS = 4  # that gathering tells of
 
@@ -51,10 +53,11 @@ def gather(
     # What belongs to no class must teach neither the probe what the classes are nor the other checks what is usual.
     foreign = foreign_copies(copies, position, labels, among_kept)
     usable = (labels != UNLABELLED) & (position >= 0) & ~foreign
-    if opinion is not None:  # fitted by whoever knows the set, and out of fold: a linear probe would only blur it
+    if opinion is not None:  # fitted by whoever knows the set, and out of fold: views of ours would only blur it
         probe = own_probe(opinion, labels, fold, usable, among_kept.rows)
     else:
-        probe = probe_labels(features, labels, fold, usable, among_kept.rows)
+        probe = probe_labels(features, measured.prints.thumbnails, labels, fold, usable, among_kept.rows)
+    fits = _belonging(features, measured, labels, copies, position, among_kept.rows[~foreign[among_kept.rows]], probe)
     progress(STEPS)
     return Evidence(
         images=images,
@@ -68,9 +71,25 @@ def gather(
         fold=fold,
         foreign=foreign,
         probe=probe,
+        belonging=fits,
         seed=config.seed,
         thresholds={name: config.thresholds.get(name, THRESHOLD) for name in SEVERITY},
     )
+
+
+def _belonging(
+    features: np.ndarray,
+    measured: Measured,
+    labels: np.ndarray,
+    copies: Copies,
+    position: np.ndarray,
+    references: np.ndarray,
+    probe: Probe | None,
+) -> Belonging | None:
+    """How the rows fit their classes; whether one fits another, the probe is asked as well."""
+    key = np.where(copies.group != NO_GROUP, len(labels) + copies.group, position)
+    fits = belonging(features, measured.embeddings, labels, key, references)
+    return fits and replace(fits, fit=fits.fit + odds_of(probe, fits.rival))
 
 
 def _firsts(first: np.ndarray) -> np.ndarray:

@@ -16,12 +16,14 @@ from .effect import cleaning_effect, unexplained_labels
 from .findings import CATALOGUE, Judgement
 from .gathering import STEPS, gather
 from .measuring import neighbours
-from .measuring.embedding import Embedder, load_embedder
+from .measuring.choosing import on_gpu, second
+from .measuring.embedding import AUTO, Embedder, beside, load_embedder
 from .measuring.evidence import Evidence, Measured, measure
 from .measuring.levels import frames_note, implausible_range, unreadable_note
 from .measuring.mapping import compiled, lay_out
 from .measuring.ownmodels import Opinion, check_order, own_embedder, own_opinion
 from .measuring.probe import FEWEST
+from .measuring.seconding import TOO_MANY, labels_missed, seen_again
 from .scans import CleaningEffect, Scan, scan_draft, write_scan
 from .sets.classes import joined_names
 from .sets.imageset import ImageSet, Source
@@ -91,6 +93,8 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
     ):
         measured = measure(images, embedder, workers, advance)
         check_order(embedder, measured.digests)
+    if config.backbone == AUTO and config.embeddings is None:
+        embedder, measured = _seconded(images, measured, embedder, config, watch, reporter)
     with watch.stage("comparing"), reporter.stage("comparing", STEPS, "steps") as advance, small_algebra(len(images)):
         evidence = gather(images, measured, config, workers, advance, opinion)
     with watch.stage("judging"), small_algebra(len(images)):
@@ -125,6 +129,25 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
         not_checked=unchecked,
         decided={} if config.artifacts is None else _decided(images, measured, Path(config.artifacts)),
     )
+
+
+def _seconded(
+    images: ImageSet, measured: Measured, embedder: Embedder, config: ScanConfig, watch: Stopwatch, reporter: Reporter
+) -> tuple[Embedder, Measured]:
+    """A second network beside the one that "auto" took, where that finds too few of the labels; else what there is."""
+    name = second(embedder.name, config.weights)
+    if not name or on_gpu():
+        return embedder, measured
+    share = labels_missed(measured.embeddings, images.labels, measured.digests)
+    if share <= TOO_MANY:
+        return embedder, measured
+    workers = config.workers or cores()
+    reporter.say(f"{embedder.name} misses {share:.0%} of the labels, so {name} looks at the images as well")
+    with watch.stage("loading the model"), reporter.stage("loading the model", None, ""):
+        other, _ = load_embedder(name, None, config.input_size, workers, reporter.say)
+    with watch.stage("embedding again"), reporter.stage("embedding again", len(images), "images") as advance:
+        vectors = seen_again(images, measured.embeddings, measured.digests, other, workers, advance)
+    return beside([embedder, other]), replace(measured, embeddings=vectors)
 
 
 def _resolved(path: str | None) -> str | None:
@@ -218,7 +241,8 @@ def _preload() -> None:
         "scipy.ndimage",
         "sklearn.neighbors",
         "sklearn.discriminant_analysis",
-        "cleanlab.filter",
+        "scipy.optimize",
+        "scipy.special",
     ):
         import_module(name)
 

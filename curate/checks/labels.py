@@ -1,4 +1,4 @@
-"""Wrong labels: out-of-fold probabilities of a linear probe, confident learning, and the neighbours' opinion."""
+"""Wrong labels: what several views say out of fold, the neighbours' opinion, and what classes a picture fits."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ import numpy as np
 from ..findings import CHECKS, THRESHOLD, Judgement
 from ..measuring.evidence import Evidence
 from ..measuring.probe import Probe
+from .outliers import strangers
+from .scores import chance_of_odds, score_of_odds
 
 _VOTERS = 15
+# Flagged is what is wrong with this chance at least, for a look costs less than a wrong label; of all flags together so
+# many at least shall be right, by what is known.
+LEAST, PRECISION = 0.4, 0.8
+# Wrong labels that are not flagged are worth a remark from so many on, and from this share of all.
+_FEW_MISSED, _MANY_MISSED = 20, 0.25
 
 
 @CHECKS.add
@@ -20,23 +27,25 @@ def label_error(evidence: Evidence) -> Judgement:
     if probe is None:
         only = len(evidence.images.classes) < 2
         return Judgement.silent(n, "one class only" if only else "too few images of each class for the label probe")
-    labels = evidence.images.labels
-    own = np.searchsorted(probe.classes, labels[probe.rows])
+    labels, rows = evidence.images.labels, probe.rows
+    own = np.searchsorted(probe.classes, labels[rows])
     index = np.arange(len(own))
-    own_probability = probe.probabilities[index, own]
     rest = probe.probabilities.copy()
     rest[index, own] = -1
     likely = rest.argmax(axis=1)
     votes = _votes(evidence, probe)
-    opposed = votes[index, likely] > votes[index, own]
-    suspected = opposed & (_confident(own, probe) | (rest[index, likely] > 4 * own_probability))
+    opposed = votes[index, likely] >= votes[index, own]
 
-    # The rank is the probe's alone and before tempering, as it is the better judge (AP 0.93 against 0.88 on flipped
-    # digits); the flag needs the second opinion.
-    rank = probe.doubt / 12
-    score = np.zeros(n, np.float32)
-    score[probe.rows] = np.where(suspected, THRESHOLD + (1 - THRESHOLD) * rank, THRESHOLD * rank * 0.99)
-    at = dict(zip(probe.rows.tolist(), index.tolist(), strict=True))
+    apart = strangers(evidence)
+    suspected = opposed & (probe.odds >= _least_odds(probe.odds))
+    if apart is not None:
+        suspected &= apart.score[rows] < THRESHOLD  # what fits no class has no right label here
+
+    score, chance = np.zeros(n, np.float32), np.full(n, np.nan, np.float32)
+    rank = score_of_odds(probe.odds)
+    score[rows] = np.where(suspected, np.maximum(rank, THRESHOLD), np.minimum(rank, 0.99 * THRESHOLD))
+    chance[rows] = chance_of_odds(probe.odds)
+    at = dict(zip(rows.tolist(), index.tolist(), strict=True))
 
     def because(row: int) -> str:
         i = at[row]
@@ -46,7 +55,33 @@ def label_error(evidence: Evidence) -> Judgement:
             f"{probe.probabilities[i, likely[i]]:.0%} and {votes[i, likely[i]]:.0%} of its {_VOTERS} nearest agree"
         )
 
-    return Judgement(score, because)
+    flagged = np.flatnonzero(score[rows] >= THRESHOLD)
+    return Judgement(score, because, chance=chance, remarks=_missed(evidence.images.labels, probe, flagged))
+
+
+def _least_odds(odds: np.ndarray) -> float:
+    """The log odds from which a label is flagged: those of LEAST, and more where PRECISION asks for it."""
+    ranked = np.sort(odds[odds >= np.log(LEAST / (1 - LEAST))])[::-1]
+    right = chance_of_odds(ranked).cumsum() / np.arange(1, len(ranked) + 1)
+    enough = np.flatnonzero(right >= PRECISION)
+    return float(ranked[enough[-1]]) if len(enough) else np.inf
+
+
+def _missed(labels: np.ndarray, probe: Probe, flagged: np.ndarray) -> tuple[str, ...]:
+    """A remark where many more labels are likely wrong than are flagged, and why.
+
+    flagged  positions in the rows of the probe
+    """
+    count, wrong = len(probe.rows), probe.wrong * len(probe.rows)
+    missed = wrong - float(chance_of_odds(probe.odds[flagged]).sum())
+    if not missed >= max(_FEW_MISSED, _MANY_MISSED * wrong):
+        return ()
+    agreement = (probe.classes[probe.probabilities.argmax(axis=1)] == labels[probe.rows]).mean()
+    return (
+        f"some {wrong:,.0f} of {count:,} labels are wrong by estimate, {len(flagged):,} are flagged: the label probe, "
+        f"which agrees with {agreement:.0%} of the labels, cannot tell the other wrong ones from images that it does "
+        "not know; a better --backbone may, or --probabilities of a model of yours",
+    )
 
 
 def _votes(evidence: Evidence, probe: Probe) -> np.ndarray:
@@ -56,15 +91,3 @@ def _votes(evidence: Evidence, probe: Probe) -> np.ndarray:
     return np.stack(
         [(labels == c).mean(axis=1) if near.shape[1] else np.zeros(len(near)) for c in probe.classes], axis=1
     )
-
-
-def _confident(own: np.ndarray, probe: Probe) -> np.ndarray:
-    """bool (M,): off the diagonal of the confident joint and below its class's noise rate (Northcutt et al. 2021).
-
-    None where a class has fewer than 50 images: there the joint counts hardly anything, and flags a fifth of the rows.
-    """
-    from cleanlab.filter import find_label_issues
-
-    if np.bincount(own, minlength=len(probe.classes)).min() < 50:
-        return np.zeros(len(own), bool)
-    return np.asarray(find_label_issues(own, probe.probabilities, filter_by="both", n_jobs=1), bool)

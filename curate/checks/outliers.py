@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..findings import CHECKS, Judgement, Story
+from ..findings import CHECKS, THRESHOLD, Judgement, Story
 from ..measuring.evidence import Evidence
 from ..measuring.spreads import centre_and_scale
 from ..measuring.strangers import FAR, FAR_COPIES, FEWEST, NEAREST, Distances, distances, far_copies
 from ..sets.imageset import NO_GROUP, UNLABELLED
-from .scores import exceedance
+from .scores import chance_of_odds, exceedance, score_of_odds
 from .wording import spread_over_classes
 
 _MUTUAL = 10  # neighbours among whom mutual ones are looked for
@@ -50,30 +51,72 @@ def outlier_group(evidence: Evidence) -> Judgement:
     return Judgement(score, lambda row: stories[int(group[row])].sentence, group, certain, tuple(stories.values()))
 
 
-@CHECKS.add
-def outlier(evidence: Evidence) -> Judgement:
-    """A single picture far from all others."""
-    n = len(evidence)
+@dataclass(frozen=True, eq=False)
+class Strangers:
+    """Pictures of N rows that are of no class here, by two kinds of evidence.
+
+    far      float32 (N,), a score: how far a picture lies from all others, or within its class
+    strange  float64 (N,), log odds: that it is not of its class, nor of another
+    near     int64 (M + V,): the representative nearest to each picture as it is shown
+    z        float64 (M + V,);  by_class  float64 (M + V,): the robust z of `far`, against the set and the class
+    """
+
+    far: np.ndarray
+    strange: np.ndarray
+    near: np.ndarray
+    z: np.ndarray
+    by_class: np.ndarray
+
+    @property
+    def score(self) -> np.ndarray:
+        """float32 (N,): of both, the more telling."""
+        return np.asarray(np.maximum(self.far, score_of_odds(self.strange)))
+
+
+def strangers(evidence: Evidence) -> Strangers | None:
+    """The pictures that are of no class here; None among too few to tell."""
     if len(evidence.representatives) < FEWEST:
-        return Judgement.silent(n, _TOO_FEW)
+        return None
     near, gaps = evidence.nearest(NEAREST)
-    of_set = distances(evidence.neighbours)
+    of_set, fits = distances(evidence.neighbours), evidence.belonging
     z = np.append(of_set.z, of_set.standardised(gaps[len(of_set.z) :].mean(axis=1)))
     by_class = _within_class(evidence, gaps)
-    score = evidence.spread(exceedance(np.maximum(z, by_class), FAR))
+    far = evidence.spread(exceedance(np.maximum(z, by_class), FAR))
+    strange = np.full(len(evidence), -np.inf)
+    if fits is not None and fits.apart:
+        # What is of another class here is for label_error to tell.
+        strange = np.where(fits.fit > 0, np.minimum(fits.odds, -0.1), fits.odds)
+        far = np.where(far >= THRESHOLD, far, np.float32(0))  # a plain distance short of its limit says less
+    return Strangers(far, strange, near[:, 0], z, by_class)
+
+
+@CHECKS.add
+def outlier(evidence: Evidence) -> Judgement:
+    """A single picture far from all others, or as far from its class as those of others are, and of none of them."""
+    apart = strangers(evidence)
+    if apart is None:
+        return Judgement.silent(len(evidence), _TOO_FEW)
+    by_odds = score_of_odds(apart.strange) > apart.far
+    chance = chance_of_odds(apart.strange)
 
     def because(row: int) -> str:
         at = int(evidence.shown[row])
-        nearest = int(evidence.representatives[near[at, 0]])
+        nearest, label = int(evidence.representatives[apart.near[at]]), evidence.images.label_name(row)
         like = evidence.images.label_name(nearest)
-        kind = "others" if z[at] >= by_class[at] else f"others for one labelled {evidence.images.label_name(row)}"
+        named = f"the nearest is {evidence.images.ids[nearest]}{f' ({like})' if like else ''}"
+        if by_odds[row]:
+            return (
+                f"of no class here: it lies as far from {label} as pictures of other classes do ({chance[row]:.0%} "
+                f"certain), and is none of these by its looks; {named}"
+            )
+        z, by_class = apart.z[at], apart.by_class[at]
+        kind = "others" if z >= by_class else f"others for one labelled {label}"
         return (
-            f"{max(z[at], by_class[at]):.1f} robust standard deviations farther from its {NEAREST} nearest "
-            f"than {kind} are; "
-            f"the nearest is {evidence.images.ids[nearest]}{f' ({like})' if like else ''}"
+            f"{max(z, by_class):.1f} robust standard deviations farther from its {NEAREST} nearest than {kind} are; "
+            f"{named}"
         )
 
-    return Judgement(score, because)
+    return Judgement(apart.score, because, chance=np.where(by_odds, chance, np.float32(np.nan)))
 
 
 def _within_class(evidence: Evidence, gaps: np.ndarray) -> np.ndarray:

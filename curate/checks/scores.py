@@ -19,6 +19,21 @@ def exceedance(values: np.ndarray, threshold: float) -> np.ndarray:
     return np.asarray((1 - np.exp2(-ratio)).astype(np.float32))
 
 
+def score_of_odds(odds: np.ndarray) -> np.ndarray:
+    """float32: of log odds, 0.5 where both are as likely; 0.75 at odds of 150 to 1. It grows for as long as they do.
+
+    Minus infinity and NaN give 0.
+    """
+    limited = np.nan_to_num(odds, nan=0.0, neginf=0.0, posinf=1e9)
+    score = 0.5 + 0.5 * limited / (np.abs(limited) + 5)
+    return np.where(np.isnan(odds) | np.isneginf(odds), 0, score).astype(np.float32)
+
+
+def chance_of_odds(odds: np.ndarray) -> np.ndarray:
+    """float32: the probability that log odds mean."""
+    return np.asarray((1 / (1 + np.exp(-np.clip(odds, -80, 80)))).astype(np.float32))
+
+
 @dataclass(frozen=True, eq=False)
 class Standing:
     """How far out N rows lie, and whether they stand apart there.

@@ -113,7 +113,7 @@ def beside(embedders: Sequence[Embedder]) -> Embedder:
     """What several embedders of one size see, side by side, each vector of length 1: none outweighs the others."""
 
     def embed(batch: np.ndarray) -> np.ndarray:
-        return np.concatenate([_normalised(embedder.embed(batch)) for embedder in embedders], axis=1)
+        return side_by_side([embedder.embed(batch) for embedder in embedders])
 
     digest = hashlib.blake2b("\n".join(embedder.digest for embedder in embedders).encode(), digest_size=16)
     return Embedder(
@@ -126,7 +126,18 @@ def beside(embedders: Sequence[Embedder]) -> Embedder:
     )
 
 
-def _normalised(vectors: np.ndarray) -> np.ndarray:
+def side_by_side(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """float32 (n, D + ...) of length 1: vectors (n, D), (n, ...) of several embedders, none outweighing the others.
+
+    Each is taken as it is kept, float16 of length 1; what is float16 already is that. So they may be joined at once or
+    one after the other.
+    """
+    kept = [part if part.dtype == np.float16 else normalised(part).astype(np.float16) for part in parts]
+    return normalised(np.concatenate(kept, axis=1).astype(np.float32))
+
+
+def normalised(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (n, D), each of length 1; zeros stay."""
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
 
 

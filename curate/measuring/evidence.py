@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +10,8 @@ import numpy as np
 from ..sets.imageset import ImageSet, Picture, Unreadable
 from ..stage.engine import chunks, in_turn, threaded
 from .aligning import Fingerprints
-from .embedding import Embedder
+from .belonging import Belonging
+from .embedding import Embedder, normalised
 from .grouping import Copies
 from .hashing import canonical_digest, digest, turnless
 from .neighbours import Neighbours
@@ -19,7 +20,6 @@ from .properties import PROPERTIES, properties, square
 
 CHUNK = 64  # rows that one thread takes at a time
 HELD = 64 << 20  # bytes of pictures that one thread holds before it measures them
-BLOCK = 1024  # rows whose views are held at once: 80 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +58,7 @@ class Evidence:
     fold        int64 (N,): held-out folds that keep copies and given groups whole; -1 unlabelled
     foreign     bool (N,): rows of outlier groups so certain that nothing else is asked of them
     probe       what labels the embedding speaks for; None where there is nothing to learn from
+    belonging   how the rows fit their classes; None where there are no two to tell by
     thresholds  check -> score from which it speaks, for every check
     """
 
@@ -72,6 +73,7 @@ class Evidence:
     fold: np.ndarray
     foreign: np.ndarray
     probe: Probe | None
+    belonging: Belonging | None
     seed: int
     thresholds: Mapping[str, float]
 
@@ -175,9 +177,11 @@ class _Pass:
     def embed(self, batch: tuple[list[int], list[np.ndarray]]) -> None:
         """Embed some rows by their views."""
         rows, views = batch
+        if not rows:
+            return
         own = self.embedder.vectors
         vectors = self.embedder.embed(np.stack(views)) if own is None else np.asarray(own[rows], np.float64)
-        self.embeddings[rows] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        self.embeddings[rows] = normalised(vectors)
 
     def canonical(self, workers: int) -> np.ndarray:
         """str (N,): the digests, of pictures that may be others turned the least in any orientation.
@@ -216,24 +220,18 @@ def measure(
     """Read every picture once: digest, fingerprint, properties and embedding. Unreadable ones are noted, not raised."""
     draft = _Pass.over(images, embedder)
     # Decoding files gains from threads; measuring arrays loses by them, for its many small steps hold the
-    # interpreter's lock. Looking and embedding take turns by the block, which bounds the memory of the views.
+    # interpreter's lock, which embedding beside it hardly does. At most twice as many pieces as workers wait to be
+    # embedded, which bounds the memory of their views.
     lookers = workers if images.source.kind == "files" else 1
     unreadable: dict[int, str] = {}
-    for block in chunks(len(images), BLOCK):
-        new: list[int] = []
-        views: list[np.ndarray] = []
-        looked = 0
-        pieces = [block[piece.start : piece.stop] for piece in chunks(len(block), CHUNK)]
-        for rows, pictures, failed in threaded(draft.look, pieces, lookers):
-            new += rows
-            views += pictures
-            unreadable |= failed
-            looked += len(pieces[0])
-            progress(block.start + min(looked, len(block)) // 2)  # half of the work: the other is embedding
-        tasks = [(new[piece.start : piece.stop], views[piece.start : piece.stop]) for piece in chunks(len(new), CHUNK)]
-        for _ in threaded(draft.embed, tasks, workers):
-            pass
-        progress(block.stop)
+
+    def looked() -> Iterator[tuple[list[int], list[np.ndarray]]]:
+        for rows, views, failed in threaded(draft.look, chunks(len(images), CHUNK), lookers):
+            unreadable.update(failed)
+            yield rows, views
+
+    for number, _ in enumerate(threaded(draft.embed, looked(), workers), 1):
+        progress(min(number * CHUNK, len(images)))
     draft.fill_copies()
     canonical = draft.canonical(lookers)
     columns = {name: draft.values[:, i] for i, name in enumerate(PROPERTIES)}

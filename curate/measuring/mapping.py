@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Protocol
 
 import numpy as np
@@ -106,16 +108,17 @@ def _load_umap() -> Callable[..., _Reducer]:
     Importing umap imports TensorFlow for a variant that is not used here: 12 s against 0.7 s. Compiling its functions
     takes 7 s, loading them 0.1 s.
     """
+    import numba
+
     hidden = "tensorflow" not in sys.modules
     if hidden:
         sys.modules["tensorflow"] = None  # type: ignore[assignment]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "Tensorflow not installed"
-            import numba
-
             numba.config.CACHE_DIR = str(cache_folder() / "numba")  # type: ignore[attr-defined]
-            import umap
+            with _compiled_late(numba):
+                import umap
             from numba.core.dispatcher import Dispatcher
             from umap import layouts, umap_
     finally:
@@ -127,3 +130,30 @@ def _load_umap() -> Callable[..., _Reducer]:
                 function.enable_caching()
     reducer: Callable[..., _Reducer] = umap.UMAP
     return reducer
+
+
+@contextmanager
+def _compiled_late(numba: ModuleType) -> Iterator[None]:
+    """Within it, a module whose functions have signatures does not compile or load them when it is imported.
+
+    Of PyNNDescent's 46 none is used where the neighbours are known: they wait until they are called, which saves 0.3 s.
+    UMAP's own, which are, keep their signatures and are kept from scan to scan.
+    """
+    at_once = numba.njit
+
+    def njit(*signature: object, **options: object) -> object:
+        if not signature or callable(signature[0]):
+            return at_once(*signature, **options)
+
+        def compiler(function: Callable[..., object]) -> object:
+            if function.__module__.startswith("pynndescent"):
+                return at_once(**options)(function)
+            return at_once(*signature, **{**options, "cache": True})(function)
+
+        return compiler
+
+    numba.njit = njit  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        numba.njit = at_once  # type: ignore[attr-defined]

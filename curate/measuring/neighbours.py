@@ -66,6 +66,14 @@ def principal_axes(embeddings: np.ndarray, fit_on: np.ndarray | None = None) -> 
     return centre, axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(size)])
 
 
+def evenly(features: np.ndarray, rows: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of some rows, evenly spread along the leading axes: the same whatever order they come in."""
+    if len(rows) <= most:
+        return rows
+    order = np.lexsort(features[rows, :3].T[::-1])
+    return np.asarray(np.sort(rows[order[np.linspace(0, len(rows) - 1, most).astype(np.int64)]]))
+
+
 def nearest(features: np.ndarray, rows: np.ndarray, k: int = NEIGHBOURS) -> Neighbours:
     """The k nearest among `rows` of each of them (fewer where there are fewer rows). Ties go to the lower row."""
     points = np.ascontiguousarray(features[rows], dtype=np.float32)

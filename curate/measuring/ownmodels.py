@@ -13,7 +13,7 @@ from ..sets.imageset import UNLABELLED, ImageSet, Unreadable
 from ..stage.engine import chunks
 from ..stage.errors import DataError
 from .embedding import Embedder
-from .probe import FEWEST, Probe, calibrated
+from .probe import FEWEST, Probe, judged
 
 _VECTOR_KEYS = ("embeddings", "embedding", "features", "vectors", "x", "data", "arr_0")
 _SHARE_KEYS = ("probabilities", "probs", "proba", "pred_probs", "predictions", "scores", "y", "arr_0")
@@ -152,8 +152,7 @@ def own_probe(
         return None
     shares = np.clip(opinion.shares[np.ix_(rows, classes)], 1e-12, 1)
     shares /= shares.sum(axis=1, keepdims=True)
-    own = shares[np.arange(len(rows)), np.searchsorted(classes, labels[rows])]
-    return calibrated(Probe(rows, shares, classes, fold[rows], -np.log10(own)), labels)
+    return judged(np.log(shares)[None], rows, labels[rows], fold[rows])
 
 
 def _check_shares(flag: str, path: Path, shares: np.ndarray, images: ImageSet) -> None:

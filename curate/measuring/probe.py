@@ -1,15 +1,17 @@
-"""The label probe: a linear classifier of the embedding, whose out-of-fold probabilities tell what labels are worth."""
+"""The label probe: several views of the pictures, whose out-of-fold probabilities tell what labels are worth."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..sets.imageset import UNLABELLED
 from ..stage.engine import one_thread
+from .noise import log_softmax, noise
+from .views import kernel_features, out_of_fold, small_pictures
 
 if TYPE_CHECKING:
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 FOLDS = 5
 # Fewer images of a class than this say nothing of what the class looks like.
 FEWEST = 5
+_UNDOUBTED = -30.0  # log odds of a label that nothing speaks against
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,17 +27,20 @@ class Probe:
     """Out-of-fold class probabilities.
 
     rows           int64 (M,): rows that were fitted and predicted
-    probabilities  float64 (M, K), each row predicted by a probe that saw neither it nor its copies
+    probabilities  float64 (M, K) of what the pictures are, each row predicted by a probe that saw neither it nor its
+                   copies
     classes        int64 (K,): labels of the columns
     fold           int64 (M,)
-    doubt          float64 (M,): -log10 of what was given to a row's own label before tempering, 0 .. 12
+    odds           float64 (M,): log odds of a row's own label being wrong
+    wrong          share of the labels that are wrong, as estimated; NaN where that was not
     """
 
     rows: np.ndarray
     probabilities: np.ndarray
     classes: np.ndarray
     fold: np.ndarray
-    doubt: np.ndarray
+    odds: np.ndarray
+    wrong: float = np.nan
 
 
 def folds_of(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
@@ -74,9 +80,8 @@ def fit_probe(
 
     train  bool (M,): rows to learn from; all are predicted in any case.
 
-    The probe is linear discriminant analysis with a shrunk covariance: on the embeddings of `docs/numbers.md` it ranks
-    planted label errors above logistic regression (AP 0.975 against 0.965), which bends towards each wrong label, and
-    takes a tenth of the time.
+    One view only, linear discriminant analysis of the features with a shrunk covariance, and its probabilities as they
+    are: to compare sets by.
     """
     classes = np.unique(labels[rows])
     probabilities = np.full((len(rows), len(classes)), 1 / len(classes))
@@ -92,7 +97,8 @@ def fit_probe(
         probabilities[held_out] = 0
         probabilities[np.ix_(held_out, np.searchsorted(classes, seen))] = predict(features[rows[held_out]])
     own_probability = probabilities[np.arange(len(rows)), np.searchsorted(classes, labels[rows])]
-    return Probe(rows, probabilities, classes, fold, -np.log10(np.clip(own_probability, 1e-12, 1)))
+    own_probability = np.clip(own_probability, 1e-12, 1 - 1e-12)
+    return Probe(rows, probabilities, classes, fold, np.log((1 - own_probability) / own_probability))
 
 
 def _learn(features: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
@@ -116,10 +122,16 @@ def discriminant(features: np.ndarray, labels: np.ndarray) -> LinearDiscriminant
 
 
 def probe_labels(
-    features: np.ndarray, labels: np.ndarray, fold: np.ndarray, usable: np.ndarray, representatives: np.ndarray
+    features: np.ndarray,
+    thumbnails: np.ndarray,
+    labels: np.ndarray,
+    fold: np.ndarray,
+    usable: np.ndarray,
+    representatives: np.ndarray,
 ) -> Probe | None:
-    """The probe on all usable rows, calibrated; None where it cannot be fitted.
+    """What all views say of all usable rows (see curate.measuring.noise); None where nothing can be learnt.
 
+    thumbnails       uint8 (N, S, S), grey
     usable           bool (N,): labelled rows that may teach what a class looks like
     representatives  int64 (M,): one row of each picture, so that copies do not count as several
 
@@ -130,7 +142,56 @@ def probe_labels(
     rows = np.flatnonzero(usable & np.isin(labels, names[counts >= FEWEST]))
     if (counts >= FEWEST).sum() < 2 or len(np.unique(fold[rows])) < 2:
         return None
-    return calibrated(fit_probe(features, labels, rows, fold[rows]), labels)
+    classes, own = np.unique(labels[rows], return_inverse=True)
+    centres = np.flatnonzero(np.isin(rows, different))
+    points = features[rows]
+    looks = (
+        points,
+        kernel_features(points, centres),
+        kernel_features(small_pictures(thumbnails[rows]), centres),
+    )
+    logs = np.stack([out_of_fold(look, own, fold[rows], len(classes)) for look in looks])
+    return judged(logs, rows, labels[rows], fold[rows], _shown_elsewhere(own, fold[rows]))
+
+
+def _shown_elsewhere(own: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """bool (M,): rows whose class is shown twice at least outside of their fold: of others nothing can be learnt."""
+    table = np.zeros((own.max() + 1, fold.max() + 1), np.int64)
+    np.add.at(table, (own, fold), 1)
+    return np.asarray(table.sum(axis=1)[own] - table[own, fold] > 1)
+
+
+def judged(
+    logs: np.ndarray, rows: np.ndarray, labels: np.ndarray, fold: np.ndarray, judgeable: np.ndarray | None = None
+) -> Probe:
+    """The probe that some views make together.
+
+    logs       float64 (V, M, K): out-of-fold log probabilities by each view of the classes that the labels name
+    judgeable  bool (M,): rows of which the views can say whether they are of their class; no other label is doubted
+    """
+    classes, own = np.unique(labels, return_inverse=True)
+    judgeable = np.ones(len(rows), bool) if judgeable is None else judgeable
+    odds = np.full(len(rows), _UNDOUBTED)
+    if not judgeable.any():
+        return Probe(rows, np.exp(log_softmax(logs[0])), classes, fold, odds)
+    outcome = noise(logs[:, judgeable], own[judgeable])
+    truth = np.exp(log_softmax(np.tensordot(outcome.weights, logs, axes=1)))
+    odds[judgeable] = outcome.odds
+    return Probe(rows, truth, classes, fold, odds, outcome.rate)
+
+
+def odds_of(probe: Probe | None, labels: np.ndarray) -> np.ndarray:
+    """float64 (N,): log odds, by the probe, of each row being of the class given for it; 0 where it says nothing.
+
+    labels  int64 (N,): the classes that are asked about, -1 none
+    """
+    odds = np.zeros(len(labels))
+    if probe is not None:
+        i = np.flatnonzero(np.isin(labels[probe.rows], probe.classes))
+        asked = np.searchsorted(probe.classes, labels[probe.rows[i]])
+        p = np.clip(probe.probabilities[i, asked], 1e-12, 1 - 1e-12)
+        odds[probe.rows[i]] = np.log(p / (1 - p))
+    return odds
 
 
 def recognised(probe: Probe | None, features: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> bool:
@@ -147,13 +208,6 @@ def recognised(probe: Probe | None, features: np.ndarray, labels: np.ndarray, ro
     usual = float((probe.classes[probe.probabilities.argmax(axis=1)] == labels[probe.rows]).mean())
     chance = float(np.bincount(labels[rest]).max() / len(rest))
     return accuracy >= (usual + chance) / 2
-
-
-def calibrated(probe: Probe, labels: np.ndarray) -> Probe:
-    """The probe with its probabilities tempered: discriminant analysis is too sure of itself."""
-    own = np.searchsorted(probe.classes, labels[probe.rows])
-    logs = np.log(np.clip(probe.probabilities, 1e-12, 1))
-    return replace(probe, probabilities=tempered(logs, temperature(logs, own)))
 
 
 def tempered(logs: np.ndarray, factor: float) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from ..findings import CATALOGUE, COPIES, DROP, REVIEW, Story
+from ..findings import CATALOGUE, COPIES, DROP, Story
 from ..reviews import UNKNOWN, likeliest_first
 from ..sets.imageset import NO_GROUP
 
@@ -91,15 +91,8 @@ def review_list(findings: pd.DataFrame, limit: int) -> Gallery:
 
     findings   the whole table, numbered 0, 1, 2 ...
     """
-    rows = likeliest_first(findings)["row"].tolist()
-    for_review = findings[findings["action"] == REVIEW]
-    order = for_review.assign(likely=for_review["chance"].astype("float64").fillna(UNKNOWN)).sort_values(
-        "likely", ascending=False, kind="stable"
-    )
-    position = order["row"].drop_duplicates()
-    of_row = dict(zip(position.tolist(), position.index.tolist(), strict=True))
-    units = tuple(Unit(NO_GROUP, 1, (int(of_row[row]),), ()) for row in rows[:limit])
-    return Gallery("", len(rows), units)
+    first = likeliest_first(findings)["finding"].tolist()
+    return Gallery("", len(first), tuple(Unit(NO_GROUP, 1, (finding,), ()) for finding in first[:limit]))
 
 
 def _mates(shown: pd.DataFrame, accused: set[int], table: pd.DataFrame) -> dict[int, tuple[int, ...]]:

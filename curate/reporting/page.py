@@ -44,7 +44,6 @@ PACKAGES = (
     "numpy",
     "scikit-learn",
     "opencv-python-headless",
-    "cleanlab",
     "umap-learn",
     "keras",
     "openvino",

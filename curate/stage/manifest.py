@@ -16,7 +16,7 @@ from .records import read_document, record_of, write_record
 FORMAT = 1
 FILE = "manifest.json"
 _PACKAGES = (
-    "trustset", "numpy", "pillow", "opencv-python-headless", "scipy", "scikit-learn", "cleanlab", "umap-learn",
+    "trustset", "numpy", "pillow", "opencv-python-headless", "scipy", "scikit-learn", "umap-learn",
     "imagehash", "pandas", "pyarrow", "openvino", "keras", "tensorflow",
 )  # fmt: skip
 

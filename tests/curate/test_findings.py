@@ -253,7 +253,14 @@ def mixed(planted, cells, evidence_of):
         reordered = evidence_of(album([pictures[row] for row in order], labels[order]))
         labels, fold = labels[order], evidence.fold[order]  # folds are drawn: the same for both
         usable = (labels >= 0) & ~reordered.foreign
-        probe = probe_labels(reordered.features, labels, fold, usable, reordered.representatives)
+        probe = probe_labels(
+            reordered.features,
+            reordered.measured.prints.thumbnails,
+            labels,
+            fold,
+            usable,
+            reordered.representatives,
+        )
         return evidence, replace(reordered, fold=fold, probe=probe), order
 
     alone = replace(PLANTED, intruder=(), exact=0, near=0, conflict=0)

@@ -33,6 +33,25 @@ def test_two_suspicions_of_one_image_count_together():
     assert likeliest_first(findings)["chance"].tolist() == pytest.approx([0.84, 0.7])
 
 
+def test_that_a_row_is_a_copy_counts_where_nothing_else_is_said_of_it():
+    findings = table(
+        (1, "label_conflict", REVIEW, 0.5), (1, "near_duplicate", REVIEW, 1), (2, "label_error", REVIEW, 0.9),
+        (3, "exact_duplicate", REVIEW, 1),
+    )  # fmt: skip
+    assert order(findings) == [3, 2, 1]
+    assert likeliest_first(findings)["finding"].tolist() == [3, 2, 0]
+
+
+def test_a_group_that_is_told_as_a_whole_does_not_take_all_looks():
+    cast = [Finding(row, str(row), "colour_cast", 0.8, 0, REVIEW, "", 0.99) for row in range(30)]
+    other = [Finding(row, str(row), "dark", 0.8, -1, REVIEW, "", 0.7) for row in range(30, 35)]
+    findings = findings_table([*cast, *other])
+    assert order(findings) == [*range(12), *range(30, 35), *range(12, 30)]
+    few, beyond = within_budget(findings, 15)
+    assert reviewed(few) == [*range(12), 30, 31, 32]
+    assert beyond == 20
+
+
 def test_of_equal_chance_the_gravest_check_comes_first():
     findings = table((1, "grayscale", REVIEW, 0.5), (2, "label_error", REVIEW, 0.5), (3, "outlier", REVIEW, NAN))
     assert UNKNOWN == 0.5

@@ -18,6 +18,7 @@ from PIL import Image
 import curate.scanning
 from curate.configs import ScanConfig
 from curate.findings import SEVERITY
+from curate.measuring.embedding import builtin
 from curate.measuring.storage import cache_folder
 from curate.planting import PlantConfig, plant, strange_pictures
 from curate.scanning import scan
@@ -881,3 +882,34 @@ def test_own_probabilities_decide_on_labels_and_are_told(data, tmp_path):
     assert doubt[clean].min() > plain.table["label_error_score"][clean].max()
     assert any(note.startswith("labels are judged by the probabilities of p.npy") for note in own.notes)
     assert own.probabilities_digest is not None
+
+
+# A second network
+
+
+@pytest.mark.parametrize(("missed", "looks"), [(0.05, False), (0.11, True)])
+def test_a_second_network_looks_where_the_first_finds_too_few_labels(monkeypatch, small, tmp_path, missed, looks):
+    def load(backbone, *_):
+        name = "MobileNetV2-0.35" if backbone == "auto" else backbone
+        return replace(builtin(), name=name, describe=name, digest=name), ""
+
+    said = []
+    monkeypatch.setattr(curate.scanning, "load_embedder", load)
+    monkeypatch.setattr(curate.scanning, "on_gpu", lambda: False)
+    monkeypatch.setattr(curate.scanning, "labels_missed", lambda *_: missed)
+    monkeypatch.setattr(Silent, "say", lambda self, line: said.append(line))
+    found = quick(small, backbone="auto")
+    line = "MobileNetV2-0.35 misses 11% of the labels, so EfficientNetLite0 looks at the images as well"
+    assert (line in said) == looks
+    assert found.embeddings.shape[1] == (2 if looks else 1) * builtin().dimensions
+    assert ("MobileNetV2-0.35 beside EfficientNetLite0" in found.embedder) == looks
+    assert ("embedding again" in found.timings) == looks
+
+
+def test_a_network_asked_for_by_name_looks_alone(monkeypatch, small):
+    def load(backbone, *_):
+        return replace(builtin(), name=backbone), ""
+
+    monkeypatch.setattr(curate.scanning, "load_embedder", load)
+    monkeypatch.setattr(curate.scanning, "labels_missed", lambda *_: pytest.fail("it was asked for"))
+    assert quick(small, backbone="MobileNetV2-0.35").embeddings.shape[1] == builtin().dimensions

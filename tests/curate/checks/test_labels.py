@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from curate.checks.labels import label_error
+from curate.checks.labels import LEAST, PRECISION, label_error
+from curate.checks.outliers import outlier
 from curate.measuring.probe import folds_of, probe_labels
 from curate.tallying import average_precision
 
@@ -18,7 +19,8 @@ def learnt(evidence):
     """The evidence with the probe that its labels and folds teach."""
     labels = evidence.images.labels
     usable = (labels >= 0) & (evidence.position >= 0) & ~evidence.foreign
-    probe = probe_labels(evidence.features, labels, evidence.fold, usable, evidence.representatives)
+    thumbnails, shown = evidence.measured.prints.thumbnails, evidence.representatives
+    probe = probe_labels(evidence.features, thumbnails, labels, evidence.fold, usable, shown)
     return replace(evidence, probe=probe)
 
 
@@ -66,15 +68,51 @@ def test_a_wrong_label_names_the_likely_one_and_both_opinions(flipped, clean):
 
 def test_wrong_labels_on_copies_are_not_vouched_for_by_each_other(cells, evidence_of):
     # Three pictures with a mirrored copy each, all six under the same wrong label.
-    images = np.concatenate([cells[0][:100], cells[0][FLIPPED[:3], :, ::-1]])
-    labels = np.concatenate([cells[1][:100], cells[1][FLIPPED[:3]]])
-    pairs = [[row, 100 + i] for i, row in enumerate(FLIPPED[:3])]
+    images = np.concatenate([cells[0], cells[0][FLIPPED[:3], :, ::-1]])
+    labels = np.concatenate([cells[1], cells[1][FLIPPED[:3]]])
+    pairs = [[row, 160 + i] for i, row in enumerate(FLIPPED[:3])]
     for pair in pairs:
         labels[pair] = (labels[pair] + 2) % 4
     evidence = evidence_of(images, labels)
     assert all(evidence.fold[a] == evidence.fold[b] for a, b in pairs)
     found = flagged(label_error(evidence))
     assert sum(set(pair) <= set(found) for pair in pairs) >= 2
+
+
+def test_a_flag_comes_with_the_chance_that_it_is_right(flipped):
+    judgement = label_error(flipped)
+    rows = flagged(judgement)
+    assert (judgement.chance[rows] >= LEAST).all()
+    assert judgement.chance[rows].mean() >= PRECISION
+    assert np.isin(rows, FLIPPED).mean() >= judgement.chance[rows].mean() - 0.3
+
+
+def test_where_next_to_nothing_is_sure_next_to_nothing_is_flagged(flipped):
+    odds = np.where(flipped.probe.odds > 0, 0.5, flipped.probe.odds)  # 62 % each, of which 80 % cannot be
+    assert flagged(label_error(replace(flipped, probe=replace(flipped.probe, odds=odds)))) == []
+
+
+def test_a_remark_tells_of_wrong_labels_that_are_not_flagged_and_why(flipped):
+    assert label_error(flipped).remarks == ()
+    weak = replace(flipped.probe, odds=np.full(160, -1.0), wrong=0.25)
+    (remark,) = label_error(replace(flipped, probe=weak)).remarks
+    assert remark.startswith("some 40 of 160 labels are wrong by estimate, 0 are flagged: the label probe, which ")
+    few = replace(flipped.probe, odds=np.full(160, -1.0), wrong=0.1)
+    assert label_error(replace(flipped, probe=few)).remarks == ()
+
+
+def test_what_is_of_no_class_here_is_left_to_outlier(flipped):
+    row = flagged(label_error(flipped))[0]
+    n = len(flipped)
+    odds, nowhere = np.full(n, -np.inf), np.full(n, -np.inf)
+    odds[row] = 3.0
+    fits = replace(flipped.belonging, odds=odds, fit=nowhere, apart=True)
+    evidence = replace(flipped, belonging=fits)
+    assert row not in flagged(label_error(evidence))
+    assert row in flagged(outlier(evidence))
+    evidence = replace(flipped, belonging=replace(fits, fit=np.where(odds > 0, 2.0, -np.inf)))
+    assert row in flagged(label_error(evidence))
+    assert row not in flagged(outlier(evidence))
 
 
 def test_groups_given_with_the_set_stay_in_one_fold(cells, set_of, evidence_of):

@@ -1,5 +1,5 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import cv2
 import numpy as np
@@ -102,6 +102,26 @@ def test_an_outlier_names_its_nearest_and_how_far_it_lies(intruded):
     assert "farther from its 20 nearest than others" in because
     nearest = intruded.representatives[intruded.neighbours.indices[intruded.position[SINGLE], 0]]
     assert f"the nearest is cell {nearest} ({intruded.images.label_name(nearest)})" in because
+
+
+def test_a_picture_of_no_class_here_says_so_and_how_certainly(clean):
+    row, n = 12, len(clean)
+    odds = np.full(n, -np.inf)
+    odds[row] = np.log(9)
+    fits = replace(clean.belonging, odds=odds, fit=np.full(n, -np.inf), apart=True)
+    judgement = outlier(replace(clean, belonging=fits))
+    assert flagged(judgement) == [row]
+    assert judgement.chance[row] == pytest.approx(0.9)
+    label = clean.images.label_name(row)
+    assert judgement.because(row).startswith(
+        f"of no class here: it lies as far from {label} as pictures of other classes do (90% certain), and is none of "
+        "these by its looks; the nearest is cell "
+    )
+
+
+def test_where_classes_do_not_lie_apart_distance_from_the_own_one_says_nothing(clean):
+    fits = replace(clean.belonging, odds=np.full(len(clean), 5.0), apart=False)
+    assert flagged(outlier(replace(clean, belonging=fits))) == flagged(outlier(replace(clean, belonging=None)))
 
 
 def test_a_class_of_its_own_is_not_a_group_of_outliers(cells, set_of, evidence_of):

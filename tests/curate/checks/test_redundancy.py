@@ -41,7 +41,7 @@ def labelled(evidence, labels, likely=None):
     if likely is not None:
         rows = np.flatnonzero(images.labels >= 0)
         opinion = np.asarray(likely, float)[rows]
-        doubt = -np.log10(opinion[np.arange(len(rows)), images.labels[rows]])
+        doubt = -np.log(opinion[np.arange(len(rows)), images.labels[rows]])
         probe = Probe(rows, opinion, np.arange(len(CLASSES)), rows % 2, doubt)
     evidence = replace(evidence, images=images, probe=probe)
     return replace(evidence, copies=settled(evidence.copies, images.labels, probe))

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.checks.scores import exceedance, is_common, is_of_class, stood
+from curate.checks.scores import chance_of_odds, exceedance, is_common, is_of_class, score_of_odds, stood
 from curate.findings import THRESHOLD
 
 
@@ -28,6 +28,28 @@ def test_every_score_is_from_nought_to_one_and_grows_with_the_value(values, thre
 
 def test_what_is_unknown_or_negative_scores_nothing():
     assert exceedance(np.array([np.nan, -1, -np.inf]), 2).tolist() == [0, 0, 0]
+
+
+ODDS = st.floats(-1e4, 1e4) | st.sampled_from([np.inf, -np.inf])
+
+
+@given(st.lists(ODDS, min_size=1, max_size=20))
+def test_scores_of_odds_grow_with_them_and_are_one_half_where_both_are_as_likely(odds):
+    odds = np.sort(np.array(odds))
+    for function in (score_of_odds, chance_of_odds):
+        values = function(odds)
+        assert values.dtype == np.float32
+        assert ((values >= 0) & (values <= 1)).all()
+        assert (np.diff(values) >= 0).all()
+        assert ((values >= THRESHOLD) == (odds >= 0)).all() or (np.abs(odds) < 1e-5).any()
+
+
+def test_odds_of_ten_nines_are_told_from_longer_ones_and_unknown_ones_are_nothing():
+    score = score_of_odds(np.array([23.0, 30.0, 60.0, np.nan, -np.inf]))
+    assert (np.diff(score[:3]) > 0.01).all()
+    assert score[3:].tolist() == [0, 0]
+    assert score_of_odds(np.log(np.array([150.0])))[0] == pytest.approx(0.75, abs=1e-3)
+    assert chance_of_odds(np.log(np.array([3.0])))[0] == pytest.approx(0.75)
 
 
 def test_what_is_far_and_stands_apart_is_flagged_and_what_is_of_a_tail_is_not():

@@ -7,7 +7,15 @@ from threading import Thread
 import pytest
 
 from curate.measuring import choosing
-from curate.measuring.choosing import PACKED_BACKBONE, SMALL_BACKBONE, STRONG_BACKBONE, automatic, cache_state, on_gpu
+from curate.measuring.choosing import (
+    PACKED_BACKBONE,
+    SMALL_BACKBONE,
+    STRONG_BACKBONE,
+    automatic,
+    cache_state,
+    on_gpu,
+    second,
+)
 
 WEIGHTS = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
 
@@ -59,6 +67,13 @@ def test_where_the_hub_answers_the_small_one_is_fetched(monkeypatch):
 def test_on_a_gpu_it_is_the_strong_one(monkeypatch):
     monkeypatch.setattr(choosing, "on_gpu", lambda: True)
     assert automatic() == (STRONG_BACKBONE, PACKED_BACKBONE)
+
+
+def test_beside_the_small_one_a_second_may_look(monkeypatch):
+    assert second(SMALL_BACKBONE, None) == PACKED_BACKBONE
+    assert second(SMALL_BACKBONE, "mine.weights.h5") == second(PACKED_BACKBONE, None) == second("builtin", None) == ""
+    monkeypatch.setattr(choosing, "has_weights", lambda name: False)
+    assert second(SMALL_BACKBONE, None) == ""
 
 
 def test_a_hub_that_says_nothing_counts_as_none(monkeypatch):

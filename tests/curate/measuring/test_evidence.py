@@ -7,7 +7,7 @@ from PIL import Image
 
 from curate.measuring import evidence
 from curate.measuring.embedding import builtin
-from curate.measuring.evidence import BLOCK, CHUNK, measure
+from curate.measuring.evidence import CHUNK, measure
 from curate.measuring.hashing import digest, perceptual_hash
 from curate.measuring.neighbours import nearest
 from curate.measuring.properties import PROPERTIES, properties
@@ -135,7 +135,7 @@ def test_an_error_that_is_no_unreadable_picture_is_not_hidden():
 
 def test_progress_never_goes_back_and_ends_at_the_number_of_pictures(cells):
     # More than a block, most of them copies: of the second block none is new.
-    pictures = [*cells[0][:5], *[cells[0][0]] * (BLOCK + 100), "gone", *cells[0][:80]]
+    pictures = [*cells[0][:5], *[cells[0][0]] * (20 * CHUNK), "gone", *cells[0][:80]]
     told = []
     measure(album(pictures), builtin(), 2, told.append)
     assert told == sorted(told)

@@ -101,7 +101,7 @@ def test_probabilities_make_a_probe_that_doubts_wrong_labels(tmp_path):
     everything = np.arange(60)
     probe = own_probe(opinion, LABELS, everything % 5, np.ones(60, bool), everything)
     assert probe is not None
-    assert set(np.argsort(-probe.doubt)[:2].tolist()) == {10, 20}
+    assert set(np.argsort(-probe.odds)[:2].tolist()) == {10, 20}
     assert probe.classes.tolist() == [0, 1, 2]
     np.testing.assert_allclose(probe.probabilities.sum(axis=1), 1)
     assert own_probe(opinion, LABELS, everything % 5, LABELS == 0, everything) is None

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from curate.measuring.probe import (
     FOLDS,
-    calibrated,
     discriminant,
     fit_probe,
     folds_of,
+    odds_of,
     probe_labels,
     recognised,
     temperature,
@@ -105,12 +105,12 @@ def test_rows_left_out_of_training_are_predicted_all_the_same(points):
     np.testing.assert_array_equal(probe.probabilities, again.probabilities)
 
 
-def test_doubt_is_what_was_not_given_to_the_own_label_in_powers_of_ten(points):
+def test_odds_are_against_the_own_label(points):
     features, labels, fold = points
     probe = fit_probe(features, labels, np.arange(120), fold)
-    own = probe.probabilities[np.arange(120), labels]
-    np.testing.assert_allclose(probe.doubt, np.minimum(-np.log10(np.maximum(own, 1e-12)), 12))
-    assert calibrated(probe, labels).doubt is probe.doubt
+    own = np.clip(probe.probabilities[np.arange(120), labels], 1e-12, 1 - 1e-12)
+    np.testing.assert_allclose(probe.odds, np.log((1 - own) / own))
+    assert np.isnan(probe.wrong)
 
 
 @pytest.mark.parametrize("empty", [0, 1, 2])
@@ -131,18 +131,12 @@ def test_a_class_seen_once_is_not_learnt_and_raises_no_warning(points):
     np.testing.assert_allclose(probe.probabilities.sum(axis=1), 1)
 
 
-def test_calibrated_probabilities_sum_to_one_and_name_the_same_class(clean):
-    labels = clean.images.labels
-    raw = fit_probe(clean.features, labels, np.arange(160), clean.fold)
-    made = calibrated(raw, labels)
-    np.testing.assert_allclose(made.probabilities.sum(axis=1), 1)
-    assert ((made.probabilities >= 0) & (made.probabilities <= 1)).all()
-    assert (made.probabilities.argmax(axis=1) == raw.probabilities.argmax(axis=1)).all()
-
-    def loss(probe) -> float:
-        return -np.log(np.maximum(probe.probabilities[np.arange(160), labels], 1e-12)).mean()
-
-    assert loss(made) <= loss(raw) + 1e-6
+def test_probabilities_of_all_views_sum_to_one_and_are_seldom_wrong_on_clean_cells(clean):
+    probe = clean.probe
+    np.testing.assert_allclose(probe.probabilities.sum(axis=1), 1)
+    assert ((probe.probabilities >= 0) & (probe.probabilities <= 1)).all()
+    assert probe.wrong < 0.05
+    assert (probe.odds < 0).mean() > 0.95
 
 
 def test_the_probe_is_as_sure_of_clean_cells_as_it_is_right(clean):
@@ -151,22 +145,40 @@ def test_the_probe_is_as_sure_of_clean_cells_as_it_is_right(clean):
     assert clean.probe.probabilities.max(axis=1).mean() == pytest.approx(right.mean(), abs=0.05)
 
 
-def test_large_classes_are_judged_by_confident_learning_as_well(rng):
-    # Two clouds of 100, near enough that the probe is not sure of the border; ten labels are flipped.
-    features = rng.normal(0, 1, (200, 4)).astype(np.float32)
-    truth = np.repeat([0, 1], 100)
-    features[:, 0] += 5 * truth
-    labels = truth.copy()
-    labels[::20] = 1 - labels[::20]
-    probe = fit_probe(features, labels, np.arange(200), folds_of(labels, np.arange(200), 0))
-    ranked = np.argsort(-probe.doubt)[:10]
-    assert len(set(ranked.tolist()) & set(range(0, 200, 20))) >= 9
-
-
 def probe_of(evidence, labels):
     """The probe on the pictures of some evidence under other labels."""
     usable = (labels != UNLABELLED) & (evidence.position >= 0) & ~evidence.foreign
-    return probe_labels(evidence.features, labels, evidence.fold, usable, evidence.representatives)
+    thumbnails = evidence.measured.prints.thumbnails
+    return probe_labels(evidence.features, thumbnails, labels, evidence.fold, usable, evidence.representatives)
+
+
+def test_flipped_labels_have_the_longest_odds_and_their_share_is_estimated(clean):
+    labels = clean.images.labels.copy()
+    labels[::16] = (labels[::16] + 1) % 4
+    probe = probe_of(clean, labels)
+    assert set(np.argsort(-probe.odds)[:5].tolist()) <= set(range(0, 160, 16))
+    assert probe.wrong == pytest.approx(10 / 160, abs=0.04)
+
+
+def test_a_label_that_only_its_own_fold_shows_is_not_doubted(clean):
+    labels = clean.images.labels
+    fold = np.where(labels == 3, 0, clean.fold)
+    usable = np.ones(160, bool)
+    thumbnails, shown = clean.measured.prints.thumbnails, clean.representatives
+    probe = probe_labels(clean.features, thumbnails, labels, fold, usable, shown)
+    assert (probe.odds[labels == 3] < -20).all()
+    assert (probe.odds > 0).sum() <= 3
+    assert probe.wrong < 0.05
+
+
+def test_what_a_row_is_asked_about_is_answered_by_its_column_and_else_not_at_all(clean):
+    probe, labels = clean.probe, np.full(160, -1)
+    labels[[3, 50]] = [1, 2]
+    odds = odds_of(probe, labels)
+    p = probe.probabilities[[3, 50], [1, 2]]
+    np.testing.assert_allclose(odds[[3, 50]], np.log(p / (1 - p)))
+    assert not np.delete(odds, [3, 50]).any()
+    assert not odds_of(None, labels).any()
 
 
 # What is measured with it
