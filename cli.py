@@ -6,6 +6,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+import curate.stage.leaving  # noqa: F401  # before all that has something to do at the end
+
 if TYPE_CHECKING:
     import typer
 

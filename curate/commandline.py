@@ -26,6 +26,7 @@ from typer.core import TyperGroup
 
 from .measuring.storage import cache_path
 from .stage.errors import DataError, ToolkitError, gist
+from .stage.leaving import leaving
 from .stage.lines import printable
 from .stage.options import FieldOption, field_options, make, read, shortened, written
 from .stage.signals import exit_status, stopping
@@ -79,9 +80,17 @@ def _told_inertly() -> Iterator[None]:
         raise
 
 
+class _Program(typer.Typer):
+    def __call__(self, *arguments: Any, **options: Any) -> object:
+        if arguments or options:  # another program calls us, which goes on after that
+            return super().__call__(*arguments, **options)
+        with leaving():
+            return super().__call__()
+
+
 def application(name: str, help: str) -> typer.Typer:
     """A program of several commands, with -h and --version."""
-    app = typer.Typer(
+    app = _Program(
         name=name,
         cls=Group,
         help=help,

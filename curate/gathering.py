@@ -54,9 +54,10 @@ def gather(
     foreign = foreign_copies(copies, position, labels, among_kept)
     usable = (labels != UNLABELLED) & (position >= 0) & ~foreign
     if opinion is not None:  # fitted by whoever knows the set, and out of fold: views of ours would only blur it
-        probe = own_probe(opinion, labels, fold, usable, among_kept.rows)
+        probe = own_probe(opinion, labels, fold, usable, _under_each_label(copies, labels))
     else:
-        probe = probe_labels(features, measured.prints.thumbnails, labels, fold, usable, among_kept.rows)
+        shown_as = _under_each_label(copies, labels)
+        probe = probe_labels(features, measured.prints.thumbnails, labels, fold, usable, shown_as)
     fits = _belonging(features, measured, labels, copies, position, among_kept.rows[~foreign[among_kept.rows]], probe)
     progress(STEPS)
     return Evidence(
@@ -90,6 +91,14 @@ def _belonging(
     key = np.where(copies.group != NO_GROUP, len(labels) + copies.group, position)
     fits = belonging(features, measured.embeddings, labels, key, references)
     return fits and replace(fits, fit=fits.fit + odds_of(probe, fits.rival))
+
+
+def _under_each_label(copies: Copies, labels: np.ndarray) -> np.ndarray:
+    """int64: one row of each picture under each label that its copies have, the best: a class of crops has pictures."""
+    rows = np.argsort(copies.rank)
+    rows = rows[copies.first[rows] != -1]
+    _, best = np.unique(np.stack([copies.kept[rows], labels[rows]]), axis=1, return_index=True)
+    return np.sort(rows[best])
 
 
 def _firsts(first: np.ndarray) -> np.ndarray:

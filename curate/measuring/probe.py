@@ -133,7 +133,7 @@ def probe_labels(
 
     thumbnails       uint8 (N, S, S), grey
     usable           bool (N,): labelled rows that may teach what a class looks like
-    representatives  int64 (M,): one row of each picture, so that copies do not count as several
+    representatives  int64 (M,): one row of each picture under each label, so that copies do not count as several
 
     Classes of fewer than five different pictures take no part.
     """
