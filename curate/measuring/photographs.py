@@ -30,6 +30,8 @@ _SAMPLED, _FEWEST = 50, 32
 _LIKEST, _CERTAINLY = 8, 2
 # The likest pairs come first, in batches; two batches of which fewer than one pair in a hundred is a copy end it.
 _BATCH, _YIELD = 256, 0.01
+# Two groups of so many pictures are joined where pairs of so many of each agree rather than not.
+_GROUP, _VOTERS = 3, 4
 _READ = 32  # pictures that one thread reads at a time
 
 
@@ -69,8 +71,16 @@ class Gallery:
         return [
             Link(a, b, 1 - match.share)
             for (a, b), (match, common) in zip(pairs.tolist(), self._compared(pairs), strict=True)
-            if match is not None and _same(common) and common.share >= _SHARE and common.rest >= _REST
+            if match is not None and _one_photograph(common)
         ]
+
+    def votes(self, pairs: np.ndarray) -> np.ndarray:
+        """int64 (P,): 1 for pairs of rows (P, 2) that show one photograph, -1 where a map lays them over each other and
+        they do not, 0 where there is none."""
+        compared = self._compared(pairs)
+        mapped = np.array([match is not None for match, _ in compared], bool)
+        agreed = np.array([_one_photograph(common) for _, common in compared], bool)
+        return np.where(mapped, np.where(agreed, 1, -1), 0)
 
     def confirmed(self, pairs: np.ndarray) -> np.ndarray:
         """bool (P,): False for pairs of rows (P, 2) that are alike as thumbnails, and closer by are not the same.
@@ -102,6 +112,11 @@ def _same(common: Overlap) -> bool:
     return common.agreement >= _AGREEMENT and common.colour >= _COLOUR
 
 
+def _one_photograph(common: Overlap) -> bool:
+    """Whether two pictures show one photograph: the same, and enough of it."""
+    return _same(common) and common.share >= _SHARE and common.rest >= _REST
+
+
 def find_photographs(gallery: Gallery, copies: Copies, neighbours: Neighbours) -> list[Link]:
     """Pairs of rows that show one photograph and are no copies of each other otherwise.
 
@@ -123,7 +138,8 @@ def find_photographs(gallery: Gallery, copies: Copies, neighbours: Neighbours) -
     certainly = ranks < _CERTAINLY
     links = list(_walked(rows[pairs[certainly]], gallery, copies.kept, to_the_end=True))
     component = _merged(copies.kept, links)
-    return links + list(_walked(rows[pairs[~certainly]], gallery, component, to_the_end=False))
+    links += _walked(rows[pairs[~certainly]], gallery, component, to_the_end=False)
+    return agreed(links, copies.kept, gallery)
 
 
 def _closest_pairs(neighbours: Neighbours, copies: Copies, usable: np.ndarray) -> np.ndarray:
@@ -166,3 +182,63 @@ def _merged(component: np.ndarray, links: Sequence[Link]) -> np.ndarray:
     """int64 (N,): components once some links join them."""
     ends = component[np.array([(link.first, link.second) for link in links], np.int64).reshape(-1, 2)]
     return np.asarray(joined(ends, len(component))[component])
+
+
+def agreed(links: Sequence[Link], component: np.ndarray, gallery: Gallery) -> list[Link]:
+    """The links without those that join two groups of which most pictures, laid over each other, do not agree.
+
+    component  int64 (N,): equal for rows that are joined without links
+
+    Photographs of overlapping fields of one slide, copied dozens of times, need but one link by mistake.
+    """
+    groups = _Groups(component)
+    confirmed, doubtful = [], []
+    for link in links:
+        if min(groups.sizes(link)) >= _GROUP and not groups.joined(link):
+            doubtful.append(link)
+        else:
+            groups.join(link)
+            confirmed.append(link)
+    across = [groups.across(link) for link in doubtful]
+    votes = gallery.votes(np.concatenate([np.zeros((0, 2), np.int64), *across]))
+    for link, votes_of in zip(
+        doubtful, np.split(votes, np.cumsum([len(pairs) for pairs in across])[:-1]), strict=False
+    ):
+        if votes_of.sum() >= 0 or groups.joined(link):
+            groups.join(link)
+            confirmed.append(link)
+    return confirmed
+
+
+class _Groups:
+    """Rows as links join them, one link after the other."""
+
+    def __init__(self, component: np.ndarray) -> None:
+        order = np.argsort(component, kind="stable")
+        parts = np.split(order, np.flatnonzero(np.diff(component[order])) + 1)
+        self._members = {int(part[0]): part.tolist() for part in parts}
+        self._group = {row: int(part[0]) for part in parts for row in part.tolist()}
+
+    def sizes(self, link: Link) -> tuple[int, int]:
+        """Rows in the groups of either end."""
+        return len(self._members[self._group[link.first]]), len(self._members[self._group[link.second]])
+
+    def joined(self, link: Link) -> bool:
+        """Whether both ends are in one group."""
+        return self._group[link.first] == self._group[link.second]
+
+    def join(self, link: Link) -> None:
+        """Make one group of those of both ends."""
+        if not self.joined(link):
+            small, large = sorted(
+                (self._group[link.first], self._group[link.second]), key=lambda g: len(self._members[g])
+            )
+            for row in self._members[small]:
+                self._group[row] = large
+            self._members[large] += self._members.pop(small)
+
+    def across(self, link: Link) -> np.ndarray:
+        """int64 (P, 2): pairs of rows of both groups, a few of each."""
+        first, second = (sorted(self._members[self._group[row]]) for row in (link.first, link.second))
+        few = [[rows[i] for i in evenly(len(rows), _VOTERS).tolist()] for rows in (first, second)]
+        return np.array([(a, b) for a in few[0] for b in few[1]], np.int64)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from curate.measuring.grouping import with_photographs
-from curate.measuring.photographs import LEAST_SIDE, Gallery, find_photographs
+from curate.measuring.grouping import Link, with_photographs
+from curate.measuring.photographs import LEAST_SIDE, Gallery, agreed, find_photographs
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +111,24 @@ def test_a_handful_of_pictures_is_compared_as_well(made_of, scene, n):
 def test_without_links_copies_stay_as_they_are(made_of, pictures):
     copies = made_of(pictures[:10]).copies
     assert with_photographs(copies, []) is copies
+
+
+def test_one_link_by_mistake_joins_no_groups_whose_pictures_disagree(set_of, scene, warped):
+    backdrop = scene(70)
+    scenes = []
+    for seed in (71, 72):
+        picture = backdrop.copy()
+        picture[20:130, 40:110] = scene(seed)[:110, :70]
+        scenes.append(picture)
+    pictures = [warped(picture, degrees=degrees) for picture in scenes for degrees in (0, 4, 8, 12)]
+    gallery = Gallery(set_of([picture[None] for picture in pictures]), np.full(8, 150.0), 1)
+    gallery.read(np.arange(8))
+    right = gallery.links(np.array([(0, 1), (1, 2), (2, 3), (4, 5), (5, 6), (6, 7)]))
+    assert len(right) == 6
+    assert (gallery.votes(np.array([(0, 4), (1, 6)])) == -1).all()
+    mistake = Link(3, 4, 0.4)
+    assert agreed([*right, mistake], np.arange(8), gallery) == right
+    # Halves of one photograph's copies are joined by one link as well.
+    assert agreed(right, np.arange(8), gallery) == right
+    alone = np.array([0, 1, 1, 1, 4, 4, 4, 4])
+    assert agreed([Link(0, 2, 0.1)], alone, gallery) == [Link(0, 2, 0.1)]
