@@ -53,7 +53,7 @@ def gather(
     # What belongs to no class must teach neither the probe what the classes are nor the other checks what is usual.
     foreign = foreign_copies(copies, position, labels, among_kept)
     usable = (labels != UNLABELLED) & (position >= 0) & ~foreign
-    distinct = _one_of_each(position, labels, copies.kept)
+    distinct = _under_each_label(copies, labels)
     if opinion is not None:  # fitted by whoever knows the set, and out of fold: views of ours would only blur it
         probe = own_probe(opinion, labels, fold, usable, distinct)
     else:
@@ -93,15 +93,12 @@ def _belonging(
     return fits and replace(fits, fit=fits.fit + odds_of(probe, fits.rival))
 
 
-def _one_of_each(position: np.ndarray, labels: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """int64: one row of each picture under each of its labels, the kept one where it has that label.
-
-    position  int64 (N,): the picture that each row shows, -1 unreadable
-    """
-    rows = np.flatnonzero(position >= 0)
-    rows = rows[np.argsort(kept[rows] != rows, kind="stable")]
-    _, first = np.unique(np.stack([position[rows], labels[rows]]), axis=1, return_index=True)
-    return np.sort(rows[first])
+def _under_each_label(copies: Copies, labels: np.ndarray) -> np.ndarray:
+    """int64: one row of each picture under each label that its copies have, the best: a class of crops has pictures."""
+    rows = np.argsort(copies.rank)
+    rows = rows[copies.first[rows] != -1]
+    _, best = np.unique(np.stack([copies.kept[rows], labels[rows]]), axis=1, return_index=True)
+    return np.sort(rows[best])
 
 
 def _firsts(first: np.ndarray) -> np.ndarray:

@@ -34,9 +34,9 @@ def labels_missed(embeddings: np.ndarray, labels: np.ndarray, digests: np.ndarra
     classes, codes = np.unique(labels[rows], return_inverse=True)
     if len(classes) < 2:
         return 0.0
-    vectors = embeddings[rows].astype(np.float64)
+    vectors = embeddings[rows].astype(np.float32)
     vectors -= vectors.mean(axis=0)
-    targets = np.eye(len(classes))[codes]
+    targets = np.eye(len(classes), dtype=np.float32)[codes]
     targets -= targets.mean(axis=0)
     with one_thread():
         likeness = vectors @ vectors.T

@@ -49,6 +49,13 @@ def test_copies_of_a_stranger_are_foreign_and_teach_nothing(cells, evidence_of):
     assert set(evidence.representatives[evidence.native].tolist()) == set(evidence.representatives.tolist()) - {100}
 
 
+def test_a_class_of_copies_of_another_has_pictures_of_its_own(cells, evidence_of):
+    pictures, labels = (part[cells[1] < 3][:60] for part in cells)
+    turned = np.rot90(pictures[labels == 0], axes=(1, 2))
+    copied = evidence_of(np.concatenate([pictures, turned]), np.append(labels, np.full(len(turned), 3)))
+    assert set(copied.images.labels[copied.probe.rows].tolist()) == {0, 1, 2, 3}
+
+
 def test_a_class_whose_pictures_all_stand_under_another_label_too_is_judged_like_any(cells, evidence_of):
     twice = np.flatnonzero(cells[1] == 3)
     evidence = evidence_of(
