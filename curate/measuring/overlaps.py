@@ -72,6 +72,36 @@ def overlap(first: Features, second: Features, affine: np.ndarray) -> Overlap:
     return replace(common, colour=_colours(first, second, affine)) if common.agreement > 0 else common
 
 
+# A picture whose fine detail is this many times weaker than another's, beside its coarser one, is out of focus.
+_SOFT = 0.7
+_BLURS = (0.6, 0.8, 1.0, 1.25, 1.6, 2.0, 2.5, 3.2)  # pixels that a picture is blurred by to be as soft as another
+
+
+def as_soft(first: Features, second: Features) -> tuple[Features, Features] | None:
+    """Two pictures, the sharper one blurred until it is as soft as the other; None where they are about as sharp."""
+    own, other = _sharpness(first.grey), _sharpness(second.grey)
+    if min(own, other) >= _SOFT * max(own, other):
+        return None
+    if own < other:
+        return first, _softened(second, own)
+    return _softened(first, other), second
+
+
+def _softened(picture: Features, sharpness: float) -> Features:
+    """A picture blurred until it is no sharper than asked."""
+    for sigma in _BLURS:
+        soft = cv2.GaussianBlur(picture.grey, (0, 0), sigma)
+        if _sharpness(soft) <= sharpness:
+            break
+    return replace(picture, grey=soft)
+
+
+def _sharpness(grey: np.ndarray) -> float:
+    """Spread of the finest detail of a uint8 (H, W) picture, beside that of the next."""
+    finest, fine, coarse = (cv2.GaussianBlur(grey.astype(np.float32), (0, 0), sigma) for sigma in (0.5, 1.4, _COARSE))
+    return float((finest - fine).std() / ((fine - coarse).std() + 1e-3))
+
+
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 _SAMPLED = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 

@@ -11,7 +11,7 @@ from ..stage.engine import chunks, in_turn, threaded
 from .grouping import Copies, Link
 from .keypoints import INLIERS, Features, Match, matched
 from .neighbours import Neighbours
-from .overlaps import NOTHING, Overlap, overlap
+from .overlaps import NOTHING, Overlap, as_soft, overlap
 from .vocabulary import likely_pairs
 
 # Smaller pictures have too few points; copies among them are found by their thumbnails alone.
@@ -90,8 +90,16 @@ class Gallery:
         confirmed = np.ones(len(pairs), bool)
         closer = np.flatnonzero(self.large_enough[pairs].all(axis=1))
         self.read(pairs[closer])
-        confirmed[closer] = [match is None or _same(common) for match, common in self._compared(pairs[closer])]
+        confirmed[closer] = [
+            match is None or _same(common) or self._same_but_for_focus(a, b, match)
+            for (a, b), (match, common) in zip(pairs[closer].tolist(), self._compared(pairs[closer]), strict=True)
+        ]
         return confirmed
+
+    def _same_but_for_focus(self, a: int, b: int, match: Match) -> bool:
+        """Whether two rows show the same, and one of them is out of focus."""
+        soft = as_soft(self[a], self[b])
+        return soft is not None and _same(overlap(*soft, match.affine))
 
     def _compared(self, pairs: np.ndarray) -> list[tuple[Match | None, Overlap]]:
         """Of each pair of rows (P, 2) the map between them, and what they have in common by it."""

@@ -5,8 +5,9 @@ import pytest
 
 from augment import features as module
 from augment.features import Features, distances, input_size, load_features
+from curate.measuring.choosing import SMALL_BACKBONE
 from curate.measuring.descriptor import LENGTH
-from curate.measuring.embedding import SMALL_BACKBONE, builtin
+from curate.measuring.embedding import builtin
 from curate.measuring.storage import cache_folder
 from curate.stage.engine import threaded
 

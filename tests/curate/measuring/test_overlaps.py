@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from curate.measuring.keypoints import Features, matched
-from curate.measuring.overlaps import overlap
+from curate.measuring.overlaps import as_soft, overlap
 
 
 def between(first: np.ndarray, second: np.ndarray):
@@ -69,3 +69,17 @@ def test_a_corner_in_common_is_nothing(scene):
 def test_plain_pictures_agree_with_nothing():
     plain = Features.of(np.full((100, 100, 3), 120, np.uint8))
     assert overlap(plain, plain, np.eye(2, 3)).agreement == 0
+
+
+@pytest.mark.parametrize("sigma", [2.5, 3.2])
+def test_a_copy_out_of_focus_agrees_once_both_are_as_soft(scene, sigma):
+    sharp, soft = Features.of(scene(6)), Features.of(cv2.GaussianBlur(scene(6), (0, 0), sigma))
+    identity = np.eye(2, 3)
+    for first, second in ((sharp, soft), (soft, sharp)):
+        pair = as_soft(first, second)
+        assert pair is not None
+        assert overlap(*pair, identity).agreement > max(0.98, overlap(first, second, identity).agreement)
+
+
+def test_pictures_that_are_about_as_sharp_stay_as_they_are(scene):
+    assert as_soft(Features.of(scene(6)), Features.of(scene(6))) is None

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -74,6 +75,12 @@ def test_pictures_that_are_alike_as_thumbnails_are_looked_at_closer_by(set_of, s
     pairs = np.array([(0, 1), (0, 2), (0, 3), (0, 4)])
     # Of a plain picture there is nothing to be seen closer by, and what its thumbnail says stands.
     assert gallery.confirmed(pairs).tolist() == [False, True, False, True]
+
+
+def test_a_copy_that_is_out_of_focus_stands_closer_by(set_of, scene):
+    soft = cv2.GaussianBlur(scene(0), (0, 0), 2.5)
+    gallery = Gallery(set_of([np.stack([scene(0), soft])]), np.full(2, min(soft.shape[:2])), workers=1)
+    assert gallery.confirmed(np.array([(0, 1), (1, 0)])).all()
 
 
 def test_two_scenes_with_one_backdrop_are_two_photographs(made_of, scene):
