@@ -8,12 +8,11 @@ from ..findings import CHECKS, THRESHOLD, Judgement
 from ..measuring.evidence import Evidence
 from ..measuring.probe import Probe
 from .outliers import strangers
-from .scores import chance_of_odds, score_of_odds
+from .scores import LEAST_ODDS, chance_of_odds, score_of_odds
 
 _VOTERS = 15
-# Flagged is what is wrong with this chance at least, for a look costs less than a wrong label; of all flags together so
-# many at least shall be right, by what is known.
-LEAST, PRECISION = 0.4, 0.8
+# Of all flags together so many at least shall be right, by what is known.
+PRECISION = 0.8
 # Wrong labels that are not flagged are worth a remark from so many on, and from this share of all.
 _FEW_MISSED, _MANY_MISSED = 20, 0.25
 
@@ -60,8 +59,8 @@ def label_error(evidence: Evidence) -> Judgement:
 
 
 def _least_odds(odds: np.ndarray) -> float:
-    """The log odds from which a label is flagged: those of LEAST, and more where PRECISION asks for it."""
-    ranked = np.sort(odds[odds >= np.log(LEAST / (1 - LEAST))])[::-1]
+    """The log odds from which a label is flagged: those of LEAST_CHANCE, and more where PRECISION asks for it."""
+    ranked = np.sort(odds[odds >= LEAST_ODDS])[::-1]
     right = chance_of_odds(ranked).cumsum() / np.arange(1, len(ranked) + 1)
     enough = np.flatnonzero(right >= PRECISION)
     return float(ranked[enough[-1]]) if len(enough) else np.inf

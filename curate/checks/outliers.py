@@ -12,7 +12,7 @@ from ..measuring.evidence import Evidence
 from ..measuring.spreads import centre_and_scale
 from ..measuring.strangers import FAR, FAR_COPIES, FEWEST, NEAREST, Distances, distances, far_copies
 from ..sets.imageset import NO_GROUP, UNLABELLED
-from .scores import chance_of_odds, exceedance, score_of_odds
+from .scores import LEAST_ODDS, chance_of_odds, exceedance, score_of_odds
 from .wording import spread_over_classes
 
 _MUTUAL = 10  # neighbours among whom mutual ones are looked for
@@ -84,10 +84,18 @@ def strangers(evidence: Evidence) -> Strangers | None:
     far = evidence.spread(exceedance(np.maximum(z, by_class), FAR))
     strange = np.full(len(evidence), -np.inf)
     if fits is not None and fits.apart:
-        # What is of another class here is for label_error to tell.
-        strange = np.where(fits.fit > 0, np.minimum(fits.odds, -0.1), fits.odds)
+        # What is of another class here is for label_error to tell, where the probe doubts the label as well.
+        strange = np.where((fits.fit > 0) & _doubted(evidence), np.minimum(fits.odds, -0.1), fits.odds)
         far = np.where(far >= THRESHOLD, far, np.float32(0))  # a plain distance short of its limit says less
     return Strangers(far, strange, near[:, 0], z, by_class)
+
+
+def _doubted(evidence: Evidence) -> np.ndarray:
+    """bool (N,): rows whose label the probe doubts."""
+    doubted = np.zeros(len(evidence), bool)
+    if evidence.probe is not None:
+        doubted[evidence.probe.rows] = evidence.probe.odds >= LEAST_ODDS
+    return doubted
 
 
 @CHECKS.add
@@ -105,9 +113,12 @@ def outlier(evidence: Evidence) -> Judgement:
         like = evidence.images.label_name(nearest)
         named = f"the nearest is {evidence.images.ids[nearest]}{f' ({like})' if like else ''}"
         if by_odds[row]:
+            fits = evidence.belonging
+            alike = fits is not None and fits.fit[row] > 0
+            rival = f"hardly fits {evidence.images.classes[fits.rival[row]]}" if fits and alike else "is none of these"
             return (
                 f"of no class here: it lies as far from {label} as pictures of other classes do ({chance[row]:.0%} "
-                f"certain), and is none of these by its looks; {named}"
+                f"certain), and {rival} by its looks; {named}"
             )
         z, by_class = apart.z[at], apart.by_class[at]
         kind = "others" if z >= by_class else f"others for one labelled {label}"

@@ -19,6 +19,11 @@ def exceedance(values: np.ndarray, threshold: float) -> np.ndarray:
     return np.asarray((1 - np.exp2(-ratio)).astype(np.float32))
 
 
+# A label is doubted from this chance on that it is wrong: a look costs less than a wrong label.
+LEAST_CHANCE = 0.4
+LEAST_ODDS = float(np.log(LEAST_CHANCE / (1 - LEAST_CHANCE)))
+
+
 def score_of_odds(odds: np.ndarray) -> np.ndarray:
     """float32: of log odds, 0.5 where both are as likely; 0.75 at odds of 150 to 1. It grows for as long as they do.
 

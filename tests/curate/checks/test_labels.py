@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from curate.checks.labels import LEAST, PRECISION, label_error
+from curate.checks.labels import PRECISION, label_error
 from curate.checks.outliers import outlier
+from curate.checks.scores import LEAST_CHANCE
 from curate.measuring.probe import folds_of, probe_labels
 from curate.tallying import average_precision
 
@@ -82,7 +83,7 @@ def test_wrong_labels_on_copies_are_not_vouched_for_by_each_other(cells, evidenc
 def test_a_flag_comes_with_the_chance_that_it_is_right(flipped):
     judgement = label_error(flipped)
     rows = flagged(judgement)
-    assert (judgement.chance[rows] >= LEAST).all()
+    assert (judgement.chance[rows] >= LEAST_CHANCE).all()
     assert judgement.chance[rows].mean() >= PRECISION
     assert np.isin(rows, FLIPPED).mean() >= judgement.chance[rows].mean() - 0.3
 

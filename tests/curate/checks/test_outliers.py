@@ -119,6 +119,20 @@ def test_a_picture_of_no_class_here_says_so_and_how_certainly(clean):
     )
 
 
+def test_what_fits_another_class_is_an_outlier_unless_its_label_is_doubted(clean):
+    n, row = len(clean), int(clean.probe.rows[0])
+    odds, fit, doubt = np.full(n, -5.0), np.full(n, -np.inf), np.full(len(clean.probe.rows), -5.0)
+    odds[row], fit[row] = 3.0, 1.0
+    rival = np.where(fit > 0, (clean.images.labels + 1) % len(clean.images.classes), -1)
+    fits = replace(clean.belonging, odds=odds, fit=fit, rival=rival, apart=True)
+    silent = replace(clean, belonging=fits, probe=replace(clean.probe, odds=doubt))
+    judgement = outlier(silent)
+    assert row in flagged(judgement)
+    assert f"hardly fits {clean.images.classes[rival[row]]} by its looks" in judgement.because(row)
+    doubt[0] = 3.0
+    assert row not in flagged(outlier(replace(silent, probe=replace(clean.probe, odds=doubt))))
+
+
 def test_where_classes_do_not_lie_apart_distance_from_the_own_one_says_nothing(clean):
     fits = replace(clean.belonging, odds=np.full(len(clean), 5.0), apart=False)
     assert flagged(outlier(replace(clean, belonging=fits))) == flagged(outlier(replace(clean, belonging=None)))
