@@ -42,30 +42,32 @@ class Noise:
     weights: np.ndarray
 
 
-def noise(views: np.ndarray, own: np.ndarray) -> Noise:
+def noise(views: np.ndarray, own: np.ndarray, copies: float = 1.0) -> Noise:
     """What labels are worth by the log probabilities (V, M, K) that some views give, out of fold.
 
-    own  int64 (M,): column of the given label
+    own     int64 (M,): column of the given label
+    copies  rows for each different picture: the copies of one speak once
     """
+    trusted = _TRUSTED * copies
     n, k = views.shape[1:]
     sample = _evenly(n, max(1000, _MOST // k))
     seen, drawn = views[:, sample], own[sample]
     shares = np.tile(np.bincount(own, minlength=k) / n, (k, 1))
     mistakes = _proportions(shares)
     start = np.full(len(views), _START)
-    weights, rate = _likeliest([_Model(start, 0.03)], seen, drawn, mistakes)
+    weights, rate = _likeliest([_Model(start, 0.03)], seen, drawn, mistakes, trusted)
     for turn in range(_ROUNDS):
         logits = np.tensordot(weights, seen, axes=1)
         # At first, whatever a class is taken for counts: where many labels are wrong, all of them look like weakness.
         confusion = _blame(logits, drawn, mistakes, rate) if turn else np.exp(log_softmax(logits))
         counts = np.zeros((k, k))
         np.add.at(counts.T, drawn, confusion)
-        mistakes = _proportions(counts + _PRIOR * k * shares)
+        mistakes = _proportions(counts + _PRIOR * copies * k * shares)
         same, twice = np.ones(1), np.full(1, 2.0)
         starts = [_Model(same, rate)]
         if not turn:  # from here on it is near
             starts += [_Model(twice, rate), _Model(same, 0.4), _Model(twice, 0.4)]
-        scale, rate = _likeliest(starts, logits[None], drawn, mistakes)
+        scale, rate = _likeliest(starts, logits[None], drawn, mistakes, trusted)
         weights = weights * scale[0]
     logits = np.tensordot(weights, views, axes=1)
     truth = log_softmax(logits)
@@ -106,14 +108,16 @@ class _Model(NamedTuple):
     rate: float
 
 
-def _likeliest(starts: Sequence[_Model], views: np.ndarray, own: np.ndarray, mistakes: np.ndarray) -> _Model:
+def _likeliest(
+    starts: Sequence[_Model], views: np.ndarray, own: np.ndarray, mistakes: np.ndarray, trusted: float
+) -> _Model:
     """The model of the greatest likelihood that is reached from some starts."""
     from scipy.optimize import minimize
 
     confused = mistakes[:, own].T
 
     def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
-        return _loss(_Model(at[:-1], 1 / (1 + np.exp(-at[-1]))), views, own, confused)
+        return _loss(_Model(at[:-1], 1 / (1 + np.exp(-at[-1]))), views, own, confused, trusted)
 
     bounds = [(0.0, 10.0)] * len(views) + [(-12.0, 3.0)]
     points = [np.append(model.weights, np.log(model.rate / (1 - model.rate))) for model in starts]
@@ -124,10 +128,13 @@ def _likeliest(starts: Sequence[_Model], views: np.ndarray, own: np.ndarray, mis
     return _Model(np.asarray(best[:-1]), float(1 / (1 + np.exp(-best[-1]))))
 
 
-def _loss(model: _Model, views: np.ndarray, own: np.ndarray, confused: np.ndarray) -> tuple[float, np.ndarray]:
+def _loss(
+    model: _Model, views: np.ndarray, own: np.ndarray, confused: np.ndarray, trusted: float
+) -> tuple[float, np.ndarray]:
     """Mean negative log likelihood of the given labels, and its slopes by the weights and the logit of the rate.
 
     confused  (M, K): in what proportion each class is mistaken for the given label
+    trusted   right labels that are believed in beforehand
     """
     i, rate = np.arange(len(own)), model.rate
     p = np.exp(log_softmax(np.tensordot(model.weights, views, axes=1)))
@@ -137,5 +144,5 @@ def _loss(model: _Model, views: np.ndarray, own: np.ndarray, confused: np.ndarra
     posterior[i, own] += (1 - rate) * p[i, own] / total
     by_weight = ((posterior - p)[None] * views).sum(axis=(1, 2))
     by_rate = ((by_mistake.sum(axis=1) - p[i, own]) / total).sum() * rate * (1 - rate)
-    likelihood = np.log(total).sum() + _TRUSTED * np.log(1 - rate)
-    return -float(likelihood) / len(own), -np.append(by_weight, by_rate - _TRUSTED * rate) / len(own)
+    likelihood = np.log(total).sum() + trusted * np.log(1 - rate)
+    return -float(likelihood) / len(own), -np.append(by_weight, by_rate - trusted * rate) / len(own)

@@ -152,7 +152,7 @@ def own_probe(
         return None
     shares = np.clip(opinion.shares[np.ix_(rows, classes)], 1e-12, 1)
     shares /= shares.sum(axis=1, keepdims=True)
-    return judged(np.log(shares)[None], rows, labels[rows], fold[rows])
+    return judged(np.log(shares)[None], rows, labels[rows], fold[rows], max(1, int(np.isin(different, rows).sum())))
 
 
 def _check_shares(flag: str, path: Path, shares: np.ndarray, images: ImageSet) -> None:

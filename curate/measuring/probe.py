@@ -154,7 +154,8 @@ def probe_labels(
         kernel_features(small_pictures(thumbnails[rows]), centres),
     )
     logs = np.stack([out_of_fold(look, own, fold[rows], len(classes)) for look in looks])
-    return judged(logs, rows, labels[rows], fold[rows], _shown_elsewhere(own, fold[rows]))
+    pictures = int(np.isin(different, rows).sum())
+    return judged(logs, rows, labels[rows], fold[rows], pictures, _shown_elsewhere(own, fold[rows]))
 
 
 def _shown_elsewhere(own: np.ndarray, fold: np.ndarray) -> np.ndarray:
@@ -165,11 +166,17 @@ def _shown_elsewhere(own: np.ndarray, fold: np.ndarray) -> np.ndarray:
 
 
 def judged(
-    logs: np.ndarray, rows: np.ndarray, labels: np.ndarray, fold: np.ndarray, judgeable: np.ndarray | None = None
+    logs: np.ndarray,
+    rows: np.ndarray,
+    labels: np.ndarray,
+    fold: np.ndarray,
+    pictures: int,
+    judgeable: np.ndarray | None = None,
 ) -> Probe:
     """The probe that some views make together.
 
     logs       float64 (V, M, K): out-of-fold log probabilities by each view of the classes that the labels name
+    pictures   how many different pictures the rows are
     judgeable  bool (M,): rows of which the views can say whether they are of their class; no other label is doubted
     """
     classes, own = np.unique(labels, return_inverse=True)
@@ -177,7 +184,7 @@ def judged(
     odds = np.full(len(rows), _UNDOUBTED)
     if not judgeable.any():
         return Probe(rows, np.exp(log_softmax(logs[0])), classes, fold, odds)
-    outcome = noise(logs[:, judgeable], own[judgeable])
+    outcome = noise(logs[:, judgeable], own[judgeable], len(rows) / pictures)
     truth = np.exp(log_softmax(np.tensordot(outcome.weights, logs, axes=1)))
     odds[judgeable] = outcome.odds
     return Probe(rows, truth, classes, fold, odds, outcome.rate)

@@ -49,6 +49,15 @@ def test_as_many_are_wrong_as_the_odds_say(rng, share, neighbours):
         assert wrong[rows].mean() == pytest.approx(chance[rows].mean(), abs=tolerance)
 
 
+def test_copies_of_a_picture_speak_once(rng):
+    logs, truth = (part[:120] for part in weak(rng))
+    labels = mislabelled(rng, truth, 0.1, neighbours=False)[0]
+    of_pictures = noise(logs[None], labels)
+    of_copies = noise(np.repeat(logs, 5, axis=0)[None], np.repeat(labels, 5), copies=5)
+    assert of_copies.rate == pytest.approx(of_pictures.rate, abs=1e-3)
+    np.testing.assert_allclose(of_copies.odds[::5], of_pictures.odds, atol=0.05)
+
+
 @pytest.mark.parametrize("sure", [0.25, 3.0])
 def test_what_is_too_sure_of_itself_is_stretched_to_what_it_is_worth(rng, sure):
     logs, truth = weak(rng, sure=sure)
@@ -80,7 +89,7 @@ def test_the_slopes_of_the_likelihood_are_those_of_its_differences(rng):
     views, confused = np.stack([logs, logs**2 / 9]), _proportions(np.ones((K, K)))[:, truth].T
 
     def loss(at):
-        return _loss(_Model(at[:-1], 1 / (1 + np.exp(-at[-1]))), views, truth, confused)
+        return _loss(_Model(at[:-1], 1 / (1 + np.exp(-at[-1]))), views, truth, confused, trusted=10)
 
     at = np.array([0.7, 0.2, -2.0])
     steps = [(loss(at + step)[0] - loss(at - step)[0]) / 2e-5 for step in 1e-5 * np.eye(3)]
