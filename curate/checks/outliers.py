@@ -9,6 +9,7 @@ import numpy as np
 
 from ..findings import CHECKS, THRESHOLD, Judgement, Story
 from ..measuring.evidence import Evidence
+from ..measuring.gaps import certainty, isolation
 from ..measuring.spreads import centre_and_scale
 from ..measuring.strangers import FAR, FAR_COPIES, FEWEST, NEAREST, Distances, distances, far_copies
 from ..sets.imageset import NO_GROUP, UNLABELLED
@@ -105,7 +106,10 @@ def outlier(evidence: Evidence) -> Judgement:
     if apart is None:
         return Judgement.silent(len(evidence), _TOO_FEW)
     by_odds = score_of_odds(apart.strange) > apart.far
-    chance = chance_of_odds(apart.strange)
+    distance = np.maximum(apart.z, apart.by_class)
+    # A wide set has far pictures that belong to it: what no gap parts from them is likely one of these.
+    beyond = certainty(isolation(distance, distance[: len(evidence.representatives)], FAR))
+    chance = np.where(by_odds, chance_of_odds(apart.strange), evidence.spread(beyond, np.nan)).astype(np.float32)
 
     def because(row: int) -> str:
         at = int(evidence.shown[row])
@@ -127,7 +131,7 @@ def outlier(evidence: Evidence) -> Judgement:
             f"{named}"
         )
 
-    return Judgement(apart.score, because, chance=np.where(by_odds, chance, np.float32(np.nan)))
+    return Judgement(apart.score, because, chance=chance)
 
 
 def _within_class(evidence: Evidence, gaps: np.ndarray) -> np.ndarray:

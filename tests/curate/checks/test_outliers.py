@@ -119,6 +119,14 @@ def test_a_picture_of_no_class_here_says_so_and_how_certainly(clean):
     )
 
 
+def test_what_lies_beyond_a_gap_is_likelier_an_outlier_than_the_tail_of_the_set(intruded):
+    judgement = outlier(intruded)
+    assert ((judgement.chance >= 0) & (judgement.chance <= 1)).all()
+    farthest = int(np.argmax(judgement.score))
+    assert judgement.chance[farthest] == judgement.chance.max() > 0.5
+    assert judgement.chance[np.argsort(judgement.score)[: len(intruded) // 2]].max() == 0
+
+
 def test_what_fits_another_class_is_an_outlier_unless_its_label_is_doubted(clean):
     n, row = len(clean), int(clean.probe.rows[0])
     odds, fit, doubt = np.full(n, -5.0), np.full(n, -np.inf), np.full(len(clean.probe.rows), -5.0)
