@@ -18,6 +18,8 @@ from .wording import spread_over_classes
 
 _MUTUAL = 10  # neighbours among whom mutual ones are looked for
 _FEW_LOOKALIKES = 5
+# Log odds of a label being wrong, below which the probe stands by it: one in ten.
+_STOOD_BY = float(np.log(0.1 / 0.9))
 _TOO_FEW = "too few different images to tell which are outliers"
 
 
@@ -85,18 +87,19 @@ def strangers(evidence: Evidence) -> Strangers | None:
     far = evidence.spread(exceedance(np.maximum(z, by_class), FAR))
     strange = np.full(len(evidence), -np.inf)
     if fits is not None and fits.apart:
-        # What is of another class here is for label_error to tell, where the probe doubts the label as well.
-        strange = np.where((fits.fit > 0) & _doubted(evidence), np.minimum(fits.odds, -0.1), fits.odds)
+        # What fits another class here is for label_error to tell, or right as it is: the probe says which, or neither.
+        strange = np.where((fits.fit > 0) & ~_undecided(evidence), np.minimum(fits.odds, -0.1), fits.odds)
         far = np.where(far >= THRESHOLD, far, np.float32(0))  # a plain distance short of its limit says less
     return Strangers(far, strange, near[:, 0], z, by_class)
 
 
-def _doubted(evidence: Evidence) -> np.ndarray:
-    """bool (N,): rows whose label the probe doubts."""
-    doubted = np.zeros(len(evidence), bool)
+def _undecided(evidence: Evidence) -> np.ndarray:
+    """bool (N,): rows whose label the probe neither doubts nor stands by."""
+    undecided = np.zeros(len(evidence), bool)
     if evidence.probe is not None:
-        doubted[evidence.probe.rows] = evidence.probe.odds >= LEAST_ODDS
-    return doubted
+        odds = evidence.probe.odds
+        undecided[evidence.probe.rows] = (odds >= _STOOD_BY) & (odds < LEAST_ODDS)
+    return undecided
 
 
 @CHECKS.add

@@ -127,18 +127,18 @@ def test_what_lies_beyond_a_gap_is_likelier_an_outlier_than_the_tail_of_the_set(
     assert judgement.chance[np.argsort(judgement.score)[: len(intruded) // 2]].max() == 0
 
 
-def test_what_fits_another_class_is_an_outlier_unless_its_label_is_doubted(clean):
+@pytest.mark.parametrize(("doubt", "stranger"), [(-5.0, False), (-1.5, True), (3.0, False)])
+def test_what_fits_another_class_is_an_outlier_where_the_probe_cannot_decide(clean, doubt, stranger):
     n, row = len(clean), int(clean.probe.rows[0])
-    odds, fit, doubt = np.full(n, -5.0), np.full(n, -np.inf), np.full(len(clean.probe.rows), -5.0)
+    odds, fit = np.full(n, -5.0), np.full(n, -np.inf)
     odds[row], fit[row] = 3.0, 1.0
     rival = np.where(fit > 0, (clean.images.labels + 1) % len(clean.images.classes), -1)
     fits = replace(clean.belonging, odds=odds, fit=fit, rival=rival, apart=True)
-    silent = replace(clean, belonging=fits, probe=replace(clean.probe, odds=doubt))
-    judgement = outlier(silent)
-    assert row in flagged(judgement)
-    assert f"hardly fits {clean.images.classes[rival[row]]} by its looks" in judgement.because(row)
-    doubt[0] = 3.0
-    assert row not in flagged(outlier(replace(silent, probe=replace(clean.probe, odds=doubt))))
+    doubts = np.append(doubt, np.full(len(clean.probe.rows) - 1, -5.0))
+    judgement = outlier(replace(clean, belonging=fits, probe=replace(clean.probe, odds=doubts)))
+    assert (row in flagged(judgement)) == stranger
+    if stranger:
+        assert f"hardly fits {clean.images.classes[rival[row]]} by its looks" in judgement.because(row)
 
 
 def test_where_classes_do_not_lie_apart_distance_from_the_own_one_says_nothing(clean):
