@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..sets.imageset import joined
+from ..sets.imageset import evenly, joined
 from .aligning import EVERY, Align, Alignment, Fingerprints, agreements, aligned, by_shift, by_warp, spectral_agreement
 from .grouping import Copies, groups_of_copies
 from .hashing import close_hashes, hash_radius
@@ -166,7 +166,7 @@ def _copy_thresholds(neighbours: Neighbours, prints: Fingerprints, workers: int)
     rows, k = neighbours.indices.shape
     if rows < 30 or k < 10:
         return _Thresholds(_AGREEMENT, _SPECTRUM, _WARPED_SPECTRUM)
-    sample = np.linspace(0, rows - 1, min(rows, 120)).astype(np.int64)
+    sample = evenly(rows, 120)
     near = neighbours.indices[sample, 9]
 
     def compared() -> tuple[np.ndarray, np.ndarray]:

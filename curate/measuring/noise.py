@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..sets.imageset import evenly
+
 _MOST = 200_000  # values that a fit looks at: rows times classes
 _ROUNDS = 6  # of fitting the mistakes and the rest in turn; more change next to nothing
 # As much is added to what is seen of each class's mistakes as one label of each other class would bring.
@@ -28,14 +30,12 @@ _START = 0.3  # discriminants are too sure of themselves by about so much
 class Noise:
     """What M labels are worth.
 
-    logits   float64 (M, K): what all views together say, up to a constant of each row
     truth    float64 (M, K): probability of each class being the picture's own, whatever its label
     odds     float64 (M,): log odds of the given label being wrong
     rate     share of the labels that are wrong, as estimated
     weights  float64 (V,): how much each view counts
     """
 
-    logits: np.ndarray
     truth: np.ndarray
     odds: np.ndarray
     rate: float
@@ -50,7 +50,7 @@ def noise(views: np.ndarray, own: np.ndarray, copies: float = 1.0) -> Noise:
     """
     trusted = _TRUSTED * copies
     n, k = views.shape[1:]
-    sample = _evenly(n, max(1000, _MOST // k))
+    sample = evenly(n, max(1000, _MOST // k))
     seen, drawn = views[:, sample], own[sample]
     shares = np.tile(np.bincount(own, minlength=k) / n, (k, 1))
     mistakes = _proportions(shares)
@@ -74,17 +74,13 @@ def noise(views: np.ndarray, own: np.ndarray, copies: float = 1.0) -> Noise:
     blame = _blame(logits, own, mistakes, rate).sum(axis=1)
     by_mistake = np.log(np.maximum((np.exp(truth) * mistakes[:, own].T).sum(axis=1), 1e-300)) + np.log(rate)
     by_truth = truth[np.arange(n), own] + np.log(1 - rate)
-    return Noise(logits, np.exp(truth), by_mistake - by_truth, float(blame.mean()), weights)
+    return Noise(np.exp(truth), by_mistake - by_truth, float(blame.mean()), weights)
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
     """Log probabilities of rows of logits (M, K)."""
     logits = logits - logits.max(axis=1, keepdims=True)
     return np.asarray(logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))
-
-
-def _evenly(n: int, most: int) -> np.ndarray:
-    return np.arange(n) if n <= most else np.linspace(0, n - 1, most).astype(np.int64)
 
 
 def _proportions(counts: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..sets.imageset import UNLABELLED, ImageSet, Unreadable
+from ..sets.imageset import UNLABELLED, ImageSet, Unreadable, evenly
 from ..stage.engine import chunks, in_turn, one_thread, threaded
 from .duplicates import first_of_each
 from .embedding import Embedder, normalised, side_by_side
@@ -30,7 +30,7 @@ def labels_missed(embeddings: np.ndarray, labels: np.ndarray, digests: np.ndarra
     """
     first = first_of_each(digests)
     rows = np.flatnonzero((first == np.arange(len(first))) & (labels != UNLABELLED))
-    rows = rows[np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(np.int64)]
+    rows = rows[evenly(len(rows), _SAMPLE)]
     classes, codes = np.unique(labels[rows], return_inverse=True)
     if len(classes) < 2:
         return 0.0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..sets.imageset import evenly
 from ..stage.engine import chunks, one_thread
 from .keypoints import MIRRORED, normalised
 
@@ -83,9 +84,7 @@ def _words(descriptors: np.ndarray) -> np.ndarray:
     """int64 (P,): the word of each descriptor, uint8 (P, 128), the same for it and its mirror image."""
     from scipy.linalg import eigh
 
-    sample = _unmirrored(
-        descriptors[np.linspace(0, len(descriptors) - 1, min(len(descriptors), _SAMPLE)).astype(np.int64)]
-    )
+    sample = _unmirrored(descriptors[evenly(len(descriptors), _SAMPLE)])
     centre = sample.mean(axis=0)
     size = sample.shape[1]
     with one_thread():
