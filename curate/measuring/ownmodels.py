@@ -13,7 +13,7 @@ from ..sets.imageset import UNLABELLED, ImageSet, Unreadable
 from ..stage.engine import chunks
 from ..stage.errors import DataError
 from .embedding import Embedder
-from .probe import FEWEST, Probe, judged
+from .probe import Probe, classes_of, judged
 
 _VECTOR_KEYS = ("embeddings", "embedding", "features", "vectors", "x", "data", "arr_0")
 _SHARE_KEYS = ("probabilities", "probs", "proba", "pred_probs", "predictions", "scores", "y", "arr_0")
@@ -145,14 +145,13 @@ def own_probe(
     fold, usable  as of probe_labels;  distinct  int64 (M,): one row of each picture
     """
     different = distinct[usable[distinct]]
-    names, counts = np.unique(labels[different], return_counts=True)
-    classes = names[counts >= FEWEST]
+    classes = classes_of(labels, different)
     rows = np.flatnonzero(usable & np.isin(labels, classes) & np.isfinite(opinion.shares).all(axis=1))
     if len(classes) < 2 or not len(rows):
         return None
     shares = np.clip(opinion.shares[np.ix_(rows, classes)], 1e-12, 1)
     shares /= shares.sum(axis=1, keepdims=True)
-    return judged(np.log(shares)[None], rows, labels[rows], fold[rows], max(1, int(np.isin(different, rows).sum())))
+    return judged(np.log(shares)[None], rows, labels[rows], fold[rows], different)
 
 
 def _check_shares(flag: str, path: Path, shares: np.ndarray, images: ImageSet) -> None:

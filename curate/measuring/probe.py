@@ -121,6 +121,15 @@ def discriminant(features: np.ndarray, labels: np.ndarray) -> LinearDiscriminant
         return model.fit(features[:, :axes], labels)
 
 
+def classes_of(labels: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+    """int64: the classes, ascending, of which there are enough different pictures for their labels to be judged.
+
+    pictures  int64: one usable row of each picture under each label
+    """
+    names, counts = np.unique(labels[pictures], return_counts=True)
+    return np.asarray(names[counts >= FEWEST])
+
+
 def probe_labels(
     features: np.ndarray,
     thumbnails: np.ndarray,
@@ -140,11 +149,11 @@ def probe_labels(
     Classes of fewer than five different pictures take no part.
     """
     different = representatives[usable[representatives]]
-    names, counts = np.unique(labels[different], return_counts=True)
-    rows = np.flatnonzero(usable & np.isin(labels, names[counts >= FEWEST]))
-    if (counts >= FEWEST).sum() < 2 or len(np.unique(fold[rows])) < 2:
+    classes = classes_of(labels, different)
+    rows = np.flatnonzero(usable & np.isin(labels, classes))
+    if len(classes) < 2 or len(np.unique(fold[rows])) < 2:
         return None
-    classes, own = np.unique(labels[rows], return_inverse=True)
+    own = np.searchsorted(classes, labels[rows])
     centres = np.flatnonzero(np.isin(rows, different if distinct is None else distinct))
     centres = centres if len(centres) else np.arange(len(rows))
     points = features[rows]
@@ -154,8 +163,7 @@ def probe_labels(
         kernel_features(small_pictures(thumbnails[rows]), centres),
     )
     logs = np.stack([out_of_fold(look, own, fold[rows], len(classes)) for look in looks])
-    pictures = int(np.isin(different, rows).sum())
-    return judged(logs, rows, labels[rows], fold[rows], pictures, _shown_elsewhere(own, fold[rows]))
+    return judged(logs, rows, labels[rows], fold[rows], different, _shown_elsewhere(own, fold[rows]))
 
 
 def _shown_elsewhere(own: np.ndarray, fold: np.ndarray) -> np.ndarray:
@@ -170,13 +178,13 @@ def judged(
     rows: np.ndarray,
     labels: np.ndarray,
     fold: np.ndarray,
-    pictures: int,
+    different: np.ndarray,
     judgeable: np.ndarray | None = None,
 ) -> Probe:
     """The probe that some views make together.
 
     logs       float64 (V, M, K): out-of-fold log probabilities by each view of the classes that the labels name
-    pictures   how many different pictures the rows are
+    different  int64: one row of each picture, of these rows and maybe of others
     judgeable  bool (M,): rows of which the views can say whether they are of their class; no other label is doubted
     """
     classes, own = np.unique(labels, return_inverse=True)
@@ -184,7 +192,7 @@ def judged(
     odds = np.full(len(rows), _UNDOUBTED)
     if not judgeable.any():
         return Probe(rows, np.exp(log_softmax(logs[0])), classes, fold, odds)
-    outcome = noise(logs[:, judgeable], own[judgeable], len(rows) / pictures)
+    outcome = noise(logs[:, judgeable], own[judgeable], len(rows) / max(1, int(np.isin(different, rows).sum())))
     truth = np.exp(log_softmax(np.tensordot(outcome.weights, logs, axes=1)))
     odds[judgeable] = outcome.odds
     return Probe(rows, truth, classes, fold, odds, outcome.rate)
