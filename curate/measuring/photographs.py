@@ -24,8 +24,8 @@ _AGREEMENT = 0.965
 _SHARE, _REST = 0.5, 0.28
 # Pictures whose colours point elsewhere than this are another colour's version, and no copies.
 _COLOUR = 0.5
-# A fiftieth of the set, and at least so many of its closest pairs, tells whether it has such copies at all.
-_SAMPLED, _FEWEST = 50, 32
+# A twentieth of the set, and at least so many of its closest pairs, tells whether it has such copies at all.
+_SAMPLED, _FEWEST = 20, 64
 # Each picture is compared with so many of its likest, as long as they yield copies; with the very likest in any case.
 _LIKEST, _CERTAINLY = 8, 2
 # The likest pairs come first, in batches; two batches of which fewer than one pair in a hundred is a copy end it.
