@@ -15,7 +15,7 @@ from curate.demo import DemoConfig, clean_cells
 from curate.findings import findings_table
 from curate.scanning import scan
 from curate.scans import FILES, FINDINGS, IMAGES, LATER_COLUMNS, PAIRS, ScanManifest, open_scan
-from curate.stage.columns import NUMBER, column_fault
+from curate.stage.columns import NUMBER, TEXT, column_fault
 from curate.stage.drafts import scratch_of
 from curate.stage.errors import DataError
 from curate.stage.files import write_parquet
@@ -46,7 +46,8 @@ def test_a_scan_writes_the_columns_that_are_named_and_a_score_of_each_check(tmp_
         scores = [column for column in schema.names if column not in columns]
         assert bool(scores) == (name != "pairs")
         assert all(column.endswith("_score") or (name == "findings" and column in LATER_COLUMNS) for column in scores)
-        assert column_fault(schema, dict.fromkeys(scores, NUMBER)) == ""
+        kinds = {column: TEXT if column == "suggested" else NUMBER for column in scores}
+        assert column_fault(schema, kinds) == ""
     assert read_manifest(ScanManifest, tmp_path / "scan").likely_right["exact_duplicate"] == 2
 
 
