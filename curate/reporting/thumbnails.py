@@ -12,6 +12,7 @@ import numpy as np
 
 from ..sets.imageset import Pictures, Unreadable
 from ..stage.engine import chunks
+from ..stage.shortness import short_repr
 
 UNREADABLE = -2
 TINY = 48  # pictures of at most so many pixels are line art as often as not: kept crisp
@@ -31,6 +32,8 @@ class Thumbnails:
     kind: tuple[int, ...]
     rests: tuple[str, ...]
     of: Mapping[int, int]
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ..stage.engine import cores, threaded, wait_for_turn
+from ..stage.shortness import short_repr
 from .arrays import check_finite, on_white, to_rgb
 from .imageset import Picture, Unreadable
 from .jpegs import START, Handed, damage
@@ -241,6 +242,8 @@ class _Loaded:
     kind: str
     file_type: str
     frames: int
+
+    __repr__ = short_repr
 
     @property
     def extent(self) -> Extent:
