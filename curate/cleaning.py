@@ -20,6 +20,7 @@ from .sets.writing import write_clean
 from .stage.errors import DataError
 from .stage.locks import holding
 from .stage.progress import Reporter, Silent
+from .stage.shortness import short_repr
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Applied:
     decided: int
     notes: tuple[str, ...] = ()
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class Undone:
@@ -47,6 +50,8 @@ class Undone:
     taken_back: tuple[Decision, ...]
     standing: Mapping[str, Decision]
     applied: Applied
+
+    __repr__ = short_repr
 
 
 def apply(artifacts: Path, config: ApplyConfig = ApplyConfig(), reporter: Reporter = Silent()) -> Applied:

@@ -25,6 +25,7 @@ from .findings import DROP
 from .scans import Roster, Scanned, open_scan
 from .stage.errors import DataError, UnknownName
 from .stage.lines import counted
+from .stage.shortness import short_repr
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Decisions:
     standing: Mapping[str, Decision]
     notes: tuple[str, ...] = ()
     taken_back: tuple[Decision, ...] = ()
+
+    __repr__ = short_repr
 
 
 def decide(artifacts: Path, decisions: Mapping[str, str] | Sequence[Proposal], why: str = "") -> Decisions:

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from .findings import DROP, KEEP, REVIEW
 from .stage.errors import DataError, OutputError, UnknownName
+from .stage.shortness import short_repr
 
 RELABEL, NOT_COPIES = "relabel", "not_copies"
 VERDICTS = (KEEP, DROP, REVIEW)
@@ -96,6 +97,8 @@ class History:
     current: list[Decision] = field(init=False)
     standing: dict[str, Decision] = field(init=False)
     apart: list[Decision] = field(init=False)
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         alone = [decision for decision in self.decisions if decision.action != NOT_COPIES]
