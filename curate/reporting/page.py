@@ -49,7 +49,7 @@ def page(scan: Scan, overview: Overview) -> str:
         scan.table,
         findings,
         scan.images.classes,
-        typical_rows(scan.embeddings, scan.table, findings, looks),
+        typical_rows(scan.embeddings, scan.table, findings, len(scan.images.classes), looks),
         plain_places(scan.table),
         _carried(scan.table, findings),
     )
@@ -135,12 +135,14 @@ def _content(overview: Overview, columns: Columns, findings: pd.DataFrame) -> di
     }
 
 
-def typical_rows(embeddings: np.ndarray, table: pd.DataFrame, findings: pd.DataFrame, looks: np.ndarray) -> np.ndarray:
+def typical_rows(
+    embeddings: np.ndarray, table: pd.DataFrame, findings: pd.DataFrame, classes: int, looks: np.ndarray
+) -> np.ndarray:
     """int64 (classes, k): rows that show what each class is: kept, of which nothing was found, near its centre."""
     fine = np.array(table["verdict"] == KEEP)
     rows = findings["row"].to_numpy(np.int64)
     fine[rows[rows >= 0]] = False
-    return typical(embeddings, table["label"].to_numpy(np.int64), looks, fine)
+    return typical(embeddings, table["label"].to_numpy(np.int64), classes, looks, fine)
 
 
 # What a page carries of a large set
