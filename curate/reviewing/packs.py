@@ -40,11 +40,11 @@ class Packs:
     def pack(self, rows: Sequence[int], side: int) -> bytes:
         """The length of a JSON header as uint32, little-endian, the header [[row, width, height, bytes], ...], and the
         JPEGs one after another; of 0 bytes where there is no picture."""
-        made = list(self._pool.map(lambda row: self._small(row, side), rows))
-        sizes = [(0, 0, 0) if small is None else (small.width, small.height, len(small.jpeg)) for small in made]
+        smalls = list(self._pool.map(lambda row: self._small(row, side), rows))
+        sizes = [(0, 0, 0) if small is None else (small.width, small.height, len(small.jpeg)) for small in smalls]
         header = json.dumps([[row, *size] for row, size in zip(rows, sizes, strict=True)], separators=(",", ":"))
         return b"".join(
-            [struct.pack("<I", len(header)), header.encode("ascii"), *(small.jpeg for small in made if small)]
+            [struct.pack("<I", len(header)), header.encode("ascii"), *(small.jpeg for small in smalls if small)]
         )
 
     def close(self) -> None:
