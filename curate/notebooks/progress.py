@@ -88,9 +88,9 @@ class Notebook:
         self._drawn = self.clock()
         lines = [html("<p>{line}</p>", line=line.strip()) for line in self._said[-_LINES:]]
         work = [_bar(self._open[-1])] if self._open else []
-        done = [html('<p class="quiet">{done}</p>', done=" · ".join(self._done[-_LINES:]))] if self._done else []
+        past = [html('<p class="quiet">{line}</p>', line=" · ".join(self._done[-_LINES:]))] if self._done else []
         words = [*self._said[-_LINES:], *(self._open[-1].in_words() for _ in work)]
-        self.output(page_of(*lines, *work, *done), "\n".join(words))
+        self.output(page_of(*lines, *work, *past), "\n".join(words))
 
 
 def _seconds(work: Work) -> str:
