@@ -74,8 +74,8 @@ def columns_of(
     splits, split = np.unique(own["split"].fillna("").to_numpy(str), return_inverse=True)
     x, y, stands_for = places
     checks = in_order(findings)
-    of_row = findings["row"].to_numpy(np.int64)
-    numbers = np.flatnonzero((of_row < 0) | (place[of_row] >= 0))
+    finding_rows = findings["row"].to_numpy(np.int64)
+    numbers = np.flatnonzero((finding_rows < 0) | (place[finding_rows] >= 0))
     about = findings.iloc[numbers]
     code = {name: i for i, name in enumerate(classes)}
     queue = likeliest_first(findings)
@@ -108,8 +108,8 @@ def columns_of(
 def hundredths(shares: np.ndarray) -> np.ndarray:
     """uint8: shares in whole hundredths, rounded down, UNKNOWN where they are none."""
     shares = shares.astype(np.float64)
-    known = np.isfinite(shares)
-    return np.where(known, np.floor(100 * np.where(known, shares, 0) + 1e-4), UNKNOWN).astype(np.uint8)
+    finite = np.isfinite(shares)
+    return np.where(finite, np.floor(100 * np.where(finite, shares, 0) + 1e-4), UNKNOWN).astype(np.uint8)
 
 
 def _codes(values: pd.Series[str], names: Sequence[str]) -> np.ndarray:
