@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from ..findings import BOTH, CATALOGUE, COPIES, DROP, KEEP, REVIEW
 from ..likeness import Likeness, looks_of
-from ..notebooks.fragments import View, clean, figure, head, html, page_of, strip, tile, together
+from ..notebooks.fragments import Tile, View, clean, figure, head, html, page_of, strip, tile, together
 from ..sets.imageset import NO_GROUP, Unreadable
 from ..stage.lines import counted
 from ..stage.options import elsewhere
@@ -55,13 +55,13 @@ class Gallery:
         """The class of a row, and its id."""
         return self.scan.images.label_name(row) or "no label", str(self.scan.images.ids[row])
 
-    def tiles(self, rows: Iterable[int], side: int = _SMALL) -> Markup:
-        """Pictures beside each other; those that are dropped are framed."""
+    def tiles(self, rows: Iterable[int], side: int = _SMALL) -> list[Tile]:
+        """Small pictures; those that are dropped are framed."""
         verdict = self.scan.table["verdict"]
-        return strip(
+        return [
             tile(self.pixels(row), self.caption(row), side, verdict.iloc[row] if verdict.iloc[row] == DROP else "")
             for row in rows
-        )
+        ]
 
     # One finding
 
@@ -106,7 +106,7 @@ class Gallery:
             because=finding["because"],
             verdict=_label(self.scan.table["verdict"].iloc[row] if row >= 0 else REVIEW),
             facts=" · ".join(self.facts(number)),
-            beside=html('<p class="quiet">{name}</p>{tiles}', name=name, tiles=self.tiles(rows)) if rows else "",
+            beside=html('<p class="quiet">{name}</p>{tiles}', name=name, tiles=strip(self.tiles(rows))) if rows else "",
         )
 
     def plain_card(self, row: int) -> Markup:
@@ -247,8 +247,9 @@ def _checks(overview: Overview) -> Markup:
     names = ("images", "likely right", "groups", "dropped", "for review", "kept")
     heads = together(html('<th scope="col" class="number">{name}</th>', name=name) for name in names)
     table = html(
-        '<h4>Findings</h4><table><thead><tr><th scope="col">check</th>{heads}</tr></thead>'
-        "<tbody>{rows}</tbody></table>",
+        '<h4>Findings</h4><div class="wide" role="region" aria-label="findings of each check" tabindex="0">'
+        '<table><thead><tr><th scope="col">check</th>{heads}</tr></thead>'
+        "<tbody>{rows}</tbody></table></div>",
         heads=heads, rows=rows,
     ) if overview.checks else html("<h4>No check found anything</h4>")  # fmt: skip
     silent = ", ".join(overview.silent).lower()
@@ -288,15 +289,30 @@ def _stories(gallery: Gallery, overview: Overview) -> Markup:
     stories = together(_story(gallery, story) for story in overview.stories[:_STORIES])
     left = len(overview.stories) + overview.untold - _STORIES
     rest = html('<p class="quiet">and {left} more in the report</p>', left=f"{left:,}") if left > 0 else ""
-    return html('<h4>The most telling</h4><ol class="stories">{stories}</ol>{rest}', stories=stories, rest=rest)
+    return html(
+        '<h4>The most telling</h4><ol class="stories">{stories}</ol>{rest}<p class="quiet">Framed: dropped.</p>',
+        stories=stories, rest=rest,
+    )  # fmt: skip
 
 
 def _story(gallery: Gallery, story: StorySummary) -> Markup:
-    rows = [row for rows in story.strip for row in rows][:_IN_STRIP]
     return html(
-        "<li><p>{sentence}</p>{tiles}</li>",
-        sentence=story.sentence, tiles=gallery.tiles(rows) if rows else "",
+        "<li><p>{sentence}</p>{pictures}</li>",
+        sentence=story.sentence, pictures=_together(gallery, story.strip) if story.strip else "",
     )  # fmt: skip
+
+
+def _together(gallery: Gallery, units: Sequence[Sequence[int]]) -> Markup:
+    """Pictures beside each other, those of one picture or group in a frame of their own."""
+    parts: list[Markup] = []
+    room = _IN_STRIP
+    for unit in units:
+        if room <= 0 or (parts and len(unit) > room):
+            break
+        pictures = together(map(figure, gallery.tiles(unit[:room])))
+        parts.append(html('<div class="together">{pictures}</div>', pictures=pictures) if len(unit) > 1 else pictures)
+        room -= len(unit)
+    return html('<div class="strip">{parts}</div>', parts=together(parts))
 
 
 def _next(scan: Scan, overview: Overview) -> Markup:
