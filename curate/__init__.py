@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from .configs import ApplyConfig, ScanConfig, SelftestConfig, SplitConfig
     from .deciding import decide
     from .decisions import Proposal
+    from .handling import Scan
     from .scanning import scan
-    from .scans import Scan
     from .selftesting import selftest
     from .sets.exporting import export
     from .sets.formats import ExportConfig
@@ -37,7 +37,7 @@ _HOMES = {
     "OutputError": "stage.errors",
     "Picture": "sets.imageset",
     "Proposal": "decisions",
-    "Scan": "scans",
+    "Scan": "handling",
     "ScanConfig": "configs",
     "SelftestConfig": "configs",
     "SplitConfig": "configs",

@@ -15,6 +15,7 @@ from ..likeness import Likeness
 from ..scans import Scanned
 from ..stage.errors import DataError, OutputError, ToolkitError
 from ..stage.manifest import FILE
+from ..stage.shortness import short_repr
 from .guarding import NOTHING
 from .journal import Journal
 from .originals import original
@@ -65,6 +66,8 @@ class Contents:
     columns: Mapping[str, np.ndarray]
     classes: Sequence[str]
     details: Callable[[Sequence[int]], list[dict[str, object]]]
+
+    __repr__ = short_repr
 
 
 class Answers:
