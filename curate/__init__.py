@@ -44,7 +44,7 @@ _HOMES = {
     "apply": "cleaning",
     "decide": "cleaning",
     "diff": "comparing",
-    "export": "sets.exporting",
+    "export": "handing.delivering",
     "read": "sets.reading",
     "scan": "scanning",
     "selftest": "selftesting",
