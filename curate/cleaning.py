@@ -21,6 +21,7 @@ from .sets.writing import write_clean
 from .stage.errors import DataError, UnknownName
 from .stage.locks import holding
 from .stage.progress import Reporter, Silent
+from .stage.shortness import short_repr
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Decisions:
     made: tuple[Decision, ...]
     standing: Mapping[str, Decision]
     notes: tuple[str, ...] = ()
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Applied:
     decided: int
     notes: tuple[str, ...] = ()
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class Undone:
@@ -58,6 +63,8 @@ class Undone:
     taken_back: tuple[Decision, ...]
     standing: Mapping[str, Decision]
     applied: Applied
+
+    __repr__ = short_repr
 
 
 def decide(artifacts: Path, decisions: Mapping[str, str], why: str = "") -> Decisions:

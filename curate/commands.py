@@ -69,8 +69,8 @@ def _rehearse(source: Path, config: ScanConfig, output: Output) -> None:
     """Print how a set is read, and some of its rows."""
     import pandas as pd
 
-    from .scanning import described, own_files, set_of
-    from .sets.imageset import evenly
+    from .scanning import own_files, set_of
+    from .sets.imageset import described, evenly
 
     images = set_of(source, config)
     fitting = own_files(images, config)

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from .findings import DROP, KEEP, REVIEW
 from .stage.errors import DataError, OutputError
+from .stage.shortness import short_repr
 
 ACTIONS = (KEEP, DROP, REVIEW)
 
@@ -48,6 +49,8 @@ class History:
     lines: int
     notes: tuple[str, ...]
     standing: dict[str, Decision] = field(init=False)
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "standing", {decision.id: decision for decision in self.decisions})

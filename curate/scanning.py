@@ -26,7 +26,7 @@ from .measuring.probe import FEWEST
 from .measuring.seconding import TOO_MANY, labels_missed, seen_again
 from .scans import CleaningEffect, Scan, scan_draft, write_scan
 from .sets.classes import joined_names
-from .sets.imageset import ImageSet, Source
+from .sets.imageset import ImageSet, Source, described
 from .sets.reading import read_as
 from .sets.writing import clean_notes
 from .stage.engine import cores, one_thread, small_algebra
@@ -282,12 +282,3 @@ def _unprobed_notes(evidence: Evidence) -> list[str]:
         f"labels of {named} are not checked: a class takes part from {FEWEST} different images on; --min-class of "
         "split and build leaves small ones out"
     ]
-
-
-def described(images: ImageSet) -> str:
-    """ "data.npz: 13,759 images, 96x96 RGB, 8 classes"."""
-    k = len(images.classes)
-    classes = f", {k} class{'es' if k > 1 else ''}" if k else ", no labels"
-    described = f", {images.describe}" if images.describe else ""
-    plural = "image" if len(images) == 1 else "images"
-    return f"{images.source.name}: {len(images):,} {plural}{described}{classes}"

@@ -15,13 +15,14 @@ from .configs import ScanConfig
 from .findings import DROP, KEEP, REVIEW, SEVERITY, Story
 from .reviews import likely_right
 from .sets.directions import LEFT_OPEN, Directions, Reading
-from .sets.imageset import ImageSet
+from .sets.imageset import ImageSet, described
 from .sets.scaling import Decoding, Scale
 from .sets.writing import clean_path, draft_clean, place_clean
 from .stage.columns import INTEGER, NUMBER, TEXT, column_fault
 from .stage.drafts import scratch_of
 from .stage.errors import DataError, OutputError, gist
 from .stage.files import check_writable, refusals, write_npy, write_parquet, write_text
+from .stage.lines import counted
 from .stage.locks import holding
 from .stage.manifest import (
     FILE,
@@ -35,6 +36,7 @@ from .stage.manifest import (
 )
 from .stage.progress import Reporter, Stopwatch
 from .stage.records import OPTIONAL
+from .stage.shortness import one_line, short_repr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,6 +109,22 @@ class Scan:
     alarm: str = ""
     probabilities_digest: str | None = None
 
+    def __repr__(self) -> str:
+        counts = self.table["verdict"].value_counts()
+        kept, dropped, review = (int(counts.get(name, 0)) for name in (KEEP, DROP, REVIEW))
+        checks = self.findings["check"].nunique()
+        place = "not written" if self.folder is None else f"in {one_line(str(self.folder))}"
+        return (
+            f"<Scan of {one_line(described(self.images))}\n"
+            f"{kept:,} kept, {dropped:,} dropped, {review:,} to review; "
+            f"{counted(len(self.findings), 'finding')} of {counted(checks, 'check')}; {place}>"
+        )
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it was written: its tables, its report, its manifest; None where nothing was."""
+        return None if self.config.artifacts is None else Path(self.config.artifacts, "scan")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScanManifest(Manifest):
@@ -130,6 +148,8 @@ class ScanManifest(Manifest):
     scale: Mapping[str, Scale] | None = field(default=None, metadata=OPTIONAL)
     likely_right: Mapping[str, float] | None = field(default=None, metadata=OPTIONAL)
     probabilities_digest: str | None = field(default=None, metadata=OPTIONAL)
+
+    __repr__ = short_repr
 
     @property
     def decoding(self) -> Decoding:
@@ -254,6 +274,8 @@ class Scanned:
     manifest: ScanManifest
     table: pd.DataFrame
     findings: pd.DataFrame
+
+    __repr__ = short_repr
 
 
 def open_scan(folder: Path) -> Scanned:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from ..stage.lines import printable
 from ..stage.manifest import versions
+from ..stage.shortness import short_repr
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -40,6 +41,8 @@ class Report:
     settings: Sequence[tuple[str, Pairs]]
     packages: Sequence[str]
     timings: Pairs
+
+    __repr__ = short_repr
 
 
 def render(report: Report, package: str, style: str, content: Mapping[str, object]) -> str:

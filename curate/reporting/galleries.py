@@ -13,6 +13,7 @@ import pandas as pd
 from ..findings import CATALOGUE, COPIES, DROP, Story
 from ..reviews import UNKNOWN, likeliest_first
 from ..sets.imageset import NO_GROUP
+from ..stage.shortness import short_repr
 
 ROUND = 12  # members of one group before the next group has its turn
 MATES = 6
@@ -35,6 +36,8 @@ class Unit:
     found: tuple[int, ...]
     mates: tuple[int, ...]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class Gallery:
@@ -43,6 +46,8 @@ class Gallery:
     check: str
     total: int
     units: tuple[Unit, ...]
+
+    __repr__ = short_repr
 
     @property
     def shown(self) -> int:

@@ -24,6 +24,7 @@ from ..stage.errors import DataError, OutputError
 from ..stage.files import drafting, python_text, write_npz, write_text
 from ..stage.progress import Advance, Reporter, Silent
 from ..stage.registry import Registry
+from ..stage.shortness import short_repr
 from ..stage.silence import silence
 from .carrying import Names, Sample, copy_of, distinct_names, encoded, safe_name, with_progress
 from .changes import check_unchanged
@@ -60,6 +61,8 @@ class Loading:
     notes: tuple[str, ...] = ()
     steps: Callable[[Path], Mapping[str, str]] = lambda path: {}
 
+    __repr__ = short_repr
+
 
 # A format: writes the images into a new folder or file, reports the number written so far, and says how to load them.
 Exporter = Callable[[ImageSet, Path, Advance], Loading]
@@ -85,6 +88,8 @@ class Exported:
     load: str
     notes: tuple[str, ...]
     steps: Mapping[str, str] = field(default_factory=dict)
+
+    __repr__ = short_repr
 
 
 def export(source: str | Path | ImageSet, config: ExportConfig, reporter: Reporter = Silent()) -> Exported:

@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from curate.findings import CATALOGUE
 from curate.reporting.base import Report, asset, render, settings_of
+from curate.stage.shortness import short_repr
 
 from ..configs import EnsembleConfig, RunConfig
 from ..metrics import Benchmark, Calibration, Contrast, Interval, Metrics, RunMetrics, SetMeasures, Slice
@@ -75,6 +76,8 @@ class RunReport:
     digests: Mapping[str, str | None] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    __repr__ = short_repr
 
 
 def page(run: RunReport) -> str:
