@@ -261,7 +261,7 @@ def apply(decisions: DecideConfig, config: ApplyConfig, output: Output) -> None:
     """Rebuild the clean set from the findings and your decisions, which are recorded and can be undone."""
     with output.reporter.stage("starting", None, ""):
         from .cleaning import apply as run
-        from .cleaning import decide
+        from .deciding import decide
 
     artifacts = Path(decisions.artifacts)
     contested = sorted({*decisions.keep_id} & {*decisions.drop_id})

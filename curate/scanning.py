@@ -11,7 +11,8 @@ import numpy as np
 
 from .checks import CHECKS
 from .configs import ScanConfig
-from .decisions import in_force, standing
+from .deciding import holding_of
+from .decisions import decisions_path, read_history, standing
 from .effect import cleaning_effect, unexplained_labels
 from .findings import CATALOGUE, Judgement
 from .gathering import STEPS, gather
@@ -24,7 +25,7 @@ from .measuring.mapping import compiled, lay_out
 from .measuring.ownmodels import Opinion, check_order, own_embedder, own_opinion
 from .measuring.probe import FEWEST
 from .measuring.seconding import TOO_MANY, labels_missed, seen_again
-from .scans import CleaningEffect, Scan, scan_draft, write_scan
+from .scans import CleaningEffect, Roster, Scan, scan_draft, write_scan
 from .sets.classes import joined_names
 from .sets.imageset import ImageSet, Source, described
 from .sets.reading import read_as
@@ -197,7 +198,9 @@ def _name(source: str | Path | ImageSet) -> str:
 
 def _decided(images: ImageSet, measured: Measured, artifacts: Path) -> dict[int, str]:
     """Decisions of a person on its rows, which wait to be applied."""
-    return in_force(artifacts, images.ids, measured.digests.tolist())
+    names = [images.label_name(row) for row in range(len(images))]
+    roster = Roster(images.ids, measured.digests.tolist(), names, images.classes)
+    return holding_of(roster, read_history(decisions_path(artifacts))).actions
 
 
 def _judged(evidence: Evidence, config: ScanConfig, reporter: Reporter) -> tuple[Verdicts, CleaningEffect | None]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,7 +16,7 @@ from .configs import ScanConfig
 from .findings import DROP, KEEP, REVIEW, SEVERITY, Story
 from .reviews import likely_right
 from .sets.directions import LEFT_OPEN, Directions, Reading
-from .sets.imageset import ImageSet, described
+from .sets.imageset import UNLABELLED, ImageSet, described
 from .sets.scaling import Decoding, Scale
 from .sets.writing import clean_path, draft_clean, place_clean
 from .stage.columns import INTEGER, NUMBER, TEXT, column_fault
@@ -267,6 +268,34 @@ def content_digest(table: pd.DataFrame) -> str:
 
 
 @dataclass(frozen=True, eq=False)
+class Roster:
+    """The N images of a set, as decisions are held against them.
+
+    ids, digests  of each;  given  the name of its class as the set has it, "" for none
+    classes       names of the classes
+    """
+
+    ids: Sequence[str]
+    digests: Sequence[str]
+    given: Sequence[str]
+    classes: Sequence[str]
+
+    @cached_property
+    def row_of(self) -> Mapping[str, int]:
+        """id -> row."""
+        return {name: row for row, name in enumerate(self.ids)}
+
+    @cached_property
+    def rows_of(self) -> Mapping[str, list[int]]:
+        """digest -> rows of these pixels; what cannot be decoded has none."""
+        rows: dict[str, list[int]] = {}
+        for row, digest in enumerate(self.digests):
+            if digest:
+                rows.setdefault(digest, []).append(row)
+        return rows
+
+
+@dataclass(frozen=True, eq=False)
 class Scanned:
     """A finished scan as it lies on disk: its manifest, images.parquet and findings.parquet."""
 
@@ -276,6 +305,14 @@ class Scanned:
     findings: pd.DataFrame
 
     __repr__ = short_repr
+
+    @cached_property
+    def roster(self) -> Roster:
+        """Its images; classes are those that an image has."""
+        table = self.table
+        names = dict(sorted(set(zip(table["label"].tolist(), table["label_name"].tolist(), strict=True))))
+        classes = [name for code, name in names.items() if code != UNLABELLED]
+        return Roster(table["id"].tolist(), table["digest"].tolist(), table["label_name"].tolist(), classes)
 
 
 def open_scan(folder: Path) -> Scanned:
