@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..decisions import in_force
+from ..deciding import holding_of
+from ..decisions import decisions_path, read_history
 from ..findings import SEVERITY, Finding
 from ..scans import Scanned
 from ..sets.imageset import ImageSet
@@ -102,14 +103,15 @@ class Handover:
     cases: tuple[Case, ...]
 
 
-def cases_of(scan: Scanned, artifacts: Path) -> list[Case]:
+def cases_of(scan: Scanned) -> list[Case]:
     """Every image of a scan, in order. Raises DataError where the decisions beside it cannot be read."""
     table = scan.table
     findings = _findings_by_row(scan.findings)
-    decided = in_force(artifacts, table["id"].tolist(), table["digest"].tolist())
+    holding = holding_of(scan.roster, read_history(decisions_path(scan.folder.parent)))
+    actions, labels = holding.actions, holding.relabelled
     names = ("row", "id", "label_name", "split", "digest", "verdict", "group", "x", "y")
     return [
-        Case(*values, findings=tuple(findings.get(row, ())), decision=decided.get(row, ""))  # type: ignore[misc]
+        Case(*values, tuple(findings.get(row, ())), actions.get(row, ""), labels.get(row, ""))  # type: ignore[call-arg]
         for row, values in enumerate(zip(*(table[name].tolist() for name in names), strict=True))
     ]
 

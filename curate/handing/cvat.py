@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shlex
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
+from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
 from ..findings import DROP, KEEP, REVIEW
+from ..proposals import READERS, Reader, Received
+from ..scans import Scanned
 from ..sets.carrying import copy_of, distinct_names, safe_name, with_progress
 from ..sets.exporting import Loading
 from ..stage.engine import cores, threaded
+from ..stage.errors import DataError, gist
 from ..stage.files import replacing, write_text
 from ..stage.progress import Advance
+from .answers import Answer, received
 from .cases import Case, Handover
-from .escaping import escaped
+from .escaping import escaped, unescaped
 from .tools import TOOLS, Tool, apply_line
 
 ANNOTATIONS, LABELS, IMAGES = "annotations.xml", "labels.json", "images"
@@ -156,6 +165,97 @@ def _image(number: int, name: str, size: tuple[int, int], case: Case, names: Map
         "  </image>",
     ]
     return "\n".join(lines) + "\n"
+
+
+# Back
+
+
+def _takes(path: Path, head: bytes) -> bool:
+    if head.startswith(b"PK"):
+        with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+            return ANNOTATIONS in archive.namelist()
+    return path.suffix.lower() == ".xml" and b"<annotations" in head
+
+
+def _read(path: Path, scan: Scanned) -> Received:
+    """Of "CVAT for images 1.1", as XML or zipped, the images whose tag or whose decision was changed."""
+    try:
+        with contextlib.ExitStack() as stack:
+            if path.suffix.lower() == ".xml":
+                file: IO[bytes] = stack.enter_context(path.open("rb"))
+            else:
+                file = stack.enter_context(stack.enter_context(zipfile.ZipFile(path)).open(ANNOTATIONS))
+            images = [_read_image(element) for _, element in ElementTree.iterparse(file) if element.tag == "image"]
+    except (OSError, ElementTree.ParseError, zipfile.BadZipFile, KeyError) as error:
+        raise DataError(f"{path} is no CVAT for images 1.1: {gist(error)}.") from error
+    classes = {label: name for name, label in label_names(scan.roster.classes).items()}
+    places = _Places(scan)
+    answers = [answer for image in images for answer in _answers(image, classes, places)]
+    if not answers:
+        raise DataError(
+            f"no image of {path} is one of the scan. Needed is the export, as CVAT for images 1.1, of a task that was "
+            "made of `curate export artifacts --to cvat`."
+        )
+    return received(answers)
+
+
+@dataclass(frozen=True)
+class _Image:
+    """An image of the file: its name, and of each tag its label and its attributes."""
+
+    name: str
+    tags: tuple[tuple[str, Mapping[str, str]], ...]
+
+
+def _read_image(element: ElementTree.Element) -> _Image:
+    tags = tuple(
+        (tag.get("label", ""), {entry.get("name", ""): unescaped(entry.text or "") for entry in tag.iter("attribute")})
+        for tag in element.iter("tag")
+    )
+    image = _Image(element.get("name", ""), tags)
+    element.clear()
+    return image
+
+
+class _Places:
+    """Which image of a scan a file is of, by the name that it was given."""
+
+    def __init__(self, scan: Scanned) -> None:
+        self.roster = scan.roster
+        self._by_name: dict[str, list[int]] = {}
+        for row, name in enumerate(self.roster.ids):
+            self._by_name.setdefault(safe_name(name), []).append(row)
+
+    def row(self, file: str) -> int | None:
+        """The row of an image, that of its number before all others of the name; None where there is none."""
+        number, _, rest = file.rpartition("/")[2].partition("_")
+        rows = self._by_name.get(rest.rpartition(".")[0], [])
+        if number.isdecimal() and int(number) in rows:
+            return int(number)
+        return rows[0] if len(rows) == 1 else None
+
+
+def _answers(image: _Image, classes: Mapping[str, str], places: _Places) -> list[Answer]:
+    """What was said of one image, nothing where it is none of the scan."""
+    told_values = next((values for _, values in image.tags if values.get("id")), {})
+    row = places.row(image.name)
+    if not told_values.get("id") and row is None:
+        return []
+    roster = places.roster
+    name = told_values.get("id") or roster.ids[row or 0]
+    given_label = told_values.get("given") or (roster.given[row] if row is not None else "")
+    decided = told_values.get("decided", "")
+    chosen = {values.get(DECISION, UNDECIDED) for _, values in image.tags} - {UNDECIDED, ""}
+    labels = {classes.get(label, unescaped(label)) for label, _ in image.tags} - {UNLABELLED}
+    if len(labels) > 1:  # a new tag was set beside the one that it came with
+        labels.discard(decided.removeprefix("relabel ") if decided.startswith("relabel ") else given_label)
+    if len(labels) > 1 or len(chosen) > 1:
+        raise DataError(f"{image.name} has several tags: {', '.join(sorted(labels | chosen))}. Leave it one.")
+    action, label = next(iter(chosen), ""), next(iter(labels), "")
+    return [Answer(name, told_values.get("digest", ""), given_label, decided, action, label, by="CVAT")]
+
+
+READERS.put("cvat", Reader(_takes, _read))
 
 
 TOOLS.put("cvat", Tool(write))

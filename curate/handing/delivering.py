@@ -70,7 +70,7 @@ def hand_over(folder: Path, config: ExportConfig, reporter: Reporter = Silent())
     tool = TOOLS[config.to]
     scan = open_scan(folder)
     images, notes = read_again(scan, ApplyConfig(labels=config.labels))
-    every = cases_of(scan, folder.parent)
+    every = cases_of(scan)
     cases, remarks = _chosen(every, scan, tool, config)
     path = _place(folder.parent, tool, config)
     check_output_path(path, images, config, is_file=bool(tool.suffix))

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ..decisions import VERDICTS
 from ..findings import KEEP
+from ..proposals import READERS, Reader, Received
+from ..scans import Scanned
 from ..sets.carrying import copy_of, with_progress
 from ..sets.exporting import Loading
 from ..stage.engine import cores, threaded
+from ..stage.errors import DataError, gist
 from ..stage.files import python_text, replacing
 from ..stage.progress import Advance
+from .answers import Answer, received
 from .cases import Case, Handover, entries_of, rounded
-from .escaping import escaped
+from .escaping import escaped, unescaped
 from .tools import TOOLS, Tool, apply_line
 
 # The version whose format this is: later ones bring it to theirs when they load it.
@@ -215,6 +220,51 @@ def _field(
         "read_only": False,
         "created_at": None,
     }
+
+
+# Back
+
+
+def _takes(path: Path, head: bytes) -> bool:
+    return (path / "samples.json").is_file() or (path.suffix == ".json" and head.lstrip()[:12] == b'{"samples": ')
+
+
+def _read(path: Path, scan: Scanned) -> Received:
+    """Of samples.json the samples that were tagged keep, drop or review, or whose ground_truth was changed."""
+    file = path / "samples.json" if path.is_dir() else path
+    try:
+        samples = json.loads(file.read_text(encoding="utf-8"))["samples"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{file} is no dataset that FiftyOne exported: {gist(error)}.") from error
+    own = [sample for sample in samples if isinstance(sample, dict) and isinstance(sample.get("trustset_id"), str)]
+    if not own:
+        raise DataError(
+            f"no sample of {file} has a trustset_id. Needed is the export of a dataset that was loaded from "
+            "`curate export artifacts --to fiftyone`, in the format FiftyOneDataset."
+        )
+    return received([_answer(sample) for sample in own])
+
+
+def _answer(sample: Mapping[str, object]) -> Answer:
+    texts = {name: unescaped(str(sample.get(name) or "")) for name in ("trustset_id", "digest", "given", "decision")}
+    tags = sample.get("tags")
+    chosen = {tag for tag in (tags if isinstance(tags, list) else []) if tag in VERDICTS} - {sample.get("verdict")}
+    if len(chosen) > 1:
+        raise DataError(f"{texts['trustset_id']} is tagged {' and '.join(sorted(chosen))}. Leave it one of these tags.")
+    truth = sample.get("ground_truth")
+    label = truth.get("label") if isinstance(truth, dict) else None
+    return Answer(
+        texts["trustset_id"],
+        texts["digest"],
+        texts["given"],
+        texts["decision"],
+        next(iter(chosen), ""),
+        unescaped(str(label or "")),
+        by="FiftyOne",
+    )
+
+
+READERS.put("fiftyone", Reader(_takes, _read))
 
 
 TOOLS.put("fiftyone", Tool(write, whole=True))

@@ -5,21 +5,25 @@ from __future__ import annotations
 import base64
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
 from ..findings import DROP, KEEP, REVIEW
+from ..proposals import READERS, Reader, Received
+from ..scans import Scanned
 from ..sets.carrying import copy_of, with_progress
 from ..sets.exporting import Loading
 from ..sets.writing import pixels_of
 from ..stage.engine import cores, threaded
+from ..stage.errors import DataError, gist
 from ..stage.files import replacing, write_text
 from ..stage.progress import Advance
+from .answers import Answer, received
 from .cases import Case, Handover, entries_of, rounded
-from .escaping import escaped
+from .escaping import escaped, unescaped
 from .tools import TOOLS, Tool, apply_line
 
 # Bytes of a file of tasks: Label Studio takes 250 MB at once.
@@ -151,6 +155,92 @@ def reduced_jpeg(pixels: np.ndarray, side: int) -> bytes:
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     _, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(pixels[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 90])
     return bytes(jpeg.tobytes())
+
+
+# Back
+
+
+def _takes(path: Path, head: bytes) -> bool:
+    marks = (b'"annotations"', b'"annotation_id"', b'"image_id"', b"data:image")
+    return path.suffix.lower() == ".json" and head.lstrip()[:1] == b"[" and any(mark in head for mark in marks)
+
+
+def _read(path: Path, scan: Scanned) -> Received:
+    """Of a project exported as JSON or JSON-MIN the last annotation of each task that was not skipped."""
+    try:
+        tasks = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} is no project that Label Studio exported: {gist(error)}.") from error
+    answers = [answer for task in tasks if isinstance(task, dict) for answer in _answers(task)]
+    if not any("image_id" in _data(task) for task in tasks if isinstance(task, dict)):
+        raise DataError(
+            f"no task of {path} has an image_id. Needed is the export, as JSON, of a project whose tasks were imported "
+            "from `curate export artifacts --to label-studio`."
+        )
+    return received({answer.id: answer for answer in answers}.values())
+
+
+def _data(task: Mapping[str, object]) -> Mapping[str, object]:
+    """What the task was made of; in JSON-MIN it stands among the answers."""
+    data = task.get("data")
+    return data if isinstance(data, dict) else task
+
+
+def _answers(task: Mapping[str, object]) -> list[Answer]:
+    """The answer to one task, none where nobody gave one."""
+    data = _data(task)
+    annotations = task.get("annotations")
+    if isinstance(annotations, list):
+        chosen = [_choices(entry) for entry in sorted(filter(_counts, annotations), key=_moment)][-1:]
+    else:
+        chosen = [{name: str(task.get(name) or "") for name in (NEW_LABEL, DECISION)}]
+    texts = {name: unescaped(str(data.get(name) or "")) for name in ("image_id", "digest", "label", "decided")}
+    return [
+        Answer(
+            texts["image_id"],
+            texts["digest"],
+            texts["label"],
+            texts["decided"],
+            choices.get(DECISION, ""),
+            unescaped(choices.get(NEW_LABEL, "")),
+            by="Label Studio",
+            confirmed=True,
+        )
+        for choices in chosen
+        if texts["image_id"]
+    ]
+
+
+def _counts(annotation: object) -> bool:
+    return isinstance(annotation, dict) and not annotation.get("was_cancelled")
+
+
+def _moment(annotation: Mapping[str, object]) -> str:
+    return str(annotation.get("updated_at") or "")
+
+
+def _choices(annotation: Mapping[str, object]) -> dict[str, str]:
+    """control -> what was chosen in it."""
+    results = annotation.get("result")
+    chosen = {}
+    for result in results if isinstance(results, list) else []:
+        value = result.get("value") if isinstance(result, dict) else None
+        choices = value.get("choices") if isinstance(value, dict) else None
+        if isinstance(choices, list) and choices:
+            chosen[str(result.get("from_name"))] = str(choices[0])
+    return chosen
+
+
+def _takes_table(path: Path, head: bytes) -> bool:
+    return path.suffix.lower() == ".csv" and b"annotation_id" in head.split(b"\n", 1)[0]
+
+
+def _read_table(path: Path, scan: Scanned) -> Received:
+    raise DataError(f"{path} is a project that Label Studio exported as CSV. Export it as JSON, and give that.")
+
+
+READERS.put("label-studio", Reader(_takes, _read))
+READERS.put("label-studio-csv", Reader(_takes_table, _read_table))
 
 
 TOOLS.put("label-studio", Tool(write))

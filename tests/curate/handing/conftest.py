@@ -25,10 +25,12 @@ IDS = (
     "=1+1", "+cmd|' /C calc'!A0", "@SUM(A1)", "-2", "\x1b[2Jgone\x9b", "a\nb\r\nc\td", "\u2067right\u202eleft\u2028",
     "<script>alert(1)</script>", 'say "hi", \\n', "y" * 300, "../../etc/passwd", "plain.png",
 )  # fmt: skip
-WHY = "because \x1b[5m<b>\u202e, \"it\" is\nso; =2"
+WHY = 'because \x1b[5m<b>\u202e, "it" is\nso; =2'
 
 
-def scan_of(source: Path, artifacts: Path, findings: Sequence[Finding], splits: object = "", mapped: bool = True) -> Path:
+def scan_of(
+    source: Path, artifacts: Path, findings: Sequence[Finding], splits: object = "", mapped: bool = True
+) -> Path:
     """Artifacts as a scan of `source` leaves them, with these findings."""
     images = read(source)
     digests = []
@@ -83,7 +85,9 @@ def hostile(tmp_path) -> Path:
         Finding(4, IDS[4], "exact_duplicate", 1.0, 3, "drop", "the same as another"),
         Finding(-1, "", "shortcut", 0.7, -1, "review", "brightness tells the class"),
     ]
-    return scan_of(source, tmp_path / "artifacts", found, splits=[["train", "=val"][row % 2] for row in range(len(IDS))])
+    return scan_of(
+        source, tmp_path / "artifacts", found, splits=[["train", "=val"][row % 2] for row in range(len(IDS))]
+    )
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def test_a_scan_is_given_by_its_artifacts_or_by_its_folder(hostile):
 
 
 def test_a_scan_is_no_set_and_its_clean_set_is_named(hostile):
-    with pytest.raises(DataError, match="holds a scan, and --to folder takes a set. Give the set that was scanned"):
+    with pytest.raises(DataError, match=r"holds a scan, and --to folder takes a set\. Give the set that was scanned"):
         export(hostile, ExportConfig("folder"))
     (hostile / "clean.npz").touch()
     with pytest.raises(DataError, match=r"Give its clean set, .*clean\.npz\."):
@@ -54,7 +54,7 @@ def test_a_set_that_has_moved_or_changed_is_told_and_nothing_is_written(hostile,
     source = tmp_path / "cells.npz"
     arrays = dict(np.load(source))
     np.savez(source, **{**arrays, "images": arrays["images"][:, ::-1]})
-    with pytest.raises(DataError, match="has other pixels than when it was scanned"):
+    with pytest.raises(DataError, match=r"has other pixels than when it was scanned"):
         export(hostile, ExportConfig("csv"))
     source.unlink()
     with pytest.raises(DataError, match="is not where it was scanned"):
@@ -66,7 +66,7 @@ def test_where_nothing_was_found_all_can_be_handed_on(scan_made, tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 4, 3), np.uint8))
     np.savez(tmp_path / "d.npz", images=np.zeros((3, 4, 4, 3), np.uint8))
     artifacts = scan_made(tmp_path / "d.npz", tmp_path / "artifacts", [])
-    with pytest.raises(DataError, match="nothing was found in any image .*--all-images"):
+    with pytest.raises(DataError, match=r"nothing was found in any image .*--all-images"):
         export(artifacts, ExportConfig("csv"))
     assert export(artifacts, ExportConfig("csv", all_images=True)).images == 3
 
