@@ -59,11 +59,11 @@ def test_what_came_of_it_is_told(hostile, to):
     assert done.images == (12 if TOOLS[to].whole else 10)
     assert ("2 images without a finding are not in it (--all-images)" in done.notes) == (not TOOLS[to].whole)
     assert "1 finding on the set as a whole is in the report alone" in done.notes
-    assert export(hostile, ExportConfig(to, force=True, all_images=True)).images == 12
     assert any(step.startswith("curate apply --from ") for step in done.steps.values())
     files = [file for file in done.path.rglob("*") if file.is_file()] if done.path.is_dir() else [done.path]
     assert (done.files, done.bytes) == (len(files), sum(file.stat().st_size for file in files))
     assert (done.path / MARK).is_file() == (not TOOLS[to].suffix)
+    assert export(hostile, ExportConfig(to, force=True, all_images=True)).images == 12
 
 
 @EACH
