@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from curate.findings import CATALOGUE
 from curate.reporting.base import Report, asset, render, settings_of
+from curate.stage.manifest import versions
 from curate.stage.shortness import short_repr
 
 from ..configs import EnsembleConfig, RunConfig
@@ -123,7 +124,7 @@ def _report(run: RunReport) -> Report:
         settings=[
             (f"Settings: {name}", settings_of(section)) for name, section in {**sections, "run": run.config}.items()
         ],
-        packages=PACKAGES,
+        versions=list(versions(PACKAGES).items()),
         timings=[(name, f"{seconds:.1f} s") for name, seconds in run.seconds.items()],
     )
 
