@@ -48,8 +48,8 @@ class Answer:
 
 def received(answers: Iterable[Answer], notes: Iterable[str] = ()) -> Received:
     """The decisions among answers, and how many images nothing was decided on."""
-    proposals = [answer.proposal for answer in answers]
-    made = [proposal for proposal in proposals if proposal is not None]
-    left = len(proposals) - len(made)
+    all_images = [answer.proposal for answer in answers]
+    proposals = [proposal for proposal in all_images if proposal is not None]
+    left = len(all_images) - len(proposals)
     remarks = [*notes, *([f"nothing was decided on {counted(left, 'image')} of the file"] if left else [])]
-    return Received(made, tuple(remarks))
+    return Received(proposals, tuple(remarks))

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..decisions import Proposal
 from ..measuring.neighbours import EXACT_LIMIT, index_available, nearest, principal_features
-from ..scans import read_embeddings
+from ..proposals import READERS, Reader, Received
+from ..scans import Scanned, read_embeddings
 from ..sets.carrying import png_of, with_progress
 from ..sets.exporting import Loading
 from ..sets.writing import pixels_of
 from ..stage.engine import chunks, cores, threaded
+from ..stage.errors import DataError, gist
 from ..stage.files import python_text, replacing
 from ..stage.progress import Advance
 from .cases import Case, Handover, rounded
-from .escaping import escaped
+from .escaping import escaped, unescaped
 from .labelstudio import reduced_jpeg
 from .tools import TOOLS, Tool, apply_line
 
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 SIDE = 256
 NEIGHBOURS = 15
 ROWS = 100  # of a row group: readers load whole ones
+# Columns by which what Embedding Atlas exports is told.
+_MARKS = {"id", "digest", "because", "image"}
 
 
 def write(handover: Handover, to: Path, advance: Advance) -> Loading:
@@ -59,7 +64,7 @@ def write(handover: Handover, to: Path, advance: Advance) -> Loading:
         () if mapped else ("the scan has no map (--map none); Embedding Atlas makes one of the vectors",),
         lambda path: {
             "open": f"embedding-atlas {shlex.quote(str(path))} {place} --image image{beside} --text because",
-            "back": f"{apply_line(handover, 'selection.parquet')} --action drop",
+            "back": f"{apply_line(handover, 'selection.parquet')} --decision drop",
         },
     )
 
@@ -122,6 +127,48 @@ def _neighbours(vectors: np.ndarray) -> list[dict[str, list[float]]]:
         {"ids": ids, "distances": distances}
         for ids, distances in zip(table.indices.tolist(), table.distances.tolist(), strict=True)
     ]
+
+
+# Back
+
+
+def _takes(path: Path, head: bytes) -> bool:
+    if path.suffix.lower() == ".parquet":
+        return head.startswith(b"PAR1") and set(_columns(path)) >= _MARKS
+    columns = head.split(b"\n", 1)[0].decode("utf-8", "replace").replace('"', "").strip().split(",")
+    return path.suffix.lower() == ".csv" and set(columns) >= _MARKS
+
+
+def _columns(path: Path) -> list[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return list(pq.read_schema(path).names)
+    except (OSError, pa.ArrowException):
+        return []
+
+
+def _read(path: Path, scan: Scanned) -> Received:
+    """The images of a selection that was exported, as Parquet or CSV; what becomes of them it does not say."""
+    import pandas as pd
+
+    columns = ["id", "digest"]
+    try:
+        if path.suffix.lower() == ".parquet":
+            table = pd.read_parquet(path, columns=columns)
+        else:
+            table = pd.read_csv(path, usecols=columns, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {gist(error)}.") from error
+    selected = [
+        Proposal("", unescaped(str(name)), digest=str(digest), by="Embedding Atlas")
+        for name, digest in zip(table["id"], table["digest"], strict=True)
+    ]
+    return Received((), selected=selected)
+
+
+READERS.put("embedding-atlas", Reader(_takes, _read))
 
 
 TOOLS.put("embedding-atlas", Tool(write, suffix=".parquet", whole=True))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from pathlib import Path
 
 import cv2
@@ -26,7 +25,6 @@ IDS = (
     "=1+1", "+cmd|' /C calc'!A0", "@SUM(A1)", "-2", "\x1b[2Jgone\x9b", "a\nb\r\nc\td", "\u2067right\u202eleft\u2028",
     "<script>alert(1)</script>", 'say "hi", \\n', "y" * 300, "../../etc/passwd", "plain.png",
 )  # fmt: skip
-LIKELY = lambda label: {"suggested": label} if "suggested" in {f.name for f in fields(Finding)} else {}
 WHY = 'because \x1b[5m<b>\u202e, "it" is\nso; =2'
 
 
@@ -83,7 +81,7 @@ def hostile(tmp_path) -> Path:
     np.savez(source, images=pixels(len(IDS)), labels=labels, ids=np.array(IDS), class_names=np.array(CLASSES))
     found = [Finding(row, IDS[row], "blurred", 0.61, -1, "review", WHY, 0.5) for row in range(10)]
     found += [
-        Finding(1, IDS[1], "label_error", 0.9, -1, "review", "the probe says so", 0.8, **LIKELY(CLASSES[2])),
+        Finding(1, IDS[1], "label_error", 0.9, -1, "review", "the probe says so", 0.8, suggested=CLASSES[2]),
         Finding(4, IDS[4], "exact_duplicate", 1.0, 3, "drop", "the same as another"),
         Finding(-1, "", "shortcut", 0.7, -1, "review", "brightness tells the class"),
     ]
@@ -105,7 +103,7 @@ def folder(tmp_path) -> Path:
     (source / "dog/broken.png").write_bytes(b"\x89PNG no more")
     order = read(source).ids
     found = [
-        Finding(order.index("cat/a.jpg"), "cat/a.jpg", "label_error", 0.9, -1, "review", "dog", 0.75, **LIKELY("dog")),
+        Finding(order.index("cat/a.jpg"), "cat/a.jpg", "label_error", 0.9, -1, "review", "dog", 0.75, suggested="dog"),
         Finding(order.index("dog/c.png"), "dog/c.png", "dark", 0.8, -1, "review", "dark"),
         Finding(order.index("dog/broken.png"), "dog/broken.png", "unreadable", 1.0, -1, "drop", "no PNG"),
     ]
