@@ -63,7 +63,7 @@ def _cells(case: Case, path: str) -> Sequence[object]:
 
 
 def _takes(path: Path, head: bytes) -> bool:
-    columns = head.split(b"\n", 1)[0]
+    columns = head.replace(b"\0", b"").split(b"\n", 1)[0]  # of two bytes a letter, as spreadsheets have it
     return path.suffix.lower() in (".csv", ".tsv", ".txt") and b"new_label" in columns and b"because" in columns
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pandas as pd
+import pytest
 
+from curate.deciding import record
 from curate.handing import atlas
 from curate.handing.delivering import export
 from curate.handing.escaping import unescaped
+from curate.receiving import proposals_from
 from curate.scans import open_scan
 from curate.sets.formats import ExportConfig
 from curate.sets.reading import read
+from curate.stage.errors import DataError
 
 
 def test_a_row_an_image_with_its_place_its_picture_and_its_neighbours(hostile):
@@ -64,3 +68,21 @@ def test_row_groups_are_small(hostile, monkeypatch):
 
     monkeypatch.setattr(atlas, "ROWS", 5)
     assert pq.ParquetFile(export(hostile, ExportConfig("embedding-atlas")).path).num_row_groups == 3
+
+
+# Back
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_a_selection_is_decided_on_as_a_person_says(hostile, tmp_path, suffix):
+    scan = open_scan(hostile / "scan")
+    table = pd.read_parquet(export(hostile, ExportConfig("embedding-atlas")).path)
+    path = tmp_path / f"selection{suffix}"
+    # As its server does, of a table to which its loader has added a number.
+    chosen = table.assign(__row_index__=range(12)).iloc[[4, 7, 8]]
+    _ = chosen.to_parquet(path, index=False) if suffix == ".parquet" else chosen.to_csv(path, index=False)
+    with pytest.raises(DataError, match=r"selects 3 images, and does not say .* --decision drop"):
+        proposals_from(path, scan)
+    received = proposals_from(path, scan, "drop")
+    assert [(p.action, p.id) for p in received.proposals] == [("drop", scan.roster.ids[row]) for row in (4, 7, 8)]
+    assert len(record(scan, received.proposals).made) == 3

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from xml.etree import ElementTree
 
 import cv2
 import numpy as np
+import pytest
 
+from curate.deciding import record
+from curate.findings import Finding
 from curate.handing.cvat import DECISIONS, NAME, image_name, label_names
 from curate.handing.delivering import export
 from curate.handing.escaping import unescaped
+from curate.receiving import proposals_from
+from curate.scans import open_scan
 from curate.sets.formats import ExportConfig
 from curate.sets.reading import read
+from curate.stage.errors import DataError
 
 
 def test_each_image_has_one_tag_that_tells_what_was_found_in_it(hostile):
@@ -77,8 +84,6 @@ def test_files_are_copied_as_they_are_and_odd_ones_become_png(folder):
 
 
 def test_long_values_are_cut(scan_made, tmp_path):
-    from curate.findings import Finding
-
     np.savez(tmp_path / "d.npz", images=np.zeros((1, 4, 4, 3), np.uint8))
     found = [Finding(0, "0", "dark", 0.8, -1, "review", "so " * 3000)]
     path = export(scan_made(tmp_path / "d.npz", tmp_path / "artifacts", found), ExportConfig("cvat")).path
@@ -86,3 +91,97 @@ def test_long_values_are_cut(scan_made, tmp_path):
     assert tag is not None
     assert max(len(attribute.text or "") for attribute in tag) == 4096
     assert tag.attrib["label"] == "(no label)"
+
+
+# Back
+
+
+def edited(path, changes):
+    """annotations.xml as CVAT exports it after a person changed some images: number -> what is done to the image."""
+    tree = ElementTree.parse(path / "annotations.xml")
+    for image in tree.getroot().findall("image"):
+        for change in changes.get(int(image.attrib["id"]), ()):
+            change(image)
+    return tree
+
+
+def set_label(label):
+    return lambda image: image.find("tag").set("label", label)
+
+
+def choose(action):
+    def change(image):
+        next(a for a in image.find("tag") if a.attrib["name"] == "decision").text = action
+
+    return change
+
+
+def new_tag(label, remove=True):
+    """The tag set anew: its attributes are those that a new one begins with."""
+
+    def change(image):
+        if remove:
+            image.remove(image.find("tag"))
+        tag = ElementTree.SubElement(image, "tag", label=label, source="manual")
+        for name in ("decision", "id", "given", "decided"):
+            ElementTree.SubElement(tag, "attribute", name=name).text = "undecided" if name == "decision" else ""
+
+    return change
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_changed_tags_and_decisions_come_back(hostile, tmp_path, zipped):
+    scan = open_scan(hostile / "scan")
+    path = export(hostile, ExportConfig("cvat")).path
+    classes = read(hostile.parent / "cells.npz").classes
+    names = label_names(classes)
+    tree = edited(
+        path,
+        {
+            0: [set_label(names[classes[1]])],
+            1: [choose("drop")],
+            2: [choose("keep")],
+            3: [new_tag(names[classes[2]])],
+            4: [new_tag(names[classes[2]], remove=False)],
+            5: [new_tag(names[scan.roster.given[5]])],  # nothing but set anew
+            6: [set_label(names[classes[1]]), choose("review")],
+        },
+    )
+    back = tmp_path / ("task.zip" if zipped else "annotations.xml")
+    tree.write(tmp_path / "annotations.xml", encoding="utf-8", xml_declaration=True)
+    if zipped:
+        with zipfile.ZipFile(back, "w") as archive:
+            archive.write(tmp_path / "annotations.xml", "annotations.xml")
+    received = proposals_from(back, scan)
+    ids = scan.roster.ids
+    assert [(p.action, p.id, p.label) for p in received.proposals] == [
+        ("relabel", ids[0], classes[1]),
+        ("drop", ids[1], ""),
+        ("keep", ids[2], ""),
+        ("relabel", ids[3], classes[2]),
+        ("relabel", ids[4], classes[2]),
+        ("review", ids[6], ""),
+    ]
+    assert received.notes == ("nothing was decided on 4 images of the file",)
+    assert len(record(scan, received.proposals).made) == 6
+
+
+def test_an_untouched_task_decides_nothing(hostile):
+    path = export(hostile, ExportConfig("cvat")).path
+    assert proposals_from(path / "annotations.xml", open_scan(hostile / "scan")).proposals == []
+
+
+def test_two_new_tags_of_one_image_are_told(hostile, tmp_path):
+    path = export(hostile, ExportConfig("cvat")).path
+    names = label_names(read(hostile.parent / "cells.npz").classes)
+    one, other = list(names.values())[1:]
+    edited(path, {0: [new_tag(one, remove=False), new_tag(other, remove=False)]}).write(tmp_path / "a.xml")
+    with pytest.raises(DataError, match=r"(?s)has several tags: .* Leave it one"):
+        proposals_from(tmp_path / "a.xml", open_scan(hostile / "scan"))
+
+
+@pytest.mark.parametrize("text", ["<annotations>", "<annotations><image name='x.png'/></annotations>"])
+def test_what_is_of_something_else_is_told(hostile, tmp_path, text):
+    (tmp_path / "a.xml").write_text(text)
+    with pytest.raises(DataError, match=r"a\.xml is no CVAT for images 1\.1|no image of .* is one of the scan"):
+        proposals_from(tmp_path / "a.xml", open_scan(hostile / "scan"))

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Container
 from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 import pytest
 
+from curate.deciding import record
 from curate.handing import labelstudio
 from curate.handing.delivering import export
 from curate.handing.escaping import escaped, unescaped
 from curate.handing.labelstudio import interface, reduced_jpeg
+from curate.receiving import proposals_from
 from curate.scans import open_scan
 from curate.sets.formats import ExportConfig
 from curate.sets.reading import read
+from curate.stage.errors import DataError
 
 
 def tasks_of(path) -> list[dict]:
@@ -100,3 +104,89 @@ def test_an_image_without_a_label_has_no_answer_yet(scan_made, tmp_path):
     path = export(artifacts, ExportConfig("label-studio", all_images=True)).path
     assert all("predictions" not in task for task in tasks_of(path))
     assert len(open_scan(artifacts / "scan").table) == len(tasks_of(path))
+
+
+# Back
+
+
+def annotated(tasks: list[dict], answers: dict[int, list[dict[str, str]]], skipped: Container[int] = ()) -> list[dict]:
+    """A project as it is exported as JSON: of some tasks the annotations, each of what was chosen in which control."""
+    project = []
+    for number, task in enumerate(tasks):
+        annotations = [
+            {
+                "id": 100 * number + at,
+                "completed_by": 1,
+                "was_cancelled": number in skipped,
+                "updated_at": f"2026-01-0{9 - at}T00:00:00.000000Z",
+                "result": [
+                    {
+                        "id": "x",
+                        "from_name": name,
+                        "to_name": "image",
+                        "type": "choices",
+                        "value": {"choices": [choice]},
+                    }
+                    for name, choice in choices.items()
+                ],
+            }
+            for at, choices in enumerate(answers.get(number, []))
+        ]
+        project.append({"id": number + 1, "annotations": annotations, "predictions": [number], "drafts": [], **task})
+    return project
+
+
+def test_the_last_annotation_of_each_task_comes_back_as_a_decision(hostile, tmp_path):
+    scan = open_scan(hostile / "scan")
+    tasks = tasks_of(export(hostile, ExportConfig("label-studio")).path)
+    labels = [choice["value"] for choice in classes_of(hostile)]
+    answers = {
+        0: [{"new_label": labels[0]}],  # as it was given
+        1: [{"new_label": labels[2]}],
+        2: [{"new_label": labels[2], "decision": "drop"}],
+        3: [{"new_label": labels[1]}, {"new_label": labels[2]}],  # the first is the later one
+        4: [{"decision": "review"}],
+        5: [{"new_label": labels[0]}],  # skipped
+        6: [{}],
+    }
+    project = tmp_path / "project-1-at-2026.json"
+    project.write_text(json.dumps(annotated(tasks, answers, {5}), indent=1))
+    received = proposals_from(project, scan)
+    classes, ids = read(hostile.parent / "cells.npz").classes, scan.roster.ids
+    assert [(p.action, p.id, p.label) for p in received.proposals] == [
+        ("keep", ids[0], ""),
+        ("relabel", ids[1], classes[2]),
+        ("drop", ids[2], ""),
+        ("relabel", ids[3], classes[1]),
+        ("review", ids[4], ""),
+    ]
+    assert {p.by for p in received.proposals} == {"Label Studio"}
+    assert len(record(scan, received.proposals).made) == 5
+
+
+def classes_of(artifacts):
+    path = export(artifacts, ExportConfig("label-studio", force=True)).path
+    view = ElementTree.fromstring((path / "config.xml").read_text(encoding="utf-8"))
+    return [choice.attrib for choice in view.findall("Choices")[0]]
+
+
+def test_json_min_is_read_and_csv_is_told_what_to_be(hostile, tmp_path):
+    scan = open_scan(hostile / "scan")
+    (task, *_) = tasks_of(export(hostile, ExportConfig("label-studio")).path)
+    short = {**task["data"], "id": 1, "decision": "drop", "annotator": 1, "annotation_id": 1}
+    (tmp_path / "p.json").write_text(json.dumps([short]))
+    assert [(p.action, p.id) for p in proposals_from(tmp_path / "p.json", scan).proposals] == [
+        ("drop", scan.roster.ids[0])
+    ]
+    (tmp_path / "p.csv").write_text("annotation_id,annotator,decision,image_id\n1,1,drop,0\n")
+    with pytest.raises(DataError, match=r"exported as CSV\. Export it as JSON"):
+        proposals_from(tmp_path / "p.csv", scan)
+
+
+def test_a_project_of_something_else_is_told(hostile, tmp_path):
+    (tmp_path / "p.json").write_text(json.dumps([{"id": 1, "annotations": [], "data": {"image": "/a.png"}}]))
+    with pytest.raises(DataError, match=r"no task of .* has an image_id. Needed is the export, as JSON"):
+        proposals_from(tmp_path / "p.json", open_scan(hostile / "scan"))
+    (tmp_path / "p.json").write_text('[{"annotations": [')
+    with pytest.raises(DataError, match="is no project that Label Studio exported"):
+        proposals_from(tmp_path / "p.json", open_scan(hostile / "scan"))

@@ -3,12 +3,16 @@ from __future__ import annotations
 import csv
 
 import pandas as pd
+import pytest
 
+from curate.deciding import record
 from curate.handing.delivering import export
-from curate.handing.escaping import unescaped
+from curate.handing.escaping import escaped_cell, unescaped
 from curate.handing.spreadsheet import COLUMNS
+from curate.receiving import proposals_from
 from curate.scans import open_scan
 from curate.sets.formats import ExportConfig
+from curate.stage.errors import DataError, ToolkitError
 
 
 def test_a_line_an_image_with_all_that_was_found_and_two_cells_to_fill_in(hostile):
@@ -44,3 +48,59 @@ def test_files_are_named_by_their_path(folder):
     table = pd.read_csv(done.path, dtype=str, keep_default_na=False).set_index("id")
     assert table["path"]["dog/broken.png"] == str(folder.parent / "cells" / "dog" / "broken.png")
     assert table["group"].tolist() == [""] * 3
+
+
+# Back
+
+
+def filled_in(path, **cells):
+    """The CSV, with cells of some rows filled in, as a spreadsheet of another language saves it."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    for name, values in cells.items():
+        for row, value in values.items():
+            table.loc[row, name] = value
+    table.to_csv(path, index=False, sep=";", encoding="utf-16")
+
+
+def test_what_is_filled_in_comes_back_as_decisions(hostile):
+    scan = open_scan(hostile / "scan")
+    path = export(hostile, ExportConfig("csv")).path
+    filled_in(
+        path,
+        action={0: "drop", 1: "Relabel", 2: "keep ", 3: "review"},
+        new_label={4: escaped_cell(scan.roster.classes[0]), 5: escaped_cell(scan.roster.given[5])},
+    )
+    received = proposals_from(path, scan)
+    ids, given = scan.roster.ids, scan.roster.given
+    assert [(p.action, p.id, p.label, p.digest, p.given) for p in received.proposals] == [
+        ("drop", ids[0], "", scan.roster.digests[0], given[0]),
+        ("relabel", ids[1], scan.roster.classes[2], scan.roster.digests[1], given[1]),
+        ("keep", ids[2], "", scan.roster.digests[2], given[2]),
+        ("review", ids[3], "", scan.roster.digests[3], given[3]),
+        ("relabel", ids[4], scan.roster.classes[0], scan.roster.digests[4], given[4]),
+        ("keep", ids[5], "", scan.roster.digests[5], given[5]),
+    ]
+    assert received.notes[-1] == "nothing was decided on 4 images of the file"
+    assert len(record(scan, received.proposals).made) == 6
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ({"action": {2: "dorp"}}, r"row 4: no action named 'dorp'. Did you mean 'drop'"),
+        ({"action": {2: "relabel"}}, r"row 4: .* is to be relabelled, and no class is suggested. Fill in new_label"),
+        ({"action": {2: "drop"}, "new_label": {2: "x"}}, r"has the action drop and a new label. Fill in one of them"),
+    ],
+)
+def test_what_cannot_be_meant_is_told_with_its_row(hostile, cells, message):
+    path = export(hostile, ExportConfig("csv")).path
+    filled_in(path, **cells)
+    with pytest.raises(ToolkitError, match=message):
+        proposals_from(path, open_scan(hostile / "scan"))
+
+
+def test_a_column_that_is_gone_is_named(hostile):
+    path = export(hostile, ExportConfig("csv")).path
+    pd.read_csv(path, dtype=str).drop(columns="label").to_csv(path, index=False)
+    with pytest.raises(DataError, match="has no column label"):
+        proposals_from(path, open_scan(hostile / "scan"))
