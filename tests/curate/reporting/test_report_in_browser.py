@@ -111,6 +111,15 @@ def test_one_picture_is_shown_larger_with_all_that_is_said_of_it(opened: Page) -
     expect(opened.locator(".closer .name b")).not_to_have_text(first or "")
 
 
+def test_a_link_to_one_image_shows_it(opened: Page, scan: Scan) -> None:
+    from urllib.parse import quote
+
+    opened.goto(opened.url.partition("#")[0] + "#image=" + quote(scan.table["id"][LONG], safe=""))
+    expect(opened.locator(".closer .name b")).to_have_text(scan.table["id"][LONG])
+    opened.goto(opened.url.partition("#")[0] + "#image=nothing")
+    expect(opened.locator("#complaint")).to_have_text("no image of this page has the id nothing")
+
+
 def test_what_is_decided_stays_after_a_reload_and_is_saved_as_a_file(opened: Page) -> None:
     opened.locator("#check-label_error .picture").first.click()
     opened.get_by_role("button", name="drop", exact=True).click()
