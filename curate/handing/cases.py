@@ -92,7 +92,7 @@ def suggested(finding: Finding) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Handover:
-    """A scan, the set that it is of, and the images that are handed on, in the order of the set.
+    """A scan, the set that it is of, and the images that are handed on, in the order in which they are looked at.
 
     artifacts  the folder that the scan lies in, as it was given
     """

@@ -43,13 +43,14 @@ def write(handover: Handover, to: Path, advance: Advance) -> Loading:
     to.mkdir()
     (to / IMAGES).mkdir()
     names = label_names(handover.images.classes)
+    cases = sorted(handover.cases, key=lambda case: case.row)  # as their files are
     write_text(json.dumps(_labels([*names.values(), UNLABELLED]), indent=2) + "\n", to / LABELS)
-    copies = with_progress(threaded(lambda case: copy_of(handover.images, case.row), handover.cases, cores()), advance)
+    copies = with_progress(threaded(lambda case: copy_of(handover.images, case.row), cases, cores()), advance)
     with replacing(to / ANNOTATIONS) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
         try:
-            text.write(_head([*names.values(), UNLABELLED], len(handover.cases)))
-            for number, (case, copy) in enumerate(zip(handover.cases, copies, strict=True)):
+            text.write(_head([*names.values(), UNLABELLED], len(cases)))
+            for number, (case, copy) in enumerate(zip(cases, copies, strict=True)):
                 name = image_name(case.row, case.id, copy.suffix)
                 (to / IMAGES / name).write_bytes(copy.data)
                 text.write(_image(number, name, copy.size, case, names))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..cleaning import read_again
 from ..configs import ApplyConfig
+from ..reviews import likeliest_first
 from ..scans import Scanned, open_scan
 from ..sets import exporting
 from ..sets.changes import check_unchanged
@@ -95,10 +96,16 @@ def _place(artifacts: Path, tool: Tool, config: ExportConfig) -> Path:
 
 
 def _chosen(every: list[Case], scan: Scanned, tool: Tool, config: ExportConfig) -> tuple[list[Case], list[str]]:
-    """The images that a tool gets, and notes on those that it does not. Raises DataError where there are none."""
+    """The images that a tool gets, and notes on those that it does not; a person's work begins with the likeliest.
+
+    Raises DataError where there are none.
+    """
     digests = scan.table["digest"].tolist()
     shown = [case for case in every if digests[case.row] or not tool.pictures]
     cases = shown if tool.whole or config.all_images else [case for case in shown if case.findings]
+    if not tool.whole:
+        place = {row: number for number, row in enumerate(likeliest_first(scan.findings)["row"].tolist())}
+        cases.sort(key=lambda case: (place.get(case.row, len(place)), case.row))
     if not cases:
         raise DataError(
             f"nothing was found in any image of {scan.manifest.source}, so that there is nothing to hand on. "

@@ -65,7 +65,7 @@ def interface(classes: Sequence[str]) -> str:
     return f"""<View>
   <Header value="Given: $label. Suggested: $suggested"/>
   <Text name="because" value="$because"/>
-  <Image name="image" value="$image" zoom="true"/>
+  <Image name="image" value="$image" zoom="true" maxWidth="480px"/>
   <Header value="Class"/>
   <Choices name="{NEW_LABEL}" toName="image" choice="single" showInline="true">
 {choices}

@@ -21,7 +21,8 @@ class Tool:
     write     writes them into a new folder or file, reports the number written so far, and says what to do next
     suffix    of the file that is written, "" where it is a folder
     pictures  whether it shows the images: what cannot be decoded is left out then
-    whole     whether it gets every image; else those with findings alone, unless all are asked for
+    whole     whether it gets every image, in the order of the set; else those with findings alone, unless all are asked
+              for, the likeliest suspicions first
     """
 
     write: Callable[[Handover, Path, Advance], Loading]

@@ -24,7 +24,10 @@ from curate.stage.errors import DataError
 
 
 def tasks_of(path) -> list[dict]:
-    return [task for file in sorted(path.glob("tasks-*.json")) for task in json.loads(file.read_text("utf-8"))]
+    """The tasks of an export, in the order of the set."""
+    tasks = [task for file in sorted(path.glob("tasks-*.json")) for task in json.loads(file.read_text("utf-8"))]
+    row_of = open_scan(path.parents[1] / "scan").roster.row_of
+    return sorted(tasks, key=lambda task: row_of[unescaped(task["data"]["image_id"])])
 
 
 def picture(task: dict) -> np.ndarray:
@@ -172,7 +175,7 @@ def classes_of(artifacts):
 
 def test_json_min_is_read_and_csv_is_told_what_to_be(hostile, tmp_path):
     scan = open_scan(hostile / "scan")
-    (task, *_) = tasks_of(export(hostile, ExportConfig("label-studio")).path)
+    task = tasks_of(export(hostile, ExportConfig("label-studio")).path)[0]
     short = {**task["data"], "id": 1, "decision": "drop", "annotator": 1, "annotation_id": 1}
     (tmp_path / "p.json").write_text(json.dumps([short]))
     assert [(p.action, p.id) for p in proposals_from(tmp_path / "p.json", scan).proposals] == [

@@ -15,6 +15,13 @@ from curate.sets.formats import ExportConfig
 from curate.stage.errors import DataError, ToolkitError
 
 
+def in_order(table, scan):
+    """The lines in the order of the set."""
+    return table.sort_values(
+        "id", key=lambda names: names.map(lambda name: scan.roster.row_of[unescaped(name)])
+    ).reset_index(drop=True)
+
+
 def test_a_line_an_image_with_all_that_was_found_and_two_cells_to_fill_in(hostile):
     done = export(hostile, ExportConfig("csv"))
     names: dict[str, object] = {}
@@ -23,6 +30,7 @@ def test_a_line_an_image_with_all_that_was_found_and_two_cells_to_fill_in(hostil
     assert isinstance(table, pd.DataFrame)
     assert tuple(table.columns) == COLUMNS
     scan = open_scan(hostile / "scan")
+    table = in_order(table, scan)
     assert table["id"].map(unescaped).tolist() == scan.table["id"].tolist()[:10]
     assert table["label"].map(unescaped).tolist() == scan.table["label_name"].tolist()[:10]
     assert table["because"].map(unescaped)[3] == f"blurred: {scan.findings['because'].iat[3]}"
@@ -55,7 +63,7 @@ def test_files_are_named_by_their_path(folder):
 
 def filled_in(path, **cells):
     """The CSV, with cells of some rows filled in, as a spreadsheet of another language saves it."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = in_order(pd.read_csv(path, dtype=str, keep_default_na=False), open_scan(path.parents[1] / "scan"))
     for name, values in cells.items():
         for row, value in values.items():
             table.loc[row, name] = value
