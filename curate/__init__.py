@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from .configs import ApplyConfig, ReviewConfig, ScanConfig, SelftestConfig, SplitConfig
     from .deciding import decide
     from .decisions import Proposal
+    from .handling import Scan
     from .reviewing.opening import Review, review
     from .scanning import scan
-    from .scans import Scan
     from .selftesting import selftest
     from .sets.exporting import export
     from .sets.formats import ExportConfig
@@ -40,7 +40,7 @@ _HOMES = {
     "Proposal": "decisions",
     "Review": "reviewing.opening",
     "ReviewConfig": "configs",
-    "Scan": "scans",
+    "Scan": "handling",
     "ScanConfig": "configs",
     "SelftestConfig": "configs",
     "SplitConfig": "configs",

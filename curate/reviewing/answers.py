@@ -16,6 +16,7 @@ from ..likeness import Likeness
 from ..scans import Scanned
 from ..stage.errors import DataError, OutputError, ToolkitError
 from ..stage.manifest import FILE
+from ..stage.shortness import short_repr
 from .guarding import NOTHING
 from .journal import Journal
 from .originals import original
@@ -68,6 +69,8 @@ class Contents:
     columns: Mapping[str, np.ndarray]
     classes: Sequence[str]
     details: Callable[[Sequence[int]], list[dict[str, object]]]
+
+    __repr__ = short_repr
 
 
 class Answers:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
-from ..reporting.thumbnails import SmallPicture, small_picture
 from ..sets.imageset import Unreadable
 from ..stage.engine import cores
+from ..stage.miniatures import SmallPicture, small_picture
 from .pictures import Missing, SourcePictures, Unready
 
 HELD = 64 << 20  # bytes of thumbnails that stay in memory
