@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from ..reporting.thumbnails import SmallPicture
+from ..stage.miniatures import SmallPicture
 
 _DATA = re.compile(r'<script type="application/json" id="(data|pictures)">(.*?)</script>', re.DOTALL)
 
