@@ -29,6 +29,7 @@ from curate.stage.errors import DataError, OutputError, WorkerLost
 from curate.stage.files import write_text
 from curate.stage.manifest import Output, file_digest, outputs_of, versions_in_use, write_manifest
 from curate.stage.progress import Reporter, Silent, Stopwatch
+from curate.stage.shortness import short_repr
 
 from .configs import BuildConfig
 from .making import IDENTITY, Job, Shard, Task, make, read_job, tasks
@@ -63,6 +64,8 @@ class Built:
     doubted: int
     resumed: int
     seconds: Mapping[str, float]
+
+    __repr__ = short_repr
 
     @property
     def notes(self) -> tuple[str, ...]:

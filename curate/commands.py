@@ -69,8 +69,8 @@ def _rehearse(source: Path, config: ScanConfig, output: Output) -> None:
     """Print how a set is read, and some of its rows."""
     import pandas as pd
 
-    from .scanning import described, own_files, set_of
-    from .sets.imageset import evenly
+    from .scanning import own_files, set_of
+    from .sets.imageset import described, evenly
 
     images = set_of(source, config)
     fitting = own_files(images, config)
@@ -109,6 +109,8 @@ def _source_json(images: ImageSet) -> dict[str, object]:
 
 
 def _print_scan(result: Scan, artifacts: Path, output: Output) -> None:
+    from .scans import following, in_clean_set
+
     if result.alarm:
         out.print()
         out.print(f"first of all: {result.alarm}")
@@ -137,37 +139,16 @@ def _print_scan(result: Scan, artifacts: Path, output: Output) -> None:
     above = {result.alarm, *result.images.source.notes}
     output.print_notes(note for note in result.notes if note not in above)
     output.print_seconds(result.timings)
-    kept = len(_kept(result))
+    kept = len(in_clean_set(result))
     if not kept:
         out.print("nothing is left: the clean set holds no image. Open the report, and keep what is good: --keep-id ID")
     clean = artifacts / ("clean.csv" if result.images.source.kind == "files" else "clean.npz")
     out.print(
         f"report  {artifacts / 'scan' / 'report.html'}      clean set  {clean} ({counted(kept, 'row')})", whole=True
     )
-    following = _next(result, artifacts)
-    advice = f"{following}    or look first: open the report" if following else "open the report"
-    out.print(f"next    {advice}", whole=True)
-
-
-def _kept(result: Scan) -> pd.DataFrame:
-    """The rows of the clean set."""
-    verdict = result.table["verdict"]
-    kept = (verdict == KEEP) | ((verdict == REVIEW) & (not result.config.strict))
-    return result.table[kept & (result.table["digest"] != "")]
-
-
-def _next(result: Scan, artifacts: Path) -> str | None:
-    """The command that follows a scan: decisions that wait come before all else; None where there are no two classes,
-    which a model could tell apart."""
-    if result.decided:
-        return f"curate apply{elsewhere(artifacts)}"
-    kept = _kept(result)
-    labels, splits = kept["label"], set(kept["split"])
-    if labels[labels >= 0].nunique() < 2:
-        return None
-    # Splits of other names are kept, and leave nothing to train on.
-    fresh = "" if splits & {"", "train"} else " --fresh"
-    return f"augment build --policy heavy{fresh}{elsewhere(artifacts)}"
+    next_command = following(result, artifacts)
+    look = f"curate review{elsewhere(artifacts)}" if awaiting else "open the report"
+    out.print(f"next    {next_command}    or look first: {look}" if next_command else f"next    {look}", whole=True)
 
 
 _FOR_GISTS = 64  # cells of a screen from which on the table has room for words
@@ -225,6 +206,7 @@ def _telling(result: Scan, at_most: int = 3) -> list[str]:
 
 def _scan_json(result: Scan, artifacts: Path) -> dict[str, object]:
     from .reviews import likely_right
+    from .scans import following
 
     counts = result.table["verdict"].value_counts()
     effect = result.effect
@@ -252,7 +234,7 @@ def _scan_json(result: Scan, artifacts: Path) -> dict[str, object]:
         "notes": list(result.notes),
         "timings": dict(result.timings),
         "artifacts": str(artifacts),
-        "next": _next(result, artifacts),
+        "next": following(result, artifacts),
     }
 
 
@@ -261,7 +243,7 @@ def apply(decisions: DecideConfig, config: ApplyConfig, output: Output) -> None:
     """Rebuild the clean set from the findings and your decisions, which are recorded and can be undone."""
     with output.reporter.stage("starting", None, ""):
         from .cleaning import apply as run
-        from .cleaning import decide
+        from .deciding import decide
 
     artifacts = Path(decisions.artifacts)
     contested = sorted({*decisions.keep_id} & {*decisions.drop_id})

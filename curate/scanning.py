@@ -11,7 +11,8 @@ import numpy as np
 
 from .checks import CHECKS
 from .configs import ScanConfig
-from .decisions import in_force, standing
+from .deciding import holding_of
+from .decisions import decisions_path, read_history, standing
 from .effect import cleaning_effect, unexplained_labels
 from .findings import CATALOGUE, Judgement
 from .gathering import STEPS, gather
@@ -24,14 +25,15 @@ from .measuring.mapping import compiled, lay_out
 from .measuring.ownmodels import Opinion, check_order, own_embedder, own_opinion
 from .measuring.probe import FEWEST
 from .measuring.seconding import TOO_MANY, labels_missed, seen_again
-from .scans import CleaningEffect, Scan, scan_draft, write_scan
+from .scans import CleaningEffect, Roster, Scan, following, scan_draft, write_scan
 from .sets.classes import joined_names
-from .sets.imageset import ImageSet, Source
+from .sets.imageset import ImageSet, Source, described
 from .sets.reading import read_as
 from .sets.writing import clean_notes
 from .stage.engine import cores, one_thread, small_algebra
 from .stage.options import elsewhere
 from .stage.progress import Advance, Reporter, Silent, Stopwatch
+from .stage.records import record_text
 from .verdicts import (
     Verdicts,
     balance_table,
@@ -71,11 +73,14 @@ def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), repor
     artifacts = Path(config.artifacts)
     with scan_draft(images, artifacts, reporter) as draft:
         result = _scanned(images, config, watch, reporter)
-        from .reporting import page  # it needs pandas, which is loaded aside while the set is read
+        # They need pandas, which is loaded aside while the set is read.
+        from .reporting import page
+        from .reporting.overviews import overview_of
 
         with watch.stage("writing"), reporter.stage("drawing the report", None, ""):
-            html = page(result)
-        write_scan(result, html, artifacts, draft, watch, reporter)
+            overview = overview_of(result, following(result, artifacts) or "")
+            documents = {"overview": record_text(overview), "report": page(result, overview)}
+        write_scan(result, documents, artifacts, draft, watch, reporter)
     return result
 
 
@@ -197,7 +202,9 @@ def _name(source: str | Path | ImageSet) -> str:
 
 def _decided(images: ImageSet, measured: Measured, artifacts: Path) -> dict[int, str]:
     """Decisions of a person on its rows, which wait to be applied."""
-    return in_force(artifacts, images.ids, measured.digests.tolist())
+    names = [images.label_name(row) for row in range(len(images))]
+    roster = Roster(images.ids, measured.digests.tolist(), names, images.classes)
+    return holding_of(roster, read_history(decisions_path(artifacts))).actions
 
 
 def _judged(evidence: Evidence, config: ScanConfig, reporter: Reporter) -> tuple[Verdicts, CleaningEffect | None]:
@@ -282,12 +289,3 @@ def _unprobed_notes(evidence: Evidence) -> list[str]:
         f"labels of {named} are not checked: a class takes part from {FEWEST} different images on; --min-class of "
         "split and build leaves small ones out"
     ]
-
-
-def described(images: ImageSet) -> str:
-    """ "data.npz: 13,759 images, 96x96 RGB, 8 classes"."""
-    k = len(images.classes)
-    classes = f", {k} class{'es' if k > 1 else ''}" if k else ", no labels"
-    described = f", {images.describe}" if images.describe else ""
-    plural = "image" if len(images) == 1 else "images"
-    return f"{images.source.name}: {len(images):,} {plural}{described}{classes}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,13 +17,14 @@ from .configs import ScanConfig
 from .findings import DROP, KEEP, REVIEW, SEVERITY, Story
 from .reviews import likely_right
 from .sets.directions import LEFT_OPEN, Directions, Reading
-from .sets.imageset import ImageSet
+from .sets.imageset import UNLABELLED, ImageSet, described
 from .sets.scaling import Decoding, Scale
 from .sets.writing import clean_path, draft_clean, place_clean
 from .stage.columns import INTEGER, NUMBER, TEXT, column_fault
 from .stage.drafts import scratch_of
 from .stage.errors import DataError, OutputError, gist
 from .stage.files import check_writable, refusals, write_npy, write_parquet, write_text
+from .stage.lines import counted
 from .stage.locks import holding
 from .stage.manifest import (
     FILE,
@@ -33,8 +36,10 @@ from .stage.manifest import (
     versions_in_use,
     write_manifest,
 )
+from .stage.options import elsewhere
 from .stage.progress import Reporter, Stopwatch
 from .stage.records import OPTIONAL
+from .stage.shortness import one_line, short_repr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,11 +52,17 @@ IMAGES = {
 FINDINGS = {
     "row": INTEGER, "id": TEXT, "check": TEXT, "score": NUMBER, "group": INTEGER, "action": TEXT, "because": TEXT,
 }  # fmt: skip
-CHANCE = "chance"  # a NUMBER of findings.parquet that scans of before there was one have not
+# Columns of findings.parquet that earlier scans have not: type, and what stands for it there.
+LATER_COLUMNS: Mapping[str, tuple[str, object]] = {"chance": ("float32", math.nan), "suggested": ("str", "")}
 PAIRS = {"row_a": INTEGER, "row_b": INTEGER, "kind": TEXT, "distance": NUMBER}
 
 # Of a scan's folder, the manifest last.
-FILES = ("images.parquet", "findings.parquet", "pairs.parquet", "embeddings.npy", "report.html", FILE)
+FILES = (
+    "images.parquet", "findings.parquet", "pairs.parquet", "embeddings.npy", "overview.json", "report.html", FILE,
+)  # fmt: skip
+
+
+_OTHERS = {"embeddings": "embeddings.npy", "overview": "overview.json", "report": "report.html"}
 
 
 @dataclass(frozen=True)
@@ -107,6 +118,22 @@ class Scan:
     alarm: str = ""
     probabilities_digest: str | None = None
 
+    def __repr__(self) -> str:
+        counts = self.table["verdict"].value_counts()
+        kept, dropped, review = (int(counts.get(name, 0)) for name in (KEEP, DROP, REVIEW))
+        checks = self.findings["check"].nunique()
+        place = "not written" if self.folder is None else f"in {one_line(str(self.folder))}"
+        return (
+            f"<Scan of {one_line(described(self.images))}\n"
+            f"{kept:,} kept, {dropped:,} dropped, {review:,} to review; "
+            f"{counted(len(self.findings), 'finding')} of {counted(checks, 'check')}; {place}>"
+        )
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it was written: its tables, its report, its manifest; None where nothing was."""
+        return None if self.config.artifacts is None else Path(self.config.artifacts, "scan")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScanManifest(Manifest):
@@ -130,6 +157,8 @@ class ScanManifest(Manifest):
     scale: Mapping[str, Scale] | None = field(default=None, metadata=OPTIONAL)
     likely_right: Mapping[str, float] | None = field(default=None, metadata=OPTIONAL)
     probabilities_digest: str | None = field(default=None, metadata=OPTIONAL)
+
+    __repr__ = short_repr
 
     @property
     def decoding(self) -> Decoding:
@@ -181,27 +210,48 @@ def _place(draft: Path, artifacts: Path) -> None:
         (draft / name).replace(folder / name)
 
 
-def write_scan(result: Scan, page: str, artifacts: Path, draft: Path, watch: Stopwatch, reporter: Reporter) -> None:
+def in_clean_set(result: Scan) -> pd.DataFrame:
+    """The rows of images.parquet that are in the clean set: what cannot be read is not, whatever was asked for."""
+    verdict = result.table["verdict"]
+    kept = (verdict == KEEP) | ((verdict == REVIEW) & (not result.config.strict))
+    return result.table[kept & (result.table["digest"] != "")]
+
+
+def following(result: Scan, artifacts: Path) -> str | None:
+    """The command that follows a scan: decisions that wait come before all else; None where there are no two classes,
+    which a model could tell apart."""
+    if result.decided:
+        return f"curate apply{elsewhere(artifacts)}"
+    kept = in_clean_set(result)
+    labels, splits = kept["label"], set(kept["split"])
+    if labels[labels >= 0].nunique() < 2:
+        return None
+    # Splits of other names are kept, and leave nothing to train on.
+    fresh = "" if splits & {"", "train"} else " --fresh"
+    return f"augment build --policy heavy{fresh}{elsewhere(artifacts)}"
+
+
+def write_scan(
+    result: Scan, documents: Mapping[str, str], artifacts: Path, draft: Path, watch: Stopwatch, reporter: Reporter
+) -> None:
     """Write a scan and its clean set into the folder `draft` (see scan_draft).
 
-    page  the report, as HTML
+    documents  the texts of "overview", JSON, and of "report", HTML
     """
-    verdict = result.table["verdict"].to_numpy()
-    keep = (verdict == KEEP) | ((verdict == REVIEW) & (not result.config.strict))
-    keep &= result.table["digest"].to_numpy() != ""  # what cannot be read cannot be kept, whatever was asked for
+    keep = result.table["row"].isin(in_clean_set(result)["row"]).to_numpy()
     tables = {"images": result.table, "findings": result.findings, "pairs": result.pairs}
     outputs = {name: draft / f"{name}.parquet" for name in tables}
-    outputs |= {"embeddings": draft / "embeddings.npy", "report": draft / "report.html"}
-    with watch.stage("writing"), reporter.stage("writing", 6, "files") as advance:
+    outputs |= {name: draft / file for name, file in _OTHERS.items()}
+    with watch.stage("writing"), reporter.stage("writing", len(outputs) + 1, "files") as advance:
         for i, (name, table) in enumerate(tables.items()):
             write_parquet(table, outputs[name])
             advance(i + 1)
         write_npy(result.embeddings, outputs["embeddings"])
-        advance(4)
-        write_text(page, outputs["report"])
-        advance(5)
+        for name, text in documents.items():
+            write_text(text, outputs[name])
+        advance(len(outputs))
         clean = draft_clean(result.images, keep, draft, artifacts)
-        advance(6)
+        advance(len(outputs) + 1)
     write_manifest(_manifest_of(result, {**outputs_of(outputs), "clean": clean}, watch), draft)
 
 
@@ -247,6 +297,34 @@ def content_digest(table: pd.DataFrame) -> str:
 
 
 @dataclass(frozen=True, eq=False)
+class Roster:
+    """The N images of a set, as decisions are held against them.
+
+    ids, digests  of each;  given  the name of its class as the set has it, "" for none
+    classes       names of the classes
+    """
+
+    ids: Sequence[str]
+    digests: Sequence[str]
+    given: Sequence[str]
+    classes: Sequence[str]
+
+    @cached_property
+    def row_of(self) -> Mapping[str, int]:
+        """id -> row."""
+        return {name: row for row, name in enumerate(self.ids)}
+
+    @cached_property
+    def rows_of(self) -> Mapping[str, list[int]]:
+        """digest -> rows of these pixels; what cannot be decoded has none."""
+        rows: dict[str, list[int]] = {}
+        for row, digest in enumerate(self.digests):
+            if digest:
+                rows.setdefault(digest, []).append(row)
+        return rows
+
+
+@dataclass(frozen=True, eq=False)
 class Scanned:
     """A finished scan as it lies on disk: its manifest, images.parquet and findings.parquet."""
 
@@ -255,13 +333,25 @@ class Scanned:
     table: pd.DataFrame
     findings: pd.DataFrame
 
+    __repr__ = short_repr
+
+    @cached_property
+    def roster(self) -> Roster:
+        """Its images; classes are those that an image has."""
+        table = self.table
+        names = dict(sorted(set(zip(table["label"].tolist(), table["label_name"].tolist(), strict=True))))
+        classes = [name for code, name in names.items() if code != UNLABELLED]
+        return Roster(table["id"].tolist(), table["digest"].tolist(), table["label_name"].tolist(), classes)
+
 
 def open_scan(folder: Path) -> Scanned:
     """The scan that a folder (artifacts/scan) holds. Raises DataError where it is not whole."""
     manifest = read_manifest(ScanManifest, folder)
     images, findings = (_read_table(folder / f"{name}.parquet", columns) for name, columns in _READ.items())
-    if CHANCE not in findings:
-        findings[CHANCE] = np.full(len(findings), np.nan, np.float32)
+    for name, (kind, value) in LATER_COLUMNS.items():
+        if name not in findings:
+            findings[name] = np.full(len(findings), value)
+            findings = findings.astype({name: kind})
     check_outputs(manifest, folder, _READ)
     return Scanned(folder, manifest, images, findings)
 

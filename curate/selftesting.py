@@ -27,6 +27,7 @@ from .stage.engine import cores, threaded
 from .stage.errors import DataError
 from .stage.files import check_writable, write_text
 from .stage.progress import Advance, Reporter, Silent
+from .stage.shortness import short_repr
 from .tallying import summary, tally, ways_of
 
 # With fewer, one planted fault is a percent or more of the set, and the checks have no set to compare it with.
@@ -74,6 +75,8 @@ class Selftest:
     thresholds: dict[str, float]
     notes: tuple[str, ...]
     rows: pd.DataFrame
+
+    __repr__ = short_repr
 
 
 def selftest(
@@ -238,6 +241,8 @@ class _Strangers:
 
     pictures: np.ndarray | None
     ids: tuple[str, ...] = ()
+
+    __repr__ = short_repr
 
 
 def _ids_of(planted: Planted, ids: Sequence[str], strangers: _Strangers) -> list[str]:

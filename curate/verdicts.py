@@ -29,6 +29,7 @@ from .measuring.evidence import Evidence
 from .measuring.probe import recognised
 from .reviews import within_budget
 from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, torn_groups
+from .stage.shortness import short_repr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +53,8 @@ class Verdicts:
     verdict: np.ndarray
     stories: tuple[Story, ...]
     unreviewed: int = 0
+
+    __repr__ = short_repr
 
 
 def weigh(evidence: Evidence, judgements: Mapping[str, Judgement], config: ScanConfig) -> Verdicts:
@@ -172,6 +175,7 @@ def _findings_on_rows(
             DROP if droppable[row] else KEEP if common[row] else REVIEW,
             judgement.because(row),
             round(float(chance[row]), 4),
+            "" if judgement.suggested is None else judgement.suggested(row),
         )
         for row in sorted(np.flatnonzero(flagged).tolist(), key=lambda row: (-scores[row], row))
     ]

@@ -13,6 +13,7 @@ from curate.stage.errors import DataError, OutputError
 from curate.stage.files import drafting, write_parquet
 from curate.stage.manifest import file_digest, outputs_of, versions_in_use, write_manifest
 from curate.stage.progress import Reporter, Silent, Stopwatch
+from curate.stage.shortness import short_repr
 
 from .comparing import alike, names_of, run_predictions
 from .configs import EnsembleConfig
@@ -39,6 +40,8 @@ class Ensembled:
     metrics: EnsembleMetrics
     weights: np.ndarray
     notes: tuple[str, ...]
+
+    __repr__ = short_repr
 
 
 def ensemble(

@@ -15,6 +15,7 @@ from curate.sets.scaling import Scales
 from curate.stage.engine import chunks, cores
 from curate.stage.errors import DataError
 from curate.stage.progress import Reporter, Silent, Stopwatch
+from curate.stage.shortness import short_repr
 
 from .configs import EvaluateConfig
 from .inputs import RunInputs
@@ -60,6 +61,8 @@ class Evaluation:
     predictions: pd.DataFrame
     notes: tuple[str, ...]
     seconds: dict[str, float]
+
+    __repr__ = short_repr
 
 
 def metrics_of(predictions: Predictions, classes: Sequence[str], resamples: int, seed: int) -> Metrics:

@@ -28,6 +28,7 @@ from curate.stage.files import drafting, python_text, write_text
 from curate.stage.manifest import file_digest
 from curate.stage.progress import Reporter, Silent
 from curate.stage.records import document_of, record_of
+from curate.stage.shortness import short_repr
 
 if TYPE_CHECKING:
     import keras
@@ -57,6 +58,8 @@ class Target:
     needs: tuple[str, ...] = ()
     extra: str = ""
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class Conversion:
@@ -85,6 +88,8 @@ class Exported:
     bytes: int
     worst: float
     load: str
+
+    __repr__ = short_repr
 
 
 def export(

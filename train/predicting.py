@@ -19,6 +19,7 @@ from curate.stage.files import replacing, write_parquet
 from curate.stage.manifest import FILE as MANIFEST
 from curate.stage.manifest import read_manifest
 from curate.stage.progress import Reporter, Silent, Stopwatch
+from curate.stage.shortness import short_repr
 
 from .configs import EvaluateConfig
 from .devices import devices_of
@@ -59,6 +60,8 @@ class Predictor:
     workers: int
     engine: str
     note: str = ""
+
+    __repr__ = short_repr
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         if self.filter is not None:
@@ -245,6 +248,8 @@ class Predicted:
     table: pd.DataFrame
     notes: tuple[str, ...]
     seconds: dict[str, float]
+
+    __repr__ = short_repr
 
 
 def predict(

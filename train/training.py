@@ -22,6 +22,7 @@ from curate.stage.errors import MissingExtra
 from curate.stage.files import replacing, write_text
 from curate.stage.manifest import file_digest, outputs_of, read_manifest, versions_in_use, write_manifest
 from curate.stage.progress import Reporter, Silent, Stopwatch
+from curate.stage.shortness import short_repr
 
 from .checkpoints import FILE, LAST_GOOD, Checkpoint, check_key
 from .configs import EvaluateConfig, RunConfig, views_fitted
@@ -100,6 +101,8 @@ class Trained:
     seconds: Mapping[str, float]
     notes: tuple[str, ...] = ()
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -109,6 +112,8 @@ class Part:
     seed: int
     rows: np.ndarray
     val: LabelledSet
+
+    __repr__ = short_repr
 
 
 def train(config: RunConfig = _DEFAULT, reporter: Reporter = Silent(), *, built: BuiltSets | None = None) -> Trained:

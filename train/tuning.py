@@ -32,6 +32,7 @@ from curate.stage.files import write_text
 from curate.stage.manifest import file_digest
 from curate.stage.progress import Reporter, Silent
 from curate.stage.records import read_document
+from curate.stage.shortness import short_repr
 
 from .configs import RunConfig, TuneConfig
 from .recipe import Recipe, options_of, to_toml, with_options
@@ -78,6 +79,8 @@ class Trial:
     score: float | None
     failed: str = ""
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class Tuned:
@@ -91,6 +94,8 @@ class Tuned:
     best: Trial
     config: RunConfig
     trials: tuple[Trial, ...]
+
+    __repr__ = short_repr
 
 
 def tune(

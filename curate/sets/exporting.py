@@ -25,6 +25,7 @@ from ..stage.errors import DataError, OutputError
 from ..stage.files import drafting, python_text, write_npz, write_text
 from ..stage.progress import Advance, Reporter, Silent
 from ..stage.registry import Registry
+from ..stage.shortness import short_repr
 from ..stage.silence import silence
 from .changes import check_unchanged
 from .decoding import FilePictures, has_image_extension
@@ -60,6 +61,8 @@ class Loading:
     line: Callable[[Path], str]
     notes: tuple[str, ...] = ()
 
+    __repr__ = short_repr
+
 
 # A format: writes the images into a new folder or file, reports the number written so far, and says how to load them.
 Exporter = Callable[[ImageSet, Path, Advance], Loading]
@@ -83,6 +86,8 @@ class Exported:
     imports: str
     load: str
     notes: tuple[str, ...]
+
+    __repr__ = short_repr
 
 
 def export(source: str | Path | ImageSet, config: ExportConfig, reporter: Reporter = Silent()) -> Exported:

@@ -11,6 +11,8 @@ from typing import Protocol
 import numpy as np
 
 from ..stage.errors import DataError
+from ..stage.lines import counted
+from ..stage.shortness import one_line, short_repr
 from .scaling import Decoding
 
 UNLABELLED, NO_GROUP = -1, -1
@@ -34,6 +36,8 @@ class Picture:
     raw: np.ndarray
     file_type: str = ""
     frames: int = 1
+
+    __repr__ = short_repr
 
 
 class Pictures(Protocol):
@@ -78,6 +82,8 @@ class Source:
     # kind "npz": what the file was when it was read (see archives.signature_of), None for a set that is in no file.
     signature: tuple[int, int, int] | None = None
     topics: tuple[Topic, ...] = ()
+
+    __repr__ = short_repr
 
     @property
     def name(self) -> str:
@@ -152,6 +158,9 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        return f"<ImageSet {one_line(described(self))}>"
+
     @property
     def labelled(self) -> bool:
         """Whether any image has a label."""
@@ -160,6 +169,14 @@ class ImageSet:
     def label_name(self, row: int) -> str:
         """The name of a row's class, "" where it has no label."""
         return self.classes[self.labels[row]] if self.labels[row] != UNLABELLED else ""
+
+
+def described(images: ImageSet) -> str:
+    """ "data.npz: 13,759 images, 96x96 RGB, 8 classes"."""
+    k = len(images.classes)
+    classes = f", {k} class{'es' if k > 1 else ''}" if k else ", no labels"
+    pictures = f", {images.describe}" if images.describe else ""
+    return f"{images.source.name}: {counted(len(images), 'image')}{pictures}{classes}"
 
 
 def _checked_shares(soft: np.ndarray, classes: int) -> np.ndarray:

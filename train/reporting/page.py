@@ -17,6 +17,8 @@ from markupsafe import Markup
 
 from curate.findings import CATALOGUE
 from curate.reporting.base import Report, asset, render, settings_of
+from curate.stage.manifest import versions
+from curate.stage.shortness import short_repr
 
 from ..configs import EnsembleConfig, RunConfig
 from ..metrics import Benchmark, Calibration, Contrast, Interval, Metrics, RunMetrics, SetMeasures, Slice
@@ -76,6 +78,8 @@ class RunReport:
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
+    __repr__ = short_repr
+
 
 def page(run: RunReport) -> str:
     """The whole page of a run: HTML with everything inlined, to be written as UTF-8."""
@@ -120,7 +124,7 @@ def _report(run: RunReport) -> Report:
         settings=[
             (f"Settings: {name}", settings_of(section)) for name, section in {**sections, "run": run.config}.items()
         ],
-        packages=PACKAGES,
+        versions=list(versions(PACKAGES).items()),
         timings=[(name, f"{seconds:.1f} s") for name, seconds in run.seconds.items()],
     )
 

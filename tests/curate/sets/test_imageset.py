@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.sets.imageset import UNLABELLED, Source, Topic
+from curate.sets.imageset import UNLABELLED, Source, Topic, described
 from curate.stage.engine import chunks
 from curate.stage.errors import DataError
 
@@ -100,3 +100,17 @@ def test_what_nobody_would_guess_is_told_and_with_it_what_is_in_no_other_line():
     assert source.lines() == ["  classes  2, from l.csv", "  note     something else"]
     assert source.lines(everything=True)[1] == "  splits   none"
     assert Source("npz", Path("x")).lines() == []
+
+
+def test_a_set_is_told_in_one_short_line_whatever_its_name_and_size(set_of):
+    assert repr(set_of(BLANK, [0, 1, 0][: len(BLANK)])).startswith("<ImageSet cells.npz: ")
+    images = set_of(np.zeros((2_000, 4, 4, 3), np.uint8), [0] * 2_000)
+    assert repr(images) == "<ImageSet cells.npz: 2,000 images, 4 classes>"
+    hostile = replace(images, source=Source("npz", Path("\x1b[31m\n\u202e" * 60)))
+    assert len(repr(hostile)) < 200
+    assert repr(hostile).isprintable()
+
+
+def test_a_set_is_described_by_its_pictures_and_classes(set_of, pets):
+    assert described(replace(pets, describe="8x8 grey")) == "cells.npz: 3 images, 8x8 grey, 2 classes"
+    assert described(set_of(BLANK[:1], classes=())) == "cells.npz: 1 image, no labels"
