@@ -13,8 +13,8 @@ from ..reviews import likeliest_first
 from ..sets.imageset import UNLABELLED
 from ..stage.lines import printable
 from .overviews import VERDICTS, Overview, in_order
+from .placing import NOWHERE, line_of
 
-NOWHERE = 65_535  # the coordinate of what has no place on the map
 UNKNOWN = 255  # a share, of 100, that nothing says
 
 Info = Mapping[str, object]
@@ -133,6 +133,7 @@ def info_of(overview: Overview, columns: Columns, findings: pd.DataFrame) -> dic
         "classes": list(columns.classes),
         "splits": list(columns.splits),
         "verdicts": list(VERDICTS),
+        "apart": line_of(columns.values["x"], findings),
         "checks": [
             {
                 "name": check.name,

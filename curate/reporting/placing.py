@@ -40,16 +40,19 @@ def placed(table: pd.DataFrame, findings: pd.DataFrame) -> tuple[np.ndarray, np.
     return x, y, _on_one_dot(x, y)
 
 
-def line_of(table: pd.DataFrame, findings: pd.DataFrame) -> int | None:
-    """The x from which on foreign groups lie, between the map and their strip; None where there are none."""
-    known = np.isfinite(table[["x", "y"]].to_numpy(np.float64)).all(axis=1).any()
-    return LINE if known and (_foreign_groups(len(table), findings) >= 0).any() else None
+def line_of(x: np.ndarray, findings: pd.DataFrame) -> int | None:
+    """Of placed rows, the x of the line beyond which foreign groups lie; None where there are none."""
+    return LINE if (x != NOWHERE).any() and len(_foreign(findings)) else None
+
+
+def _foreign(findings: pd.DataFrame) -> pd.DataFrame:
+    """The findings of rows that belong to a foreign group."""
+    return findings[(findings["check"] == FOREIGN) & (findings["row"] >= 0) & (findings["group"] >= 0)]
 
 
 def _foreign_groups(n: int, findings: pd.DataFrame) -> np.ndarray:
     """int64 (n,): the foreign group of each row, -1 of those in none."""
-    group = np.full(n, -1)
-    found = findings[(findings["check"] == FOREIGN) & (findings["row"] >= 0) & (findings["group"] >= 0)]
+    group, found = np.full(n, -1), _foreign(findings)
     group[found["row"].to_numpy(np.int64)] = found["group"].to_numpy(np.int64)
     return group
 

@@ -34,7 +34,7 @@ def test_the_map_keeps_its_shape_and_fills_its_room():
     scale = LARGEST / np.ptp(xy[:, 0])
     np.testing.assert_allclose(np.ptp(y.astype(float)), np.ptp(xy[:, 1]) * scale, atol=2)
     assert (stands_for == 1).all()
-    assert line_of(rows_at(xy), NOTHING) is None
+    assert line_of(x, NOTHING) is None
 
 
 def test_a_dot_stands_for_all_that_lie_on_it():
@@ -52,7 +52,7 @@ def test_a_foreign_group_lies_apart_and_no_picture_of_it_on_another():
     apart = np.isin(np.arange(400), findings["row"])
     assert (x[apart] >= STRIP_FROM).all()
     assert (x[~apart] < LINE).all()
-    assert line_of(rows_at(xy), findings) == LINE
+    assert line_of(x, findings) == LINE
     assert (stands_for == 1).all()
     assert distances(x[apart], y[apart]).min() > 200
 
@@ -94,8 +94,9 @@ def test_the_same_scan_gives_the_same_places_and_keeps_its_tables():
 def test_of_other_findings_nothing_is_set_apart():
     table = rows_at(np.random.default_rng(1).normal(size=(60, 2)))
     findings = found({1: [1, 2, 3]}, "near_duplicate")
-    assert line_of(table, findings) is None
-    assert placed(table, findings)[0].max() == LARGEST
+    x, _, _ = placed(table, findings)
+    assert x.max() == LARGEST
+    assert line_of(x, findings) is None
 
 
 @pytest.mark.parametrize("n", [0, 1, 5])
@@ -106,7 +107,7 @@ def test_rows_without_a_map_have_no_place(n):
     assert (x == NOWHERE).all()
     assert (y == NOWHERE).all()
     assert (stands_for == 0).all()
-    assert line_of(table, findings) is None
+    assert line_of(x, findings) is None
 
 
 def test_where_every_row_is_foreign_and_where_all_lie_on_one_dot_there_are_places():
