@@ -13,7 +13,7 @@ from ..reviews import likeliest_first
 from ..sets.imageset import UNLABELLED
 from ..stage.lines import printable
 from .overviews import VERDICTS, Overview, in_order
-from .placing import NOWHERE, line_of
+from .placing import line_of
 
 UNKNOWN = 255  # a share, of 100, that nothing says
 
@@ -74,8 +74,8 @@ def columns_of(
     splits, split = np.unique(own["split"].fillna("").to_numpy(str), return_inverse=True)
     x, y, stands_for = places
     checks = in_order(findings)
-    of_row = findings["row"].to_numpy(np.int64)
-    numbers = np.flatnonzero((of_row < 0) | (place[of_row] >= 0))
+    finding_rows = findings["row"].to_numpy(np.int64)
+    numbers = np.flatnonzero((finding_rows < 0) | (place[finding_rows] >= 0))
     about = findings.iloc[numbers]
     code = {name: i for i, name in enumerate(classes)}
     queue = likeliest_first(findings)
@@ -108,8 +108,8 @@ def columns_of(
 def hundredths(shares: np.ndarray) -> np.ndarray:
     """uint8: shares in whole hundredths, rounded down, UNKNOWN where they are none."""
     shares = shares.astype(np.float64)
-    known = np.isfinite(shares)
-    return np.where(known, np.floor(100 * np.where(known, shares, 0) + 1e-4), UNKNOWN).astype(np.uint8)
+    finite = np.isfinite(shares)
+    return np.where(finite, np.floor(100 * np.where(finite, shares, 0) + 1e-4), UNKNOWN).astype(np.uint8)
 
 
 def _codes(values: pd.Series[str], names: Sequence[str]) -> np.ndarray:
@@ -184,15 +184,3 @@ def details_of(table: pd.DataFrame, findings: pd.DataFrame, rows: Sequence[int])
         Details(int(row), name, digest, because.get(int(row), {}))
         for row, name, digest in zip(rows, own["id"].tolist(), own["digest"].fillna("").tolist(), strict=True)
     ]
-
-
-def plain_places(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where the map has each row, as `columns_of` takes it: as it was laid out, every picture for itself."""
-    xy = table[["x", "y"]].to_numpy(np.float64)
-    placed = np.isfinite(xy).all(axis=1)
-    whole = np.full((len(table), 2), NOWHERE, np.int64)
-    if placed.any():
-        low = xy[placed].min(axis=0)
-        span = float((xy[placed].max(axis=0) - low).max()) or 1.0
-        whole[placed] = np.round((xy[placed] - low) / span * (NOWHERE - 1)).astype(np.int64)
-    return whole[:, 0], whole[:, 1], np.ones(len(table), np.int64)

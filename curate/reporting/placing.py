@@ -26,11 +26,11 @@ def placed(table: pd.DataFrame, findings: pd.DataFrame) -> tuple[np.ndarray, np.
     chance is in it: the same scan gives the same places.
     """
     xy = table[["x", "y"]].to_numpy(np.float64)
-    known = np.isfinite(xy).all(axis=1)
-    group = _foreign_groups(len(table), findings) if known.any() else np.full(len(table), -1)
+    has_place = np.isfinite(xy).all(axis=1)
+    group = _foreign_groups(len(table), findings) if has_place.any() else np.full(len(table), -1)
     x, y = (np.full(len(table), NOWHERE, np.uint16) for _ in range(2))
     apart = np.flatnonzero(group >= 0)
-    own = np.flatnonzero(known & (group < 0))
+    own = np.flatnonzero(has_place & (group < 0))
     places = _scaled(xy[own], MAP_WIDTH if len(apart) else LARGEST)
     x[own], y[own] = places.T
     if len(apart):
@@ -52,8 +52,8 @@ def _foreign(findings: pd.DataFrame) -> pd.DataFrame:
 
 def _foreign_groups(n: int, findings: pd.DataFrame) -> np.ndarray:
     """int64 (n,): the foreign group of each row, -1 of those in none."""
-    group, found = np.full(n, -1), _foreign(findings)
-    group[found["row"].to_numpy(np.int64)] = found["group"].to_numpy(np.int64)
+    group, members = np.full(n, -1), _foreign(findings)
+    group[members["row"].to_numpy(np.int64)] = members["group"].to_numpy(np.int64)
     return group
 
 
@@ -74,7 +74,7 @@ def _discs(group: np.ndarray, middle: float, half: float) -> np.ndarray:
 
     The members of a disc lie as the seeds of a sunflower do (Vogel 1979): evenly, whatever their number.
     """
-    numbers, of, sizes = np.unique(group, return_inverse=True, return_counts=True)
+    numbers, disc, sizes = np.unique(group, return_inverse=True, return_counts=True)
     order = np.lexsort((numbers, -sizes))
     width = LARGEST - STRIP_FROM
     spacing = min(SPACING, np.sqrt(FILLED * width * 2 * half / (np.pi * len(group))))
@@ -84,12 +84,12 @@ def _discs(group: np.ndarray, middle: float, half: float) -> np.ndarray:
         centres, height = _shelves(np.sqrt(sizes[order]) * spacing, width, 2 * spacing)
     centre = np.empty((len(numbers), 2))
     centre[order] = centres
-    by_group = np.argsort(of, kind="stable")
+    by_group = np.argsort(disc, kind="stable")
     rank = np.empty(len(group))
     rank[by_group] = np.arange(len(group)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     angle, reach = rank * np.pi * (3 - np.sqrt(5)), spacing * np.sqrt(rank + 0.5)
-    x = STRIP_FROM + centre[of, 0] + reach * np.cos(angle)
-    y = middle + height / 2 - centre[of, 1] + reach * np.sin(angle)
+    x = STRIP_FROM + centre[disc, 0] + reach * np.cos(angle)
+    y = middle + height / 2 - centre[disc, 1] + reach * np.sin(angle)
     places: np.ndarray = np.rint(np.column_stack([x, y])).astype(np.int64)
     return places.clip([STRIP_FROM, 0], LARGEST)
 
@@ -109,5 +109,5 @@ def _shelves(radii: np.ndarray, width: float, gap: float) -> tuple[np.ndarray, f
 def _on_one_dot(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """uint32 (N,): how many rows have the place of each; 0 of a row without one."""
     dot = x.astype(np.uint32) << 16 | y
-    _, of, counts = np.unique(dot, return_inverse=True, return_counts=True)
-    return np.where(x == NOWHERE, 0, counts[of]).astype(np.uint32)
+    _, kind, counts = np.unique(dot, return_inverse=True, return_counts=True)
+    return np.where(x == NOWHERE, 0, counts[kind]).astype(np.uint32)

@@ -335,6 +335,16 @@ async function makeMap(node, source, actions = {}) {
     return best;
   }
 
+  // The rows that lie nearest to one, at most so many.
+  function near(row, most) {
+    const away = (other) => Math.hypot((x[other] - x[row]) * stretch.x, (y[other] - y[row]) * stretch.y);
+    for (let reach = 200; ; reach *= 2) {
+      const others = [];
+      index.within(x[row] - reach, y[row] - reach, x[row] + reach, y[row] + reach, (other) => { if (other !== row) others.push(other); });
+      if (others.length >= 2 * most || reach > 140000) return others.sort((a, b) => away(a) - away(b)).slice(0, most);
+    }
+  }
+
   function isInside(polygon, px, py) {
     let inside = false;
     for (let i = 0, j = polygon.length - 1; i < polygon.length; j = i++) {
@@ -553,7 +563,7 @@ async function makeMap(node, source, actions = {}) {
       if (columns.finding_row[i] === row) found.push(info.checks[columns.finding_check[i]].title);
     }
     const many = standsFor[row] > 1 ? `one of ${count(standsFor[row])} on this dot` : "";
-    const words = [info.classes[columns.label[row]] ?? "no label", info.verdicts[columns.verdict[row]], ...found, many].filter(Boolean).join(", ");
+    const words = [info.classes[columns.label[row]] ?? "no label", MAP_WORDS[info.verdicts[columns.verdict[row]]] ?? "", ...found, many].filter(Boolean).join(", ");
     tell(spelled(words));
     const details = await source.details([row]).catch(() => []);  // without its id a point still has a name
     if (cursor === row && details.length) tell(spelled(`${details[0].id}: ${words}`));
@@ -649,7 +659,7 @@ async function makeMap(node, source, actions = {}) {
     clearTimeout(settling);
     node.replaceChildren();
   }
-  return { colour, show, ring, select, clearSelection, update, reset, destroy, element: stage,
+  return { colour, show, ring, select, clearSelection, update, reset, near, destroy, element: stage,
     // Where a row lies on the page, to place something beside it; null where it has no place.
     place: (row) => (x[row] === NOWHERE ? null : clientOf(row)) };
 }

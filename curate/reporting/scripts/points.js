@@ -9,6 +9,7 @@ const MAP_SCALES = {
 };
 // Seven colours and six shapes: 42 classes before a pair comes again.
 const MAP_SHAPES = ["disc", "square", "triangle", "diamond", "cross", "wedge"];
+const MAP_WORDS = { keep: "kept", review: "to review", drop: "dropped" };
 
 // Whether (x, y) lies within a shape of about the area of a disc with radius 1.
 const MAP_INSIDE = {
@@ -91,7 +92,7 @@ function makeMapColouring(by, columns, info, token, isDark) {
     const look = { keep: { ...quiet, colour: token("--keep") }, review: { colour: token("--review"), shape: "disc", hollow: true, size: 1.25 },
       drop: { colour: token("--drop"), shape: "diamond", hollow: false, size: 1.25 } };
     for (let row = 0; row < n; row++) of[row] = verdict[row];
-    return { keys: info.verdicts.map((name, entry) => ({ ...(look[name] ?? quiet), entry })), of, entries: info.verdicts.map((name) => ({ keep: "kept", drop: "dropped" })[name] ?? name) };
+    return { keys: info.verdicts.map((name, entry) => ({ ...(look[name] ?? quiet), entry })), of, entries: info.verdicts.map((name) => MAP_WORDS[name] ?? name) };
   }
   if (by.startsWith("score:")) {
     const score = columns[`score_${by.slice(6)}`], scale = isDark ? MAP_SCALES.dark : MAP_SCALES.light, steps = 20;

@@ -35,12 +35,13 @@ async function mapOf(set, show, known, decisions, look) {
     tip.hidden = true;
     await known.ask([row]);
     const near = make("div", { className: "pinned neighbours" });
-    beside.replaceChildren(make("article", {}, show.picture(row, look, 96), show.described(row)), make("h3", {}, "Its neighbours"), near);
-    const rows = (await set.source.neighbours(row)).slice(0, NEIGHBOURS);
+    const neighbours = (await set.source.neighbours(row)).slice(0, NEIGHBOURS), others = neighbours.length ? neighbours : map.near(row, NEIGHBOURS);
     if (picked !== row) return;
-    await known.ask(rows);
-    near.append(...rows.map((other) => make("figure", {}, show.picture(other, look, 96), make("figcaption", { title: show.labelOf(other), dir: "auto" }, show.labelOf(other)))));
-    if (!rows.length) near.append(make("p", { className: "small quiet" }, "This page does not know them; curate review does."));
+    beside.replaceChildren(make("article", {}, show.picture(row, look, 96), show.described(row)),
+      make("h3", {}, neighbours.length ? "Its nearest neighbours" : "Beside it on the map"), near);
+    await known.ask(others);
+    if (picked !== row) return;
+    near.append(...others.map((other) => make("figure", {}, show.picture(other, look, 96), make("figcaption", { title: show.labelOf(other), dir: "auto" }, show.labelOf(other)))));
   }
 
   // --- What was selected

@@ -292,7 +292,7 @@ def test_every_way_of_colouring_counts_each_row_once_and_draws_its_colour(map_):
     assert [map_.pixel(row) for row in (1, 2, 3)] == ["#0072b2", "#e69f00", "#009e73"]
     map_.tab.select_option(".map-by", "verdict")
     counts = np.bincount(columns["verdict"])
-    assert map_.legend() == {"kept": counts[0], "review": counts[1], "dropped": counts[2]}
+    assert map_.legend() == {"kept": counts[0], "to review": counts[1], "dropped": counts[2]}
     map_.tab.select_option(".map-by", "score:label_error")
     score = columns["score_label_error"]
     assert map_.legend()["0.8 and more"] == ((score >= 80) & (score <= 100)).sum()
@@ -382,6 +382,13 @@ def test_a_ringed_row_comes_into_sight(map_):
     x, y = map_.places()[390]
     assert box["x"] < x < box["x"] + box["width"]
     assert box["y"] < y < box["y"] + box["height"]
+
+
+def test_the_nearest_on_the_map_are_told(map_):
+    at = np.column_stack([map_.columns["x"], map_.columns["y"]]).astype(float)
+    distance = np.linalg.norm(at - at[210], axis=1)
+    assert len(map_.tab.evaluate("map.near(210, 4)")) == 4
+    assert set(map_.tab.evaluate("map.near(210, 4)")) <= set(np.argsort(distance)[1:13].tolist())
 
 
 def test_verdicts_that_change_are_drawn_anew(map_):
