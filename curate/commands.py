@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +19,8 @@ from .configs import (
     DrawConfig,
     GateConfig,
     RehearsalConfig,
+    ReviewConfig,
+    ReviewedConfig,
     ScanConfig,
     SelftestConfig,
     SplitConfig,
@@ -297,6 +301,34 @@ def _applied_json(applied: Applied) -> dict[str, object]:
 
 
 @command(app)
+def review(reviewed: ReviewedConfig, config: ReviewConfig, output: Output) -> None:
+    """Look at all that a scan found and decide on it, in your browser; nothing leaves this machine."""
+    with output.reporter.stage("starting", None, ""):
+        from .reviewing.opening import review as run
+
+    artifacts = Path(reviewed.artifacts)
+    with run(artifacts, config, output.reporter) as opened:
+        if output.as_json:
+            print_json({"address": opened.address})
+            sys.stdout.flush()  # whoever reads it does not wait for the end
+        else:
+            out.print(opened.address, whole=True)
+            if not output.quiet:
+                out.print("open it in a browser on this machine; Ctrl-C ends the review, decisions are kept at once")
+        with suppress(KeyboardInterrupt):  # by which a review ends
+            opened.wait()
+    if output.as_json:
+        return
+    decided = [f"{count:,} {action.replace('_', ' ')}" for action, count in opened.decided.items()]
+    if opened.taken_back:
+        decided.append(f"{opened.taken_back:,} earlier taken back")
+    out.print()
+    out.print(f"decided in this review: {', '.join(decided)}" if decided else "nothing was decided in this review")
+    if decided:
+        out.print(f"next    curate apply{elsewhere(artifacts)}    the clean set then follows", whole=True)
+
+
+@command(app)
 def diff(
     scan_a: Annotated[Path, typer.Argument(help="Folder of a scan, or the artifacts that hold it.")],
     scan_b: Annotated[Path, typer.Argument(help="Folder of a later scan.")],
@@ -382,14 +414,18 @@ def split(
 @command(app)
 def export(
     source: Annotated[
-        Path, typer.Argument(help="A set of any stage: an .npz, a folder of images, a list of files, a built set.")
+        Path,
+        typer.Argument(
+            help="A set of any stage: an .npz, a folder of images, a list of files, a built set; or the artifacts of a "
+            "scan, for what it found."
+        ),
     ],
     config: ExportConfig,
     output: Output,
 ) -> None:
-    """Write a set in the form that another tool reads; the set itself stays as it is."""
+    """Write a set, or what a scan found in it, in the form that another tool reads; the set itself stays as it is."""
     with output.reporter.stage("starting", None, ""):
-        from .sets.exporting import export as run
+        from .handing.delivering import export as run
 
     with output.reporter.stage("reading", None, ""):
         result = run(source, config, output.reporter)
@@ -403,9 +439,10 @@ def export(
     out.print(f"{images} as {result.to}: {files}, {result.bytes / 1e6:,.1f} MB")
     output.print_notes(result.notes)
     out.print(f"written  {result.path}", whole=True)
-    # Both run as they are printed, names between colons too.
-    out.print(f"import   {result.imports}", whole=True)
-    out.print(f"load     {result.load}", whole=True)
+    # They run as they are printed, names between colons too.
+    steps = {**({"import": result.imports, "load": result.load} if result.imports else {}), **result.steps}
+    for word, step in steps.items():
+        out.print(f"{word:<8} {step}", whole=True)
 
 
 @command(app, takes={"config": Takes(SelftestConfig, defaults={"artifacts": ARTIFACTS})})

@@ -48,7 +48,7 @@ def packs():
     made = []
 
     def make(pile, digests="abcdef", spare=None, **options):
-        made.append(Packs(pile, list(digests), spare or {}, **options))
+        made.append(Packs(pile, list(digests), (spare or {}).get, **options))
         return made[-1]
 
     yield make
