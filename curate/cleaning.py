@@ -145,52 +145,17 @@ def _read_again(scan: Scanned, config: ApplyConfig) -> tuple[ImageSet, list[str]
     return images, notes
 
 
-def _verdicts(scan: Scanned, config: ApplyConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Two of (N,) keep, drop or review, without decisions: the gravest action on each row, and the gravest that is for
-    a fault of its own."""
-    findings = scan.findings
-    action = findings["action"].to_numpy(dtype=object).copy()
-    action[(action == DROP) & findings["check"].isin(config.review)] = REVIEW
-    action[findings["check"].isin(config.drop)] = DROP
-    rows = findings["row"].to_numpy()
-    alone = ~findings["check"].isin(BESIDE_THE_KEPT).to_numpy()
-    verdicts = tuple(np.full(len(scan.table), KEEP, dtype=object) for _ in range(2))
-    for verdict, counts in zip(verdicts, (rows >= 0, (rows >= 0) & alone), strict=True):
-        for name in (REVIEW, DROP):
-            verdict[rows[(action == name) & counts]] = name
-    return verdicts[0], verdicts[1]
-
-
-def _in_set(verdict: np.ndarray, strict: bool) -> np.ndarray:
-    """bool (N,): rows that are in the clean set by their verdict."""
-    return np.asarray((verdict == KEEP) | ((verdict == REVIEW) & (not strict)), bool)
-
-
-def _stand_ins(scan: Scanned, stays: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """int64: a row of each group of copies of which none stays: the best of those that may take its place.
-
-    stays  bool (N,): rows in the clean set;  free  bool (N,): rows that are not, but for being copies
-
-    The best is the one in the most precious split, then the one most like the copy that would have been kept.
-    """
-    group = scan.table["group"].to_numpy(np.int64)
-    lost = ~np.isin(group, group[stays]) & (group != NO_GROUP)
-    rows = np.flatnonzero(free & lost)
-    of_copies = scan.findings[scan.findings["check"].isin(BESIDE_THE_KEPT)]
-    likeness = of_copies.groupby("row")["score"].max().reindex(rows).to_numpy()
-    order = np.lexsort((rows, -likeness, -held_out_rank(scan.table["split"].tolist())[rows], group[rows]))
-    rows = rows[order]
-    return np.asarray(rows[np.unique(group[rows], return_index=True)[1]], np.int64)
-
-
-def _told_of_stand_ins(images: ImageSet, rows: np.ndarray) -> str:
-    subject = "1 copy stays" if len(rows) == 1 else f"{len(rows):,} copies stay"
-    return (
-        f"{subject} in place of one that leaves, for of each picture one stays, such as {images.ids[rows[0]]}; "
-        "drop that too (--drop-id ID) to be rid of the picture"
-    )
-
-
+def _write_clean_set(
+    scan: Scanned, images: ImageSet, config: ApplyConfig, history: History, notes: Sequence[str]
+) -> Applied:
+    held = holding_of(scan.roster, history)
+    strict = bool(scan.manifest.config.strict) if config.strict is None else config.strict
+    pairs = read_pairs(scan.folder, PAIRS if held.apart else ())
+    found = Found(scan.table, scan.findings, pairs, scan.manifest.config.review)
+    outcome = outcome_of(found, held, replace(config, strict=strict))
+    counts = {name: int((outcome.verdict == name).sum()) for name in (KEEP, DROP, REVIEW)}
+    remarks = [*notes, *history.notes, *held.notes, *outcome.notes]
+    blind = int((_in_set(outcome.verdict, strict) & ~outcome.clean).sum())
 def _write_clean_set(
     scan: Scanned, images: ImageSet, config: ApplyConfig, history: History, notes: Sequence[str]
 ) -> Applied:
