@@ -25,14 +25,15 @@ from .measuring.mapping import compiled, lay_out
 from .measuring.ownmodels import Opinion, check_order, own_embedder, own_opinion
 from .measuring.probe import FEWEST
 from .measuring.seconding import TOO_MANY, labels_missed, seen_again
+from .notebooks.progress import onlooker
 from .scans import CleaningEffect, Roster, Scan, scan_draft, write_scan
 from .sets.classes import joined_names
 from .sets.imageset import ImageSet, Source, described
 from .sets.reading import read_as
-from .sets.writing import clean_notes
+from .sets.writing import clean_notes, clean_path
 from .stage.engine import cores, one_thread, small_algebra
 from .stage.options import elsewhere
-from .stage.progress import Advance, Reporter, Silent, Stopwatch
+from .stage.progress import Advance, Reporter, Stopwatch
 from .verdicts import (
     Verdicts,
     balance_table,
@@ -48,14 +49,26 @@ from .verdicts import (
 )
 
 
-def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), reporter: Reporter = Silent()) -> Scan:
+def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), reporter: Reporter | None = None) -> Scan:
     """Find what is wrong with a set of images, and, unless `config.artifacts` is None, write it all down.
 
-    source  an .npz, a folder of images or a list of files (see curate.read), or a set that is read already
+    source    an .npz, a folder of images or a list of files (see curate.read), or a set that is read already
+    reporter  is told how far it has come; by default a notebook's cell or a terminal, where there is one
 
     Raises DataError where the source is no set of images, UnknownName where the configuration names what is not
     known, OutputError where the artifacts cannot be written. The source is never changed.
     """
+    if reporter is None:
+        reporter = onlooker()
+        result = _scan(source, config, reporter)
+        if config.artifacts is not None:
+            clean = clean_path(result.images, Path(config.artifacts))
+            reporter.say(f"report  {Path(config.artifacts, 'scan', 'report.html')}    clean set  {clean}")
+        return result
+    return _scan(source, config, reporter)
+
+
+def _scan(source: str | Path | ImageSet, config: ScanConfig, reporter: Reporter) -> Scan:
     # As the manifest must name them, wherever it is read from.
     config = replace(
         config,

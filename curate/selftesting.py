@@ -16,6 +16,7 @@ from .configs import FEWEST, SelftestConfig
 from .faults.spoiling import COLOURS, STRENGTHS
 from .findings import DROP, REVIEW, SEVERITY, THRESHOLD
 from .measuring.properties import LONGEST_SIDE, bounded
+from .notebooks.progress import onlooker
 from .planting import KINDS, Cast, PlantConfig, Planted, plant
 from .scanning import scan, set_of
 from .scans import Scan
@@ -26,7 +27,7 @@ from .sets.reading import read
 from .stage.engine import cores, threaded
 from .stage.errors import DataError
 from .stage.files import check_writable, write_text
-from .stage.progress import Advance, Reporter, Silent
+from .stage.progress import Advance, Reporter
 from .stage.shortness import short_repr
 from .tallying import summary, tally, ways_of
 
@@ -80,9 +81,7 @@ class Selftest:
 
 
 def selftest(
-    source: str | Path | ImageSet,
-    config: SelftestConfig = SelftestConfig(),
-    reporter: Reporter = Silent(),
+    source: str | Path | ImageSet, config: SelftestConfig = SelftestConfig(), reporter: Reporter | None = None
 ) -> Selftest:
     """Plant known faults in a copy of some of the images, scan it, and count what is found and what is not.
 
@@ -96,6 +95,7 @@ def selftest(
     Raises DataError where the source is no set of images or has fewer than 60 that can be used, OutputError where
     selftest.json cannot be written. The source is never changed.
     """
+    reporter = reporter or onlooker()
     with reporter.stage("reading", None, ""):
         images = set_of(source, config.scan)
     target = _target(config)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curate.builds import BENCHMARK
+from curate.notebooks.progress import onlooker
 from curate.sets.scaling import Scales
 from curate.stage.engine import chunks, cores
 from curate.stage.errors import DataError
@@ -231,7 +232,7 @@ def evaluate(
     artifacts: str | Path = "artifacts",
     workers: int = 0,
     seed: int = 0,
-    reporter: Reporter = Silent(),
+    reporter: Reporter | None = None,
 ) -> Evaluation:
     """How right a model is on some sets, by default val, test, the benchmark and the external ones of `config`.
 
@@ -240,6 +241,7 @@ def evaluate(
 
     Nothing is written. Raises DataError where there is no such model or set, or they do not go together.
     """
+    reporter = reporter or onlooker()
     artifacts = Path(artifacts)
     path = find_model(model, artifacts)
     config = as_measured(path, config)

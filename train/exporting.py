@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from curate.notebooks.progress import onlooker
 from curate.sets.scaling import Scales
 from curate.stage.errors import DataError, MissingExtra, OutputError, ToolkitError, UnknownName, WorkerLost, gist
 from curate.stage.files import drafting, python_text, write_text
 from curate.stage.manifest import file_digest
-from curate.stage.progress import Reporter, Silent
+from curate.stage.progress import Reporter
 from curate.stage.records import document_of, record_of
 from curate.stage.shortness import short_repr
 
@@ -98,7 +99,7 @@ def export(
     classes: Sequence[str],
     out: str | Path | None = None,
     force: bool = False,
-    reporter: Reporter = Silent(),
+    reporter: Reporter | None = None,
     *,
     scale: Scales | None = None,
 ) -> Exported:
@@ -116,6 +117,7 @@ def export(
     Raises UnknownName for another target, MissingExtra where a converter is not installed, DataError where the model
     cannot be read, is of other classes or comes out otherwise, OutputError where something is there already.
     """
+    reporter = reporter or onlooker()
     if to not in TARGETS:
         raise UnknownName.among("export target", to, TARGETS)
     target, model = TARGETS[to], Path(model)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from curate.notebooks.progress import onlooker
 from curate.sets.imageset import evenly
 from curate.stage.drafts import draft_of, final_path
 from curate.stage.engine import cores
@@ -116,7 +117,7 @@ class Part:
     __repr__ = short_repr
 
 
-def train(config: RunConfig = _DEFAULT, reporter: Reporter = Silent(), *, built: BuiltSets | None = None) -> Trained:
+def train(config: RunConfig = _DEFAULT, reporter: Reporter | None = None, *, built: BuiltSets | None = None) -> Trained:
     """Fit a model to a built set and measure it: artifacts/runs/<name>/, whole or not at all.
 
     With `folds` or `seeds` several, each in a folder of its own within; the run then holds the one that did best on
@@ -126,6 +127,15 @@ def train(config: RunConfig = _DEFAULT, reporter: Reporter = Silent(), *, built:
 
     Raises DataError where the built set or the options do not do, Diverged where the loss is no number any more.
     """
+    if reporter is None:
+        reporter = onlooker()
+        trained = _train(config, reporter, built)
+        reporter.say(f"run  {trained.path}")
+        return trained
+    return _train(config, reporter, built)
+
+
+def _train(config: RunConfig, reporter: Reporter, built: BuiltSets | None) -> Trained:
     config = replace(config, workers=config.workers or cores(), name=config.name or Path(config.recipe).stem)
     views = config.evaluate.tta or views_fitted(config.fit)
     config = replace(config, evaluate=replace(config.evaluate, tta=views, filter=config.evaluate.filter or "none"))

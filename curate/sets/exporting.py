@@ -20,10 +20,11 @@ from typing import NotRequired, TypedDict, TypeVar
 
 import numpy as np
 
+from ..notebooks.progress import onlooker
 from ..stage.engine import cores, threaded
 from ..stage.errors import DataError, OutputError
 from ..stage.files import drafting, python_text, write_npz, write_text
-from ..stage.progress import Advance, Reporter, Silent
+from ..stage.progress import Advance, Reporter
 from ..stage.registry import Registry
 from ..stage.shortness import short_repr
 from ..stage.silence import silence
@@ -90,7 +91,7 @@ class Exported:
     __repr__ = short_repr
 
 
-def export(source: str | Path | ImageSet, config: ExportConfig, reporter: Reporter = Silent()) -> Exported:
+def export(source: str | Path | ImageSet, config: ExportConfig, reporter: Reporter | None = None) -> Exported:
     """Write a set of any stage in the form that another tool reads.
 
     source  an .npz, a folder, a list of files or a built set (see curate.read), or a set that is read already
@@ -99,6 +100,7 @@ def export(source: str | Path | ImageSet, config: ExportConfig, reporter: Report
     never touched. Raises DataError where the source is no set or one of its images cannot be decoded, OutputError
     where the output is there already or cannot be written.
     """
+    reporter = reporter or onlooker()
     images = source if isinstance(source, ImageSet) else read_as(source, config)
     if not len(images):
         raise DataError(f"{images.source.path} holds no images to export.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..stage.shortness import one_line, short_repr
 from .scaling import Decoding
 
 UNLABELLED, NO_GROUP = -1, -1
+_SHOWN = 10  # pictures that a notebook shows of a set
 
 
 class Unreadable(DataError):
@@ -161,6 +163,29 @@ class ImageSet:
     def __repr__(self) -> str:
         return f"<ImageSet {one_line(described(self))}>"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how it was read, some pictures, its classes and splits with their numbers."""
+        from ..notebooks.fragments import amounts, head, html, page_of, strip, tile
+
+        rows = evenly(len(self), _SHOWN).tolist() if len(self) else []
+        tiles = [tile(self._pixels(row), (self.label_name(row) or "no label", self.ids[row])) for row in rows]
+        parts = [head(self.source.name, _facts(self))]
+        parts += [html('<p class="quiet">{line}</p>', line=line.strip()) for line in self.source.lines()[:_SHOWN]]
+        parts.append(strip(tiles))
+        named = [self.label_name(row) or "no label" for row in range(len(self))] if self.classes else []
+        for unit, values in (("classes", named), ("splits", self.splits or ())):
+            if values:
+                bars = amounts(Counter(values).most_common(), unit)
+                parts.append(html("<h4>{title}</h4>{bars}", title=unit.capitalize(), bars=bars))
+        return page_of(*parts)
+
+    def _pixels(self, row: int) -> np.ndarray | None:
+        """uint8 (H, W, 3), None where the picture cannot be read."""
+        try:
+            return self.images[row].pixels
+        except Unreadable:
+            return None
+
     @property
     def labelled(self) -> bool:
         """Whether any image has a label."""
@@ -173,10 +198,13 @@ class ImageSet:
 
 def described(images: ImageSet) -> str:
     """ "data.npz: 13,759 images, 96x96 RGB, 8 classes"."""
+    return f"{images.source.name}: {', '.join(_facts(images))}"
+
+
+def _facts(images: ImageSet) -> list[str]:
     k = len(images.classes)
-    classes = f", {k} class{'es' if k > 1 else ''}" if k else ", no labels"
-    pictures = f", {images.describe}" if images.describe else ""
-    return f"{images.source.name}: {counted(len(images), 'image')}{pictures}{classes}"
+    classes = f"{k} class{'es' if k > 1 else ''}" if k else "no labels"
+    return list(filter(None, (counted(len(images), "image"), images.describe, classes)))
 
 
 def _checked_shares(soft: np.ndarray, classes: int) -> np.ndarray:
