@@ -116,6 +116,9 @@ class History:
         return [decision for decision in self.decisions if decision.action == NOT_COPIES]
 
 
+NOTHING = History([], 0, 0, ())
+
+
 def decisions_path(artifacts: Path) -> Path:
     """Where the decisions on the scan in a folder of artifacts are kept."""
     return Path(artifacts) / "decisions.jsonl"

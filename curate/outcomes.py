@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,13 +27,14 @@ class Outcome:
     """What becomes of N rows.
 
     verdict     str (N,): keep, drop or review, decisions included
-    clean       bool (N,): rows of the clean set
+    clean       bool (N,): rows of the clean set;  blind  how many would be in it, if they could be decoded
     relabelled  row -> the name of its class, where a person gave it another one
     notes       what a person should know of it
     """
 
     verdict: np.ndarray
     clean: np.ndarray
+    blind: int
     relabelled: Mapping[int, str]
     notes: tuple[str, ...]
 
@@ -41,18 +42,21 @@ class Outcome:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What a scan found: images.parquet, findings.parquet and pairs.parquet, and the checks that it only reviews."""
+class Tables:
+    """What a scan found: images.parquet, findings.parquet and, where images are told apart, pairs.parquet.
+
+    reviewed  checks of which the scan drops nothing
+    """
 
     table: pd.DataFrame
     findings: pd.DataFrame
-    pairs: pd.DataFrame
+    pairs: pd.DataFrame | None
     reviewed: Collection[str] = ()
 
     __repr__ = short_repr
 
 
-def outcome_of(scan: Found, held: Holding, config: ApplyConfig) -> Outcome:
+def outcome_of(scan: Tables, held: Holding, config: ApplyConfig) -> Outcome:
     """What becomes of the rows of a scan once the decisions that hold count.
 
     config  whose `strict` is known: what of the scan's verdicts is changed for whole checks
@@ -77,16 +81,17 @@ def outcome_of(scan: Found, held: Holding, config: ApplyConfig) -> Outcome:
     inside = _in_set(verdict, strict)
     stand_ins = _stand_ins(scan, group, inside, ~inside & ~decided & ~second & _in_set(own, strict))
     verdict[stand_ins] = own[stand_ins]
-    clean = _in_set(verdict, strict) & (table["digest"] != "").to_numpy()
+    inside = _in_set(verdict, strict)
+    clean = inside & (table["digest"] != "").to_numpy()
     relabelled = {row: name for row, name in held.relabelled.items() if table["label_name"].iloc[row] != name}
     notes = _notes(scan, group, stand_ins, clean, relabelled)
-    return Outcome(verdict, clean, relabelled, tuple(notes))
+    return Outcome(verdict, clean, int((inside & ~clean).sum()), relabelled, tuple(notes))
 
 
-def groups_apart(table: pd.DataFrame, pairs: pd.DataFrame, held: Holding) -> np.ndarray:
+def groups_apart(table: pd.DataFrame, pairs: pd.DataFrame | None, held: Holding) -> np.ndarray:
     """int64 (N,): the groups of copies of a scan, without joining images that a person told apart."""
     group = table["group"].to_numpy(np.int64)
-    if not held.apart:
+    if not held.apart or pairs is None:
         return group
     pixels = np.unique(table["digest"].to_numpy(str), return_inverse=True)[1]
     links = pairs[["row_a", "row_b"]].to_numpy(np.int64).reshape(-1, 2)
@@ -101,7 +106,7 @@ def _labels(table: pd.DataFrame, held: Holding) -> np.ndarray:
     return names
 
 
-def _asked(scan: Found, config: ApplyConfig) -> pd.DataFrame:
+def _asked(scan: Tables, config: ApplyConfig) -> pd.DataFrame:
     """The findings with the actions that the configuration asks of whole checks."""
     findings = scan.findings
     action = findings["action"].to_numpy(dtype=object).copy()
@@ -133,7 +138,7 @@ def _in_set(verdict: np.ndarray, strict: bool) -> np.ndarray:
 def _settled(table: pd.DataFrame, group: np.ndarray, names: np.ndarray, held: Holding) -> np.ndarray:
     """bool (N,): rows whose copies agree in their labels now, by what was dropped, relabelled or told apart."""
     before = table["group"].to_numpy(np.int64)
-    settled = (group == NO_GROUP) & (before != NO_GROUP)
+    settled = np.asarray((group == NO_GROUP) & (before != NO_GROUP))
     touched = [row for row, decision in held.decisions.items() if decision.action in (DROP, RELABEL)]
     numbers = {*group[touched].tolist(), *group[np.isin(before, before[group != before])].tolist()} - {NO_GROUP}
     dropped = np.zeros(len(group), bool)
@@ -150,7 +155,8 @@ def _without_conflicts(findings: pd.DataFrame, settled: np.ndarray, reviewed: Co
     inside = (findings["row"] >= 0) & settled[findings["row"].to_numpy()]
     copies = findings["check"].isin([name for name in BESIDE_THE_KEPT if name not in reviewed])
     action = findings["action"].where(~(inside & copies & (findings["action"] == REVIEW)), DROP)
-    return findings.assign(action=action)[~(inside & (findings["check"] == _CONFLICT))]
+    left: pd.DataFrame = findings.assign(action=action)[~(inside & (findings["check"] == _CONFLICT))]
+    return left
 
 
 def _second_copies(
@@ -169,7 +175,7 @@ def _second_copies(
 # Of every picture one stays
 
 
-def _stand_ins(scan: Found, group: np.ndarray, stays: np.ndarray, free: np.ndarray) -> np.ndarray:
+def _stand_ins(scan: Tables, group: np.ndarray, stays: np.ndarray, free: np.ndarray) -> np.ndarray:
     """int64: a row of each group of copies of which none stays: the best of those that may take its place.
 
     stays  bool (N,): rows in the clean set;  free  bool (N,): rows that are not, but for being copies
@@ -189,7 +195,7 @@ def _stand_ins(scan: Found, group: np.ndarray, stays: np.ndarray, free: np.ndarr
 
 
 def _notes(
-    scan: Found, group: np.ndarray, stand_ins: np.ndarray, clean: np.ndarray, relabelled: Mapping[int, str]
+    scan: Tables, group: np.ndarray, stand_ins: np.ndarray, clean: np.ndarray, relabelled: Mapping[int, str]
 ) -> list[str]:
     ids, before = scan.table["id"], scan.table["group"].to_numpy()
     torn = np.isin(before, before[group != before])
@@ -220,8 +226,8 @@ def _contested(
     contested = []
     for row, name in relabelled.items():
         if clean[row] and group[row] != NO_GROUP:
-            copies = np.flatnonzero((group == group[row]) & clean & (names != name) & (names != ""))
-            copies = [copy for copy in copies.tolist() if relabelled.get(copy, names[copy]) != name]
+            alike = np.flatnonzero((group == group[row]) & clean & (names != "")).tolist()
+            copies = [copy for copy in alike if relabelled.get(copy, names[copy]) != name]
             if copies:
                 contested.append((row, copies[0]))
     return contested
