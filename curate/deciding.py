@@ -175,7 +175,7 @@ def _check(scan: Scanned, proposals: Sequence[Proposal]) -> None:
         other = wanted.setdefault(proposal.id, proposal)
         if (other.action, other.label) != (proposal.action, proposal.label):
             raise DataError(
-                f"{proposal.id} is decided on twice: {in_words(other)}, and {in_words(proposal)}. Decide on it once."
+                f"{proposal.id} is decided on twice: {in_words(other)}; {in_words(proposal)}. Decide on it once."
             )
         if not roster.digests[roster.row_of[proposal.id]] and proposal.action != DROP:
             raise DataError(
@@ -186,8 +186,10 @@ def _check(scan: Scanned, proposals: Sequence[Proposal]) -> None:
 
 
 def in_words(decision: Decision | Proposal) -> str:
-    """ "drop", "relabel to monocyte", "not_copies"."""
-    return f"{RELABEL} to {decision.label}" if decision.action == RELABEL else decision.action
+    """ "drop 63", "relabel 63 to monocyte", "63, 93 are no copies of each other"."""
+    if decision.action == NOT_COPIES:
+        return f"{', '.join(decision.ids)} are no copies of each other"
+    return f"{decision.action} {decision.id}{f' to {decision.label}' if decision.action == RELABEL else ''}"
 
 
 def check_class(roster: Roster, name: str) -> None:

@@ -231,6 +231,7 @@ class Finding:
     action   "drop" (certain), "review", or "keep": told, and not for review
     because  one sentence of measured facts
     chance   that it is right, 0 .. 1; NaN where the check cannot tell
+    suggested  the class that the image likely is of, "" where the check names none
     """
 
     row: int
@@ -241,6 +242,7 @@ class Finding:
     action: str
     because: str
     chance: float = math.nan
+    suggested: str = ""
 
 
 @dataclass(frozen=True)
@@ -275,6 +277,7 @@ class Judgement:
              where the check cannot tell of any
     common   bool (N,): flagged rows of so large a group that it is a part of the set: told as a group, and kept
     remarks  what so much of the set has that it is no suspicion, and what the check could not flag, a line each
+    suggested  the class that a flagged row is likely of, "" where none is; None where the check names no classes
     note     why the check could not say anything ("no labels"), "" where it could
     """
 
@@ -287,6 +290,7 @@ class Judgement:
     chance: np.ndarray | None = None
     common: np.ndarray | None = None
     remarks: tuple[str, ...] = ()
+    suggested: Callable[[int], str] | None = None
 
     __repr__ = short_repr
 
@@ -298,11 +302,11 @@ class Judgement:
         return cls(np.zeros(n, np.float32), lambda row: "", note=note)
 
 
-COLUMNS = ("row", "id", "check", "score", "group", "action", "because", "chance")
+COLUMNS = ("row", "id", "check", "score", "group", "action", "because", "chance", "suggested")
 
 
 def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
-    """The table of findings.parquet: columns row, id, check, score, group, action, because, chance."""
+    """The table of findings.parquet: its columns are the fields of Finding."""
     import pandas as pd
 
     frame = pd.DataFrame([asdict(f) for f in findings], columns=list(COLUMNS))
@@ -316,6 +320,7 @@ def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
             "action": "str",
             "because": "str",
             "chance": "float32",
+            "suggested": "str",
         }
     )
 

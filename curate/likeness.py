@@ -72,6 +72,31 @@ class Likeness:
         return np.asarray(self._embeddings[rows]).astype(np.float32)
 
 
+def nearest_of_each(embeddings: np.ndarray, looks: np.ndarray, rows: np.ndarray, count: int) -> dict[int, list[int]]:
+    """row -> the nearest other rows, nearest first, of some of the rows of a set at once.
+
+    embeddings (N, D) and looks (N,) as of Likeness; distances are exact.
+    """
+    shown = np.flatnonzero(looks >= 0)
+    shown = shown[np.sort(np.unique(looks[shown], return_index=True)[1])]
+    asked = rows[looks[rows] >= 0]
+    vectors = np.asarray(embeddings[asked]).astype(np.float32)
+    best = np.full((len(asked), 0), -1, np.int64)
+    score = np.full((len(asked), 0), -np.inf, np.float32)
+    for piece in chunks(len(shown), _PIECE):
+        own = shown[piece.start : piece.stop]
+        likeness = vectors @ np.asarray(embeddings[own]).astype(np.float32).T
+        likeness[looks[asked][:, None] == looks[own][None, :]] = -np.inf
+        best = np.concatenate([best, np.broadcast_to(own, likeness.shape)], axis=1)
+        score = np.concatenate([score, likeness], axis=1)
+        order = np.argsort(-score, axis=1, kind="stable")[:, :count]
+        best, score = np.take_along_axis(best, order, axis=1), np.take_along_axis(score, order, axis=1)
+    return {
+        asked_row: [row for row, value in zip(near, values, strict=True) if value > -np.inf]
+        for asked_row, near, values in zip(asked.tolist(), best.tolist(), score.tolist(), strict=True)
+    }
+
+
 def looks_of(digests: Sequence[str], labels: np.ndarray) -> np.ndarray:
     """int64 (N,): a number for each picture under each label, for Likeness; -1 of what cannot be read.
 

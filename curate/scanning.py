@@ -27,13 +27,14 @@ from .measuring.probe import FEWEST
 from .measuring.seconding import TOO_MANY, labels_missed, seen_again
 from .notebooks.progress import onlooker
 from .outcomes import Outcome, Tables, outcome_of
-from .scans import CleaningEffect, Roster, Scan, scan_draft, with_relabelled, write_scan
+from .scans import CleaningEffect, Roster, Scan, following, scan_draft, with_relabelled, write_scan
 from .sets.classes import joined_names
 from .sets.imageset import ImageSet, Source, described
 from .sets.reading import read_as
 from .sets.writing import clean_notes, clean_path
 from .stage.engine import cores, one_thread, small_algebra
 from .stage.progress import Advance, Reporter, Stopwatch
+from .stage.records import record_text
 from .verdicts import (
     Verdicts,
     balance_table,
@@ -85,11 +86,14 @@ def _scan(source: str | Path | ImageSet, config: ScanConfig, reporter: Reporter)
     artifacts = Path(config.artifacts)
     with scan_draft(images, artifacts, reporter) as draft:
         result = _scanned(images, config, watch, reporter)
-        from .reporting import page  # it needs pandas, which is loaded aside while the set is read
+        # They need pandas, which is loaded aside while the set is read.
+        from .reporting import page
+        from .reporting.overviews import overview_of
 
         with watch.stage("writing"), reporter.stage("drawing the report", None, ""):
-            html = page(result)
-        write_scan(result, html, artifacts, draft, watch, reporter)
+            overview = overview_of(result, following(result, artifacts) or "")
+            documents = {"overview": record_text(overview), "report": page(result, overview)}
+        write_scan(result, documents, artifacts, draft, watch, reporter)
     return result
 
 

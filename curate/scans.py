@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -36,6 +38,7 @@ from .stage.manifest import (
     versions_in_use,
     write_manifest,
 )
+from .stage.options import elsewhere
 from .stage.progress import Reporter, Stopwatch
 from .stage.records import OPTIONAL
 from .stage.shortness import one_line, short_repr
@@ -52,11 +55,17 @@ FINDINGS = {
     "row": INTEGER, "id": TEXT, "check": TEXT, "score": NUMBER, "group": INTEGER, "action": TEXT, "because": TEXT,
 }  # fmt: skip
 RELABELLED = "relabelled_to"  # a TEXT of images.parquet, "" for none, where a person relabelled a row of the set
-CHANCE = "chance"  # a NUMBER of findings.parquet that scans of before there was one have not
+# Columns of findings.parquet that earlier scans have not: type, and what stands for it there.
+LATER_COLUMNS: Mapping[str, tuple[str, object]] = {"chance": ("float32", math.nan), "suggested": ("str", "")}
 PAIRS = {"row_a": INTEGER, "row_b": INTEGER, "kind": TEXT, "distance": NUMBER}
 
 # Of a scan's folder, the manifest last.
-FILES = ("images.parquet", "findings.parquet", "pairs.parquet", "embeddings.npy", "report.html", FILE)
+FILES = (
+    "images.parquet", "findings.parquet", "pairs.parquet", "embeddings.npy", "overview.json", "report.html", FILE,
+)  # fmt: skip
+
+
+_OTHERS = {"embeddings": "embeddings.npy", "overview": "overview.json", "report": "report.html"}
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,15 @@ class Scan:
         return np.asarray(keep & (self.table["digest"] != "").to_numpy(), bool)
 
     @property
+    def decisions(self) -> dict[str, int]:
+        """kind of decision -> how many hold."""
+        counts = Counter(self.decided.values())
+        counts["not_copies"] = self.told_apart
+        return {
+            action: counts[action] for action in ("keep", "drop", "review", "relabel", "not_copies") if counts[action]
+        }
+
+    @property
     def relabelled(self) -> dict[int, int]:
         """row -> index of the class that a person gave it."""
         return {row: self.images.classes.index(name) for row, name in relabelled_of(self.table).items()}
@@ -221,24 +239,42 @@ def _place(draft: Path, artifacts: Path) -> None:
         (draft / name).replace(folder / name)
 
 
-def write_scan(result: Scan, page: str, artifacts: Path, draft: Path, watch: Stopwatch, reporter: Reporter) -> None:
+def in_clean_set(result: Scan) -> pd.DataFrame:
+    """The rows of images.parquet that are in the clean set: what cannot be read is not, whatever was asked for."""
+    return result.table[result.clean]
+
+
+def following(result: Scan, artifacts: Path) -> str | None:
+    """The command that follows a scan; None where there are no two classes, which a model could tell apart."""
+    kept = in_clean_set(result)
+    labels, splits = kept["label"], set(kept["split"])
+    if labels[labels >= 0].nunique() < 2:
+        return None
+    # Splits of other names are kept, and leave nothing to train on.
+    fresh = "" if splits & {"", "train"} else " --fresh"
+    return f"augment build --policy heavy{fresh}{elsewhere(artifacts)}"
+
+
+def write_scan(
+    result: Scan, documents: Mapping[str, str], artifacts: Path, draft: Path, watch: Stopwatch, reporter: Reporter
+) -> None:
     """Write a scan and its clean set into the folder `draft` (see scan_draft).
 
-    page  the report, as HTML
+    documents  the texts of "overview", JSON, and of "report", HTML
     """
     tables = {"images": result.table, "findings": result.findings, "pairs": result.pairs}
     outputs = {name: draft / f"{name}.parquet" for name in tables}
-    outputs |= {"embeddings": draft / "embeddings.npy", "report": draft / "report.html"}
-    with watch.stage("writing"), reporter.stage("writing", 6, "files") as advance:
+    outputs |= {name: draft / file for name, file in _OTHERS.items()}
+    with watch.stage("writing"), reporter.stage("writing", len(outputs) + 1, "files") as advance:
         for i, (name, table) in enumerate(tables.items()):
             write_parquet(table, outputs[name])
             advance(i + 1)
         write_npy(result.embeddings, outputs["embeddings"])
-        advance(4)
-        write_text(page, outputs["report"])
-        advance(5)
+        for name, text in documents.items():
+            write_text(text, outputs[name])
+        advance(len(outputs))
         clean = draft_clean(result.images, result.clean, draft, artifacts, result.relabelled)
-        advance(6)
+        advance(len(outputs) + 1)
     write_manifest(_manifest_of(result, {**outputs_of(outputs), "clean": clean}, watch), draft)
 
 
@@ -335,8 +371,10 @@ def open_scan(folder: Path) -> Scanned:
     """The scan that a folder (artifacts/scan) holds. Raises DataError where it is not whole."""
     manifest = read_manifest(ScanManifest, folder)
     images, findings = (_read_table(folder / f"{name}.parquet", columns) for name, columns in _READ.items())
-    if CHANCE not in findings:
-        findings[CHANCE] = np.full(len(findings), np.nan, np.float32)
+    for name, (kind, value) in LATER_COLUMNS.items():
+        if name not in findings:
+            findings[name] = np.full(len(findings), value)
+            findings = findings.astype({name: kind})
     check_outputs(manifest, folder, _READ)
     return Scanned(folder, manifest, images, findings)
 

@@ -175,6 +175,7 @@ def _findings_on_rows(
             DROP if droppable[row] else KEEP if common[row] else REVIEW,
             judgement.because(row),
             round(float(chance[row]), 4),
+            "" if judgement.suggested is None else judgement.suggested(row),
         )
         for row in sorted(np.flatnonzero(flagged).tolist(), key=lambda row: (-scores[row], row))
     ]

@@ -64,6 +64,7 @@ from .runs import (
 )
 from .selecting import watch
 from .sets import BuiltSets, LabelledSet, read_built
+from .slices import words_of_scan
 
 if TYPE_CHECKING:
     import keras
@@ -355,9 +356,11 @@ def _write_run(trained: Trained, built: BuiltSets, evaluation: Evaluation, shown
         "scan_digest": built.manifest.scan_digest,
         "source_digest": built.manifest.input_digest,
     }
+    hardest = shown.hardest["source"].tolist()
+    scan = words_of_scan(Path(trained.config.artifacts), built.manifest.scan_digest, hardest)
     report = RunReport(
         final_path(folder).name, trained.config, trained.metrics, trained.history, shown, digests, trained.notes,
-        trained.seconds,
+        trained.seconds, scan,
     )  # fmt: skip
     write_text(page(report), folder / REPORT)
     outputs[REPORT] = folder / REPORT

@@ -55,7 +55,13 @@ def label_error(evidence: Evidence) -> Judgement:
         )
 
     flagged = np.flatnonzero(score[rows] >= THRESHOLD)
-    return Judgement(score, because, chance=chance, remarks=_missed(evidence.images.labels, probe, flagged))
+    return Judgement(
+        score,
+        because,
+        chance=chance,
+        remarks=_missed(evidence.images.labels, probe, flagged),
+        suggested=lambda row: evidence.images.classes[probe.classes[likely[at[row]]]],
+    )
 
 
 def _least_odds(odds: np.ndarray) -> float:

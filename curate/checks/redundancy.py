@@ -27,6 +27,7 @@ def label_conflict(evidence: Evidence) -> Judgement:
         return Judgement.silent(n, "one class only")
     score, certain, chance = np.zeros(n, np.float32), np.zeros(n, bool), np.full(n, np.nan, np.float32)
     sentence: dict[int, str] = {}
+    suggested: dict[int, str] = {}
     for group in range(copies.group.max(initial=-1) + 1):
         rows = copies.members(group)
         named = rows[(labels[rows] != UNLABELLED) & ~evidence.foreign[rows]]
@@ -42,6 +43,7 @@ def label_conflict(evidence: Evidence) -> Judgement:
         has = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
         if right and wrong:
             certain[wrong] = True
+            suggested |= dict.fromkeys(wrong, right[0])
             sentence[group] = (
                 f"copies of one picture labelled {has}; the probe says {right[0]} ({max(opinion.values()):.0%})"
             )
@@ -56,7 +58,9 @@ def label_conflict(evidence: Evidence) -> Judgement:
         return sentence[int(copies.group[row])]
 
     stories = _conflict_story(copies, in_copies, certain, sorted(conflicts))
-    return Judgement(score, because, copies.group, certain, stories, chance=chance)
+    return Judgement(
+        score, because, copies.group, certain, stories, chance=chance, suggested=lambda row: suggested.get(row, "")
+    )
 
 
 def _wrong(labels: np.ndarray, opinion: Mapping[int, float]) -> np.ndarray:

@@ -8,10 +8,9 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ..stage.lines import printable
-from ..stage.manifest import versions
 from ..stage.shortness import short_repr
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class Report:
     notes     sentences below the head
     files     (name, what it holds) of each file beside the page
     settings  (heading, options) of each part of the configuration, see `settings_of`
-    packages  whose versions are told;  timings  of each part of the work, in words
+    versions  (package, version);  timings  of each part of the work, in words
     """
 
     kind: str
@@ -39,17 +38,18 @@ class Report:
     notes: Sequence[str]
     files: Pairs
     settings: Sequence[tuple[str, Pairs]]
-    packages: Sequence[str]
+    versions: Pairs
     timings: Pairs
 
     __repr__ = short_repr
 
 
-def render(report: Report, package: str, style: str, content: Mapping[str, object]) -> str:
-    """The page of a report: HTML with everything inlined, to be written as UTF-8.
+def render(report: Report, package: str, style: str, content: Mapping[str, object], inlined: bool = True) -> str:
+    """The page of a report: HTML, to be written as UTF-8.
 
     package  where its template is, which fills the blocks of the base;  content  what that template shows
     style    CSS after that of the base
+    inlined  everything is inside; otherwise the page asks for its style (page.css) and scripts where it came from
     """
     templates = {"base.html": asset(BASE, "base.html"), TEMPLATE: asset(package, TEMPLATE)}
     html = (
@@ -59,7 +59,7 @@ def render(report: Report, package: str, style: str, content: Mapping[str, objec
             content,
             report=report,
             style=Markup(asset(BASE, "base.css") + style),
-            versions=list(versions(tuple(report.packages)).items()),
+            inlined=inlined,
         )
     )
     # A name that is no valid text would otherwise keep the page from being written at all.
@@ -104,6 +104,13 @@ def _environment(templates: Mapping[str, str]) -> Environment:
         # Of names in it none turns the order of letters about.
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
+    environment.filters["code"] = _with_code
     environment.filters["n"] = lambda number: f"{number:,}"
     environment.filters["share"] = lambda number: "" if number is None else f"{number:.3f}"
     return environment
+
+
+def _with_code(sentence: str) -> Markup:
+    """A sentence whose commands stand between backticks, with these as code."""
+    parts = [escape(printable(part)) for part in sentence.split("`")]
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))

@@ -1,16 +1,12 @@
-"""page(scan) -> str: what a scan found, as one HTML page that opens offline.
+"""page(scan, overview) -> str: what a scan found, as one HTML page that opens offline; and the same page, to be served.
 
 Pictures, script and style are all inside; the page makes no request. The same scan gives the same bytes.
 """
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import json
-import math
-from collections.abc import Mapping
-from importlib.resources import files
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -18,273 +14,228 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from ..findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY, Outcome, Story, found_by_check
-from ..reviews import likely_right
+from ..findings import CATALOGUE, KEEP
+from ..likeness import looks_of, nearest_of_each, typical
+from ..reviews import likeliest_first
 from ..stage.lines import printable
-from .base import Report, asset, render, settings_of
-from .galleries import Gallery, evenly, first_of_each, gallery, review_list, strip
+from ..stage.options import elsewhere
+from .base import BASE, Report, asset, render
+from .columns import Columns, columns_of, details_of, info_of, inlined_columns, plain_places
+from .overviews import Overview, StorySummary, lead, leading_strips, meaning, untested
+from .strips import evenly
 from .thumbnails import UNREADABLE, Thumbnails, thumbnails
 
 if TYPE_CHECKING:
-    from ..scans import CleaningEffect, Scan
+    from ..scans import Scan
 
-PACKAGE = "curate.reporting"  # where the template, the style and the script of this page are
+PACKAGE = "curate.reporting"  # where the template, the style and the scripts of this page are
+# In the order in which they are put together, inside one function.
+SCRIPTS = ("base", "carriers", "decisions", "rows", "galleries", "closer", "main")
 COLOURS_HERE = "/* the colours of the checks */"  # in the style, where those of the catalogue are put
-TOLD = 6  # stories told at once; as many again as MORE_TOLD are folded away
-MORE_TOLD = 24
+TOLD = 6  # stories told at once; more are folded away
 CLASSES_AT_ONCE = 30
-WITH_PICTURES = 4_000  # rows that get a thumbnail
-PER_CHECK = 200  # findings shown per check, in a set larger than that
-MAP_POINTS = 30_000
-FLAGGED_SIDE, OTHER_SIDE = 96, 64  # pixels; what is judged by eye deserves the larger one
-PICTURE_BYTES = 10_000_000
-VERDICTS = (KEEP, REVIEW, DROP)
-PACKAGES = (
-    "trustset",
-    "numpy",
-    "scikit-learn",
-    "opencv-python-headless",
-    "umap-learn",
-    "keras",
-    "openvino",
-)
+ROWS = 60_000  # of a larger set the page carries those that are flagged, then an even sample of the others
+WITH_PICTURES = 6_000  # rows that get a thumbnail
+LOOKED_AT, FLAGGED_SIDE, OTHER_SIDE = 192, 96, 64  # pixels: what awaits review deserves the largest
+PICTURE_BYTES = 5_000_000
+NEIGHBOURS = 5
 
 
-def page(scan: Scan) -> str:
+def page(scan: Scan, overview: Overview) -> str:
     """The whole page of a scan: HTML with everything inlined, to be written as UTF-8."""
     findings = scan.findings.reset_index(drop=True)
-    checks = _checks_found(findings)
-    limit = PER_CHECK if len(scan.table) > WITH_PICTURES else len(findings)
-    outcomes = found_by_check(findings, scan.table)
-    right = likely_right(findings)
-    galleries = [gallery(check, findings, scan.table, limit) for check in checks]
-    reviews = review_list(findings, limit)
-    stories = scan.stories[: TOLD + MORE_TOLD]
-
-    mapped = _mapped_rows(scan)
-    strips = [strip(story, scan.table) for story in stories]
-    told_rows = (row for together in chain.from_iterable(strips) for row in together)
-    flagged = list(dict.fromkeys(chain(told_rows, first_of_each([reviews, *galleries], findings))))
-    rows = np.union1d(np.array(flagged, np.int64), mapped)
-    pictures = _pictures(scan, flagged, mapped)
-
-    content = {
-        "script": Markup(asset(PACKAGE, "report.js")),
-        "plotly": Markup(_plotly()) if len(mapped) else None,
-        "data": _json(_data(scan, findings, [*galleries, reviews], rows, pictures, strips)),
-        "pictures": _json(_picture_data(pictures)),
-        "scan": scan,
-        "verdict": _verdict_sentence(scan),
-        "counts": _verdict_counts(scan.table["verdict"]),
-        "effect": _effect(scan.effect) if scan.effect else None,
-        "checks": [_check_summary(entry, outcomes[entry.check], right.get(entry.check)) for entry in galleries],
-        "reviews": reviews,
-        "silent": [_check_in_words(name)[0] for name in SEVERITY if name not in {*checks, *scan.not_checked}],
-        "not_checked": _not_checked(scan.not_checked),
-        "stories": [_story_data(i, s, galleries) for i, s in enumerate(stories)],
-        "told_at_once": TOLD,
-        "untold": len(scan.stories) - len(stories),
-        "classes": _classes(scan.balance),
-        "classes_at_once": CLASSES_AT_ONCE,
-        "mapped": len(mapped),
-        "drawn": _drawn(scan.table, mapped),
-        "decided": len(scan.decided),
+    looks = looks_of(scan.table["digest"].fillna("").tolist(), scan.images.labels)
+    columns = columns_of(
+        scan.table,
+        findings,
+        scan.images.classes,
+        typical_rows(scan.embeddings, scan.table, findings, len(scan.images.classes), looks),
+        plain_places(scan.table),
+        _carried(scan.table, findings),
+    )
+    queue = likeliest_first(findings)["row"].to_numpy(np.int64)
+    pictures = _pictures(scan, overview, columns, findings, queue)
+    near = nearest_of_each(scan.embeddings, looks, columns.carried(queue[:WITH_PICTURES]), NEIGHBOURS)
+    data = {
+        **_data(scan.table, findings, columns, pictures),
+        "info": info_of(overview, columns, findings),
+        "neighbours": {columns.place([row])[0]: columns.place(nearest) for row, nearest in near.items()},
     }
-    style = asset(PACKAGE, "report.css").replace(COLOURS_HERE, _check_colours())
-    return render(_report(scan), PACKAGE, style, content)
+    content = {
+        **_content(overview, columns, findings),
+        "script": Markup(script()),
+        "library": None,
+        "data": _json(data),
+        "pictures": _json(_picture_data(pictures)),
+    }
+    return render(_report(overview), PACKAGE, _own_style(), content)
 
 
-def _report(scan: Scan) -> Report:
+def served_page(overview: Overview, columns: Columns, findings: pd.DataFrame) -> str:
+    """The page of a scan that asks for all else where it came from: page.css, page.js, map.js, and what the set is.
+
+    columns  of all rows;  findings  numbered 0, 1, 2 ...
+    """
+    return render(_report(overview), PACKAGE, "", _content(overview, columns, findings), inlined=False)
+
+
+def style() -> str:
+    """The whole style of the page."""
+    return asset(BASE, "base.css") + _own_style()
+
+
+def script() -> str:
+    """The page's own script: its parts, inside one function."""
+    parts = [asset(PACKAGE, f"scripts/{name}.js") for name in SCRIPTS]
+    return '(() => {\n"use strict";\n' + "\n".join(parts) + "})();\n"
+
+
+def _own_style() -> str:
+    """The style of this page, with a rule for the colour of each check."""
+    rules = [f'[data-check="{name}"] {{ --check: {check.colour}; }}' for name, check in CATALOGUE.items()]
+    return asset(PACKAGE, "report.css").replace(COLOURS_HERE, "\n".join(rules))
+
+
+def _report(overview: Overview) -> Report:
     """What stands around the page's own sections."""
-    source = scan.images.source.path
-    used = [("source", str(source)), ("embedder", scan.embedder or "none")]
     return Report(
         kind="scan",
-        name=scan.images.source.name,
-        notes=scan.notes,
-        files=_files_written(scan),
-        settings=[
-            ("Reading", [(topic.name, topic.text) for topic in scan.images.source.topics]),
-            ("Settings", [*used, *settings_of(scan.config)]),
-        ],
-        packages=PACKAGES,
-        timings=[(name, f"{seconds:.2f} s") for name, seconds in scan.timings.items()],
+        name=overview.name,
+        notes=overview.notes,
+        files=overview.written,
+        settings=[("Reading", overview.reading), ("Settings", overview.settings)],
+        versions=overview.packages,
+        timings=overview.timings,
     )
 
 
-def _checks_found(findings: pd.DataFrame) -> list[str]:
-    """The checks that found something, the most serious first: it gives a row its colour on the map."""
-    order = {name: i for i, name in enumerate(SEVERITY)}
-    return sorted(findings["check"].unique(), key=lambda name: (order.get(name, len(order)), name))
+def _content(overview: Overview, columns: Columns, findings: pd.DataFrame) -> dict[str, object]:
+    """What the template shows of any page, with the strips by the places of their rows."""
 
+    def with_strip(stories: Iterable[StorySummary]) -> list[tuple[StorySummary, str]]:
+        return [(story, json.dumps([columns.place(rows) for rows in story.strip])) for story in stories]
 
-def _check_colours() -> str:
-    """The rules of style that give each check its colour."""
-    return "\n".join(f'[data-check="{name}"] {{ --check: {check.colour}; }}' for name, check in CATALOGUE.items())
-
-
-def _check_in_words(check: str) -> tuple[str, str]:
-    """The title of a check's findings, and what it looks for; of one that is not in the catalogue its name."""
-    entry = CATALOGUE.get(check)
-    return (entry.title, entry.looks_for) if entry else (check.replace("_", " ").capitalize(), "")
-
-
-# What the page says
-
-
-def _verdict_sentence(scan: Scan) -> str:
-    """What cleaning would do, in one sentence."""
-    n, counts = len(scan.table), _verdict_counts(scan.table["verdict"])
-    drop, review = counts[DROP], counts[REVIEW]
-    if not drop and not review:
-        return "Nothing to drop and nothing to review."
-    share = f"{_rows(drop)} ({100 * drop / n:.1f}\N{NO-BREAK SPACE}%)"
-    if not review:
-        return f"Would drop {share}; nothing is left for you to review."
-    if scan.config.strict:
-        return f"Would drop {share} and leave out {review:,} more that await your review."
-    if not drop:
-        return f"Nothing to drop for certain; {_rows(review)} kept for your review."
-    return f"Would drop {share}, keep {review:,} for your review."
-
-
-def _rows(n: int) -> str:
-    return f"{n:,} row" if n == 1 else f"{n:,} rows"
-
-
-def _verdict_counts(verdicts: pd.Series[str]) -> dict[str, int]:
-    counts = verdicts.value_counts()
-    return {verdict: int(counts.get(verdict, 0)) for verdict in VERDICTS}
-
-
-def _effect(effect: CleaningEffect) -> dict[str, object]:
-    """The numbers of the effect, what they mean, and where they lie on a scale of 0 to 100."""
-    if effect.before < effect.low:
-        meaning = "Cleaning helps."
-    elif effect.before > effect.high:
-        meaning = "Cleaning does not help here: look at what is dropped."
-    else:
-        meaning = "No clear change."
-    numbers = {"before": effect.before, "after": effect.after, "low": effect.low, "high": effect.high}
-    left = max(0.0, math.floor(20 * min(numbers.values()) - 0.2) / 20)
-    right = min(1.0, math.ceil(20 * max(numbers.values()) + 0.2) / 20)
-    at = {name: round(100 * (value - left) / (right - left), 2) for name, value in numbers.items()}
-    return {**numbers, "rows": effect.rows, "meaning": meaning, "left": left, "right": right, "at": at}
-
-
-def _check_summary(gallery: Gallery, outcome: Outcome, right: float | None) -> dict[str, object]:
-    """One line of the summary table; right: how many of its findings are likely right, None where nothing says it."""
-    title, looks_for = _check_in_words(gallery.check)
+    artifacts = dict(overview.settings).get("artifacts", "")
     return {
-        "name": gallery.check,
-        "title": title,
-        "what": looks_for,
-        "rows": outcome.rows,
-        "right": None if right is None else round(right),
-        "groups": outcome.groups,
-        "drop": outcome.verdicts.get(DROP, 0),
-        "review": outcome.verdicts.get(REVIEW, 0),
-        "total": gallery.total,
-        "shown": gallery.shown,
+        "overview": overview,
+        "classes": columns.classes,
+        "lead": lead(overview),
+        "leading": with_strip(leading_strips(overview)),
+        "untested": untested(overview),
+        "left_out": _left_out(overview, columns, findings),
+        "missing": _missing(columns, findings),
+        "found": {check.name for check in overview.checks},
+        "stories": with_strip(overview.stories),
+        "told_at_once": TOLD,
+        "meaning": meaning(overview.effect) if overview.effect else "",
+        "largest": max([1, *(entry.images for entry in overview.classes)]),
+        "classes_at_once": CLASSES_AT_ONCE,
+        "drawn": "",
+        "applied_by": f"curate apply{elsewhere(artifacts) if artifacts not in ('', 'none') else ''}",
     }
 
 
-def _not_checked(reasons: Mapping[str, str]) -> list[tuple[str, str]]:
-    """(titles of checks that could not say anything, why), a pair for each reason."""
-    titles: dict[str, list[str]] = {}
-    for name, reason in reasons.items():
-        titles.setdefault(reason, []).append(_check_in_words(name)[0].lower())
-    return [(", ".join(names), reason) for reason, names in titles.items()]
+def typical_rows(
+    embeddings: np.ndarray, table: pd.DataFrame, findings: pd.DataFrame, classes: int, looks: np.ndarray
+) -> np.ndarray:
+    """int64 (classes, k): rows that show what each class is: kept, of which nothing was found, near its centre."""
+    fine = np.array(table["verdict"] == KEEP)
+    rows = findings["row"].to_numpy(np.int64)
+    fine[rows[rows >= 0]] = False
+    return typical(embeddings, table["label"].to_numpy(np.int64), classes, looks, fine)
 
 
-def _story_data(i: int, story: Story, galleries: list[Gallery]) -> dict[str, object]:
+# What a page carries of a large set
+
+
+def _carried(table: pd.DataFrame, findings: pd.DataFrame) -> np.ndarray:
+    """int64, ascending: the rows that a page carries, all of a set that is not too large."""
+    n = len(table)
+    if n <= ROWS:
+        return np.arange(n)
+    flagged = np.zeros(n, bool)
+    rows = findings["row"].to_numpy(np.int64)
+    flagged[rows[rows >= 0]] = True
+    first = likeliest_first(findings)["row"].to_numpy(np.int64)[:ROWS]
+    accused = np.setdiff1d(np.flatnonzero(flagged), first)
+    chosen = np.concatenate([first, evenly(accused, max(0, ROWS - len(first)))])
+    rest = np.flatnonzero(~flagged)
+    return np.union1d(chosen, evenly(rest, ROWS - len(chosen)) if len(chosen) < ROWS else rest[:0])
+
+
+def _left_out(overview: Overview, columns: Columns, findings: pd.DataFrame) -> str:
+    """What of the set a page does not carry, in a sentence; "" where it has all."""
+    n, carried = overview.images, len(columns.rows)
+    if carried == n:
+        return ""
+    missing = len(findings) - len(columns.numbers)
+    of_findings = f"{missing:,} of {len(findings):,} findings" if missing else "no finding"
+    return (
+        f"This file carries {carried:,} of {n:,} images and leaves out {of_findings}; `curate review` shows them all."
+    )
+
+
+def _missing(columns: Columns, findings: pd.DataFrame) -> dict[str, str]:
+    """check -> a sentence on those of its findings that the page does not carry, "" where it has all."""
+    total, carried = (part["check"].value_counts() for part in (findings, findings.iloc[columns.numbers]))
+    absent = {str(name): int(count) - int(carried.get(name, 0)) for name, count in total.items()}
     return {
-        "number": i,
-        "check": story.check,
-        "group": story.group,
-        "title": _check_in_words(story.check)[0],
-        "sentence": printable(story.sentence),
-        "rows": len(story.rows),
-        "has_gallery": any(gallery.check == story.check for gallery in galleries),
+        name: f"{count:,} of them are not in this file; `curate review` shows them all." if count else ""
+        for name, count in absent.items()
     }
-
-
-def _classes(balance: pd.DataFrame) -> list[dict[str, object]]:
-    """Per class its counts, and how long each piece of its bar is in percent of the largest class."""
-    largest = max(1, int(balance["images"].max())) if len(balance) else 1
-    classes = []
-    for of_class in balance.to_dict("records"):
-        counts = {
-            KEEP: int(of_class["kept"]),
-            REVIEW: int(of_class["review"]),
-            DROP: int(of_class["dropped"]),
-        }
-        bar = {verdict: round(100 * count / largest, 2) for verdict, count in counts.items()}
-        name, images = str(of_class["name"]), int(of_class["images"])
-        classes.append({"name": name, "images": images, "counts": counts, "bar": bar})
-    return classes
-
-
-def _files_written(scan: Scan) -> list[tuple[str, str]]:
-    """The files that lie beside this page, and what each holds."""
-    if scan.config.artifacts is None:
-        return []
-    clean = "../clean.csv" if scan.images.source.kind == "files" else "../clean.npz"
-    kept = "the rows that are kept" + ("" if scan.config.strict else ", and those that await review")
-    return [
-        (clean, kept),
-        ("images.parquet", "one row per image: verdict, group, place on the map, the score of every check"),
-        ("findings.parquet", "one row per suspicion, with its reason"),
-        ("pairs.parquet", "pairs of duplicates that stood verification"),
-        ("embeddings.npy", "the vectors that images were compared by"),
-        ("manifest.json", "configuration, digests and versions, to repeat this scan"),
-    ]
 
 
 # What the script draws
 
 
-def _placed(table: pd.DataFrame) -> np.ndarray:
-    """Which rows have a place on the map."""
-    placed: np.ndarray = np.isfinite(table[["x", "y"]].to_numpy(np.float64)).all(axis=1)
-    return placed
+def _data(table: pd.DataFrame, findings: pd.DataFrame, columns: Columns, pictures: Thumbnails) -> dict[str, object]:
+    """The columns and the words of the rows that the page carries."""
+    sentences: dict[str, int] = {}
+    numbers = [
+        sentences.setdefault(printable(text), len(sentences)) for text in findings["because"].iloc[columns.numbers]
+    ]
+    details = details_of(table, findings.iloc[:0], columns.rows.tolist())
+    return {
+        "columns": inlined_columns(columns),
+        "ids": [entry.id for entry in details],
+        "digests": _packed([entry.digest for entry in details]),
+        "because": numbers,
+        "sentences": list(sentences),
+        "unreadable": UNREADABLE,
+        "picture": [pictures.of.get(row, -1) for row in columns.rows.tolist()],
+    }
 
 
-def _mapped_rows(scan: Scan) -> np.ndarray:
-    """The rows drawn on the map: all of them, or of a large set an even sample that prefers flagged rows."""
-    table = scan.table
-    placed, fine = _placed(table), (table["verdict"] == KEEP).to_numpy()
-    flagged_rows, fine_rows = np.flatnonzero(placed & ~fine), np.flatnonzero(placed & fine)
-    if len(flagged_rows) + len(fine_rows) > MAP_POINTS:
-        flagged_rows = evenly(flagged_rows, max(MAP_POINTS // 2, MAP_POINTS - len(fine_rows)))
-        fine_rows = evenly(fine_rows, MAP_POINTS - len(flagged_rows))
-    return np.union1d(flagged_rows, fine_rows)
+def _packed(digests: Sequence[str]) -> str:
+    """Digests as bytes in base64, zeros for those that are not there; "" where they are of another kind."""
+    import base64
 
-
-def _drawn(table: pd.DataFrame, mapped: np.ndarray) -> str:
-    """Which rows the map leaves out, in a sentence; "" where it has all."""
-    placed, fine = _placed(table), (table["verdict"] == KEEP).to_numpy()
-    if len(mapped) == placed.sum():
+    width = 32  # hexadecimal digits
+    if any(len(digest) not in (0, width) for digest in digests):
         return ""
-    flagged, unflagged = ((int(chosen[mapped].sum()), int((placed & chosen).sum())) for chosen in (~fine, fine))
-    first = (
-        f"all {flagged[1]:,} that are dropped or await review"
-        if flagged[0] == flagged[1]
-        else f"{flagged[0]:,} of the {flagged[1]:,} that are dropped or await review"
-    )
-    return (
-        f"Drawn are {len(mapped):,} of {int(placed.sum()):,} images: {first}, and {unflagged[0]:,} of the "
-        f"{unflagged[1]:,} others, in even steps through the set."
-    )
+    return base64.b64encode(bytes.fromhex("".join(digest or "0" * width for digest in digests))).decode("ascii")
 
 
-def _pictures(scan: Scan, flagged: list[int], mapped: np.ndarray) -> Thumbnails:
-    """Thumbnails of what the galleries show, then of as many points of the map as may have one."""
-    sides = dict.fromkeys(flagged, FLAGGED_SIDE)
-    unflagged = evenly(np.setdiff1d(mapped, flagged), max(0, WITH_PICTURES - len(sides)))
+def _pictures(
+    scan: Scan, overview: Overview, columns: Columns, findings: pd.DataFrame, queue: np.ndarray
+) -> Thumbnails:
+    """Thumbnails of what stands beside sentences, of what awaits review, of other flagged rows, then of the rest."""
+    beside = chain.from_iterable(chain.from_iterable(story.strip for story in overview.stories))
+    typical = columns.values["typical"]
+    shown = columns.rows[typical[typical >= 0]].tolist()
+    accused = findings.loc[findings["row"] >= 0, "row"].tolist()
+    sides = {
+        **dict.fromkeys(beside, FLAGGED_SIDE),
+        **dict.fromkeys(queue.tolist(), LOOKED_AT),
+    }
+    for row in chain(shown, accused):
+        sides.setdefault(int(row), FLAGGED_SIDE)
+    sides = dict(list(sides.items())[:WITH_PICTURES])
+    rest = np.setdiff1d(columns.rows, np.array(list(sides), np.int64))
+    rest = evenly(rest, max(0, WITH_PICTURES - len(sides)))
     # Shuffled, so that where room runs out the pictures that are left still come from everywhere.
-    sides.update(dict.fromkeys(np.random.default_rng(0).permutation(unflagged).tolist(), OTHER_SIDE))
-    digest = scan.table["digest"].fillna("").to_numpy()
+    sides.update(dict.fromkeys(np.random.default_rng(0).permutation(rest).tolist(), OTHER_SIDE))
+    digest = scan.table["digest"].fillna("").tolist()
     return thumbnails(scan.images.images, sides, {row: digest[row] for row in sides}, PICTURE_BYTES)
 
 
@@ -296,80 +247,6 @@ def _picture_data(pictures: Thumbnails) -> dict[str, object]:
     }
 
 
-def _data(
-    scan: Scan,
-    findings: pd.DataFrame,
-    galleries: list[Gallery],
-    rows: np.ndarray,
-    pictures: Thumbnails,
-    strips: list[list[list[int]]],
-) -> dict[str, object]:
-    """Everything that the script shows; a row is given by its place among `rows`."""
-    table = scan.table.iloc[rows]
-    place = {int(row): i for i, row in enumerate(rows)}
-    about = findings[findings["row"].isin(place) | (findings["row"] < 0)]
-    found_at = {int(position): i for i, position in enumerate(about.index)}
-    checks = [gallery.check for gallery in galleries if gallery.check]
-    sentences: dict[str, int] = {}
-    sentence_numbers = [sentences.setdefault(printable(text), len(sentences)) for text in about["because"]]
-    x, y = _coordinates(table)
-    without = -1
-    return {
-        "classes": list(scan.images.classes),
-        "checks": [[name, _check_in_words(name)[0]] for name in checks],
-        "verdicts": VERDICTS,
-        "unreadable": UNREADABLE,
-        "rows": {
-            "id": table["id"].tolist(),
-            "label": table["label"].tolist(),
-            "split": table["split"].fillna("").tolist() if "split" in table else [""] * len(table),
-            "verdict": [VERDICTS.index(verdict) for verdict in table["verdict"]],
-            "decided": [place[row] for row in scan.decided if row in place],
-            "decision": [VERDICTS.index(verdict) for row, verdict in scan.decided.items() if row in place],
-            "x": x,
-            "y": y,
-            "picture": [pictures.of.get(int(row), without) for row in rows],
-        },
-        "findings": {
-            "row": [place.get(int(row), without) for row in about["row"]],
-            "check": [checks.index(name) for name in about["check"]],
-            "score": [round(float(score), 3) for score in about["score"]],
-            "chance": [None if chance != chance else math.floor(100 * chance) / 100 for chance in about["chance"]],
-            "because": sentence_numbers,
-        },
-        "sentences": list(sentences),
-        "galleries": [
-            [
-                {
-                    "group": unit.group,
-                    "total": unit.total,
-                    "found": [found_at[i] for i in unit.found],
-                    "mates": [place[row] for row in unit.mates],
-                }
-                for unit in gallery.units
-            ]
-            for gallery in galleries
-        ],
-        "stories": [[[place[row] for row in together] for together in strip] for strip in strips],
-    }
-
-
-def _coordinates(table: pd.DataFrame) -> tuple[list[int | None], list[int | None]]:
-    """The map's coordinates, None where a row has no place; in whole numbers, as they have no unit anyway."""
-    xy = table[["x", "y"]].to_numpy(np.float64)
-    placed = np.isfinite(xy).all(axis=1)
-    if not placed.any():
-        return [None] * len(table), [None] * len(table)
-    low = xy[placed].min(axis=0)
-    span = float((xy[placed].max(axis=0) - low).max()) or 1.0
-    whole = np.where(placed[:, None], (xy - low) / span * 10_000, 0).round().astype(int)
-    x, y = ([int(v) if ok else None for v, ok in zip(column, placed, strict=True)] for column in whole.T)
-    return x, y
-
-
-# How it is put together
-
-
 def _json(value: object) -> Markup:
     """JSON that may stand inside a <script>: nothing in it can end the element or begin a comment.
 
@@ -378,13 +255,3 @@ def _json(value: object) -> Markup:
     """
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
-
-
-@functools.cache
-def _plotly() -> str:
-    """Plotly's own script. The package is only located: importing it costs time that a page does not need."""
-    spec = importlib.util.find_spec("plotly")
-    if spec is None:
-        return ""
-    script = files(importlib.util.module_from_spec(spec)).joinpath("package_data", "plotly.min.js")
-    return script.read_text(encoding="utf-8").replace("</script", "<\\/script")

@@ -100,3 +100,19 @@ def test_of_a_large_class_a_few_hundred_rows_say_what_is_typical(rng):
     rows = typical(vectors, np.zeros(5_000, np.int64), 1, np.arange(5_000), np.ones(5_000, bool))
     centre = vectors.astype(np.float32).mean(axis=0)
     assert (vectors[rows[0]].astype(np.float32) @ centre).min() > np.quantile(vectors.astype(np.float32) @ centre, 0.9)
+
+
+@pytest.mark.parametrize("piece", [7, 8_192])
+def test_the_nearest_of_many_rows_at_once_are_those_of_each(monkeypatch, piece):
+    monkeypatch.setattr(likeness, "_PIECE", piece)
+    rng = np.random.default_rng(3)
+    embeddings = rng.normal(size=(40, 6)).astype(np.float32)
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    embeddings[5] = embeddings[9]
+    looks = np.arange(40)
+    looks[5], looks[7] = looks[9], -1
+    one_by_one = likeness.Likeness(embeddings, looks)
+    rows = np.array([0, 7, 9, 30])
+    near = likeness.nearest_of_each(embeddings, looks, rows, 4)
+    assert near == {row: one_by_one.nearest(row, 4)[0].tolist() for row in (0, 9, 30)}
+    assert likeness.nearest_of_each(embeddings[:1], looks[:1], np.array([0]), 4) == {0: []}

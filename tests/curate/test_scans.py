@@ -15,8 +15,8 @@ from curate.configs import ScanConfig
 from curate.demo import DemoConfig, clean_cells
 from curate.findings import findings_table
 from curate.scanning import scan
-from curate.scans import CHANCE, FILES, FINDINGS, IMAGES, PAIRS, ScanManifest, open_scan
-from curate.stage.columns import NUMBER, column_fault
+from curate.scans import FILES, FINDINGS, IMAGES, LATER_COLUMNS, PAIRS, ScanManifest, open_scan
+from curate.stage.columns import NUMBER, TEXT, column_fault
 from curate.stage.drafts import scratch_of
 from curate.stage.errors import DataError
 from curate.stage.files import write_parquet
@@ -46,8 +46,9 @@ def test_a_scan_writes_the_columns_that_are_named_and_a_score_of_each_check(tmp_
         assert column_fault(schema, columns) == ""
         scores = [column for column in schema.names if column not in columns]
         assert bool(scores) == (name != "pairs")
-        assert all(column.endswith("_score") or (name, column) == ("findings", CHANCE) for column in scores)
-        assert column_fault(schema, dict.fromkeys(scores, NUMBER)) == ""
+        assert all(column.endswith("_score") or (name == "findings" and column in LATER_COLUMNS) for column in scores)
+        kinds = {column: TEXT if column == "suggested" else NUMBER for column in scores}
+        assert column_fault(schema, kinds) == ""
     assert read_manifest(ScanManifest, tmp_path / "scan").likely_right["exact_duplicate"] == 2
 
 
@@ -194,7 +195,7 @@ def test_a_scan_of_version_1_is_opened():
     assert scanned.manifest.embedder == "the built-in descriptor (no weights), 96 px"
     assert len(scanned.table) == scanned.manifest.counts["images"] == 48
     assert scanned.table["verdict"].value_counts().to_dict() == {"keep": 30, "review": 11, "drop": 7}
-    assert scanned.findings[CHANCE].isna().all()  # which it has no word on
+    assert scanned.findings["chance"].isna().all()  # which it has no word on
     counts = scanned.findings["check"].value_counts()
     assert counts.to_dict() == {name: scanned.manifest.counts[name] for name in counts.index}
     for name, columns in (("images", IMAGES), ("findings", FINDINGS), ("pairs", PAIRS)):
