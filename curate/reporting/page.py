@@ -37,8 +37,9 @@ CLASSES_AT_ONCE = 30
 ROWS = 60_000  # of a larger set the page carries those that are flagged, then an even sample of the others
 WITH_PICTURES = 6_000  # rows that get a thumbnail
 LOOKED_AT, FLAGGED_SIDE, OTHER_SIDE = 192, 96, 64  # pixels: what awaits review deserves the largest
-PICTURE_BYTES = 5_000_000
-NEIGHBOURS = 5
+PICTURE_BYTES = 4_000_000
+NEIGHBOURS = 5  # of the first that await review
+WITH_NEIGHBOURS = 500
 
 
 def page(scan: Scan, overview: Overview) -> str:
@@ -55,7 +56,7 @@ def page(scan: Scan, overview: Overview) -> str:
     )
     queue = likeliest_first(findings)["row"].to_numpy(np.int64)
     pictures = _pictures(scan, overview, columns, findings, queue)
-    near = nearest_of_each(scan.embeddings, looks, columns.carried(queue[:WITH_PICTURES]), NEIGHBOURS)
+    near = nearest_of_each(scan.embeddings, looks, columns.carried(queue[:WITH_NEIGHBOURS]), NEIGHBOURS)
     data = {
         **_data(scan.table, findings, columns, pictures),
         "info": info_of(overview, columns, findings),
