@@ -281,16 +281,16 @@ def _recorded(decisions: DecideConfig, artifacts: Path) -> tuple[list[str], int,
 
     scan = open_scan(artifacts / "scan")
     received = proposed(decisions, scan)
-    made = record(scan, received.proposals)
-    again = len(received.proposals) - len(made.made)
-    notes = (*received.notes, *made.notes)
+    recorded = record(scan, received.proposals)
+    again = len(received.proposals) - len(recorded.made)
+    notes = (*received.notes, *recorded.notes)
     if again > 0:
         verb = "decision holds" if again == 1 else "decisions hold"
         notes = (*notes, f"{again:,} {verb} already, and {'is' if again == 1 else 'are'} not recorded again")
-    lines = [f"decided: {in_words(decision)}" for decision in made.made]
+    lines = [f"decided: {in_words(decision)}" for decision in recorded.made]
     if len(lines) > _LINES:
         lines[_LINES - 1 :] = [f"decided: {len(lines) - _LINES + 1:,} more"]
-    return lines, len(made.made), notes
+    return lines, len(recorded.made), notes
 
 
 @command(app)

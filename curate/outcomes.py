@@ -167,7 +167,7 @@ def _second_copies(
     leaving = findings.loc[findings["check"].isin(BESIDE_THE_KEPT) & (findings["action"] == DROP), "row"].to_numpy()
     of_copies = {*group[leaving].tolist()}
     for row in held.relabelled:
-        if settled[row] and group[row] in of_copies:
+        if settled[row] and group[row] != NO_GROUP and group[row] in of_copies:
             second |= (group == group[row]) & (names == names[row])
     return second
 

@@ -49,10 +49,10 @@ def _members(number: str, scan: Scanned) -> list[str]:
     rows = {*table.loc[table["group"] == wanted, "row"], *findings.loc[findings["group"] == wanted, "row"]} - {-1}
     if wanted == NO_GROUP or not rows:
         last = max(table["group"].max(), findings["group"].max()) if len(findings) else table["group"].max()
-        known = f"they run from 0 to {last}" if last >= 0 else "it has none"
+        numbers = f"they run from 0 to {last}" if last >= 0 else "it has none"
         raise DataError(
             f"the scan in {scan.folder} has no group {number!r}. Groups are the column group of images.parquet and "
-            f"findings.parquet; {known}."
+            f"findings.parquet; {numbers}."
         )
     return [scan.roster.ids[row] for row in sorted(rows)]
 

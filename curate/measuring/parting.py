@@ -29,10 +29,10 @@ def parted(
         return group
     parts = group.copy()
     beyond = int(group.max()) + 1
-    both = group[links[:, 0]] == group[links[:, 1]]
+    together = group[links[:, 0]] == group[links[:, 1]]
     for number, sets in torn.items():
         members = np.flatnonzero(group == number)
-        inside = np.flatnonzero(both & (group[links[:, 0]] == number))
+        inside = np.flatnonzero(together & (group[links[:, 0]] == number))
         order = inside[np.lexsort((links[inside, 1], links[inside, 0], distance[inside]))]
         part = _joined(pixels[members], pixels[links[order]], sets)
         for i, own in enumerate(np.unique(part).tolist()):
