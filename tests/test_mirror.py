@@ -13,6 +13,7 @@ OF_MANY = {
     "tests/benchmarks/test_peer_runs.py",
     "tests/benchmarks/test_peers.py",
     "tests/curate/reporting/test_report_in_browser.py",
+    "tests/curate/reviewing/test_review_in_browser.py",
     "tests/train/reporting/test_report_in_browser.py",
     "tests/endurance/test_broken_inputs.py",
     "tests/test_cli.py",

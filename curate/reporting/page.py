@@ -21,7 +21,7 @@ from ..stage.lines import printable
 from ..stage.options import elsewhere
 from .base import BASE, Report, asset, render
 from .columns import Columns, columns_of, details_of, info_of, inlined_columns, plain_places
-from .overviews import Overview, StorySummary, lead, leading_strips, meaning, untested
+from .overviews import Overview, StorySummary, lead, meaning, untested
 from .strips import evenly
 from .thumbnails import UNREADABLE, Thumbnails, thumbnails
 
@@ -121,7 +121,7 @@ def _content(overview: Overview, columns: Columns, findings: pd.DataFrame) -> di
         "overview": overview,
         "classes": columns.classes,
         "lead": lead(overview),
-        "leading": with_strip(leading_strips(overview)),
+        "leading": with_strip(overview.leading),
         "untested": untested(overview),
         "left_out": _left_out(overview, columns, findings),
         "missing": _missing(columns, findings),
@@ -221,7 +221,7 @@ def _pictures(
     scan: Scan, overview: Overview, columns: Columns, findings: pd.DataFrame, queue: np.ndarray
 ) -> Thumbnails:
     """Thumbnails of what stands beside sentences, of what awaits review, of other flagged rows, then of the rest."""
-    beside = chain.from_iterable(chain.from_iterable(story.strip for story in overview.stories))
+    beside = chain.from_iterable(chain.from_iterable(story.strip for story in (*overview.leading, *overview.stories)))
     typical = columns.values["typical"]
     shown = columns.rows[typical[typical >= 0]].tolist()
     accused = findings.loc[findings["row"] >= 0, "row"].tolist()
