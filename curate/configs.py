@@ -185,6 +185,13 @@ class DecideConfig:
         path=True,
         commas=False,
     )
+    decision: str = option(
+        "",
+        "What becomes of the images of a file that only selects some: keep, drop or review.",
+        "Decisions",
+        metavar="ACTION",
+        names=lambda: ("keep", "drop", "review"),
+    )
     why: str = option("", "Reason, recorded with the decisions that have none.", "Decisions")
     artifacts: str = artifacts_option()
 

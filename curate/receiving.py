@@ -8,12 +8,13 @@ from pathlib import Path
 
 from .configs import DecideConfig
 from .deciding import holding_of, ids_in, nearest_id, relabelled_in
-from .decisions import NOT_COPIES, Decision, History, Proposal
+from .decisions import NOT_COPIES, VERDICTS, Decision, History, Proposal
 from .findings import DROP, KEEP
+from .handing import atlas, cvat, fiftyone, labelstudio, spreadsheet  # noqa: F401  # each adds its reader
 from .proposals import READERS, Received
 from .scans import Scanned
 from .sets.imageset import NO_GROUP
-from .stage.errors import DataError
+from .stage.errors import DataError, UnknownName
 from .stage.lines import counted
 
 _HEAD = 1 << 16  # bytes by which a file is told
@@ -22,6 +23,7 @@ _HEAD = 1 << 16  # bytes by which a file is told
 def proposed(config: DecideConfig, scan: Scanned) -> Received:
     """All that a person proposes, by ids, by groups and in files, and notes on these. Raises DataError, UnknownName."""
     roster = scan.roster
+    UnknownName.check("decision", filter(None, [config.decision]), VERDICTS)
     proposals = [
         Proposal(action, name)
         for action, texts in ((KEEP, config.keep_id), (DROP, config.drop_id))
@@ -36,7 +38,7 @@ def proposed(config: DecideConfig, scan: Scanned) -> Received:
     proposals += [Proposal(NOT_COPIES, ids=_pictures(number, scan)) for number in config.not_copies_group]
     notes: list[str] = []
     for path in config.from_file:
-        received = proposals_from(Path(path), scan)
+        received = proposals_from(Path(path), scan, config.decision)
         proposals += received.proposals
         notes += received.notes
     return Received([replace(proposal, why=proposal.why or config.why) for proposal in proposals], tuple(notes))
@@ -70,8 +72,10 @@ def _pictures(number: str, scan: Scanned) -> tuple[str, ...]:
     return tuple(reversed(first.values()))
 
 
-def proposals_from(path: Path, scan: Scanned) -> Received:
+def proposals_from(path: Path, scan: Scanned, decision: str = "") -> Received:
     """The decisions that a file holds, or the export of a labelling tool, on images of a scan, and notes on them.
+
+    decision  keep, drop or review: what becomes of the images of a file that only selects some
 
     Those with the digest of a picture are on the image that has it, whatever its id; others go by their ids. Raises
     DataError where it is no such file, or where nothing of it is of this scan.
@@ -89,7 +93,13 @@ def proposals_from(path: Path, scan: Scanned) -> Received:
             f"scan, or what one of these readers takes: {', '.join(READERS)}."
         )
     received = READERS[name].read(path, scan)
-    proposals, lost = _matched(received.proposals, scan)
+    if received.selected and not decision:
+        raise DataError(
+            f"{path} selects {counted(len(received.selected), 'image')}, and does not say what becomes of them. "
+            "Say it with --decision drop (or keep, or review)."
+        )
+    chosen = [replace(proposal, action=decision) for proposal in received.selected]
+    proposals, lost = _matched([*received.proposals, *chosen], scan)
     if lost and not proposals:
         raise DataError(
             f"{path} is of another set: of its {counted(len(lost), 'decision')} none is on an image of the scan in "
