@@ -425,7 +425,7 @@ def _document(result: Selftest, config: SelftestConfig) -> str:
         "notes": result.notes,
         "rows": _records(result.rows),
     }
-    return json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
+    return json_text(document, default=str) + "\n"
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, object]]:

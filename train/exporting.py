@@ -146,7 +146,7 @@ def export(
             "largest_difference": report.worst,
             "load": target.load.strip().splitlines(),
         }
-        write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", draft / MARK)
+        write_text(json_text(record) + "\n", draft / MARK)
     files = sorted(file for file in path.rglob("*") if file.is_file())
     names = tuple(file.relative_to(path).as_posix() for file in files)
     size = sum(file.stat().st_size for file in files)

@@ -351,7 +351,7 @@ def _recorded_trials(folder: Path, identity: dict[str, object], space: Space) ->
                 "--name, or delete that folder."
             )
     else:
-        write_text(json.dumps(identity, indent=2, ensure_ascii=False) + "\n", path)
+        write_text(json_text(identity) + "\n", path)
     return _read_trials(folder / TRIALS, space)
 
 

@@ -81,7 +81,7 @@ def hand_over(folder: Path, config: ExportConfig, reporter: Reporter = Silent())
         check_unchanged(images)
         if draft.is_dir():
             record = {"format": 1, "to": config.to, "scan": str(folder), "images": len(cases)}
-            write_text(json.dumps(record, ensure_ascii=False, indent=2) + "\n", draft / MARK)
+            write_text(json_text(record) + "\n", draft / MARK)
     return exported(path, config.to, len(cases), loading, (*notes, *remarks))
 
 

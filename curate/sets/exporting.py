@@ -112,7 +112,7 @@ def export(source: str | Path | ImageSet, config: ExportConfig, reporter: Report
         loading = EXPORTS[config.to](images, draft, advance)
         check_unchanged(images)
         if draft.is_dir():
-            write_text(json.dumps(_export_record(images, config), ensure_ascii=False, indent=2) + "\n", draft / MARK)
+            write_text(json_text(_export_record(images, config)) + "\n", draft / MARK)
     return exported(path, config.to, len(images), loading, images.source.notes)
 
 

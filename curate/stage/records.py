@@ -65,7 +65,7 @@ def document_of(value: object) -> object:
 
 def record_text(record: object) -> str:
     """The text of a record's file."""
-    return json.dumps(document_of(record), indent=2, ensure_ascii=False) + "\n"
+    return json_text(document_of(record)) + "\n"
 
 
 def write_record(record: object, path: Path) -> Path:
