@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from .findings import DROP, KEEP, REVIEW
 from .stage.errors import DataError, OutputError, UnknownName
+from .stage.lines import json_text
 from .stage.shortness import short_repr
 
 RELABEL, NOT_COPIES = "relabel", "not_copies"

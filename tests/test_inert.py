@@ -8,11 +8,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 import cli
 from curate.demo import DemoConfig, clean_cells
+from curate.handing.escaping import unescaped
 from curate.sets.formats import FORMATS, TOOLS
 
 # Markup, quotes, line breaks, escape sequences of both kinds, marks of direction, a formula, and 300 characters.
@@ -91,8 +93,6 @@ def test_no_name_steers_the_terminal_or_lies_raw_in_a_file(source, tmp_path):
     shown = run("scan", source, *QUICK, *place)
     name = json.loads(run("scan", source, *QUICK, *place, "--json"))["classes"][0]
     assert name in (CLASSES[0], FOLDERS[0])
-    import pandas as pd
-
     ids = pd.read_parquet(artifacts / "scan" / "images.parquet")["id"].tolist()
     shown += run("apply", *place, "--drop-id", ids[3], "--why", WHY)
     shown += run("apply", *place, "--keep-id", ids[4], "--drop-id", f"{ids[3]}x", fine=(2,))
@@ -112,13 +112,37 @@ def test_no_export_has_a_name_that_steers(source, tmp_path, to):
     artifacts = tmp_path / "a"
     run("scan", source, *QUICK, "--artifacts", artifacts)
     clean = next(path for path in artifacts.glob("clean.*") if path.suffix != ".json")
-    run("export", artifacts if to in TOOLS else clean, "--to", to, "--out", tmp_path / "out" / "it")
-    run("export", artifacts if to in TOOLS else clean, "--to", to, "--out", tmp_path / "out" / "it", fine=(2,))
-    document = json.loads(
-        run("export", artifacts if to in TOOLS else clean, "--to", to, "--out", tmp_path / "out2" / "it", "--json")
-    )
-    assert document["to"] == to
+    words = ("export", artifacts if to in TOOLS else clean, "--to", to, "--all-images", "--out")
+    run(*words, tmp_path / "out" / "it")
+    run(*words, tmp_path / "out" / "it", fine=(2,))
+    assert json.loads(run(*words, tmp_path / "out2" / "it", "--json"))["to"] == to
     check_files(tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_what_comes_back_steers_no_terminal(source, tmp_path):
+    artifacts = tmp_path / "a"
+    place = ("--artifacts", artifacts)
+    run("scan", source, *QUICK, *place)
+    run("export", artifacts, "--to", "csv", "--all-images", "--out", tmp_path / "it.csv")
+    table = pd.read_csv(tmp_path / "it.csv", dtype=str, keep_default_na=False)
+    table.loc[0, "action"], table.loc[1, "action"], table.loc[2, "new_label"] = "drop", "keep", table["label"].iloc[-1]
+    table.to_csv(tmp_path / "it.csv", index=False)
+    shown = run("apply", "--from", tmp_path / "it.csv", *place, "--why", WHY)
+    assert "by your decision" in shown
+    run("export", artifacts, "--to", "csv", "--all-images", "--out", tmp_path / "again.csv")
+    again = pd.read_csv(tmp_path / "again.csv", dtype=str, keep_default_na=False).set_index("id")["decided"]
+    assert again[table["id"][0]] == "drop"
+    assert again[table["id"][1]] == "keep"
+    run("scan", source, *QUICK, *place)
+    run("undo", "2", *place)
+    table.loc[0, "action"] = "\x1b[2Jdrop"
+    table.to_csv(tmp_path / "it.csv", index=False)
+    run("apply", "--from", tmp_path / "it.csv", *place, fine=(2,))
+    (tmp_path / "it.csv").write_text("id,action\n\x1b[2Jnobody,drop\n")
+    run("apply", "--from", tmp_path / "it.csv", *place, fine=(2,))
+    run("apply", "--relabel", f"{unescaped(table['id'][0])}=\x1b[2J\u202e", *place, fine=(2,))
+    check_files(artifacts)
 
 
 @pytest.mark.slow
@@ -126,4 +150,5 @@ def test_plans_and_builds_print_no_name_raw(source, tmp_path):
     place = ("--artifacts", tmp_path / "a")
     run("scan", source, *QUICK, *place)
     run("plan", "--policy", "light", *place, "--fresh", program="augment")
-    check_files(tmp_path / "a" / "scan")
+    run("build", "--policy", "light", "--copies", "1", "--benchmark", "none", *place, "--fresh", program="augment")
+    check_files(tmp_path / "a")

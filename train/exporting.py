@@ -26,6 +26,7 @@ from curate.notebooks.progress import onlooker
 from curate.sets.scaling import Scales
 from curate.stage.errors import DataError, MissingExtra, OutputError, ToolkitError, UnknownName, WorkerLost, gist
 from curate.stage.files import drafting, python_text, write_text
+from curate.stage.lines import json_text
 from curate.stage.manifest import file_digest
 from curate.stage.progress import Reporter
 from curate.stage.records import document_of, record_of

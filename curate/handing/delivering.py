@@ -17,7 +17,7 @@ from ..sets.imageset import ImageSet
 from ..sets.outputs import EXPORT as MARK
 from ..stage.errors import DataError
 from ..stage.files import drafting, write_text
-from ..stage.lines import counted
+from ..stage.lines import counted, json_text
 from ..stage.manifest import FILE
 from ..stage.progress import Reporter, Silent
 from . import atlas, cvat, fiftyone, labelstudio, spreadsheet  # noqa: F401  # each adds its tool

@@ -23,6 +23,7 @@ from ..notebooks.progress import onlooker
 from ..stage.engine import cores, threaded
 from ..stage.errors import DataError, OutputError
 from ..stage.files import drafting, python_text, write_npz, write_text
+from ..stage.lines import json_text
 from ..stage.progress import Advance, Reporter
 from ..stage.registry import Registry
 from ..stage.shortness import short_repr

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 
 from .errors import DataError
 from .files import write_text
+from .lines import json_text
 from .options import OPTIONAL as OPTIONAL
 
 if TYPE_CHECKING:
