@@ -37,8 +37,40 @@ const spelled = (text) => text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\
 // The end of a path tells more than its beginning.
 const shortened = (id, most = 26) => (id.length > most ? "…" + spelled(id.slice(1 - most)) : spelled(id));
 
-// For those who hear the page.
+// Dialogs lie upon each other: the topmost has the keys, and says what happens.
+const dialogsOpen = [];
+const topDialog = () => dialogsOpen.at(-1) ?? null;
+function openDialog(dialog) {
+  if (!dialog.open) {
+    dialog.showModal();
+    dialogsOpen.push(dialog);
+    dialog.addEventListener("close", () => {
+      dialogsOpen.splice(dialogsOpen.indexOf(dialog), 1);
+      const complaint = one("#complaint");
+      if (dialog.contains(complaint)) (topDialog() ?? document.body).append(complaint);
+    }, { once: true });
+  }
+  dialog.focus();
+}
+
+// For those who hear the page. What lies behind a dialog is not heard.
 function announce(text) {
-  const live = one("#announcements");
+  const top = topDialog();
+  let live = top ? one(".announcements", top) : one("#announcements");
+  if (!live && top) {
+    live = make("p", { className: "announcements offstage", aria: { live: "polite" } });
+    top.append(live);
+  }
   if (live) live.textContent = text;
+}
+
+// An error that a person can do something about stands at the foot of the page until the next success.
+function complain(error) {
+  const place = one("#complaint");
+  (topDialog() ?? document.body).append(place);
+  place.textContent = error.message;
+  place.hidden = false;
+}
+function relieve() {
+  one("#complaint").hidden = true;
 }

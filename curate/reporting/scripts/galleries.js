@@ -285,5 +285,11 @@ function galleriesOf(set, show, known, decisions, look) {
     }
   }
 
-  return { drawAll, goTo, search, whenLookedThrough(act) { lookThrough = act; } };
+  // Rows that a gallery shows or would show if it had no limit, in its order.
+  function rowsOf(node) {
+    const gallery = galleries.find((other) => other.node === node);
+    return [...new Set(unitsOf(gallery).flatMap((unit) => unit.findings).filter(matches).map(rowOf))].filter((row) => row >= 0);
+  }
+
+  return { drawAll, goTo, search, rowsOf, whenLookedThrough(act) { lookThrough = act; } };
 }
