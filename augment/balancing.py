@@ -10,6 +10,7 @@ import numpy as np
 
 from curate.sets.classes import joined_names
 from curate.stage.errors import DataError
+from curate.stage.shortness import short_repr
 
 from .configs import BuildConfig
 
@@ -37,6 +38,8 @@ class CopyPlan:
     weights: np.ndarray
     table: pd.DataFrame
     notes: tuple[str, ...]
+
+    __repr__ = short_repr
 
     @property
     def images(self) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from curate.builds import BENCHMARK, BenchmarkRecord, ComposedSet, ComposedTracks, CorruptedSet
 from curate.stage.errors import DataError
 from curate.stage.progress import Reporter
+from curate.stage.shortness import short_repr
 
 from .calibration import SAMPLE as CALIBRATED_ON
 from .calibration import Calibrated, Specimens, calibrate, distances_of
@@ -41,6 +42,8 @@ class Benchmark:
     verdicts: Mapping[str, Verdict]
     entries: tuple[Entry, ...]
     notes: tuple[str, ...]
+
+    __repr__ = short_repr
 
     def record(self, images: Mapping[str, int]) -> BenchmarkRecord:
         """benchmark.json: every set with its corruption, severity, values, distance and verdict.

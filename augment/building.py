@@ -21,6 +21,7 @@ from curate.builds import (
     read_benchmark,
     read_plan,
 )
+from curate.notebooks.progress import onlooker
 from curate.sets.provenance import ROWS, Provenance, merge_provenance
 from curate.splitting import write_splits
 from curate.stage.drafts import draft_of, empty
@@ -28,7 +29,8 @@ from curate.stage.engine import cores, in_processes
 from curate.stage.errors import DataError, OutputError, WorkerLost
 from curate.stage.files import write_text
 from curate.stage.manifest import Output, file_digest, outputs_of, versions_in_use, write_manifest
-from curate.stage.progress import Reporter, Silent, Stopwatch
+from curate.stage.progress import Reporter, Stopwatch
+from curate.stage.shortness import short_repr
 
 from .configs import BuildConfig
 from .making import IDENTITY, Job, Shard, Task, make, read_job, tasks
@@ -64,6 +66,8 @@ class Built:
     resumed: int
     seconds: Mapping[str, float]
 
+    __repr__ = short_repr
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know."""
@@ -73,7 +77,7 @@ class Built:
 def build(
     source: str | Path | None = None,
     config: BuildConfig = BuildConfig(),
-    reporter: Reporter = Silent(),
+    reporter: Reporter | None = None,
 ) -> Built:
     """Build artifacts/built: train, val, test and the benchmark, each as shards with their provenance.
 
@@ -84,6 +88,15 @@ def build(
     input will not do, OutputError where the disk will not, WorkerLost where a worker process was killed; what was
     finished is kept for `resume`.
     """
+    if reporter is None:
+        reporter = onlooker()
+        built = _build(source, config, reporter)
+        reporter.say(f"built  {built.path}")
+        return built
+    return _build(source, config, reporter)
+
+
+def _build(source: str | Path | None, config: BuildConfig, reporter: Reporter) -> Built:
     watch = Stopwatch()
     with watch.stage("planning"), reporter.stage("planning", None, ""):
         decisions = plan(source, config, reporter)

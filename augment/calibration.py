@@ -11,6 +11,7 @@ import numpy as np
 
 from curate.stage.engine import threaded
 from curate.stage.errors import DataError
+from curate.stage.shortness import short_repr
 
 from .corruptions.corruption import CORRUPTIONS, SEVERITIES, Corruption
 from .features import Features, distances
@@ -43,6 +44,8 @@ class Specimens:
     units: Mapping[str, float]
     seed: int
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class Calibrated:
@@ -60,6 +63,8 @@ class Calibrated:
     distances: tuple[float, ...]
     reached: bool
     levels: tuple[float, ...]
+
+    __repr__ = short_repr
 
 
 def calibrate(

@@ -10,6 +10,7 @@ import numpy as np
 from curate.measuring.embedding import BUILTIN, load_embedder
 from curate.measuring.properties import square
 from curate.stage.engine import chunks
+from curate.stage.shortness import short_repr
 
 # Below, the backbones see too little; above, the time grows and nothing else.
 SMALLEST, LARGEST = 96, 160
@@ -33,6 +34,8 @@ class Features:
     dimensions: int
     embed: Callable[[np.ndarray], np.ndarray]
     workers: int = 1
+
+    __repr__ = short_repr
 
     def some(self, sample: int) -> int:
         """How many pictures to look at instead of `sample`: the built-in descriptor is ten times slower."""

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from curate.notebooks.progress import onlooker
 from curate.stage.engine import cores
-from curate.stage.progress import Reporter, Silent
+from curate.stage.progress import Reporter
 
 from .benchmark import benchmark_of
 from .calibration import Specimens
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 def judge(
     source: str | Path | None = None,
     config: BuildConfig = BuildConfig(),
-    reporter: Reporter = Silent(),
+    reporter: Reporter | None = None,
 ) -> pd.DataFrame:
     """One row per corruption and composed track: corruption, role, verdict, ratio, because (see overlap.Verdict).
 
     source  any set; None takes the clean set, and where there is none cells that are drawn
     """
+    reporter = reporter or onlooker()
     import pandas as pd
 
     policy = library.policy(config.policy, config.functions)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curate.stage.shortness import short_repr
+
 from .balancing import CopyPlan
 from .corruptions.corruption import TEST, VALIDATION
 
@@ -21,6 +23,8 @@ class Listing:
 
     rows: np.ndarray
     copies: np.ndarray
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -21,6 +21,7 @@ from curate.sets.shards import shard_digest, shard_path, write_shard
 from curate.stage.errors import DataError
 from curate.stage.files import replacing
 from curate.stage.records import read_record, write_record
+from curate.stage.shortness import short_repr
 
 from .corruptions.corruption import CORRUPTIONS, Corruption
 from .corruptions.presets import preset
@@ -95,6 +96,8 @@ class Job:
     splits_from: str | None = None
     groups_from: str | None = None
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class Task:
@@ -110,6 +113,8 @@ class Task:
     first: int
     last: int
     functions: tuple[str, ...] = ()
+
+    __repr__ = short_repr
 
     @property
     def images(self) -> int:

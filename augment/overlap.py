@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from curate.stage.engine import threaded
+from curate.stage.shortness import short_repr
 
 from .calibration import Calibrated, Specimens, generator, some_rows
 from .corruptions.corruption import SEVERITIES, Corruption
@@ -77,6 +78,8 @@ class Place:
     away: np.ndarray
     own: float = 0.0
 
+    __repr__ = short_repr
+
     def nearest(self, points: np.ndarray) -> tuple[float, float]:
         """(ratio, distance): how near the nearest of some points (n, D) are to the draws at that severity which they
         come nearest to; NaN where no draw leads away from the clean pictures."""
@@ -99,6 +102,8 @@ class Landmarks:
     units: Mapping[str, float]
     clean: np.ndarray
     places: Mapping[str, Place]
+
+    __repr__ = short_repr
 
     @property
     def size(self) -> tuple[int, int]:

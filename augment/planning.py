@@ -20,6 +20,7 @@ from curate.stage.errors import DataError
 from curate.stage.locks import holding
 from curate.stage.manifest import file_digest
 from curate.stage.progress import Reporter, Silent
+from curate.stage.shortness import short_repr
 
 from .balancing import CopyPlan, plan_copies
 from .configs import BuildConfig
@@ -48,6 +49,8 @@ class BuildPlan:
     directions: Directions
     source_digest: str
     notes: tuple[str, ...]
+
+    __repr__ = short_repr
 
     @cached_property
     def set(self) -> ImageSet:

@@ -20,6 +20,7 @@ from curate.sets.imageset import whole_groups
 from curate.stage.engine import chunks, small_algebra, threaded
 from curate.stage.files import replacing
 from curate.stage.progress import Reporter, Silent
+from curate.stage.shortness import short_repr
 
 from .calibration import generator
 from .features import Features
@@ -58,6 +59,8 @@ class LabelledPictures:
     groups: np.ndarray | None = None
     rows: np.ndarray | None = None
 
+    __repr__ = short_repr
+
     def rows_of(self, numbers: np.ndarray) -> np.ndarray:
         """int64: the rows of the set that some of these pictures are."""
         return numbers if self.rows is None else self.rows[numbers]
@@ -81,6 +84,8 @@ class LabelProbe:
     fold: np.ndarray
     clean: float
     augmented: float
+
+    __repr__ = short_repr
 
     def probabilities(self, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """float64 (n, K): of images with these features (n, D), made of these rows of the set (n,)."""

@@ -16,6 +16,7 @@ from curate.sets.outputs import is_signed, sign_png
 from curate.stage.engine import cores
 from curate.stage.errors import DataError, OutputError
 from curate.stage.files import replacing
+from curate.stage.shortness import short_repr
 
 from .benchmark import chosen_corruptions, severities_of
 from .calibration import Specimens
@@ -40,6 +41,8 @@ class Sheet:
     rows: Sequence[str]
     columns: Sequence[str]
     pictures: Sequence[Sequence[np.ndarray]]
+
+    __repr__ = short_repr
 
     def drawn(self) -> np.ndarray:
         """uint8 (H, W, 3): the sheet, black on white."""

@@ -17,6 +17,7 @@ from curate.sets.reading import read_as
 from curate.sets.shards import read_shards
 from curate.stage.errors import DataError, ToolkitError, UnknownName, telling
 from curate.stage.manifest import file_digest, read_manifest
+from curate.stage.shortness import short_repr
 
 from .policies.functions import load_recorded
 from .policies.policy import OpenRow, Record, perform
@@ -39,6 +40,8 @@ class Replayed:
     source: np.ndarray
     image: np.ndarray
     stored: np.ndarray
+
+    __repr__ = short_repr
 
     @property
     def equal(self) -> bool:

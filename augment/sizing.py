@@ -10,6 +10,7 @@ import numpy as np
 from curate.sets.arrays import ArrayPictures
 from curate.sets.fitting import Fit, fit_to_size
 from curate.sets.imageset import ImageSet, Unreadable, evenly
+from curate.stage.shortness import short_repr
 
 # Sets of larger pictures are built at this shorter side, unless told otherwise: no backbone looks at more.
 LARGEST = 256
@@ -60,6 +61,8 @@ class FittedPictures(Sequence[np.ndarray]):
     size: tuple[int, int]
     fit: str
     rows: np.ndarray | None = None
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         return len(self.images if self.rows is None else self.rows)

@@ -17,6 +17,7 @@ from curate.splitting import clean_set
 from curate.stage.errors import DataError
 from curate.stage.manifest import FILE as MANIFEST
 from curate.stage.manifest import read_manifest
+from curate.stage.shortness import short_repr
 
 from .configs import BuildConfig
 from .sizing import FittedPictures, common_size
@@ -39,6 +40,8 @@ class Trial:
     rows: np.ndarray
     units: Mapping[str, float]
     drawn: bool
+
+    __repr__ = short_repr
 
     def seen(self) -> list[np.ndarray]:
         """The pictures of these rows."""

@@ -13,9 +13,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .cleaning import apply, decide, undo
+    from .cleaning import apply, undo
     from .comparing import diff
     from .configs import ApplyConfig, ScanConfig, SelftestConfig, SplitConfig
+    from .deciding import decide
+    from .decisions import Proposal
     from .scanning import scan
     from .scans import Scan
     from .selftesting import selftest
@@ -34,6 +36,7 @@ _HOMES = {
     "MissingExtra": "stage.errors",
     "OutputError": "stage.errors",
     "Picture": "sets.imageset",
+    "Proposal": "decisions",
     "Scan": "scans",
     "ScanConfig": "configs",
     "SelftestConfig": "configs",
@@ -42,7 +45,7 @@ _HOMES = {
     "UnknownName": "stage.errors",
     "Unreadable": "sets.imageset",
     "apply": "cleaning",
-    "decide": "cleaning",
+    "decide": "deciding",
     "diff": "comparing",
     "export": "sets.exporting",
     "read": "sets.reading",
@@ -60,6 +63,7 @@ __all__ = [
     "MissingExtra",
     "OutputError",
     "Picture",
+    "Proposal",
     "Scan",
     "ScanConfig",
     "SelftestConfig",

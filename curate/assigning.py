@@ -12,6 +12,7 @@ from .configs import SplitConfig
 from .sets.imageset import UNLABELLED
 from .stage.errors import DataError
 from .stage.lines import counted
+from .stage.shortness import short_repr
 
 NAMES = ("train", "val", "test")
 TRAIN, VAL, TEST = range(3)
@@ -59,6 +60,8 @@ class _Plan:
     names: tuple[str, ...]
     seed: int
 
+    __repr__ = short_repr
+
     def name(self, code: int) -> str:
         return self.names[code] if code != UNLABELLED else "(no label)"
 
@@ -83,6 +86,8 @@ class _Pools:
     single: dict[int, np.ndarray]
     mixed: np.ndarray
     sizes: np.ndarray
+
+    __repr__ = short_repr
 
 
 def _pools(plan: _Plan, rows: np.ndarray) -> _Pools:
@@ -359,6 +364,8 @@ class _Stock:
     groups: dict[int, np.ndarray]
     steps: tuple[tuple[int, int, int], ...]
     most: int
+
+    __repr__ = short_repr
 
     @classmethod
     def from_units(cls, pool: np.ndarray, sizes: np.ndarray, most: int) -> _Stock:

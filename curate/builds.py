@@ -11,6 +11,7 @@ from .sets.scaling import Decoding, Scale
 from .stage.errors import DataError
 from .stage.manifest import Manifest
 from .stage.records import OPTIONAL, named, read_document, record_of
+from .stage.shortness import short_repr
 
 BUILT, BENCHMARK = "built", "benchmark"
 SPLITS = ("train", "val", "test")
@@ -42,6 +43,8 @@ class BuildManifest(Manifest):
     scale: Mapping[str, Scale] | None = field(default=None, metadata=OPTIONAL)
     max_pixels: int | None = field(default=None, metadata=OPTIONAL)
 
+    __repr__ = short_repr
+
     @property
     def decoding(self) -> Decoding:
         """How sets from elsewhere are read by a model that is fitted to this build."""
@@ -60,6 +63,8 @@ class PolicySummary:
     about: str
     digest: str
     operations: Mapping[str, Mapping[str, tuple[int | float, int | float]]]
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,8 @@ class PlanRecord:
     splits_from: str | None = field(default=None, metadata=OPTIONAL)
     groups_from: str | None = field(default=None, metadata=OPTIONAL)
 
+    __repr__ = short_repr
+
     @property
     def decoding(self) -> Decoding:
         """How the pictures of the source were read."""
@@ -159,6 +166,8 @@ class CorruptedSet:
     because: str
     images: int
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, kw_only=True)
 class ComposedSet:
@@ -180,6 +189,8 @@ class ComposedTracks:
     severities: tuple[int, ...]
     copies: int
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkRecord:
@@ -193,6 +204,8 @@ class BenchmarkRecord:
     distance: str
     composed: ComposedTracks
     sets: tuple[CorruptedSet | ComposedSet, ...]
+
+    __repr__ = short_repr
 
 
 def read_plan(folder: Path) -> PlanRecord:

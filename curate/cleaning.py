@@ -1,9 +1,7 @@
-"""decide, apply, undo: a person's word on what a scan found, and the clean set that follows from it."""
+"""apply, undo: the clean set of a scan as it follows from a person's decisions."""
 
 from __future__ import annotations
 
-import difflib
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,26 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from .configs import ApplyConfig
-from .decisions import ACTIONS, Decision, History, append_decisions, decisions_path, now, read_history
+from .deciding import holding_of
+from .decisions import RELABEL, Decision, History, append_decisions, decisions_path, now, read_history
 from .findings import BESIDE_THE_KEPT, DROP, KEEP, REVIEW
 from .measuring.hashing import changed_pictures
 from .scans import Scanned, directed, open_scan
 from .sets.imageset import NO_GROUP, ImageSet, held_out_rank
 from .sets.reading import read_as
 from .sets.writing import write_clean
-from .stage.errors import DataError, UnknownName
+from .stage.errors import DataError
 from .stage.locks import holding
 from .stage.progress import Reporter, Silent
-
-
-@dataclass(frozen=True)
-class Decisions:
-    """What `decide` wrote: the decisions just made, and all that are in force, by id."""
-
-    path: Path
-    made: tuple[Decision, ...]
-    standing: Mapping[str, Decision]
-    notes: tuple[str, ...] = ()
+from .stage.shortness import short_repr
 
 
 @dataclass(frozen=True)
@@ -50,6 +40,8 @@ class Applied:
     decided: int
     notes: tuple[str, ...] = ()
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class Undone:
@@ -59,38 +51,7 @@ class Undone:
     standing: Mapping[str, Decision]
     applied: Applied
 
-
-def decide(artifacts: Path, decisions: Mapping[str, str], why: str = "") -> Decisions:
-    """Write down a person's decisions on images of a scan: one line of artifacts/decisions.jsonl for each.
-
-    decisions  id -> "keep", "drop" or "review";  why  in the person's words
-
-    The clean set follows with `apply`. Either all are written or none is: raises DataError where an id is not in the
-    scan, UnknownName for another action, OutputError where nothing can be written.
-    """
-    for action in decisions.values():
-        if action not in ACTIONS:
-            raise UnknownName.among("action", action, ACTIONS)
-    if not decisions:
-        raise DataError(
-            "no ids were given. Give those of the images to decide on, from the column id of images.parquet."
-        )
-    scan = open_scan(Path(artifacts) / "scan")
-    digests = dict(zip(scan.table["id"], scan.table["digest"], strict=True))
-    _check_known(list(decisions), list(digests), scan.folder)
-    blind = [name for name, action in decisions.items() if not digests[name] and action != DROP]
-    if blind:
-        raise DataError(
-            f"{blind[0]} cannot be decoded, so that it can only be dropped. Repair the file and scan again."
-        )
-    when = now()
-    entries = [
-        {"id": name, "action": action, "why": why, "when": when, "by": "person", "digest": digests[name]}
-        for name, action in decisions.items()
-    ]
-    path = decisions_path(artifacts)
-    history = append_decisions(path, lambda past: entries)
-    return Decisions(path, tuple(history.decisions[-len(entries) :]), history.standing, history.notes)
+    __repr__ = short_repr
 
 
 def apply(artifacts: Path, config: ApplyConfig = ApplyConfig(), reporter: Reporter = Silent()) -> Applied:
@@ -144,38 +105,6 @@ def _last(history: History, count: int, path: Path) -> list[Decision]:
         plural = "decision stands" if len(history.decisions) == 1 else "decisions stand"
         raise DataError(f"cannot take back {count}: only {len(history.decisions)} {plural} in {path}.")
     return history.decisions[: -count - 1 : -1]
-
-
-# Ids
-
-
-_COMPARED = 5_000  # ids that are compared letter by letter: a tenth of a second
-
-
-def _check_known(wanted: Sequence[str], ids: Sequence[str], folder: Path) -> None:
-    """Raise DataError where an id is none of the scan's, naming the nearest one."""
-    known_ids = set(ids)
-    strange = [name for name in wanted if name not in known_ids]
-    if not strange:
-        return
-    near = difflib.get_close_matches(strange[0], _near(strange[0], ids), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    more = f", nor have {len(strange) - 1:,} more of those given" if len(strange) > 1 else ""
-    raise DataError(
-        f"no image of the scan in {folder} has the id {strange[0]!r}{more}.{hint} "
-        f"Ids are the column id of {folder / 'images.parquet'}; nothing was decided."
-    )
-
-
-def _near(name: str, ids: Sequence[str]) -> Sequence[str]:
-    """Ids worth a comparison: all of a small set; of a large one namesakes, and the neighbours in order."""
-    if len(ids) <= _COMPARED:
-        return ids
-    base = name.rpartition("/")[2].lower()
-    ordered = sorted(ids)
-    at = bisect_left(ordered, name)
-    namesakes = [other for other in ids if other.rpartition("/")[2].lower() == base]
-    return [*namesakes[:_COMPARED], *ordered[max(0, at - 200) : at + 200]]
 
 
 # The clean set
@@ -267,21 +196,12 @@ def _write_clean_set(
 ) -> Applied:
     remarks = [*notes, *history.notes]
     verdict, own = _verdicts(scan, config)
-    row_of = {name: row for row, name in enumerate(images.ids)}
-    digests = scan.table["digest"].tolist()
-    absent = [d for d in history.standing.values() if d.id not in row_of]
-    present = [d for d in history.standing.values() if d.id in row_of]
-    # In an archive without ids these are row numbers: of another set, they name other pictures.
-    outdated = [d for d in present if d.digest and d.digest != digests[row_of[d.id]]]
-    valid = [d for d in present if not d.digest or d.digest == digests[row_of[d.id]]]
-    for decisions, why in ((absent, "which this scan does not have"), (outdated, "whose pixels have changed since")):
-        if decisions:
-            plural = "1 decision does" if len(decisions) == 1 else f"{len(decisions):,} decisions do"
-            remarks.append(f"{plural} not count, on images {why}, such as {decisions[0].id}")
+    held = holding_of(scan.roster, history)
+    remarks += held.notes
     decided = np.zeros(len(verdict), bool)
-    for decision in valid:
-        verdict[row_of[decision.id]] = decision.action
-        decided[row_of[decision.id]] = True
+    for row, decision in held.decisions.items():
+        verdict[row] = KEEP if decision.action == RELABEL else decision.action
+        decided[row] = True
     strict = bool(scan.manifest.config.strict) if config.strict is None else config.strict
     inside = _in_set(verdict, strict)
     stand_ins = _stand_ins(scan, inside, ~inside & ~decided & _in_set(own, strict))
@@ -300,4 +220,4 @@ def _write_clean_set(
         )
     path = write_clean(images, keep.astype(bool), scan.folder.parent)
     kept, dropped, review = (int((verdict == name).sum()) for name in (KEEP, DROP, REVIEW))
-    return Applied(path, int(keep.sum()), kept, dropped, review, len(valid), tuple(remarks))
+    return Applied(path, int(keep.sum()), kept, dropped, review, len(held.decisions), tuple(remarks))

@@ -29,6 +29,7 @@ from .stage.errors import DataError, ToolkitError, gist
 from .stage.leaving import leaving
 from .stage.lines import printable
 from .stage.options import FieldOption, field_options, make, read, shortened, written
+from .stage.shortness import short_repr
 from .stage.signals import exit_status, stopping
 from .terminal import err
 
@@ -140,6 +141,8 @@ class Takes:
     defaults: Mapping[str, object] = field(default_factory=dict)
     base: object = None
     unset: bool = False
+
+    __repr__ = short_repr
 
     def options(self) -> tuple[FieldOption, ...]:
         """Those options, with their defaults."""

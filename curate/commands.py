@@ -69,8 +69,8 @@ def _rehearse(source: Path, config: ScanConfig, output: Output) -> None:
     """Print how a set is read, and some of its rows."""
     import pandas as pd
 
-    from .scanning import described, own_files, set_of
-    from .sets.imageset import evenly
+    from .scanning import own_files, set_of
+    from .sets.imageset import described, evenly
 
     images = set_of(source, config)
     fitting = own_files(images, config)
@@ -243,7 +243,7 @@ def apply(decisions: DecideConfig, config: ApplyConfig, output: Output) -> None:
     """Rebuild the clean set from the findings and your decisions, which are recorded and can be undone."""
     with output.reporter.stage("starting", None, ""):
         from .cleaning import apply as run
-        from .cleaning import decide
+        from .deciding import decide
 
     artifacts = Path(decisions.artifacts)
     contested = sorted({*decisions.keep_id} & {*decisions.drop_id})

@@ -10,6 +10,7 @@ import pandas as pd
 
 from .findings import SEVERITY
 from .scans import CleaningEffect, ScanManifest, Scanned, open_scan
+from .stage.shortness import short_repr
 
 # Options that say where and how fast, not what is found.
 _WITHOUT_EFFECT = ("artifacts", "workers")
@@ -49,6 +50,8 @@ class Difference:
     settings: pd.DataFrame
     effect: pd.DataFrame
     notes: tuple[str, ...]
+
+    __repr__ = short_repr
 
 
 def diff(scan_a: str | Path, scan_b: str | Path) -> Difference:

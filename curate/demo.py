@@ -22,6 +22,7 @@ from .stage.errors import DataError, OutputError
 from .stage.files import replacing, write_text
 from .stage.options import check
 from .stage.progress import Reporter, Silent
+from .stage.shortness import short_repr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -369,6 +370,8 @@ class Demo:
     path: Path
     scan: Scan
     found: pd.DataFrame
+
+    __repr__ = short_repr
 
 
 def demo(folder: Path, config: DemoConfig, scan_config: ScanConfig, reporter: Reporter = Silent()) -> Demo:

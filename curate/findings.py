@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from .stage.registry import Registry
+from .stage.shortness import short_repr
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +54,8 @@ class Check:
     explained_if_recognised: tuple[str, ...] = ()
     finds_foreign: bool = False
     gist: bool = True
+
+    __repr__ = short_repr
 
 
 # Every check, in the order in which findings are told: the gravest first.
@@ -258,6 +261,8 @@ class Story:
     weight: float
     score: float = 0.0
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
@@ -286,6 +291,8 @@ class Judgement:
     common: np.ndarray | None = None
     remarks: tuple[str, ...] = ()
     suggested: Callable[[int], str] | None = None
+
+    __repr__ = short_repr
 
     @classmethod
     def silent(cls, n: int, note: str) -> Judgement:
@@ -332,6 +339,8 @@ class Outcome:
     rows: int
     groups: int
     verdicts: Mapping[str, int]
+
+    __repr__ = short_repr
 
 
 def found_by_check(findings: pd.DataFrame, table: pd.DataFrame) -> dict[str, Outcome]:

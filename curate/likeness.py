@@ -77,14 +77,14 @@ def nearest_of_each(embeddings: np.ndarray, looks: np.ndarray, rows: np.ndarray,
 
     embeddings (N, D) and looks (N,) as of Likeness; distances are exact.
     """
-    others = np.flatnonzero(looks >= 0)
-    others = others[np.sort(np.unique(looks[others], return_index=True)[1])]
+    shown = np.flatnonzero(looks >= 0)
+    shown = shown[np.sort(np.unique(looks[shown], return_index=True)[1])]
     asked = rows[looks[rows] >= 0]
     vectors = np.asarray(embeddings[asked]).astype(np.float32)
     best = np.full((len(asked), 0), -1, np.int64)
     score = np.full((len(asked), 0), -np.inf, np.float32)
-    for piece in chunks(len(others), _PIECE):
-        own = others[piece.start : piece.stop]
+    for piece in chunks(len(shown), _PIECE):
+        own = shown[piece.start : piece.stop]
         likeness = vectors @ np.asarray(embeddings[own]).astype(np.float32).T
         likeness[looks[asked][:, None] == looks[own][None, :]] = -np.inf
         best = np.concatenate([best, np.broadcast_to(own, likeness.shape)], axis=1)
@@ -92,8 +92,8 @@ def nearest_of_each(embeddings: np.ndarray, looks: np.ndarray, rows: np.ndarray,
         order = np.argsort(-score, axis=1, kind="stable")[:, :count]
         best, score = np.take_along_axis(best, order, axis=1), np.take_along_axis(score, order, axis=1)
     return {
-        row: [other for other, value in zip(near, values, strict=True) if value > -np.inf]
-        for row, near, values in zip(asked.tolist(), best.tolist(), score.tolist(), strict=True)
+        asked_row: [row for row, value in zip(near, values, strict=True) if value > -np.inf]
+        for asked_row, near, values in zip(asked.tolist(), best.tolist(), score.tolist(), strict=True)
     }
 
 
@@ -111,16 +111,21 @@ def looks_of(digests: Sequence[str], labels: np.ndarray) -> np.ndarray:
 
 
 def typical(
-    embeddings: np.ndarray, labels: np.ndarray, looks: np.ndarray, fine: np.ndarray, count: int = TYPICAL
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    looks: np.ndarray,
+    fine: np.ndarray,
+    count: int = TYPICAL,
 ) -> np.ndarray:
-    """int64 (classes, count): of each class, up to the largest number in `labels`, the rows nearest to its centre.
+    """int64 (classes, count): of each class the rows nearest to its centre.
 
-    labels  int64 (N,), -1 none;  looks  as of Likeness: no two rows of one number are taken
-    fine    bool (N,): rows that may be taken, such as those that are kept and of which nothing was found
+    embeddings  as of Likeness;  labels  int64 (N,): 0 .. classes - 1, -1 none
+    looks       as of Likeness: no two rows of one number are taken
+    fine        bool (N,): rows that may be taken, such as those that are kept and of which nothing was found
 
     Filled up with -1 where a class has fewer. Of a class of many rows a few hundred are looked at, evenly spread.
     """
-    classes = int(labels.max(initial=-1)) + 1
     rows = np.full((classes, count), -1, np.int64)
     most = int(np.clip(_LOOKED_AT // max(1, classes), _FEWEST, _MOST))
     usable = np.flatnonzero(fine & (labels >= 0) & (looks >= 0))

@@ -21,6 +21,7 @@ from .faults.pixels import Fault
 from .faults.spoiling import FAULTS, cast_name, grey
 from .sets.imageset import UNLABELLED
 from .stage.errors import DataError
+from .stage.shortness import short_repr
 
 # The kinds of planted faults, as the truth names them, in the order in which they are told of.
 KINDS = (
@@ -145,6 +146,8 @@ class Planted:
     source: np.ndarray
     truth: Truth
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class _Plant:
@@ -154,6 +157,8 @@ class _Plant:
     label: int
     source: int
     entry: PlantedFault  # of the truth, in rows of the clean images
+
+    __repr__ = short_repr
 
 
 class _Plot:

@@ -11,7 +11,8 @@ import numpy as np
 
 from .checks import CHECKS
 from .configs import ScanConfig
-from .decisions import in_force, standing
+from .deciding import holding_of
+from .decisions import decisions_path, read_history, standing
 from .effect import cleaning_effect, unexplained_labels
 from .findings import CATALOGUE, Judgement
 from .gathering import STEPS, gather
@@ -24,14 +25,15 @@ from .measuring.mapping import compiled, lay_out
 from .measuring.ownmodels import Opinion, check_order, own_embedder, own_opinion
 from .measuring.probe import FEWEST
 from .measuring.seconding import TOO_MANY, labels_missed, seen_again
-from .scans import CleaningEffect, Scan, following, scan_draft, write_scan
+from .notebooks.progress import onlooker
+from .scans import CleaningEffect, Roster, Scan, following, scan_draft, write_scan
 from .sets.classes import joined_names
-from .sets.imageset import ImageSet, Source
+from .sets.imageset import ImageSet, Source, described
 from .sets.reading import read_as
-from .sets.writing import clean_notes
+from .sets.writing import clean_notes, clean_path
 from .stage.engine import cores, one_thread, small_algebra
 from .stage.options import elsewhere
-from .stage.progress import Advance, Reporter, Silent, Stopwatch
+from .stage.progress import Advance, Reporter, Stopwatch
 from .stage.records import record_text
 from .verdicts import (
     Verdicts,
@@ -48,14 +50,26 @@ from .verdicts import (
 )
 
 
-def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), reporter: Reporter = Silent()) -> Scan:
+def scan(source: str | Path | ImageSet, config: ScanConfig = ScanConfig(), reporter: Reporter | None = None) -> Scan:
     """Find what is wrong with a set of images, and, unless `config.artifacts` is None, write it all down.
 
-    source  an .npz, a folder of images or a list of files (see curate.read), or a set that is read already
+    source    an .npz, a folder of images or a list of files (see curate.read), or a set that is read already
+    reporter  is told how far it has come; by default a notebook's cell or a terminal, where there is one
 
     Raises DataError where the source is no set of images, UnknownName where the configuration names what is not
     known, OutputError where the artifacts cannot be written. The source is never changed.
     """
+    if reporter is None:
+        reporter = onlooker()
+        result = _scan(source, config, reporter)
+        if config.artifacts is not None:
+            clean = clean_path(result.images, Path(config.artifacts))
+            reporter.say(f"report  {Path(config.artifacts, 'scan', 'report.html')}    clean set  {clean}")
+        return result
+    return _scan(source, config, reporter)
+
+
+def _scan(source: str | Path | ImageSet, config: ScanConfig, reporter: Reporter) -> Scan:
     # As the manifest must name them, wherever it is read from.
     config = replace(
         config,
@@ -201,7 +215,9 @@ def _name(source: str | Path | ImageSet) -> str:
 
 def _decided(images: ImageSet, measured: Measured, artifacts: Path) -> dict[int, str]:
     """Decisions of a person on its rows, which wait to be applied."""
-    return in_force(artifacts, images.ids, measured.digests.tolist())
+    names = [images.label_name(row) for row in range(len(images))]
+    roster = Roster(images.ids, measured.digests.tolist(), names, images.classes)
+    return holding_of(roster, read_history(decisions_path(artifacts))).actions
 
 
 def _judged(evidence: Evidence, config: ScanConfig, reporter: Reporter) -> tuple[Verdicts, CleaningEffect | None]:
@@ -286,12 +302,3 @@ def _unprobed_notes(evidence: Evidence) -> list[str]:
         f"labels of {named} are not checked: a class takes part from {FEWEST} different images on; --min-class of "
         "split and build leaves small ones out"
     ]
-
-
-def described(images: ImageSet) -> str:
-    """ "data.npz: 13,759 images, 96x96 RGB, 8 classes"."""
-    k = len(images.classes)
-    classes = f", {k} class{'es' if k > 1 else ''}" if k else ", no labels"
-    described = f", {images.describe}" if images.describe else ""
-    plural = "image" if len(images) == 1 else "images"
-    return f"{images.source.name}: {len(images):,} {plural}{described}{classes}"

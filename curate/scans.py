@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,13 +17,14 @@ from .configs import ScanConfig
 from .findings import DROP, KEEP, REVIEW, SEVERITY, Story
 from .reviews import likely_right
 from .sets.directions import LEFT_OPEN, Directions, Reading
-from .sets.imageset import ImageSet
+from .sets.imageset import UNLABELLED, ImageSet, described
 from .sets.scaling import Decoding, Scale
 from .sets.writing import clean_path, draft_clean, place_clean
 from .stage.columns import INTEGER, NUMBER, TEXT, column_fault
 from .stage.drafts import scratch_of
 from .stage.errors import DataError, OutputError, gist
 from .stage.files import check_writable, refusals, write_npy, write_parquet, write_text
+from .stage.lines import counted
 from .stage.locks import holding
 from .stage.manifest import (
     FILE,
@@ -37,6 +39,7 @@ from .stage.manifest import (
 from .stage.options import elsewhere
 from .stage.progress import Reporter, Stopwatch
 from .stage.records import OPTIONAL
+from .stage.shortness import one_line, short_repr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,6 +118,22 @@ class Scan:
     alarm: str = ""
     probabilities_digest: str | None = None
 
+    def __repr__(self) -> str:
+        counts = self.table["verdict"].value_counts()
+        kept, dropped, review = (int(counts.get(name, 0)) for name in (KEEP, DROP, REVIEW))
+        checks = self.findings["check"].nunique()
+        place = "not written" if self.folder is None else f"in {one_line(str(self.folder))}"
+        return (
+            f"<Scan of {one_line(described(self.images))}\n"
+            f"{kept:,} kept, {dropped:,} dropped, {review:,} to review; "
+            f"{counted(len(self.findings), 'finding')} of {counted(checks, 'check')}; {place}>"
+        )
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it was written: its tables, its report, its manifest; None where nothing was."""
+        return None if self.config.artifacts is None else Path(self.config.artifacts, "scan")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScanManifest(Manifest):
@@ -138,6 +157,8 @@ class ScanManifest(Manifest):
     scale: Mapping[str, Scale] | None = field(default=None, metadata=OPTIONAL)
     likely_right: Mapping[str, float] | None = field(default=None, metadata=OPTIONAL)
     probabilities_digest: str | None = field(default=None, metadata=OPTIONAL)
+
+    __repr__ = short_repr
 
     @property
     def decoding(self) -> Decoding:
@@ -276,6 +297,34 @@ def content_digest(table: pd.DataFrame) -> str:
 
 
 @dataclass(frozen=True, eq=False)
+class Roster:
+    """The N images of a set, as decisions are held against them.
+
+    ids, digests  of each;  given  the name of its class as the set has it, "" for none
+    classes       names of the classes
+    """
+
+    ids: Sequence[str]
+    digests: Sequence[str]
+    given: Sequence[str]
+    classes: Sequence[str]
+
+    @cached_property
+    def row_of(self) -> Mapping[str, int]:
+        """id -> row."""
+        return {name: row for row, name in enumerate(self.ids)}
+
+    @cached_property
+    def rows_of(self) -> Mapping[str, list[int]]:
+        """digest -> rows of these pixels; what cannot be decoded has none."""
+        rows: dict[str, list[int]] = {}
+        for row, digest in enumerate(self.digests):
+            if digest:
+                rows.setdefault(digest, []).append(row)
+        return rows
+
+
+@dataclass(frozen=True, eq=False)
 class Scanned:
     """A finished scan as it lies on disk: its manifest, images.parquet and findings.parquet."""
 
@@ -283,6 +332,16 @@ class Scanned:
     manifest: ScanManifest
     table: pd.DataFrame
     findings: pd.DataFrame
+
+    __repr__ = short_repr
+
+    @cached_property
+    def roster(self) -> Roster:
+        """Its images; classes are those that an image has."""
+        table = self.table
+        names = dict(sorted(set(zip(table["label"].tolist(), table["label_name"].tolist(), strict=True))))
+        classes = [name for code, name in names.items() if code != UNLABELLED]
+        return Roster(table["id"].tolist(), table["digest"].tolist(), table["label_name"].tolist(), classes)
 
 
 def open_scan(folder: Path) -> Scanned:

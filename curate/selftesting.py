@@ -16,6 +16,7 @@ from .configs import FEWEST, SelftestConfig
 from .faults.spoiling import COLOURS, STRENGTHS
 from .findings import DROP, REVIEW, SEVERITY, THRESHOLD
 from .measuring.properties import LONGEST_SIDE, bounded
+from .notebooks.progress import onlooker
 from .planting import KINDS, Cast, PlantConfig, Planted, plant
 from .scanning import scan, set_of
 from .scans import Scan
@@ -26,7 +27,8 @@ from .sets.reading import read
 from .stage.engine import cores, threaded
 from .stage.errors import DataError
 from .stage.files import check_writable, write_text
-from .stage.progress import Advance, Reporter, Silent
+from .stage.progress import Advance, Reporter
+from .stage.shortness import short_repr
 from .tallying import summary, tally, ways_of
 
 # With fewer, one planted fault is a percent or more of the set, and the checks have no set to compare it with.
@@ -75,11 +77,11 @@ class Selftest:
     notes: tuple[str, ...]
     rows: pd.DataFrame
 
+    __repr__ = short_repr
+
 
 def selftest(
-    source: str | Path | ImageSet,
-    config: SelftestConfig = SelftestConfig(),
-    reporter: Reporter = Silent(),
+    source: str | Path | ImageSet, config: SelftestConfig = SelftestConfig(), reporter: Reporter | None = None
 ) -> Selftest:
     """Plant known faults in a copy of some of the images, scan it, and count what is found and what is not.
 
@@ -93,6 +95,7 @@ def selftest(
     Raises DataError where the source is no set of images or has fewer than 60 that can be used, OutputError where
     selftest.json cannot be written. The source is never changed.
     """
+    reporter = reporter or onlooker()
     with reporter.stage("reading", None, ""):
         images = set_of(source, config.scan)
     target = _target(config)
@@ -238,6 +241,8 @@ class _Strangers:
 
     pictures: np.ndarray | None
     ids: tuple[str, ...] = ()
+
+    __repr__ = short_repr
 
 
 def _ids_of(planted: Planted, ids: Sequence[str], strangers: _Strangers) -> list[str]:

@@ -26,6 +26,7 @@ from .stage.files import write_text
 from .stage.locks import holding
 from .stage.manifest import file_digest
 from .stage.progress import Reporter, Silent
+from .stage.shortness import short_repr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +69,8 @@ class Splits:
     path: Path
     notes: tuple[str, ...]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class Divided:
@@ -92,6 +95,8 @@ class Divided:
     notes: tuple[str, ...]
     digests: tuple[str, ...]
     scan_digest: str
+
+    __repr__ = short_repr
 
 
 def split(

@@ -11,6 +11,7 @@ import pandas as pd
 from .findings import CATALOGUE, SEVERITY
 from .planting import COPIES, KINDS, PlantedFault
 from .sets.imageset import NO_GROUP
+from .stage.shortness import short_repr
 
 # The checks that may tell of each kind of planted fault; the first is the one that it is planted for.
 SEES: Mapping[str, tuple[str, ...]] = {
@@ -42,6 +43,8 @@ class Counts:
     flagged: int
     chance: np.ndarray
 
+    __repr__ = short_repr
+
     @property
     def expected(self) -> float:
         """The precision that the check expects of itself; NaN where it cannot tell of all that it flags."""
@@ -59,6 +62,8 @@ class Tally:
 
     counts: Mapping[str, Counts]
     rows: pd.DataFrame
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from .measuring.evidence import Evidence
 from .measuring.probe import recognised
 from .reviews import within_budget
 from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, torn_groups
+from .stage.shortness import short_repr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +53,8 @@ class Verdicts:
     verdict: np.ndarray
     stories: tuple[Story, ...]
     unreviewed: int = 0
+
+    __repr__ = short_repr
 
 
 def weigh(evidence: Evidence, judgements: Mapping[str, Judgement], config: ScanConfig) -> Verdicts:

@@ -267,7 +267,18 @@ def test_between_wings_every_import_points_one_way(package):
 
 
 # Each wing of the core stands on those before it alone.
-FLOORS = ("stage", "sets", "measuring", "findings", "checks", "gathering", "verdicts", "scanning", "selftesting")
+FLOORS = (
+    "stage",
+    "notebooks",
+    "sets",
+    "measuring",
+    "findings",
+    "checks",
+    "gathering",
+    "verdicts",
+    "scanning",
+    "selftesting",
+)
 
 
 def test_the_wings_of_the_core_stand_on_each_other_in_order():

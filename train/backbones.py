@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curate.stage.errors import DataError
+from curate.stage.shortness import short_repr
 
 from .loading import backbones_of, load_model
 
@@ -36,6 +37,8 @@ class Backbone:
     model: keras.Model
     colours: tuple[np.ndarray, np.ndarray]
     digest: str
+
+    __repr__ = short_repr
 
 
 def check_name(name: str) -> None:

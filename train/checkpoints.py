@@ -13,6 +13,7 @@ import numpy as np
 from curate.sets.archives import Archive
 from curate.stage.errors import DataError, ToolkitError, gist
 from curate.stage.files import write_npz
+from curate.stage.shortness import short_repr
 
 FILE = "checkpoint.npz"
 # The best model so far, saved beside it when a fit diverges.
@@ -36,6 +37,8 @@ class State:
     optimizer: Sequence[np.ndarray]
     best: Sequence[np.ndarray]
     facts: Mapping[str, object] = field(default_factory=dict)
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)

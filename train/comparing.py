@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curate.stage.errors import DataError
+from curate.stage.shortness import short_repr
 
 from .intervals import holm, mcnemar, paired
 from .predictions import Predictions, Track, predictions_of, tracks_of
@@ -37,6 +38,8 @@ class Compared:
     table: pd.DataFrame
     tests: pd.DataFrame
     notes: tuple[str, ...]
+
+    __repr__ = short_repr
 
 
 def compare(

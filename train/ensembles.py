@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from curate.notebooks.progress import onlooker
 from curate.stage.errors import DataError, OutputError
 from curate.stage.files import drafting, write_parquet
 from curate.stage.manifest import file_digest, outputs_of, versions_in_use, write_manifest
-from curate.stage.progress import Reporter, Silent, Stopwatch
+from curate.stage.progress import Reporter, Stopwatch
+from curate.stage.shortness import short_repr
 
 from .comparing import alike, names_of, run_predictions
 from .configs import EnsembleConfig
@@ -40,9 +42,11 @@ class Ensembled:
     weights: np.ndarray
     notes: tuple[str, ...]
 
+    __repr__ = short_repr
+
 
 def ensemble(
-    runs: Sequence[str | Path], config: EnsembleConfig = EnsembleConfig(), reporter: Reporter = Silent()
+    runs: Sequence[str | Path], config: EnsembleConfig = EnsembleConfig(), reporter: Reporter | None = None
 ) -> Ensembled:
     """Join runs by their saved predictions and write artifacts/runs/<name>/, without a model: metrics.json,
     predictions.parquet and a manifest that names the members.
@@ -51,6 +55,7 @@ def ensemble(
     members were measured on are left out. Raises DataError where there are fewer than two runs, or they differ in
     classes or images; OutputError where there is another run of that name.
     """
+    reporter = reporter or onlooker()
     watch = Stopwatch()
     with watch.stage("reading"):
         members = [read_run(run, config.artifacts) for run in runs]

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curate.builds import BENCHMARK
+from curate.notebooks.progress import onlooker
 from curate.sets.scaling import Scales
 from curate.stage.engine import chunks, cores
 from curate.stage.errors import DataError
 from curate.stage.progress import Reporter, Silent, Stopwatch
+from curate.stage.shortness import short_repr
 
 from .configs import EvaluateConfig
 from .inputs import RunInputs
@@ -60,6 +62,8 @@ class Evaluation:
     predictions: pd.DataFrame
     notes: tuple[str, ...]
     seconds: dict[str, float]
+
+    __repr__ = short_repr
 
 
 def metrics_of(predictions: Predictions, classes: Sequence[str], resamples: int, seed: int) -> Metrics:
@@ -228,7 +232,7 @@ def evaluate(
     artifacts: str | Path = "artifacts",
     workers: int = 0,
     seed: int = 0,
-    reporter: Reporter = Silent(),
+    reporter: Reporter | None = None,
 ) -> Evaluation:
     """How right a model is on some sets, by default val, test, the benchmark and the external ones of `config`.
 
@@ -237,6 +241,7 @@ def evaluate(
 
     Nothing is written. Raises DataError where there is no such model or set, or they do not go together.
     """
+    reporter = reporter or onlooker()
     artifacts = Path(artifacts)
     path = find_model(model, artifacts)
     config = as_measured(path, config)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from curate.notebooks.progress import onlooker
 from curate.sets.outputs import sign_png
 from curate.stage.engine import chunks
 from curate.stage.errors import DataError
@@ -329,13 +330,14 @@ def explained(
 
 
 def explain(
-    run: str | Path, artifacts: str | Path, reporter: Reporter = Silent(), images: Sequence[str] = ()
+    run: str | Path, artifacts: str | Path, reporter: Reporter | None = None, images: Sequence[str] = ()
 ) -> tuple[Explained, Path]:
     """What a finished run shows of its model, and the picture of it that was written.
 
     images  ids of test images: gradcam-images.png is written of these, else gradcam.png and hardest.csv
     Raises DataError where there is no such run, set or image, OutputError where nothing can be written.
     """
+    reporter = reporter or onlooker()
     finished, built = read_run(run, artifacts), read_built(artifacts)
     model, config = finished.model, finished.measured_with
     external = []

@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from curate.notebooks.progress import onlooker
 from curate.sets.scaling import Scales
 from curate.stage.errors import DataError, MissingExtra, OutputError, ToolkitError, UnknownName, WorkerLost, gist
 from curate.stage.files import drafting, python_text, write_text
 from curate.stage.manifest import file_digest
-from curate.stage.progress import Reporter, Silent
+from curate.stage.progress import Reporter
 from curate.stage.records import document_of, record_of
+from curate.stage.shortness import short_repr
 
 if TYPE_CHECKING:
     import keras
@@ -56,6 +58,8 @@ class Target:
     load: str
     needs: tuple[str, ...] = ()
     extra: str = ""
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,8 @@ class Exported:
     worst: float
     load: str
 
+    __repr__ = short_repr
+
 
 def export(
     model: str | Path,
@@ -93,7 +99,7 @@ def export(
     classes: Sequence[str],
     out: str | Path | None = None,
     force: bool = False,
-    reporter: Reporter = Silent(),
+    reporter: Reporter | None = None,
     *,
     scale: Scales | None = None,
 ) -> Exported:
@@ -111,6 +117,7 @@ def export(
     Raises UnknownName for another target, MissingExtra where a converter is not installed, DataError where the model
     cannot be read, is of other classes or comes out otherwise, OutputError where something is there already.
     """
+    reporter = reporter or onlooker()
     if to not in TARGETS:
         raise UnknownName.among("export target", to, TARGETS)
     target, model = TARGETS[to], Path(model)

@@ -17,6 +17,7 @@ import numpy as np
 from curate.stage.engine import chunks
 from curate.stage.errors import DataError, Diverged
 from curate.stage.progress import Reporter
+from curate.stage.shortness import short_repr
 
 from .checkpoints import LAST_GOOD, Checkpoint, State
 from .configs import RunConfig
@@ -64,6 +65,8 @@ class Job:
     seed: int = 0
     callbacks: tuple[keras.callbacks.Callback, ...] = ()
 
+    __repr__ = short_repr
+
     @property
     def model(self) -> keras.Model:
         return self.classifier.model
@@ -90,6 +93,8 @@ class Progress:
     history: list[Epoch] = field(default_factory=list)
     best: int = -1
     weights: list[np.ndarray] = field(default_factory=list)
+
+    __repr__ = short_repr
 
     def add(self, row: Epoch, weights: list[np.ndarray]) -> bool:
         """Add an epoch; whether it is better than all before, and thus the new best."""

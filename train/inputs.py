@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from curate.stage.shortness import short_repr
+
 from .configs import EvaluateConfig, RunConfig
 from .recipe import to_toml
 from .runs import Run, read_run
@@ -21,6 +23,8 @@ class RunInputs:
     built: BuiltSets
     external: tuple[LabelledSet, ...] = ()
     baseline: Run | None = None
+
+    __repr__ = short_repr
 
 
 def read_inputs(config: RunConfig, built: BuiltSets | None = None) -> RunInputs:

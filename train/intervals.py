@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curate.stage.shortness import short_repr
+
 from .measures import Tally, accuracy, balanced_accuracy, macro_f1
 from .metrics import Interval
 
@@ -30,6 +32,8 @@ class Resampling:
     units: np.ndarray
     resamples: int
     seed: int
+
+    __repr__ = short_repr
 
     def weights(self) -> Iterator[np.ndarray]:
         """float64 (r, G), piece by piece: how often each draw has each group."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curate.stage.shortness import short_repr
+
 from .metrics import ClassScores, Interval, Reliability, Scores, SetMeasures, Unlabelled, WorstClass
 
 BINS = 15
@@ -25,6 +27,8 @@ class Tally:
     hits: np.ndarray
     support: np.ndarray
     predicted: np.ndarray
+
+    __repr__ = short_repr
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

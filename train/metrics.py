@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from curate.sets.scaling import Scale
 from curate.stage.records import OPTIONAL, named, read_record, write_record
+from curate.stage.shortness import short_repr
 
 METRICS = "metrics.json"
 FORMAT = 1
@@ -74,6 +75,8 @@ class SetMeasures:
     confusion: tuple[tuple[int, ...], ...]
     intervals: Mapping[str, Interval]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class Unlabelled:
@@ -124,6 +127,8 @@ class CorruptionMeasures:
     severities: Mapping[str, float]
     intervals: Mapping[str, Interval]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class ComposedMeasures:
@@ -143,6 +148,8 @@ class RelativeErrors:
     mce: float | None
     relative_ce: Mapping[str, float | None]
     relative_mce: float | None
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +179,8 @@ class ShiftMeasures:
     worst_class: WorstClass | None = field(default=None, metadata=OPTIONAL)
     composed: Mapping[str, ComposedMeasures] | None = field(default=None, metadata=OPTIONAL)
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark(ShiftMeasures):
@@ -182,6 +191,8 @@ class Benchmark(ShiftMeasures):
     composed: Mapping[str, ComposedMeasures] = field()
     baseline: RelativeErrors | None = field(default=None, metadata=OPTIONAL)
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionScores:
@@ -190,10 +201,14 @@ class SelectionScores:
     score: float | None
     scores: Mapping[str, float]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, kw_only=True)
 class Selection(ShiftMeasures, SelectionScores):
     """The val images, and these under the corruptions to select by: what may be chosen by."""
+
+    __repr__ = short_repr
 
 
 # Calibration, slices
@@ -206,6 +221,8 @@ class Reliability:
     images: tuple[int, ...]
     confidence: tuple[float, ...]
     accuracy: tuple[float, ...]
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)
@@ -223,6 +240,8 @@ class Calibration:
 
     temperature: float
     sets: Mapping[str, SetCalibration]
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)
@@ -289,6 +308,8 @@ class Metrics:
     prediction: PredictionFacts | None = field(default=None, metadata=OPTIONAL)
     scale: Mapping[str, Scale] | None = field(default=None, metadata=OPTIONAL)
 
+    __repr__ = short_repr
+
     @property
     def external_measures(self) -> dict[str, SetMeasures]:
         """Those sets from elsewhere that have labels."""
@@ -303,6 +324,8 @@ class ModelFacts:
     input_side: int
     parameters: int
     weights: str
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)
@@ -331,6 +354,8 @@ class Spread:
     sd: float
     values: tuple[float, ...]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunFacts:
@@ -349,6 +374,8 @@ class RunMetrics(Metrics, RunFacts):
     best: str | None = field(default=None, metadata=OPTIONAL)
     spread: Mapping[str, Spread] | None = field(default=None, metadata=OPTIONAL)
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class EnsembleFacts:
@@ -357,12 +384,16 @@ class EnsembleFacts:
     how: str
     members: Mapping[str, float | tuple[float, ...]]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, kw_only=True)
 class EnsembleMetrics(Metrics):
     """metrics.json of an ensemble."""
 
     model: EnsembleFacts
+
+    __repr__ = short_repr
 
 
 M = TypeVar("M", bound=Metrics)

@@ -16,6 +16,7 @@ import numpy as np
 
 from curate.stage.engine import chunks
 from curate.stage.errors import DataError
+from curate.stage.shortness import short_repr
 
 from .backbones import CNN, Backbone, alternatives, backbone, check_name, input_side
 from .configs import ModelConfig
@@ -48,6 +49,8 @@ class Classifier:
     digests: tuple[str, ...]
     fresh: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+
+    __repr__ = short_repr
 
 
 def build_model(config: ModelConfig, shape: tuple[int, int], classes: int, dtype_policy: str = "float32") -> Classifier:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from curate.stage.shortness import short_repr
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -42,6 +44,8 @@ class Panel:
     about: str
     rows: tuple[tuple[Case, ...], ...]
 
+    __repr__ = short_repr
+
     @property
     def cases(self) -> tuple[Case, ...]:
         return tuple(case for row in self.rows for case in row)
@@ -53,6 +57,8 @@ class Picture:
 
     pixels: np.ndarray
     heat: np.ndarray
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,3 +76,5 @@ class Explained:
     places: tuple[tuple[int, int], ...]
     hardest: pd.DataFrame
     thumbnails: tuple[np.ndarray, ...] = ()
+
+    __repr__ = short_repr

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from curate.builds import BUILT, PLAN_FILE, BuildManifest, read_plan
+from curate.notebooks.progress import onlooker
 from curate.sets.imageset import Unreadable
 from curate.sets.scaling import Decoding
 from curate.stage.engine import chunks, cores, threaded
@@ -18,7 +19,8 @@ from curate.stage.errors import DataError, OutputError, gist
 from curate.stage.files import replacing, write_parquet
 from curate.stage.manifest import FILE as MANIFEST
 from curate.stage.manifest import read_manifest
-from curate.stage.progress import Reporter, Silent, Stopwatch
+from curate.stage.progress import Reporter, Stopwatch
+from curate.stage.shortness import short_repr
 
 from .configs import EvaluateConfig
 from .devices import devices_of
@@ -59,6 +61,8 @@ class Predictor:
     workers: int
     engine: str
     note: str = ""
+
+    __repr__ = short_repr
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         if self.filter is not None:
@@ -246,6 +250,8 @@ class Predicted:
     notes: tuple[str, ...]
     seconds: dict[str, float]
 
+    __repr__ = short_repr
+
 
 def predict(
     model: str | Path,
@@ -255,7 +261,7 @@ def predict(
     out: str | Path = "predictions.csv",
     artifacts: str | Path = "artifacts",
     workers: int = 0,
-    reporter: Reporter = Silent(),
+    reporter: Reporter | None = None,
 ) -> Predicted:
     """Predict the classes of images, of which no labels are needed, and write them as .csv or .parquet.
 
@@ -265,6 +271,7 @@ def predict(
     Pictures of another size are cut to their middle and resized. Raises DataError, and OutputError where `out` cannot
     be written.
     """
+    reporter = reporter or onlooker()
     import pandas as pd
 
     out = Path(out)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curate.stage.errors import DataError
+from curate.stage.shortness import short_repr
 
 from .metrics import Metrics, SetFacts
 
@@ -80,6 +81,8 @@ class Predictions:
     groups: np.ndarray
     labels: np.ndarray
     probabilities: np.ndarray
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         return len(self.sets)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curate.stage.shortness import short_repr
+
 # Strengths of the penalty that are tried, strong to weak: each starts from the one before. Weaker ones were the worst
 # of all on each of six builds, balanced or not, augmented or not.
 STRENGTHS = (1e-1, 3e-2, 1e-2)
@@ -29,6 +31,8 @@ class Probe:
     kernel: np.ndarray
     bias: np.ndarray
     strength: float
+
+    __repr__ = short_repr
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """float32 (n, K): logits of features (n, D)."""

@@ -31,6 +31,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from curate.stage.documents import Document, find_document
 from curate.stage.errors import DataError, UnknownName, telling
+from curate.stage.shortness import short_repr
 
 from .configs import EvaluateConfig, FitConfig, ModelConfig, RunConfig
 
@@ -73,6 +74,8 @@ class Recipe:
     policy: str = ""
     build: Mapping[str, object] = field(default_factory=dict)
     path: Path | None = None
+
+    __repr__ = short_repr
 
     @property
     def build_command(self) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from curate.stage.errors import DataError
+from curate.stage.shortness import short_repr
 
 from .intervals import bootstrap, interval, share_interval
 from .metrics import (
@@ -38,6 +39,8 @@ class Shares:
     values: np.ndarray
     draws: np.ndarray
     units: int
+
+    __repr__ = short_repr
 
     def mean(self, tracks: Sequence[Track]) -> tuple[float, np.ndarray]:
         """(mean accuracy, that of each draw (R,)) over corruptions, of each over its severities."""

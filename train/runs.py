@@ -12,6 +12,7 @@ from curate.stage.errors import DataError, gist
 from curate.stage.files import drafting, write_parquet
 from curate.stage.manifest import FILE, Manifest, check_outputs, read_manifest
 from curate.stage.records import OPTIONAL, read_document, record_text
+from curate.stage.shortness import short_repr
 
 from .configs import EnsembleConfig, EvaluateConfig, RunConfig
 from .metrics import METRICS, EnsembleMetrics, Metrics, RunMetrics, read_metrics
@@ -42,6 +43,8 @@ class RunManifest(Manifest):
     source_digest: str | None = field(default=None, metadata=OPTIONAL)
     key: str | None = field(default=None, metadata=OPTIONAL)
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, kw_only=True)
 class EnsembleManifest(Manifest):
@@ -57,6 +60,8 @@ class EnsembleManifest(Manifest):
     build_digest: str | None = field(default=None, metadata=OPTIONAL)
     scan_digest: str | None = field(default=None, metadata=OPTIONAL)
     members: Mapping[str, str]
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, eq=False)

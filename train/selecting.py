@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curate.sets.imageset import evenly
+from curate.stage.shortness import short_repr
 
 from .predictions import track_of
 
@@ -32,6 +33,8 @@ class Watched:
     labels: np.ndarray
     part: np.ndarray
     sets: np.ndarray
+
+    __repr__ = short_repr
 
     def scores(self, probabilities: np.ndarray) -> dict[str, float]:
         """Accuracy of each part that is there, and the `loss` on clean images, of probabilities (n, K)."""

@@ -34,6 +34,7 @@ from curate.sets.writing import CLEAN_NAMES, clean_as_written
 from curate.stage.drafts import draft_path
 from curate.stage.errors import DataError, UnknownName
 from curate.stage.manifest import check_outputs, read_manifest
+from curate.stage.shortness import short_repr
 
 EXTERNAL = "external"
 _LOOKED_AT = 16  # pictures of a set from elsewhere that its range is judged by
@@ -88,6 +89,8 @@ class LabelledSet:
     verdict: str = ""
     notes: tuple[str, ...] = ()
 
+    __repr__ = short_repr
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -136,6 +139,8 @@ class BuiltSets:
     plan: PlanRecord
     manifest: BuildManifest
     path: Path
+
+    __repr__ = short_repr
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -190,6 +195,8 @@ class Fitted:
     ids: Sequence[str]
     source: Path
 
+    __repr__ = short_repr
+
     @property
     def shape(self) -> tuple[int, ...]:
         return len(self.pictures), *self.size, 3
@@ -228,6 +235,8 @@ class _Selection:
 
     images: Images
     rows: np.ndarray
+
+    __repr__ = short_repr
 
     @property
     def shape(self) -> tuple[int, ...]:

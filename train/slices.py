@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from curate.findings import CATALOGUE
 from curate.stage.manifest import file_digest
 
 from .intervals import bootstrap, permuted_p, share_interval
@@ -37,6 +39,35 @@ def found_by_scan(artifacts: Path, scan_digest: str | None) -> tuple[dict[str, s
     images = pd.read_parquet(tables[2], columns=["id", "group"])
     flagged = {str(check): set(rows["id"]) for check, rows in findings[findings["row"] >= 0].groupby("check")}
     return flagged | {IN_GROUP: set(images.loc[images["group"] >= 0, "id"])}, ""
+
+
+@dataclass(frozen=True)
+class ScanWord:
+    """What the scan says of one image: its verdict, and its findings in words, the gravest first."""
+
+    verdict: str
+    sentences: tuple[str, ...]
+
+
+def words_of_scan(artifacts: Path, scan_digest: str | None, ids: Sequence[str]) -> dict[str, ScanWord]:
+    """id -> what the scan that the set was built from says of some of its images; {} where that is not there."""
+    import pandas as pd
+
+    folder = artifacts / "scan"
+    flagged, _ = found_by_scan(artifacts, scan_digest)
+    if not flagged:
+        return {}
+    images = pd.read_parquet(folder / "images.parquet", columns=["id", "verdict"])
+    findings = pd.read_parquet(folder / "findings.parquet", columns=["id", "check", "because"])
+    findings = findings[findings["id"].isin(list(ids))]
+    sentences: dict[str, list[str]] = {}
+    for name, check, because in zip(findings["id"], findings["check"], findings["because"], strict=True):
+        sentences.setdefault(name, []).append(f"{CATALOGUE[check].title if check in CATALOGUE else check}: {because}")
+    images = images[images["id"].isin(list(ids))]
+    return {
+        name: ScanWord(verdict, tuple(sentences.get(name, ())))
+        for name, verdict in zip(images["id"].tolist(), images["verdict"].tolist(), strict=True)
+    }
 
 
 def sliced(

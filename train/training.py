@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from curate.notebooks.progress import onlooker
 from curate.sets.imageset import evenly
 from curate.stage.drafts import draft_of, final_path
 from curate.stage.engine import cores
@@ -22,6 +23,7 @@ from curate.stage.errors import MissingExtra
 from curate.stage.files import replacing, write_text
 from curate.stage.manifest import file_digest, outputs_of, read_manifest, versions_in_use, write_manifest
 from curate.stage.progress import Reporter, Silent, Stopwatch
+from curate.stage.shortness import short_repr
 
 from .checkpoints import FILE, LAST_GOOD, Checkpoint, check_key
 from .configs import EvaluateConfig, RunConfig, views_fitted
@@ -62,6 +64,7 @@ from .runs import (
 )
 from .selecting import watch
 from .sets import BuiltSets, LabelledSet, read_built
+from .slices import words_of_scan
 
 if TYPE_CHECKING:
     import keras
@@ -100,6 +103,8 @@ class Trained:
     seconds: Mapping[str, float]
     notes: tuple[str, ...] = ()
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -110,8 +115,10 @@ class Part:
     rows: np.ndarray
     val: LabelledSet
 
+    __repr__ = short_repr
 
-def train(config: RunConfig = _DEFAULT, reporter: Reporter = Silent(), *, built: BuiltSets | None = None) -> Trained:
+
+def train(config: RunConfig = _DEFAULT, reporter: Reporter | None = None, *, built: BuiltSets | None = None) -> Trained:
     """Fit a model to a built set and measure it: artifacts/runs/<name>/, whole or not at all.
 
     With `folds` or `seeds` several, each in a folder of its own within; the run then holds the one that did best on
@@ -121,6 +128,15 @@ def train(config: RunConfig = _DEFAULT, reporter: Reporter = Silent(), *, built:
 
     Raises DataError where the built set or the options do not do, Diverged where the loss is no number any more.
     """
+    if reporter is None:
+        reporter = onlooker()
+        trained = _train(config, reporter, built)
+        reporter.say(f"run  {trained.path}")
+        return trained
+    return _train(config, reporter, built)
+
+
+def _train(config: RunConfig, reporter: Reporter, built: BuiltSets | None) -> Trained:
     config = replace(config, workers=config.workers or cores(), name=config.name or Path(config.recipe).stem)
     views = config.evaluate.tta or views_fitted(config.fit)
     config = replace(config, evaluate=replace(config.evaluate, tta=views, filter=config.evaluate.filter or "none"))
@@ -340,9 +356,11 @@ def _write_run(trained: Trained, built: BuiltSets, evaluation: Evaluation, shown
         "scan_digest": built.manifest.scan_digest,
         "source_digest": built.manifest.input_digest,
     }
+    hardest = shown.hardest["source"].tolist()
+    scan = words_of_scan(Path(trained.config.artifacts), built.manifest.scan_digest, hardest)
     report = RunReport(
         final_path(folder).name, trained.config, trained.metrics, trained.history, shown, digests, trained.notes,
-        trained.seconds,
+        trained.seconds, scan,
     )  # fmt: skip
     write_text(page(report), folder / REPORT)
     outputs[REPORT] = folder / REPORT

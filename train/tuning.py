@@ -25,13 +25,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, get_args
 
+from curate.notebooks.progress import onlooker
 from curate.stage.documents import own_document, packaged_document
 from curate.stage.engine import small_algebra
 from curate.stage.errors import DataError, Diverged, MissingExtra, UnknownName, gist, telling
 from curate.stage.files import write_text
 from curate.stage.manifest import file_digest
-from curate.stage.progress import Reporter, Silent
+from curate.stage.progress import Reporter
 from curate.stage.records import read_document
+from curate.stage.shortness import short_repr
 
 from .configs import RunConfig, TuneConfig
 from .recipe import Recipe, options_of, to_toml, with_options
@@ -78,6 +80,8 @@ class Trial:
     score: float | None
     failed: str = ""
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class Tuned:
@@ -92,9 +96,11 @@ class Tuned:
     config: RunConfig
     trials: tuple[Trial, ...]
 
+    __repr__ = short_repr
+
 
 def tune(
-    recipe: Recipe, config: TuneConfig, score: Callable[[RunConfig], float], reporter: Reporter = Silent()
+    recipe: Recipe, config: TuneConfig, score: Callable[[RunConfig], float], reporter: Reporter | None = None
 ) -> Tuned:
     """Search for the options of a recipe with the highest score: artifacts/tuning/<name>/.
 
@@ -107,6 +113,7 @@ def tune(
     Raises MissingExtra without keras-tuner, DataError where an option of the space does not do, where the folder holds
     another search, or where trials fail one after the other.
     """
+    reporter = reporter or onlooker()
     _keras_tuner()  # before anything is written
     space = read_space(config.space)
     _check_space(space, recipe, config)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from curate.stage.registry import Registry
+from curate.stage.shortness import short_repr
 
 from ..operations.operation import OPERATIONS, SEED, Operation, Span, Values
 
@@ -33,6 +34,8 @@ class Corruption:
     strength: Mapping[str, Span]
     free: Mapping[str, Span] = field(default_factory=dict)
     fixed: Mapping[str, float] = field(default_factory=dict)
+
+    __repr__ = short_repr
 
     @property
     def family(self) -> str:

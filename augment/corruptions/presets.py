@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 from curate.stage.documents import packaged_document
 from curate.stage.errors import DataError, UnknownName
+from curate.stage.shortness import short_repr
 
 from ..operations.operation import OPERATIONS, Operation, Span, Values
 from .corruption import CORRUPTIONS, SEVERITIES, TEST, Corruption
@@ -40,6 +41,8 @@ class Preset:
     sets: tuple[str, ...]
     settings: tuple[Values, ...]
     free: Mapping[str, Span]
+
+    __repr__ = short_repr
 
     def corruption(self) -> Corruption:
         """What is to be drawn at these settings; it has no path from mild to severe of its own."""

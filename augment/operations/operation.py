@@ -16,6 +16,7 @@ import numpy as np
 
 from curate.stage.errors import DataError, UnknownName
 from curate.stage.registry import Registry
+from curate.stage.shortness import short_repr
 
 Pixels = np.ndarray  # uint8 (H, W, 3) RGB
 Span = tuple[float, float]
@@ -76,6 +77,8 @@ class Operation:
     parameters: Mapping[str, Parameter]
     seeded: bool = False
     resizes: bool = False
+
+    __repr__ = short_repr
 
     def __call__(self, image: Pixels, **values: object) -> Pixels:
         return self.function(image, **values)

@@ -13,6 +13,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from curate.stage.shortness import short_repr
+
 from ..operations.operation import OPERATIONS, SEED, Operation, Pixels, Span, Values
 from . import mixing
 from .functions import CALL, call
@@ -36,6 +38,8 @@ class Context:
 
     units: Mapping[str, float] = field(default_factory=dict)
     partners: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    __repr__ = short_repr
 
 
 class Step(Protocol):
@@ -72,6 +76,8 @@ class OneOf:
     steps: tuple[Step, ...]
     p: float = 1.0
 
+    __repr__ = short_repr
+
     def draw(self, rng: np.random.Generator, context: Context, before: Sequence[Step]) -> Record:
         if _left_out(self.p, rng):
             return []
@@ -95,6 +101,8 @@ class RandAugment:
     spread: float = 0.15
     rate: float = RATE
     p: float = 1.0
+
+    __repr__ = short_repr
 
     def draw(self, rng: np.random.Generator, context: Context, before: Sequence[Step]) -> Record:
         if _left_out(self.p, rng):
@@ -130,6 +138,8 @@ class AugMix:
     alpha: float = 1.0
     magnitude: float = 0.3
     p: float = 1.0
+
+    __repr__ = short_repr
 
     def draw(self, rng: np.random.Generator, context: Context, before: Sequence[Step]) -> Record:
         if _left_out(self.p, rng):
@@ -210,6 +220,8 @@ class Policy:
     about: str = ""
     origin: str = ""
     path: Path | None = None
+
+    __repr__ = short_repr
 
     def draw(self, rng: np.random.Generator, copy: int, context: Context) -> Record:
         """The operations of one copy, from 1."""

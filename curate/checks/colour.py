@@ -11,6 +11,7 @@ from ..measuring.evidence import Evidence
 from ..measuring.gaps import isolation
 from ..measuring.spreads import centre_and_scale
 from ..sets.imageset import NO_GROUP
+from ..stage.shortness import short_repr
 from .scores import Standing, is_common, stood
 from .wording import spread_over_classes
 
@@ -58,6 +59,8 @@ class Shift:
 
     a: np.ndarray
     b: np.ndarray
+
+    __repr__ = short_repr
 
     @property
     def size(self) -> np.ndarray:

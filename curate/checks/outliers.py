@@ -13,6 +13,7 @@ from ..measuring.gaps import certainty, isolation
 from ..measuring.spreads import centre_and_scale
 from ..measuring.strangers import FAR, FAR_COPIES, FEWEST, NEAREST, Distances, distances, far_copies
 from ..sets.imageset import NO_GROUP, UNLABELLED
+from ..stage.shortness import short_repr
 from .scores import LEAST_ODDS, chance_of_odds, exceedance, score_of_odds
 from .wording import spread_over_classes
 
@@ -69,6 +70,8 @@ class Strangers:
     near: np.ndarray
     z: np.ndarray
     by_class: np.ndarray
+
+    __repr__ = short_repr
 
     @property
     def score(self) -> np.ndarray:

@@ -16,6 +16,7 @@ from ..measuring.evidence import Evidence
 from ..measuring.gaps import APART, isolation
 from ..measuring.spreads import centre_and_upper_scale
 from ..sets.imageset import UNLABELLED
+from ..stage.shortness import short_repr
 from .scores import Standing, is_common, is_of_class, stood
 from .wording import spread_over_classes
 
@@ -34,6 +35,8 @@ class _Property:
 
     rows: np.ndarray
     usual: np.ndarray
+
+    __repr__ = short_repr
 
     def through(self, function: Callable[[np.ndarray], np.ndarray]) -> _Property:
         """A function of it."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..findings import THRESHOLD
 from ..measuring.gaps import APART, certainty
+from ..stage.shortness import short_repr
 
 # What is far but stands in the tail of the set: it keeps its rank, below the threshold.
 _OF_A_TAIL = 0.98 * THRESHOLD
@@ -49,6 +50,8 @@ class Standing:
 
     score: np.ndarray
     chance: np.ndarray
+
+    __repr__ = short_repr
 
 
 def stood(far: np.ndarray, isolation: np.ndarray) -> Standing:

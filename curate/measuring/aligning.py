@@ -10,6 +10,7 @@ import numpy as np
 from numpy.fft import irfft2, rfft2
 
 from ..stage.engine import chunks, threaded
+from ..stage.shortness import short_repr
 from .hashing import perceptual_hash, turned
 from .properties import square
 
@@ -35,6 +36,8 @@ class Fingerprints:
     thumbnails: np.ndarray
     spectra: np.ndarray
     hashes: np.ndarray
+
+    __repr__ = short_repr
 
     @classmethod
     def empty(cls, n: int) -> Fingerprints:
@@ -87,6 +90,8 @@ class Alignment:
     agreement: float
     turn: int
     affine: np.ndarray
+
+    __repr__ = short_repr
 
 
 # Two thumbnails, bool (4,) orientations to try -> how the second lies over the first.

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..sets.imageset import UNLABELLED
 from ..stage.engine import chunks
+from ..stage.shortness import short_repr
 from .neighbours import evenly
 
 NEAREST = 10  # of a class, by which a picture is near to it or far
@@ -43,6 +44,8 @@ class Belonging:
     fit: np.ndarray
     apart: bool
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class _Points:
@@ -55,6 +58,8 @@ class _Points:
     features: np.ndarray
     squares: np.ndarray
     key: np.ndarray
+
+    __repr__ = short_repr
 
     def at(self, rows: np.ndarray) -> _Points:
         """Some of them."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..stage.errors import DataError, UnknownName
 from ..stage.files import room, write_text
+from ..stage.shortness import short_repr
 from . import descriptor, inference, lite
 from .backbones import WeightsUnavailable, application_names, check_side, feature_model
 from .choosing import automatic, cache_state, on_gpu
@@ -40,6 +41,8 @@ class Embedder:
     digest: str
     embed: Callable[[np.ndarray], np.ndarray]
     vectors: np.ndarray | None = None
+
+    __repr__ = short_repr
 
     @property
     def words(self) -> str:

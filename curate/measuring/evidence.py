@@ -9,6 +9,7 @@ import numpy as np
 
 from ..sets.imageset import ImageSet, Picture, Unreadable
 from ..stage.engine import chunks, in_turn, threaded
+from ..stage.shortness import short_repr
 from .aligning import Fingerprints
 from .belonging import Belonging
 from .embedding import Embedder, normalised
@@ -43,6 +44,8 @@ class Measured:
     file_types: np.ndarray
     frames: Mapping[int, int] = field(default_factory=dict)
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
@@ -76,6 +79,8 @@ class Evidence:
     belonging: Belonging | None
     seed: int
     thresholds: Mapping[str, float]
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         return len(self.images)
@@ -123,6 +128,8 @@ class _Pass:
     embeddings: np.ndarray
     measured_as: dict[str, int]
     frames: dict[int, int]
+
+    __repr__ = short_repr
 
     @classmethod
     def over(cls, images: ImageSet, embedder: Embedder) -> _Pass:

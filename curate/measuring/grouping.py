@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..sets.imageset import NO_GROUP, joined
+from ..stage.shortness import short_repr
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Copies:
     rank: np.ndarray
     threshold: float
     photograph: np.ndarray | None = None
+
+    __repr__ = short_repr
 
     def members(self, group: int) -> np.ndarray:
         """Rows of one group."""

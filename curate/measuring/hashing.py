@@ -15,6 +15,7 @@ from PIL import Image
 
 from ..sets.imageset import ImageSet, Picture, Pictures, Unreadable, evenly
 from ..stage.errors import DataError
+from ..stage.shortness import short_repr
 
 DIHEDRAL = 8
 # Pictures of less than this cannot be told from their like in another orientation (see `arrangement`): of 10,000 digits
@@ -106,6 +107,8 @@ class VerifiedPictures:
     digests: Sequence[str]
     ids: Sequence[str]
     place: Path
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         return len(self.pictures)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ..stage.shortness import short_repr
 from .properties import bounded
 
 # Pictures are compared at no more than this many pixels a side: features cost 4.5 ms there and 11 ms at 256, and either
@@ -41,6 +42,8 @@ class Features:
     colour: np.ndarray
     points: np.ndarray
     descriptors: np.ndarray
+
+    __repr__ = short_repr
 
     @classmethod
     def of(cls, pixels: np.ndarray) -> Features:
@@ -95,6 +98,8 @@ class Match:
     affine: np.ndarray
     inliers: int
     share: float
+
+    __repr__ = short_repr
 
 
 def matched(first: Features, second: Features) -> Match | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..stage.engine import one_thread
+from ..stage.shortness import short_repr
 
 NEIGHBOURS = 32
 ENOUGH = 20  # as many as any check looks at
@@ -29,6 +30,8 @@ class Neighbours:
     indices: np.ndarray
     distances: np.ndarray
     features: np.ndarray
+
+    __repr__ = short_repr
 
 
 def principal_features(embeddings: np.ndarray, fit_on: np.ndarray | None = None) -> np.ndarray:

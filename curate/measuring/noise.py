@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..sets.imageset import evenly
+from ..stage.shortness import short_repr
 
 _MOST = 200_000  # values that a fit looks at: rows times classes
 _ROUNDS = 6  # of fitting the mistakes and the rest in turn; more change next to nothing
@@ -40,6 +41,8 @@ class Noise:
     odds: np.ndarray
     rate: float
     weights: np.ndarray
+
+    __repr__ = short_repr
 
 
 def noise(views: np.ndarray, own: np.ndarray, copies: float = 1.0) -> Noise:

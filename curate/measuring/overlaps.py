@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from ..stage.shortness import short_repr
 from .keypoints import Features
 
 # Detail is what lies between these scales, in pixels: neither noise nor light.
@@ -48,6 +49,8 @@ class _View:
 
     grey: np.ndarray
     inside: np.ndarray
+
+    __repr__ = short_repr
 
 
 def overlap(first: Features, second: Features, affine: np.ndarray) -> Overlap:

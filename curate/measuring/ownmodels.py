@@ -12,6 +12,7 @@ from ..sets.companions import Companion, read_companion
 from ..sets.imageset import UNLABELLED, ImageSet, Unreadable
 from ..stage.engine import chunks
 from ..stage.errors import DataError
+from ..stage.shortness import short_repr
 from .embedding import Embedder
 from .probe import Probe, classes_of, judged
 
@@ -38,6 +39,8 @@ class Opinion:
     name: str
     digest: str
     notes: tuple[str, ...] = ()
+
+    __repr__ = short_repr
 
 
 def own_embedder(path: Path, images: ImageSet) -> tuple[Embedder, str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..sets.imageset import UNLABELLED
 from ..stage.engine import one_thread
+from ..stage.shortness import short_repr
 from .noise import log_softmax, noise
 from .views import kernel_features, out_of_fold, small_pictures
 
@@ -41,6 +42,8 @@ class Probe:
     fold: np.ndarray
     odds: np.ndarray
     wrong: float = np.nan
+
+    __repr__ = short_repr
 
 
 def folds_of(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:

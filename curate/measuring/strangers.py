@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..sets.imageset import NO_GROUP, UNLABELLED
+from ..stage.shortness import short_repr
 from .grouping import Copies
 from .neighbours import Neighbours
 from .spreads import centre_and_scale
@@ -27,6 +28,8 @@ class Distances:
     z: np.ndarray
     centre: float
     scale: float
+
+    __repr__ = short_repr
 
     def standardised(self, mean_distance: np.ndarray) -> np.ndarray:
         """z of given mean distances."""
@@ -55,6 +58,8 @@ class FarCopies:
     rows: np.ndarray
     z: float
     certain: bool
+
+    __repr__ = short_repr
 
 
 def far_copies(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..stage.engine import chunks, one_thread
+from ..stage.shortness import short_repr
 from .neighbours import evenly
 from .noise import log_softmax
 
@@ -52,6 +53,8 @@ class _Moments:
     counts: np.ndarray
     sums: np.ndarray
     products: np.ndarray
+
+    __repr__ = short_repr
 
     @classmethod
     def of(cls, points: np.ndarray, own: np.ndarray, classes: int) -> _Moments:

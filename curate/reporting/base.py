@@ -11,6 +11,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from ..stage.lines import printable
+from ..stage.shortness import short_repr
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -39,6 +40,8 @@ class Report:
     settings: Sequence[tuple[str, Pairs]]
     versions: Pairs
     timings: Pairs
+
+    __repr__ = short_repr
 
 
 def render(report: Report, package: str, style: str, content: Mapping[str, object], inlined: bool = True) -> str:

@@ -74,9 +74,9 @@ def columns_of(
     splits, split = np.unique(own["split"].fillna("").to_numpy(str), return_inverse=True)
     x, y, stands_for = places
     checks = in_order(findings)
-    of_row = findings["row"].to_numpy(np.int64)
-    numbers = np.flatnonzero((of_row < 0) | (place[of_row] >= 0))
-    told = findings.iloc[numbers]
+    finding_rows = findings["row"].to_numpy(np.int64)
+    numbers = np.flatnonzero((finding_rows < 0) | (place[finding_rows] >= 0))
+    about = findings.iloc[numbers]
     code = {name: i for i, name in enumerate(classes)}
     queue = likeliest_first(findings)
     at = place[queue["row"].to_numpy(np.int64)]
@@ -88,13 +88,13 @@ def columns_of(
         "x": x[rows].astype(np.uint16),
         "y": y[rows].astype(np.uint16),
         "stands_for": stands_for[rows].astype(np.uint32),
-        "finding_row": np.where(told["row"] < 0, -1, place[told["row"].to_numpy(np.int64)]).astype(np.int32),
-        "finding_check": _codes(told["check"], checks),
-        "finding_score": hundredths(told["score"].to_numpy()),
-        "finding_chance": hundredths(told["chance"].to_numpy()),
-        "finding_group": told["group"].to_numpy(np.int32),
-        "finding_action": _codes(told["action"], VERDICTS),
-        "finding_suggested": np.array([code.get(name, UNLABELLED) for name in told["suggested"]], np.int32),
+        "finding_row": np.where(about["row"] < 0, -1, place[about["row"].to_numpy(np.int64)]).astype(np.int32),
+        "finding_check": _codes(about["check"], checks),
+        "finding_score": hundredths(about["score"].to_numpy()),
+        "finding_chance": hundredths(about["chance"].to_numpy()),
+        "finding_group": about["group"].to_numpy(np.int32),
+        "finding_action": _codes(about["action"], VERDICTS),
+        "finding_suggested": np.array([code.get(name, UNLABELLED) for name in about["suggested"]], np.int32),
         "queue": at[at >= 0].astype(np.int32),
         "queue_chance": hundredths(queue["chance"].to_numpy())[at >= 0],
         "typical": np.where(typical < 0, -1, place[typical]).astype(np.int32).reshape(-1),
@@ -108,8 +108,8 @@ def columns_of(
 def hundredths(shares: np.ndarray) -> np.ndarray:
     """uint8: shares in whole hundredths, rounded down, UNKNOWN where they are none."""
     shares = shares.astype(np.float64)
-    known = np.isfinite(shares)
-    return np.where(known, np.floor(100 * np.where(known, shares, 0) + 1e-4), UNKNOWN).astype(np.uint8)
+    finite = np.isfinite(shares)
+    return np.where(finite, np.floor(100 * np.where(finite, shares, 0) + 1e-4), UNKNOWN).astype(np.uint8)
 
 
 def _codes(values: pd.Series[str], names: Sequence[str]) -> np.ndarray:
@@ -172,9 +172,11 @@ class Details:
 
 def details_of(table: pd.DataFrame, findings: pd.DataFrame, rows: Sequence[int]) -> list[Details]:
     """The words on some rows of a scan, all of which are carried."""
-    told = findings[findings["row"].isin(list(rows))]
+    about = findings[findings["row"].isin(list(rows))]
     because: dict[int, dict[int, str]] = {}
-    for number, row, sentence in zip(told.index.tolist(), told["row"].tolist(), told["because"].tolist(), strict=True):
+    for number, row, sentence in zip(
+        about.index.tolist(), about["row"].tolist(), about["because"].tolist(), strict=True
+    ):
         because.setdefault(int(row), {})[int(number)] = printable(sentence)
     own = table.iloc[list(rows)]
     return [

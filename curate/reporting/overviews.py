@@ -143,7 +143,7 @@ def overview_of(scan: Scan, following: str = "") -> Overview:
     findings = scan.findings.reset_index(drop=True)
     outcomes, right = found_by_check(findings, scan.table), likely_right(findings)
     checks = in_order(findings)
-    told = scan.stories[:TOLD]
+    stories = scan.stories[:TOLD]
     config, images = scan.config, scan.images
     return Overview(
         format=FORMAT,
@@ -162,8 +162,8 @@ def overview_of(scan: Scan, following: str = "") -> Overview:
         checks=tuple(_check_summary(name, outcomes[name], right.get(name), config.thresholds) for name in checks),
         silent=tuple(words_of(name)[0] for name in SEVERITY if name not in {*checks, *scan.not_checked}),
         not_checked=tuple(_not_checked(scan.not_checked)),
-        stories=tuple(_story_summary(story, scan.table) for story in told),
-        untold=len(scan.stories) - len(told),
+        stories=tuple(_story_summary(story, scan.table) for story in stories),
+        untold=len(scan.stories) - len(stories),
         classes=tuple(_classes(scan.balance)),
         effect=scan.effect,
         notes=tuple(note for note in scan.notes if note not in left_out(scan.not_checked)),
@@ -317,8 +317,8 @@ def _story_summary(story: Story, table: pd.DataFrame) -> StorySummary:
 
 def _classes(balance: pd.DataFrame) -> list[ClassSummary]:
     return [
-        ClassSummary(str(of["name"]), int(of["images"]), int(of["kept"]), int(of["review"]), int(of["dropped"]))
-        for of in balance.to_dict("records")
+        ClassSummary(str(row["name"]), int(row["images"]), int(row["kept"]), int(row["review"]), int(row["dropped"]))
+        for row in balance.to_dict("records")
     ]
 
 

@@ -52,7 +52,7 @@ def page(scan: Scan, overview: Overview) -> str:
         scan.table,
         findings,
         scan.images.classes,
-        typical_rows(scan.embeddings, scan.table, findings, looks),
+        typical_rows(scan.embeddings, scan.table, findings, len(scan.images.classes), looks),
         plain_places(scan.table),
         _carried(scan.table, findings),
     )
@@ -62,7 +62,7 @@ def page(scan: Scan, overview: Overview) -> str:
     data = {
         **_data(scan.table, findings, columns, pictures),
         "info": info_of(overview, columns, findings),
-        "neighbours": {columns.place([row])[0]: columns.place(others) for row, others in near.items()},
+        "neighbours": {columns.place([row])[0]: columns.place(nearest) for row, nearest in near.items()},
     }
     content = {
         **_content(overview, columns, findings),
@@ -131,19 +131,21 @@ def _content(overview: Overview, columns: Columns, findings: pd.DataFrame) -> di
         "stories": with_strip(overview.stories),
         "told_at_once": TOLD,
         "meaning": meaning(overview.effect) if overview.effect else "",
-        "largest": max([1, *(of.images for of in overview.classes)]),
+        "largest": max([1, *(entry.images for entry in overview.classes)]),
         "classes_at_once": CLASSES_AT_ONCE,
         "drawn": "",
         "applied_by": f"curate apply{elsewhere(artifacts) if artifacts not in ('', 'none') else ''}",
     }
 
 
-def typical_rows(embeddings: np.ndarray, table: pd.DataFrame, findings: pd.DataFrame, looks: np.ndarray) -> np.ndarray:
+def typical_rows(
+    embeddings: np.ndarray, table: pd.DataFrame, findings: pd.DataFrame, classes: int, looks: np.ndarray
+) -> np.ndarray:
     """int64 (classes, k): rows that show what each class is: kept, of which nothing was found, near its centre."""
     fine = np.array(table["verdict"] == KEEP)
     rows = findings["row"].to_numpy(np.int64)
     fine[rows[rows >= 0]] = False
-    return typical(embeddings, table["label"].to_numpy(np.int64), looks, fine)
+    return typical(embeddings, table["label"].to_numpy(np.int64), classes, looks, fine)
 
 
 # What a page carries of a large set
@@ -158,8 +160,8 @@ def _carried(table: pd.DataFrame, findings: pd.DataFrame) -> np.ndarray:
     rows = findings["row"].to_numpy(np.int64)
     flagged[rows[rows >= 0]] = True
     first = likeliest_first(findings)["row"].to_numpy(np.int64)[:ROWS]
-    others = np.setdiff1d(np.flatnonzero(flagged), first)
-    chosen = np.concatenate([first, evenly(others, max(0, ROWS - len(first)))])
+    accused = np.setdiff1d(np.flatnonzero(flagged), first)
+    chosen = np.concatenate([first, evenly(accused, max(0, ROWS - len(first)))])
     rest = np.flatnonzero(~flagged)
     return np.union1d(chosen, evenly(rest, ROWS - len(chosen)) if len(chosen) < ROWS else rest[:0])
 
@@ -221,21 +223,21 @@ def _pictures(
     scan: Scan, overview: Overview, columns: Columns, findings: pd.DataFrame, queue: np.ndarray
 ) -> Thumbnails:
     """Thumbnails of what stands beside sentences, of what awaits review, of other flagged rows, then of the rest."""
-    told = chain.from_iterable(chain.from_iterable(story.strip for story in overview.stories))
+    beside = chain.from_iterable(chain.from_iterable(story.strip for story in overview.stories))
     typical = columns.values["typical"]
     shown = columns.rows[typical[typical >= 0]].tolist()
     accused = findings.loc[findings["row"] >= 0, "row"].tolist()
     sides = {
-        **dict.fromkeys(told, FLAGGED_SIDE),
+        **dict.fromkeys(beside, FLAGGED_SIDE),
         **dict.fromkeys(queue.tolist(), LOOKED_AT),
     }
     for row in chain(shown, accused):
         sides.setdefault(int(row), FLAGGED_SIDE)
     sides = dict(list(sides.items())[:WITH_PICTURES])
-    others = np.setdiff1d(columns.rows, np.array(list(sides), np.int64))
-    others = evenly(others, max(0, WITH_PICTURES - len(sides)))
+    rest = np.setdiff1d(columns.rows, np.array(list(sides), np.int64))
+    rest = evenly(rest, max(0, WITH_PICTURES - len(sides)))
     # Shuffled, so that where room runs out the pictures that are left still come from everywhere.
-    sides.update(dict.fromkeys(np.random.default_rng(0).permutation(others).tolist(), OTHER_SIDE))
+    sides.update(dict.fromkeys(np.random.default_rng(0).permutation(rest).tolist(), OTHER_SIDE))
     digest = scan.table["digest"].fillna("").tolist()
     return thumbnails(scan.images.images, sides, {row: digest[row] for row in sides}, PICTURE_BYTES)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..sets.imageset import Pictures, Unreadable
 from ..stage.engine import chunks
+from ..stage.shortness import short_repr
 
 UNREADABLE = -2
 TINY = 48  # pictures of at most so many pixels are line art as often as not: kept crisp
@@ -31,6 +32,8 @@ class Thumbnails:
     kind: tuple[int, ...]
     rests: tuple[str, ...]
     of: Mapping[int, int]
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,16 @@ def thumbnails(images: Pictures, sides: Mapping[int, int], same: Mapping[int, st
 
 
 @dataclass(frozen=True)
+class SmallPicture:
+    """A picture as a small JPEG."""
+
+    width: int
+    height: int
+    channels: int
+    jpeg: bytes
+
+
+@dataclass(frozen=True)
 class _Encoded:
     width: int
     height: int
@@ -82,9 +95,14 @@ class _Encoded:
 def _encode(images: Pictures, row: int, side: int) -> _Encoded | None:
     """One picture no larger than `side`, None if it cannot be read."""
     try:
-        pixels = images[row].pixels
+        small = small_picture(images[row].pixels, side)
     except Unreadable:
         return None
+    return _Encoded(small.width, small.height, small.channels, base64.b64encode(small.jpeg).decode("ascii"))
+
+
+def small_picture(pixels: np.ndarray, side: int) -> SmallPicture:
+    """A picture, uint8 (H, W, 3) RGB, as a JPEG whose longest side is at most `side`."""
     height, width = pixels.shape[:2]
     if max(height, width) > side:
         scale = side / max(height, width)
@@ -99,7 +117,7 @@ def _encode(images: Pictures, row: int, side: int) -> _Encoded | None:
         if not grey:
             options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     _, buffer = cv2.imencode(".jpg", coded, options)
-    return _Encoded(width, height, 1 if grey else 3, base64.b64encode(buffer.tobytes()).decode("ascii"))
+    return SmallPicture(width, height, 1 if grey else 3, buffer.tobytes())
 
 
 def _packed(carrier: Mapping[int, int], encoded: Mapping[int, _Encoded | None]) -> Thumbnails:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from ..stage.errors import DataError, OutputError
+from ..stage.shortness import short_repr
 
 HELD_IN_MEMORY = 1 << 30  # bytes of decompressed arrays above which they go to a temporary file
 # Times that pictures become smaller when they are packed, at most; all black ones do so a thousand times.
@@ -51,6 +52,8 @@ class Member:
     start: int
     at: int | None
     packed: int = 0
+
+    __repr__ = short_repr
 
     @property
     def order(self) -> Literal["C", "F"]:

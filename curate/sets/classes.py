@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..stage.errors import DataError
+from ..stage.shortness import short_repr
 from .imageset import UNLABELLED
 from .spellings import MISSING, trimmed
 
@@ -37,6 +38,8 @@ class Labels:
     codes: np.ndarray
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+
+    __repr__ = short_repr
 
 
 def split_name(text: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..stage.errors import DataError
+from ..stage.shortness import short_repr
 from .archives import Archive
 from .classes import as_strings, natural
 from .paths import base_of, printable
@@ -35,6 +36,8 @@ class Companion:
     values: np.ndarray
     digest: str
     notes: tuple[str, ...] = ()
+
+    __repr__ = short_repr
 
 
 def read_companion(

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ..stage.engine import cores, threaded, wait_for_turn
+from ..stage.shortness import short_repr
 from .arrays import check_finite, on_white, to_rgb
 from .imageset import Picture, Unreadable
 from .jpegs import START, Handed, damage
@@ -186,6 +187,23 @@ def decode(path: str | os.PathLike[str], decoding: Decoding = Decoding()) -> Pic
         raise Unreadable(f"cannot be read: {error.strerror or error}") from error
 
 
+def decode_small(path: str | os.PathLike[str], side: int, decoding: Decoding = Decoding()) -> np.ndarray:
+    """uint8 (H, W, 3): the pixels of the picture in a file, of a JPEG perhaps fewer, but not fewer than `side` a side.
+
+    A JPEG can be decoded at an eighth of its size in a tenth of the time. Raises Unreadable.
+    """
+    try:
+        with open_header(os.fspath(path)) as image:
+            if image.format == "JPEG" and min(image.size) >= 2 * side:
+                _check_size(image, decoding)
+                image.draft(None, (side, side))
+                image.load()
+                return decoding.scale.get(BYTES, Scale())(_values(_upright(image)))
+    except Exception:  # told in words where it is decoded as a whole
+        pass
+    return decode(path, decoding).pixels
+
+
 def _time_and_size(path: str) -> tuple[int, int]:
     try:
         status = os.stat(path)
@@ -224,6 +242,8 @@ class _Loaded:
     kind: str
     file_type: str
     frames: int
+
+    __repr__ = short_repr
 
     @property
     def extent(self) -> Extent:

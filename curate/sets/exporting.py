@@ -20,11 +20,13 @@ from typing import NotRequired, TypedDict, TypeVar
 
 import numpy as np
 
+from ..notebooks.progress import onlooker
 from ..stage.engine import cores, threaded
 from ..stage.errors import DataError, OutputError
 from ..stage.files import drafting, python_text, write_npz, write_text
-from ..stage.progress import Advance, Reporter, Silent
+from ..stage.progress import Advance, Reporter
 from ..stage.registry import Registry
+from ..stage.shortness import short_repr
 from ..stage.silence import silence
 from .changes import check_unchanged
 from .decoding import FilePictures, has_image_extension
@@ -60,6 +62,8 @@ class Loading:
     line: Callable[[Path], str]
     notes: tuple[str, ...] = ()
 
+    __repr__ = short_repr
+
 
 # A format: writes the images into a new folder or file, reports the number written so far, and says how to load them.
 Exporter = Callable[[ImageSet, Path, Advance], Loading]
@@ -84,8 +88,10 @@ class Exported:
     load: str
     notes: tuple[str, ...]
 
+    __repr__ = short_repr
 
-def export(source: str | Path | ImageSet, config: ExportConfig, reporter: Reporter = Silent()) -> Exported:
+
+def export(source: str | Path | ImageSet, config: ExportConfig, reporter: Reporter | None = None) -> Exported:
     """Write a set of any stage in the form that another tool reads.
 
     source  an .npz, a folder, a list of files or a built set (see curate.read), or a set that is read already
@@ -94,6 +100,7 @@ def export(source: str | Path | ImageSet, config: ExportConfig, reporter: Report
     never touched. Raises DataError where the source is no set or one of its images cannot be decoded, OutputError
     where the output is there already or cannot be written.
     """
+    reporter = reporter or onlooker()
     images = source if isinstance(source, ImageSet) else read_as(source, config)
     if not len(images):
         raise DataError(f"{images.source.path} holds no images to export.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..stage.errors import DataError
@@ -51,6 +52,39 @@ def read_list(path: Path, directions: Directions = LEFT_OPEN, decoding: Decoding
     A .txt holds one path per line ("#" begins a comment), its classes are folders; or a path and a label. A table has
     a column file, perhaps also label, split, group and id, as the clean.csv that a scan writes. Raises DataError.
     """
+    listed = _listed(path, directions)
+    names = listed.names
+    labelling = _labelled_by_list(path, names, listed.table, listed.columns, directions)
+    if directions.labels is not None:
+        label_by_tables(path.parent, (), names, labelling, directions)
+    labelling.columns.notes[:0] = listed.notes
+    images = _image_set(FilePictures(listed.root, names, decoding), path, labelling, [], listed.ids)
+    return _in_order(images, exported_classes(path))
+
+
+def listed_files(path: Path, directions: Directions = LEFT_OPEN) -> dict[str, str]:
+    """id -> file of the images that a list names, in their order; none of them is opened.
+
+    Raises DataError where nothing is listed, or none of it exists.
+    """
+    listed = _listed(path, directions)
+    ids = listed.ids or map(printable, listed.names)
+    return {name: os.path.join(listed.root, file) for name, file in zip(ids, listed.names, strict=True)}
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """What a list names, a line for each image: files below a root, its table if it is one, ids where it has some."""
+
+    root: Path
+    names: list[str]
+    table: Table | None
+    columns: Columns
+    ids: list[str] | None
+    notes: list[str]
+
+
+def _listed(path: Path, directions: Directions) -> _Listed:
     listed, table = read_listing(path, *directions.columns)
     if not listed:
         needed = "one path per line" if table is None else f"a row of each image below {', '.join(table.columns)}"
@@ -64,14 +98,8 @@ def read_list(path: Path, directions: Directions = LEFT_OPEN, decoding: Decoding
             "Paths are relative to the list. For bare names give the folder, and the list as its labels."
         )
     lines, columns = columns_of_list(names, table)
-    names = [names[line] for line in lines]
-    labelling = _labelled_by_list(path, names, table, columns, directions)
-    if directions.labels is not None:
-        label_by_tables(path.parent, (), names, labelling, directions)
-    labelling.columns.notes[:0] = notes
     ids = [table.ids[line] for line in lines] if table is not None and table.ids else None
-    images = _image_set(FilePictures(root, names, decoding), path, labelling, [], ids)
-    return _in_order(images, exported_classes(path))
+    return _Listed(root, [names[line] for line in lines], table, columns, ids, notes)
 
 
 def _in_order(images: ImageSet, classes: Sequence[str]) -> ImageSet:

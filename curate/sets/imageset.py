@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,9 +12,12 @@ from typing import Protocol
 import numpy as np
 
 from ..stage.errors import DataError
+from ..stage.lines import counted
+from ..stage.shortness import one_line, short_repr
 from .scaling import Decoding
 
 UNLABELLED, NO_GROUP = -1, -1
+_SHOWN = 10  # pictures that a notebook shows of a set
 
 
 class Unreadable(DataError):
@@ -34,6 +38,8 @@ class Picture:
     raw: np.ndarray
     file_type: str = ""
     frames: int = 1
+
+    __repr__ = short_repr
 
 
 class Pictures(Protocol):
@@ -78,6 +84,8 @@ class Source:
     # kind "npz": what the file was when it was read (see archives.signature_of), None for a set that is in no file.
     signature: tuple[int, int, int] | None = None
     topics: tuple[Topic, ...] = ()
+
+    __repr__ = short_repr
 
     @property
     def name(self) -> str:
@@ -152,6 +160,32 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        return f"<ImageSet {one_line(described(self))}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how it was read, some pictures, its classes and splits with their numbers."""
+        from ..notebooks.fragments import amounts, head, html, page_of, strip, tile
+
+        rows = evenly(len(self), _SHOWN).tolist() if len(self) else []
+        tiles = [tile(self._pixels(row), (self.label_name(row) or "no label", self.ids[row])) for row in rows]
+        parts = [head(self.source.name, _facts(self))]
+        parts += [html('<p class="quiet">{line}</p>', line=line.strip()) for line in self.source.lines()[:_SHOWN]]
+        parts.append(strip(tiles))
+        named = [self.label_name(row) or "no label" for row in range(len(self))] if self.classes else []
+        for unit, values in (("classes", named), ("splits", self.splits or ())):
+            if values:
+                bars = amounts(Counter(values).most_common(), unit)
+                parts.append(html("<h4>{title}</h4>{bars}", title=unit.capitalize(), bars=bars))
+        return page_of(*parts)
+
+    def _pixels(self, row: int) -> np.ndarray | None:
+        """uint8 (H, W, 3), None where the picture cannot be read."""
+        try:
+            return self.images[row].pixels
+        except Unreadable:
+            return None
+
     @property
     def labelled(self) -> bool:
         """Whether any image has a label."""
@@ -160,6 +194,17 @@ class ImageSet:
     def label_name(self, row: int) -> str:
         """The name of a row's class, "" where it has no label."""
         return self.classes[self.labels[row]] if self.labels[row] != UNLABELLED else ""
+
+
+def described(images: ImageSet) -> str:
+    """ "data.npz: 13,759 images, 96x96 RGB, 8 classes"."""
+    return f"{images.source.name}: {', '.join(_facts(images))}"
+
+
+def _facts(images: ImageSet) -> list[str]:
+    k = len(images.classes)
+    classes = f"{k} class{'es' if k > 1 else ''}" if k else "no labels"
+    return list(filter(None, (counted(len(images), "image"), images.describe, classes)))
 
 
 def _checked_shares(soft: np.ndarray, classes: int) -> np.ndarray:

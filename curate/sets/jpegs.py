@@ -10,6 +10,8 @@ from itertools import chain
 import numpy as np
 from PIL import Image
 
+from ..stage.shortness import short_repr
+
 START = b"\xff\xd8\xff"
 _END, _SCAN, _PROGRESSIVE = 0xD9, 0xDA, 0xC2
 # The next marker in coded data: no stuffed byte, restart or fill byte.
@@ -38,6 +40,8 @@ class Layout:
 
     scans: tuple[Scan, ...]
     progressive: bool
+
+    __repr__ = short_repr
 
     @property
     def coded_once(self) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..stage.errors import DataError
+from ..stage.shortness import short_repr
 from .classes import natural
 from .directions import LEFT_OPEN, NONE, PARENT, Directions
 from .names import (
@@ -53,6 +54,8 @@ class Levels:
     split_reasons: tuple[str, ...] = ()
     kind: Kind = Kind.WORDS
     directed: bool = False
+
+    __repr__ = short_repr
 
     def class_of(self, folder: Sequence[str]) -> str:
         """The class of a file in these folders, "" for none."""

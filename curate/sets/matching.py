@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from ..stage.errors import DataError
+from ..stage.shortness import short_repr
 from .classes import alias_of, split_name
 from .names import words_of
 from .paths import entry_path, folded, printable
@@ -32,6 +33,8 @@ class Columns:
     groups: list[str]
     notes: list[str]
     conflicts: dict[int, tuple[str, ...]] = field(default_factory=dict)
+
+    __repr__ = short_repr
 
 
 def rows_of(columns: Columns, rows: Sequence[int]) -> Columns:
@@ -222,6 +225,8 @@ class Matching:
     strangers: list[int]
     ways: Counter[str]
     split: str = ""
+
+    __repr__ = short_repr
 
 
 def match_rows(names: Sequence[str], splits: Sequence[str], table: Table) -> Matching:

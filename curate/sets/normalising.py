@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..stage.engine import chunks
+from ..stage.shortness import short_repr
 from .imageset import evenly
 from .scaling import Scale
 
@@ -37,6 +38,8 @@ class Normalisation:
     name: str
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
+
+    __repr__ = short_repr
 
     @property
     def scale(self) -> Scale:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..stage.errors import DataError
+from ..stage.shortness import short_repr
 from .classes import SPLIT_NAMES, split_name
 from .decoding import has_image_extension
 from .imageset import evenly
@@ -67,6 +68,8 @@ class Roles:
     shares: tuple[int, ...] = ()
     further: tuple[int, ...] = ()
     marks: tuple[int, ...] = ()
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)

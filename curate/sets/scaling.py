@@ -9,6 +9,7 @@ import numpy as np
 
 from ..stage.engine import chunks
 from ..stage.records import OPTIONAL
+from ..stage.shortness import short_repr
 
 # Kinds of values, each with a scale of its own: what is kept as bytes stays as it is, unless a range is asked for.
 BYTES, INTEGERS, FLOATS, BOOLEANS = "8 bit", "integers", "floats", "booleans"
@@ -40,6 +41,8 @@ class Scale:
     lows: tuple[float, ...] | None = field(default=None, metadata=OPTIONAL)
     highs: tuple[float, ...] | None = field(default=None, metadata=OPTIONAL)
     recipe: str | None = field(default=None, metadata=OPTIONAL)
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "low", float(self.low))  # as it comes back from a document
@@ -110,6 +113,8 @@ class Decoding:
     value_range: tuple[float, ...] = ()
     foreign: bool = False
 
+    __repr__ = short_repr
+
     def settled(self, scale: Scales) -> Decoding:
         """With the scale that was decided, for whoever reads the set again."""
         return replace(self, scale=scale, value_range=(), foreign=False)
@@ -124,6 +129,8 @@ class Extent:
     count: int = 0
     pictures: int = 0
     above: tuple[int, ...] = ()
+
+    __repr__ = short_repr
 
     def __add__(self, other: Extent) -> Extent:
         pairs = zip(self.above, other.above, strict=True)

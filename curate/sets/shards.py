@@ -18,6 +18,7 @@ from ..stage.errors import DataError
 from ..stage.files import write_npz
 from ..stage.manifest import FILE
 from ..stage.records import read_document
+from ..stage.shortness import short_repr
 from .archives import Archive, Member, OpenFile, signature_of
 from .classes import SPLIT_NAMES, as_strings
 from .imageset import UNLABELLED, ImageSet, Picture, Source, Topic
@@ -226,6 +227,8 @@ class _Shard:
     labels: np.ndarray
     ids: list[str]
     classes: tuple[str, ...]
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..stage.errors import DataError, gist
+from ..stage.shortness import short_repr
 from .decoding import has_image_extension
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Sheet:
     rows: list[list[str]]
     notes: tuple[str, ...] = ()
     verbatim: bool = False
+
+    __repr__ = short_repr
 
     @classmethod
     def read(cls, path: Path) -> Sheet:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..stage.shortness import short_repr
 from .classes import encode_array
 from .decoding import has_image_extension
 from .paths import printable
@@ -38,6 +39,8 @@ class Table:
     ids: list[str] | None
     columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    __repr__ = short_repr
 
     @classmethod
     def read(

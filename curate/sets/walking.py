@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from ..stage.errors import DataError
 from ..stage.lines import counted
+from ..stage.shortness import short_repr
 from .decoding import has_image_extension, looks_like_image
 from .outputs import is_beside_outputs, is_output_folder, is_signed
 from .paths import printable
@@ -43,6 +44,8 @@ class FoundFiles:
     strange: Counter[str] = field(default_factory=Counter)
     veiled: Counter[str] = field(default_factory=Counter)
     closed: dict[str, str] = field(default_factory=dict)
+
+    __repr__ = short_repr
 
     def left_out(self) -> list[str]:
         """A sentence for each kind of what was left out."""

@@ -22,6 +22,7 @@ from numpy.lib import format as npy
 from .engine import chunks
 from .errors import OutputError
 from .locks import is_at, lock
+from .shortness import short_repr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -296,6 +297,8 @@ class Streamed:
     shape: tuple[int, ...]
     dtype: np.dtype
     pieces: Iterable[np.ndarray]
+
+    __repr__ = short_repr
 
 
 def write_npz(arrays: Mapping[str, np.ndarray | Streamed], path: Path) -> None:

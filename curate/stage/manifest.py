@@ -12,6 +12,7 @@ from typing import ClassVar, TypeVar
 
 from .errors import DataError
 from .records import read_document, record_of, write_record
+from .shortness import short_repr
 
 FORMAT = 1
 FILE = "manifest.json"
@@ -52,6 +53,8 @@ class Manifest:
     counts: Mapping[str, int]
     timings: Mapping[str, float]
     versions: Mapping[str, str]
+
+    __repr__ = short_repr
 
 
 M = TypeVar("M", bound=Manifest)

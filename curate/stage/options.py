@@ -23,6 +23,7 @@ from types import NoneType, SimpleNamespace, UnionType
 from typing import Concatenate, ParamSpec, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from .errors import DataError, UnknownName
+from .shortness import short_repr
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -70,6 +71,8 @@ class Option:
     suffixes: tuple[str, ...] = ()
     unwritten: bool = False
 
+    __repr__ = short_repr
+
     def known(self) -> tuple[str, ...]:
         """The values that can be completed."""
         return self.among or tuple(self.names() if self.names else ())
@@ -80,6 +83,8 @@ class Section:
     """A field that is a configuration itself, whose options are those of the whole; `only` some of them."""
 
     only: tuple[str, ...] = ()
+
+    __repr__ = short_repr
 
 
 def metadata(about: Option | Section) -> dict[str, Option | Section]:

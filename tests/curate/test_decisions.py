@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.decisions import append_decisions, decisions_path, in_force, read_history, standing
+from curate.decisions import append_decisions, decisions_path, read_history, standing
 from curate.stage.errors import DataError
 
 
@@ -52,9 +52,3 @@ def test_a_line_that_is_no_decision_is_named_by_its_number(tmp_path):
     decisions_path(tmp_path).write_text("\n".join(lines))
     with pytest.raises(DataError, match=r"line 3 is no decision: its action is 'burn'"):
         standing(tmp_path)
-
-
-def test_decisions_are_in_force_on_the_pictures_that_they_were_made_of(tmp_path):
-    made = [{**entry("b", "drop"), "digest": "1"}, {**entry("c"), "digest": "2"}, entry("a"), entry("of another set")]
-    append_decisions(decisions_path(tmp_path), lambda history: made)
-    assert in_force(tmp_path, ["a", "b", "c"], ["0", "1", "of other pixels"]) == {0: "keep", 1: "drop"}

@@ -62,6 +62,7 @@ TYPES = {
     "action": "str",
     "because": "str",
     "chance": "float32",
+    "suggested": "str",
 }
 
 
@@ -75,7 +76,7 @@ def test_label_conflicts_are_told_first():
 
 def test_a_table_of_findings_has_one_row_each_in_the_order_given():
     found = [
-        Finding(7, "b.png", "dark", 0.75, -1, "review", "mean brightness 0.02", 0.5),
+        Finding(7, "b.png", "dark", 0.75, -1, "review", "mean brightness 0.02", 0.5, "cat"),
         Finding(2, "a.png", "leak", 1, 4, "drop", "a copy of b.png", 1),
     ]
     table = findings_table(found)

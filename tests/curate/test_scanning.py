@@ -311,7 +311,7 @@ def test_an_unknown_backbone_map_or_check_is_named(data):
 
 def test_a_scan_leaves_its_files_and_nothing_else(home):
     assert sorted(path.name for path in home.iterdir()) == ["clean.json", "clean.npz", "scan"]
-    expected = [*TABLES, "manifest.json", "report.html"]
+    expected = [*TABLES, "manifest.json", "overview.json", "report.html"]
     assert sorted(path.name for path in (home / "scan").iterdir()) == sorted(expected)
 
 
@@ -331,7 +331,7 @@ def test_the_manifest_stands_for_the_files_as_they_are(home, data):
     manifest = read_manifest(ScanManifest, home / "scan")
     assert manifest.source == str(data.resolve())
     places = {path.name: path for path in [*(home / "scan").iterdir(), home / "clean.npz"]}
-    assert {of.path for of in manifest.outputs.values()} == {*TABLES, "report.html", "clean.npz"}
+    assert {of.path for of in manifest.outputs.values()} == {*TABLES, "overview.json", "report.html", "clean.npz"}
     for of in manifest.outputs.values():
         assert of.digest == file_digest(places[of.path])
     verdicts = pd.read_parquet(home / "scan" / "images.parquet")["verdict"].value_counts()

@@ -1,5 +1,6 @@
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from curate.demo import DemoConfig, clean_cells
 from curate.findings import findings_table
 from curate.scanning import scan
 from curate.scans import FILES, FINDINGS, IMAGES, LATER_COLUMNS, PAIRS, ScanManifest, open_scan
-from curate.stage.columns import NUMBER, column_fault
+from curate.stage.columns import NUMBER, TEXT, column_fault
 from curate.stage.drafts import scratch_of
 from curate.stage.errors import DataError
 from curate.stage.files import write_parquet
@@ -46,7 +47,8 @@ def test_a_scan_writes_the_columns_that_are_named_and_a_score_of_each_check(tmp_
         scores = [column for column in schema.names if column not in columns]
         assert bool(scores) == (name != "pairs")
         assert all(column.endswith("_score") or (name == "findings" and column in LATER_COLUMNS) for column in scores)
-        assert column_fault(schema, dict.fromkeys(scores, NUMBER)) == ""
+        kinds = {column: TEXT if column == "suggested" else NUMBER for column in scores}
+        assert column_fault(schema, kinds) == ""
     assert read_manifest(ScanManifest, tmp_path / "scan").likely_right["exact_duplicate"] == 2
 
 
@@ -204,3 +206,18 @@ def test_a_scan_of_version_1_is_opened():
 def test_a_manifest_of_version_1_is_written_as_it_was():
     manifest = read_manifest(ScanManifest, GOLDEN)
     assert record_text(manifest) == (GOLDEN / "manifest.json").read_text(encoding="utf-8")
+
+
+def test_a_scan_is_told_in_two_short_lines_and_says_where_it_is(tmp_path, set_of):
+    images, labels = clean_cells(DemoConfig(images=60, classes=2))
+    cells = set_of(np.concatenate([images, images[:2]]), np.concatenate([labels, labels[:2]]), classes=("a\n", "b"))
+    config = ScanConfig(artifacts=None, backbone="builtin", map="none")
+    found = scan(cells, config)
+    first, second = repr(found).split("\n")
+    assert first == "<Scan of cells.npz: 62 images, 2 classes"
+    assert second.startswith("60 kept, 2 dropped, 0 to review; 2 findings of 1 check; not written>")
+    assert found.folder is None
+    written = replace(found, config=replace(config, artifacts="out\x1b" * 100))
+    assert "; in out\\x1bout" in repr(written)
+    assert len(repr(written)) < 500
+    assert repr(written).replace("\n", "").isprintable()

@@ -8,7 +8,7 @@ from curate.builds import BuildManifest
 from curate.stage.files import write_parquet
 from curate.stage.manifest import file_digest, read_manifest
 from train.predictions import Predictions, Track
-from train.slices import IN_GROUP, found_by_scan, sliced
+from train.slices import IN_GROUP, found_by_scan, sliced, words_of_scan
 
 CLASSES = ("ant", "bee")
 TRACKS = (
@@ -108,3 +108,15 @@ def test_another_scan_and_none_tell_nothing_and_say_so(own_built: Path):
     found, note = found_by_scan(own_built, "another")
     assert found == {}
     assert "no finished scan" in note
+
+
+def test_of_some_images_the_scan_s_verdict_and_sentences_are_there(own_built: Path):
+    digest = read_manifest(BuildManifest, own_built / "built").scan_digest
+    table = pd.read_parquet(own_built / "scan" / "images.parquet")
+    ids = table["id"].tolist()
+    words = words_of_scan(own_built, digest, [ids[0], ids[1], "of another set"])
+    assert set(words) == {ids[0], ids[1]}
+    assert words[ids[0]].verdict == table["verdict"][0]
+    assert [sentence.partition(":")[0] for sentence in words[ids[0]].sentences] == ["Colour casts", "Blurred"]
+    assert words[ids[1]].sentences == ()
+    assert words_of_scan(own_built, "another", ids) == {}

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from curate.stage.shortness import short_repr
+
 WIDTH, HEIGHT = 380, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 20, 34
 _STEPS = (1, 2, 2.5, 5, 10)
@@ -21,6 +23,8 @@ class Line:
     x: Sequence[float]
     y: Sequence[float]
     style: int = 0
+
+    __repr__ = short_repr
 
     @property
     def points(self) -> list[tuple[float, float]]:

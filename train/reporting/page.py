@@ -10,6 +10,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -18,11 +19,13 @@ from markupsafe import Markup
 from curate.findings import CATALOGUE
 from curate.reporting.base import Report, asset, render, settings_of
 from curate.stage.manifest import versions
+from curate.stage.shortness import short_repr
 
 from ..configs import EnsembleConfig, RunConfig
 from ..metrics import Benchmark, Calibration, Contrast, Interval, Metrics, RunMetrics, SetMeasures, Slice
 from ..panels import Explained, Panel
 from ..predicting import views_in_words
+from ..slices import ScanWord
 from . import scales
 from .charts import Line, line_chart, reliability_chart, ticks
 from .sheets import beside, caption_of
@@ -34,6 +37,7 @@ PACKAGE = "train.reporting"  # where the template and the style of this page are
 MATRIX_UP_TO = 40  # classes; of more the pairs that are most often taken for each other
 PAIRS = 20
 PICTURE_SIDE = 160
+SCAN_PAGE = "../../scan/report.html"  # seen from the page of a run
 # What a part of the template shows, by the names that it has there.
 View = dict[str, object]
 PACKAGES = (
@@ -66,6 +70,7 @@ class RunReport:
     history    one row per epoch, None for a run that was not fitted
     explained  None for a run without a model of its own
     digests    of scan, build and whatever else the run is made of;  seconds  of each part of the work
+    scan       id -> what the scan says of each of the hardest images; {} where its scan is not there
     """
 
     name: str
@@ -76,6 +81,9 @@ class RunReport:
     digests: Mapping[str, str | None] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    scan: Mapping[str, ScanWord] = field(default_factory=dict)
+
+    __repr__ = short_repr
 
 
 def page(run: RunReport) -> str:
@@ -101,7 +109,7 @@ def page(run: RunReport) -> str:
         "calibration": _calibration_view(metrics.calibration) if metrics.calibration else None,
         "panels": [_panel(panel, run.explained) for panel in run.explained.panels] if run.explained else [],
         "places": _places(run.explained),
-        "hardest": _hardest(run.explained) if run.explained else [],
+        "hardest": _hardest(run.explained, run.scan) if run.explained else [],
         "digests": [(name.replace("_", " "), value) for name, value in run.digests.items() if value],
     }
     style = asset(PACKAGE, "report.css") + scales.rules()
@@ -497,12 +505,13 @@ def _places(explained: Explained | None) -> str:
     return " and ".join(f"{width}x{height}" for height, width in explained.places) if explained else ""
 
 
-def _hardest(explained: Explained) -> list[View]:
-    """The thumbnails of the hardest images with what is known of each."""
+def _hardest(explained: Explained, scan: Mapping[str, ScanWord]) -> list[View]:
+    """The thumbnails of the hardest images with what is known of each, and where one may decide on it."""
     rows = explained.hardest.head(len(explained.thumbnails)).to_dict("records")
     return [
         {str(key): value for key, value in row.items()}
         | {"src": _jpeg(_large(pixels)), "under": row["corrupted"] == row["corrupted"]}
+        | {"scan": scan.get(str(row["source"])), "link": f"{SCAN_PAGE}#image={quote(str(row['source']), safe='')}"}
         for row, pixels in zip(rows, explained.thumbnails, strict=True)
     ]
 

@@ -23,6 +23,9 @@ async function begin() {
   drawDecided(source, known, decisions);
   keysOfPage(keys, actions, decisions, galleries);
   await galleries.drawAll();
+  const follow = () => followImage(source, known, closer.look);
+  addEventListener("hashchange", follow);
+  await follow();
   document.documentElement.dataset.ready = "yes";
 }
 
@@ -57,6 +60,17 @@ function keysOfPage(keys, actions, decisions, galleries) {
     ["u", "undo the last decision", () => { decisions.undo().catch(complain); }],
     ["?", "these keys", null],
   ]);
+}
+
+// A link to one image, as other pages have: #image=ID.
+async function followImage(source, known, look) {
+  if (!location.hash.startsWith("#image=")) return;
+  const id = decodeURIComponent(location.hash.slice("#image=".length));
+  const rows = [...await source.search(id)];
+  await known.ask(rows);
+  const row = rows.find((other) => known.id(other) === id);
+  if (row === undefined) complain(new Error(`no image of this page has the id ${spelled(id)}`));
+  else await look(row);
 }
 
 // The pictures beside sentences: those of one picture together.

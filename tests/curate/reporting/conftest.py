@@ -60,7 +60,7 @@ def _findings(ids: tuple[str, ...]) -> list[Finding]:
     found += [Finding(r, ids[r], "unreadable", 1, -1, "drop", f"row {r} is no picture") for r in BROKEN]
     found += [Finding(r, ids[r], "outlier_group", 1, 0, "drop", "one of 20 identical pictures") for r in JOKES]
     found += [
-        Finding(r, ids[r], "label_error", 0.5 + r / 200, -1, "review", f"looks like a dog, {r} %")
+        Finding(r, ids[r], "label_error", 0.5 + r / 200, -1, "review", f"looks like a dog, {r} %", suggested=CLASSES[1])
         for r in range(52, 60)
     ]
     return found

@@ -16,7 +16,7 @@ REPORT = Report(
     notes=("nothing of <note>", "caf\udce9 was read"),
     files=(("model.keras", "the <model>"),),
     settings=[("Settings: fit", [("batch size", "32")]), ("Settings: run", [("seed", "<7>")])],
-    packages=("numpy", "no-such-package"),
+    versions=[("numpy", "2.4.6")],
     timings=[("fitting", "12.3 s")],
 )
 TEMPLATE = """{% extends "base.html" %}

@@ -3,7 +3,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -16,10 +15,11 @@ import pandas as pd
 import pytest
 
 from curate.configs import ScanConfig
-from curate.findings import CATALOGUE, SEVERITY, Story, findings_table
-from curate.reporting import page
+from curate.findings import CATALOGUE, Story, findings_table
 from curate.reporting import page as public_page
-from curate.scans import CleaningEffect, Scan
+from curate.reporting.columns import columns_of, plain_places
+from curate.reporting.overviews import overview_of
+from curate.scans import Scan
 from curate.sets.imageset import ImageSet
 
 JOKES, BROKEN, LONG = range(20), (40, 41), 50
@@ -29,16 +29,22 @@ MEANT, CONFLICTING = 30, 31
 page_module = sys.modules["curate.reporting.page"]
 
 
+def page(scan: Scan) -> str:
+    return public_page(scan, overview_of(scan, "augment build"))
+
+
 def embedded(html: str, name: str) -> Any:
     found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', html, re.S)
     assert found is not None
     return json.loads(found[1])
 
 
-def gallery_of(html: str, check: str) -> list[dict[str, Any]]:
+def column(html: str, name: str) -> np.ndarray:
     data = embedded(html, "data")
-    units: list[dict[str, Any]] = data["galleries"][[name for name, _ in data["checks"]].index(check)]
-    return units
+    kind, length = data["info"]["columns"][name]
+    values = np.frombuffer(base64.b64decode(data["columns"][name]), np.dtype(kind).newbyteorder("<"))
+    assert len(values) == length
+    return values
 
 
 def jpeg(html: str, thumbnail: int) -> tuple[np.ndarray, list[int]]:
@@ -59,39 +65,24 @@ def clean(scan: Scan) -> Scan:
     return replace(scan, findings=findings_table([]), table=scan.table.assign(verdict="keep", group=-1), stories=())
 
 
-def test_it_says_at_once_what_cleaning_would_do(scan: Scan) -> None:
+def test_it_says_at_once_what_is_wrong_and_what_to_type(scan: Scan) -> None:
     html = page(scan)
-    assert "Would drop 25 rows (41.7\N{NO-BREAK SPACE}%), keep 10 for your review." in html
-    for words in ("pets", "<b>60</b> images", "0.861", "0.957", "0.951", "0.962", "31 rows of the clean set"):
+    assert "25 images (41.7\N{NO-BREAK SPACE}%) are wrong for certain" in html
+    assert "<code>augment build</code>" in html
+    for words in ("pets", "<b>60</b> images", "0.861", "0.957", "0.951", "0.962", "31 held-out rows"):
         assert words in html
 
 
-@pytest.mark.parametrize(
-    ("before", "says"),
-    [(0.9, "Cleaning helps."), (0.955, "No clear change."), (0.99, "Cleaning does not help here")],
-)
-def test_it_does_not_flatter_the_effect_of_cleaning(scan: Scan, before: float, says: str) -> None:
-    assert says in page(replace(scan, effect=CleaningEffect(before, 0.957, 0.951, 0.962, 31)))
-
-
-def test_the_checks_come_in_the_order_of_severity_and_silent_ones_in_one_line(scan: Scan) -> None:
+def test_the_findings_of_every_check_have_a_place_and_silent_ones_are_told_in_one_line(scan: Scan) -> None:
     html = page(scan)
-    assert [name for name, _ in embedded(html, "data")["checks"]] == [
-        "label_conflict", "unreadable", "outlier_group", "exact_duplicate",
+    assert re.findall(r'data-gallery="(\w*)"', html) == [
+        "", "label_conflict", "unreadable", "outlier_group", "exact_duplicate",
         "near_duplicate", "label_error", "light", "odd_size", "shortcut",
     ]  # fmt: skip
     silent = re.search(r"Nothing found by: (.*?)\.</p>", html)
     assert silent is not None
     assert "leaks" in silent[1]
     assert "label conflicts" not in silent[1]
-
-
-def test_what_could_not_be_checked_is_not_said_to_have_found_nothing(scan: Scan) -> None:
-    html = page(replace(scan, not_checked={"leak": "no splits", "outlier": "too few", "dark": "too few"}))
-    silent = re.search(r"Nothing found by: (.*?)\.</p>", html)
-    assert silent is not None
-    assert not {"leaks", "outliers", "dark"} & set(silent[1].split(", "))
-    assert "Not checked: leaks (no splits); outliers, dark (too few).</p>" in html
 
 
 def test_checks_are_counted_by_the_verdicts_of_the_rows(scan: Scan) -> None:
@@ -110,40 +101,38 @@ def test_how_many_of_a_check_are_likely_right_is_told_where_it_can_tell(scan: Sc
         for check in ("label_error", "odd_size")
     }
     assert {check: line and line[1] for check, line in lines.items()} == {"label_error": "5", "odd_size": ""}
-    known = [chance for chance in embedded(html, "data")["findings"]["chance"] if chance is not None]
-    assert known == [0.6] * 8
 
 
 def test_what_awaits_review_is_listed_over_all_checks_the_likeliest_first(scan: Scan) -> None:
     chance = np.where(scan.findings["row"] == 58, 0.9, np.where(scan.findings["row"] == LONG, 0.6, 0.1))
     html = page(replace(scan, findings=scan.findings.assign(chance=chance.astype(np.float32))))
-    data = embedded(html, "data")
-    listed = data["galleries"][len(data["checks"])]
-    place = [data["rows"]["id"].index(scan.table["id"][row]) for row in (58, LONG)]
-    assert [data["findings"]["row"][unit["found"][0]] for unit in listed][:2] == place
-    assert len(listed) == 10
+    queue = column(html, "queue")
+    assert queue[:2].tolist() == [58, LONG]
+    assert len(queue) == 10
     assert "<b>10</b> images, those first in which something is most likely wrong" in html
     assert "No more were asked for" not in html
     assert "No more were asked for than 10." in page(replace(scan, config=replace(scan.config, review_budget=10)))
-    assert "Awaiting review" not in page(clean(scan))
+    assert 'id="reviews"' not in page(clean(scan))
 
 
-def test_rows_that_a_person_decided_on_are_told(scan: Scan) -> None:
+def test_that_a_person_decided_before_is_told(scan: Scan) -> None:
     assert "decided on by a person" not in page(scan)
-    html = page(replace(scan, decided={30: "keep", 55: "drop"}))
-    assert "2 rows were decided on by a person before." in html
-    rows = embedded(html, "data")["rows"]
-    assert [rows["id"][row] for row in rows["decided"]] == [scan.table["id"][row] for row in (30, 55)]
-    assert [embedded(html, "data")["verdicts"][verdict] for verdict in rows["decision"]] == ["keep", "drop"]
+    assert "2 images were decided on by a person before" in page(replace(scan, decided={30: "keep", 55: "drop"}))
+
+
+def test_beside_what_awaits_review_stand_its_nearest_others(scan: Scan) -> None:
+    embeddings = np.random.default_rng(0).normal(size=(60, 8))
+    embeddings[58] = embeddings[24] + 0.01
+    embeddings = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).astype(np.float16)
+    near = embedded(page(replace(scan, embeddings=embeddings)), "data")["neighbours"]
+    assert near["58"][0] == 24
+    assert set(near) == {str(row) for row in column(page(scan), "queue").tolist()}
 
 
 def test_pairs_stand_together_beside_their_story(scan: Scan) -> None:
     rows = (MEANT, CONFLICTING)
     html = page(replace(scan, stories=(Story("label_conflict", -1, rows, "Two pictures.", 1.0),)))
-    ids = embedded(html, "data")["rows"]["id"]
-    assert [[ids[row] for row in together] for together in embedded(html, "data")["stories"][0]] == [
-        [scan.table["id"][row] for row in rows]
-    ]
+    assert re.findall(r'data-strip="([^"]*)"', html)[-1] == "[[30, 31]]"
 
 
 def test_the_same_scan_gives_the_same_bytes_and_times_stand_in_one_place(scan: Scan) -> None:
@@ -166,8 +155,8 @@ def test_words_from_the_data_are_text_and_never_markup(scan: Scan) -> None:
     for raw in ("alert(1)</script>", "<b>bone</b>", "<img src=x>", "<i>most</i>", "<all>"):
         assert raw not in html
     data = embedded(html, "data")
-    assert data["classes"][1:] == ["dog & <b>bone</b>", "</script><script>alert(1)</script>"]
-    assert "<img src=x>.png" in data["rows"]["id"]
+    assert data["info"]["classes"][1:] == ["dog & <b>bone</b>", "</script><script>alert(1)</script>"]
+    assert "<img src=x>.png" in data["ids"]
 
 
 def test_a_file_name_that_is_no_text_does_not_keep_the_page_from_being_written(scan: Scan) -> None:
@@ -180,20 +169,19 @@ def test_a_file_name_that_is_no_text_does_not_keep_the_page_from_being_written(s
 def test_thumbnails_are_whole_jpegs_no_larger_than_asked_for(scan: Scan) -> None:
     html = page(scan)
     data = embedded(html, "data")
-    row = data["rows"]["id"].index(scan.table["id"][LONG])
-    pixels, announced = jpeg(html, data["rows"]["picture"][row])
-    assert announced == [64, 96]
-    assert pixels.shape == (96, 64, 3)
+    pixels, announced = jpeg(html, data["picture"][LONG])
+    assert announced == [128, 192]
+    assert pixels.shape == (192, 128, 3)
     assert abs(int(pixels.mean()) - 90) <= 2
 
-    small, announced = jpeg(html, data["rows"]["picture"][data["rows"]["id"].index(scan.table["id"][0])])
+    small, announced = jpeg(html, data["picture"][0])
     assert announced == [28, 28]
     assert np.abs(small.reshape(-1, 3).mean(axis=0) - (30, 30, 200)).max() < 6  # BGR
 
 
 def test_identical_pictures_share_one_thumbnail(scan: Scan) -> None:
     html = page(scan)
-    picture = embedded(html, "data")["rows"]["picture"]
+    picture = embedded(html, "data")["picture"]
     assert len({picture[row] for row in JOKES}) == 1
     assert picture[KEPT] == picture[COPY] != picture[NEAR]
     assert len(embedded(html, "pictures")["rests"]) == 60 - 19 - 2 - len(BROKEN)
@@ -202,89 +190,53 @@ def test_identical_pictures_share_one_thumbnail(scan: Scan) -> None:
 def test_a_picture_that_cannot_be_read_is_marked(scan: Scan) -> None:
     data = embedded(page(scan), "data")
     for row in BROKEN:
-        assert data["rows"]["picture"][data["rows"]["id"].index(scan.table["id"][row])] == data["unreadable"]
+        assert data["picture"][row] == data["unreadable"]
 
 
-def test_in_a_group_of_copies_the_kept_one_is_shown_too(scan: Scan) -> None:
-    html = page(scan)
-    for check, copy in (("exact_duplicate", COPY), ("near_duplicate", NEAR)):
-        (unit,) = gallery_of(html, check)
-        assert unit["mates"] == [KEPT]
-        assert [embedded(html, "data")["findings"]["row"][i] for i in unit["found"]] == [copy]
-    (unit,) = gallery_of(html, "label_conflict")
-    assert unit["mates"] == []
-    (unit,) = gallery_of(html, "outlier_group")
-    assert unit["mates"] == []
-    assert unit["total"] == 20
-
-
-def test_single_findings_come_worst_first(scan: Scan) -> None:
-    html = page(scan)
-    score = embedded(html, "data")["findings"]["score"]
-    shown = [score[i] for unit in gallery_of(html, "label_error") for i in unit["found"]]
-    assert len(shown) == 8
-    assert shown == sorted(shown, reverse=True)
-
-
-def test_a_finding_about_the_whole_set_has_no_picture(scan: Scan) -> None:
-    html = page(scan)
-    (unit,) = gallery_of(html, "shortcut")
-    assert embedded(html, "data")["findings"]["row"][unit["found"][0]] == -1
-
-
-def test_without_a_map_the_page_says_so_and_carries_no_plotting_library(scan: Scan) -> None:
+def test_without_a_map_the_page_says_so(scan: Scan) -> None:
     html = page(without_map(scan))
     assert "The map was left out" in html
-    assert 'id="plotly"' not in html
     assert len(html) < 300_000
-    assert embedded(html, "data")["rows"]["x"][0] is None
 
 
-def test_rows_without_a_place_are_left_off_the_map(scan: Scan) -> None:
-    rows = embedded(page(scan), "data")["rows"]
-    for i, row_id in enumerate(rows["id"]):
-        assert (rows["x"][i] is None) == (row_id in {scan.table["id"][row] for row in BROKEN})
-
-
-def test_plotly_is_inlined_without_being_imported() -> None:
-    code = (
-        "import sys, curate.reporting.page as p; s = sys.modules['curate.reporting.page'];"
-        "assert len(s._plotly()) > 1e6; assert 'plotly' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_a_large_set_shows_some_of_every_group_and_says_how_many_there_are(
+def test_of_a_large_set_it_carries_what_is_flagged_first_and_says_what_it_leaves_out(
     scan: Scan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page_module, "WITH_PICTURES", 30)
-    monkeypatch.setattr(page_module, "PER_CHECK", 5)
-    monkeypatch.setattr(page_module, "MAP_POINTS", 40)
+    monkeypatch.setattr(page_module, "ROWS", 40)
     html = page(scan)
-    (unit,) = gallery_of(html, "outlier_group")
-    assert (unit["total"], len(unit["found"])) == (20, 5)
-    assert len(gallery_of(html, "label_error")) == 5
-    assert "5 are shown here; all are in" in html
+    ids = embedded(html, "data")["ids"]
+    flagged = [row for row in range(60) if row in set(scan.findings["row"])]
+    assert {scan.table["id"][row] for row in flagged} <= set(ids)
+    assert len(ids) == 40
     assert (
-        "Drawn are 40 of 58 images: 20 of the 33 that are dropped or await review, and 20 of the 25 others, in even "
-        "steps through the set." in html
+        "This file carries 40 of 60 images and leaves out no finding; <code>curate review</code> shows them all."
+        in html
     )
-    data = embedded(html, "data")
-    assert len(data["rows"]["id"]) < 60
-    assert sum(picture != -1 for picture in data["rows"]["picture"]) <= 30 + len(JOKES)
+    awaiting = scan.table["id"][scan.table["verdict"] == "review"]
+    assert sorted(ids[place] for place in column(html, "queue")) == sorted(awaiting)
+
+    monkeypatch.setattr(page_module, "ROWS", 15)
+    html = page(scan)
+    carried = sum(name in embedded(html, "data")["ids"] for name in scan.findings["id"]) + 1  # that on the whole set
+    findings = len(scan.findings)
+    assert 10 < carried < findings
+    assert f"carries 15 of 60 images and leaves out {findings - carried} of {findings} findings" in html
+    assert set(column(html, "queue").tolist()) <= set(range(15))
+    assert len(column(html, "queue")) == 10
+    assert "of them are not in this file" in html
 
 
 def test_where_room_runs_out_the_rows_in_galleries_come_first(scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_module, "PICTURE_BYTES", 0)
     monkeypatch.setattr("curate.reporting.thumbnails.BATCH", 8)
-    picture = embedded(page(scan), "data")["rows"]["picture"]
+    picture = embedded(page(scan), "data")["picture"]
     assert all(picture[row] >= 0 for row in JOKES)
     assert picture[35] == -1
 
 
 def test_a_clean_set_has_a_page_too(scan: Scan) -> None:
     html = page(clean(scan))
-    assert "Nothing to drop and nothing to review." in html
+    assert "Nothing is wrong for certain, and nothing is dropped." in html
     assert "No check found anything." in html
     assert 'id="galleries"' not in html
     assert 'id="stories"' not in html
@@ -301,7 +253,7 @@ def test_a_set_without_labels_or_images_has_a_page_too(scan: Scan) -> None:
     )
     html = page(unlabelled)
     assert "no labels" in html
-    assert "Probe accuracy" not in html
+    assert "Label probe" not in html
 
     nothing = replace(
         unlabelled,
@@ -314,23 +266,35 @@ def test_a_set_without_labels_or_images_has_a_page_too(scan: Scan) -> None:
 def test_a_check_without_words_of_its_own_is_shown_under_its_name(scan: Scan) -> None:
     html = page(replace(scan, findings=scan.findings.replace({"check": {"light": "too_shiny"}})))
     assert "Too shiny" in html
-    assert embedded(html, "data")["checks"][-1] == ["too_shiny", "Too shiny"]
+    assert embedded(html, "data")["info"]["checks"][-1]["title"] == "Too shiny"
 
 
-def test_every_check_has_words_and_a_colour(scan: Scan) -> None:
-    style = re.search(r"<style>(.*?)</style>", page(scan), re.S).group(1)
-    assert page_module.COLOURS_HERE not in style
-    assert set(CATALOGUE) == set(SEVERITY)
+def test_every_check_has_a_colour(scan: Scan) -> None:
+    style = re.search(r"<style>(.*?)</style>", page(scan), re.S)
+    assert style is not None
+    assert page_module.COLOURS_HERE not in style[1]
     for name, check in CATALOGUE.items():
-        assert page_module._check_in_words(name) == (check.title, check.looks_for)
-        assert check.title
-        assert check.looks_for.endswith(".")
-        assert f'[data-check="{name}"] {{ --check: {check.colour}; }}' in style
+        assert f'[data-check="{name}"] {{ --check: {check.colour}; }}' in style[1]
 
 
-def test_strict_cleaning_is_told_differently(scan: Scan) -> None:
-    html = page(replace(scan, config=ScanConfig(strict=True)))
-    assert "leave out 10 more that await your review" in html
+def test_the_served_page_has_the_same_parts_and_asks_for_all_else(scan: Scan) -> None:
+    typical = np.full((len(scan.images.classes), 3), -1)
+    columns = columns_of(scan.table, scan.findings, scan.images.classes, typical, plain_places(scan.table))
+    html = page_module.served_page(overview_of(scan), columns, scan.findings)
+    ids = re.compile(r'(?:id|data-gallery|data-strip)="([^"]*)"')
+    assert set(ids.findall(page(scan))) - set(ids.findall(html)) == {"data", "pictures"}
+    assert re.findall(r'(?:href|src)="([^#"]*)"', html) == ["page.css", "map.js", "page.js"]
+    # A strict policy forbids what is in the page itself.
+    assert not re.search(r"<style|style=|<script>|\son\w+=", html)
+    assert "Content-Security-Policy" not in html
+
+
+def test_the_script_is_put_together_of_all_its_parts() -> None:
+    script = page_module.script()
+    parts = sorted(path.stem for path in (Path(page_module.__file__).parent / "scripts").glob("*.js"))
+    assert sorted(page_module.SCRIPTS) == parts
+    assert script.startswith('(() => {\n"use strict";')
+    assert page_module.style().startswith("/* What every report has. */")
 
 
 def test_settings_and_files_are_listed(scan: Scan) -> None:
@@ -360,6 +324,7 @@ def test_pages_of_three_thousand_pictures_are_made_quickly(scan: Scan) -> None:
         scan,
         images=ImageSet(album, labels, ids, scan.images.classes, scan.images.source),
         table=table,
+        embeddings=np.zeros((n, 4), np.float16),
     )
     page(many)
     start = time.perf_counter()

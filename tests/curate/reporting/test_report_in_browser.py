@@ -1,275 +1,198 @@
 from __future__ import annotations
 
-import html
-import json
-import re
 import shutil
-import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from curate.configs import ScanConfig
-from curate.reporting import page
+from curate.reporting import page as page_of
+from curate.reporting.overviews import overview_of
 from curate.scans import Scan
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+LONG = 50
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
 ]
 
-WATCH = """<head><script>
-  window.wrong = [];
-  addEventListener("error", (event) => wrong.push(String(event.message || event.target)), true);
-  addEventListener("unhandledrejection", (event) => wrong.push(String(event.reason)));
-  addEventListener("securitypolicyviolation", (event) => wrong.push("blocked: " + event.blockedURI));
-</script>"""
 
-# What a person would do, one step after another; each tells what is then to be seen.
-ACT = """<script>
-  const $ = (selector) => document.querySelector(selector);
-  const $$ = (selector) => [...document.querySelectorAll(selector)];
-  const pause = (ms) => new Promise((done) => setTimeout(done, ms));
-  const until = async (true_of) => { for (let i = 0; i < 200 && !true_of(); i++) await pause(50); };
-  const told = {};
-  const seen = () => $$(".check:not([hidden]):not(.mixed) .units .state .tag:not(.keep)").length;
-  addEventListener("load", async () => {
-    try { await steps(); } catch (error) { wrong.push(String(error.stack || error)); }
-    told.wrong = wrong;
-    told.requests = performance.getEntriesByType("resource").map((entry) => entry.name)
-      .filter((name) => !name.startsWith("data:") && !name.startsWith("blob:"));
-    document.documentElement.dataset.told = JSON.stringify(told);
-  });
-  async function steps() { STEPS }
-</script></body>"""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
-def after(scan: Scan, steps: str, folder: Path, *flags: str) -> dict[str, Any]:
-    """What `steps` wrote into `told` on the page of a scan, together with everything that went wrong."""
-    watched = page(scan).replace("<head>", WATCH, 1)
-    path = folder / "report.html"
-    path.write_text(watched.replace("</body>", ACT.replace("STEPS", steps), 1), encoding="utf-8")
-    assert CHROMIUM is not None
-    command = [
-        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        f"--user-data-dir={folder / 'profile'}", "--window-size=1200,900", "--virtual-time-budget=20000",
-        *flags, "--dump-dom", path.as_uri(),
-    ]  # fmt: skip
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    found = re.search(r'<html[^>]* data-told="([^"]*)"', dom)
-    assert found, "the steps did not come to their end"
-    told: dict[str, Any] = json.loads(html.unescape(found[1]))
-    return told
+@pytest.fixture
+def opened(browser: Browser, scan: Scan, tmp_path: Path) -> Iterator[Page]:
+    """The page of the scan, opened from a file; in the end nothing went wrong and nothing was asked for."""
+    path = tmp_path / "report.html"
+    path.write_text(page_of(scan, overview_of(scan, "augment build")), encoding="utf-8")
+    context = browser.new_context(viewport={"width": 1200, "height": 900}, accept_downloads=True)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: complaints.append(request.url) if request.url.startswith("http") else None)
+    page.goto(path.as_uri())
+    ready(page)
+    yield page
+    context.close()
+    assert complaints == []
 
 
-def test_the_page_draws_its_map_and_pictures_and_answers(scan: Scan, tmp_path: Path) -> None:
-    told = after(
-        scan,
-        """
-        await until(() => $(".plot").dataset.drawn);
-        told.drawn = $(".plot").dataset.drawn;
-        told.points = $(".plot").data.reduce((sum, trace) => sum + trace.x.length, 0);
-        told.uploads = $$(".modebar-btn").filter((button) => /cloud|share/i.test(button.outerHTML)).length;
-        told.byFinding = $$(".legend button").map((button) => button.textContent);
-        $("[data-by=class]").click();
-        told.byClass = $$(".legend button").map((button) => button.textContent);
-        $(".legend button").click();
-        told.withoutOne = $(".plot").data.reduce((sum, trace) => sum + trace.x.length, 0);
-        $(".plot").emit("plotly_hover", { points: [{ customdata: 22 }] });
-        told.tip = [$(".tip").hidden, $(".tip").textContent, $$(".tip img").length];
-        $(".plot").emit("plotly_click", { points: [{ customdata: 22 }] });
-        told.pinned = [$$(".pinned article").length, $$(".pinned img").length];
-        $(".pinned .away").click();
-        told.unpinned = $$(".pinned article").length;
-
-        told.all = seen();
-        $(".unit.group .rest").click();
-        told.unfolded = seen();
-        $(".toolbar [data-verdict=review]").click();
-        told.review = seen();
-        $(".toolbar [data-verdict='']").click();
-        $(".toolbar input").value = "Number 55";
-        $(".toolbar input").dispatchEvent(new Event("input"));
-        await pause(400);
-        told.filtered = [seen(), $(".toolbar output").textContent];
-        told.hiddenTarget = $("#check-outlier_group").hidden;
-        $("#summary a[href='#check-outlier_group']").click();
-        told.broughtBack = !$("#check-outlier_group").hidden;
-
-        told.broken = $("#check-unreadable .blank").textContent;
-        told.kept = $$("#check-exact_duplicate .mate .tag.keep").length;
-        told.whole = $("#check-shortcut .unit").textContent;
-        await Promise.all($$("img").map((img) => img.decode()));
-        told.images = $$("img").length;
-        told.undecoded = $$("img").filter((img) => !img.naturalWidth).length;
-        $("#check-label_error .picture").click();
-        const first = $(".closer .name b").textContent;
-        $$(".closer .tools button")[1].click();
-        told.closer = [$(".closer").open, first !== $(".closer .name b").textContent];
-        let copied = "";
-        Object.defineProperty(navigator, "clipboard", { value: undefined });  // as over plain http
-        document.execCommand = () => { copied = document.activeElement.value; return true; };
-        const id = $(".closer .name b").textContent;
-        [...$$(".closer .tools button")].find((button) => button.textContent === "copy id").click();
-        await until(() => $(".closer [role=status]").textContent);
-        told.copied = [copied === id, $(".closer [role=status]").textContent, $$(".closer textarea").length];
-        document.execCommand = () => false;
-        [...$$(".closer .tools button")].find((button) => button.textContent === "copy id").click();
-        await until(() => $(".closer [role=status]").textContent !== "copied");
-        told.notCopied = $(".closer [role=status]").textContent;
-        told.injected = $$("img[src=x], #galleries b b, #galleries i:not(.swatch)").length;
-        """,
-        tmp_path,
-    )
-    assert told["wrong"] == []
-    assert told["requests"] == []
-    assert told["drawn"] in ("scattergl", "scatter")
-    assert told["points"] == 58
-    assert told["uploads"] == 0
-    assert "Foreign groups20" in told["byFinding"]
-    assert told["byFinding"][-1].startswith("no finding")
-    assert told["byClass"][0] == "cat20"
-    assert told["withoutOne"] == 58 - 20
-    assert told["tip"][0] is False
-    assert "Exact duplicates" in told["tip"][1]
-    assert told["tip"][2] == 1
-    assert told["pinned"] == [1, 1]
-    assert told["unpinned"] == 0
-
-    assert told["all"] == len(scan.findings) - 8  # of the twenty jokes twelve are shown at first
-    assert told["unfolded"] == len(scan.findings)
-    # The other half of the conflict is shown beside the one that is to be reviewed.
-    assert told["review"] == (scan.findings["action"] == "review").sum() + 1  # none is on a row that is dropped
-    assert told["filtered"] == [1, "1 finding matches"]
-    assert told["hiddenTarget"] is True
-    assert told["broughtBack"] is True
-    assert told["broken"] == "cannot be read"
-    assert told["kept"] == 1
-    assert "the whole set" in told["whole"]
-    assert told["images"] > 40
-    assert told["undecoded"] == 0
-    assert told["closer"] == [True, True]
-    assert told["copied"] == [True, "copied", 0]
-    assert told["notCopied"].startswith("not copied")
-    assert told["injected"] == 0
+def ready(page: Page) -> None:
+    page.wait_for_selector("html[data-ready=yes]", state="attached")
 
 
-def test_without_webgl_the_map_is_drawn_all_the_same(scan: Scan, tmp_path: Path) -> None:
-    told = after(
-        scan,
-        """
-        await until(() => $(".plot").dataset.drawn);
-        told.drawn = $(".plot").dataset.drawn;
-        told.points = $$(".plot .points path").length;
-        """,
-        tmp_path,
-        "--disable-3d-apis",
-    )
-    assert told == {"wrong": [], "requests": [], "drawn": "scatter", "points": 58}
+def shown(page: Page) -> int:
+    """How many findings are shown, check by check."""
+    return page.locator(".check:not([hidden]):not(.mixed) .units .state .score").count()
 
 
-def without_map(scan: Scan) -> Scan:
-    return replace(scan, table=scan.table.assign(x=np.nan, y=np.nan), config=ScanConfig(map="none"))
+def test_the_galleries_show_every_finding_and_answer_to_filters(opened: Page) -> None:
+    everything = shown(opened)
+    assert everything == 37 - 8  # of twenty jokes twelve, until asked
+    opened.locator("#check-outlier_group .rest").click()
+    expect(opened.locator("#check-outlier_group .picture")).to_have_count(20)
+    opened.select_option("[data-by=verdict]", "review")
+    expect(opened.locator("#check-outlier_group")).to_be_hidden()
+    expect(opened.locator(".toolbar output")).to_have_text("12 findings match")
+    opened.select_option("[data-by=verdict]", "")
+    opened.fill(".toolbar input", "Number 55")
+    expect(opened.locator(".toolbar output")).to_have_text("1 finding matches")
+    assert opened.locator("#check-outlier_group").is_hidden()
+    opened.click("#summary a[href='#check-outlier_group']")
+    opened.wait_for_selector("#check-outlier_group:not([hidden])")
+    assert opened.input_value(".toolbar input") == ""
 
 
-def test_without_a_map_the_rest_works(scan: Scan, tmp_path: Path) -> None:
-    told = after(
-        without_map(scan),
-        """
-        told.seen = seen();
-        $(".picture").click();
-        told.tools = $$(".closer .tools button").map((button) => button.textContent);
-        told.wide = document.documentElement.scrollWidth <= innerWidth;
-        """,
-        tmp_path,
-        "--window-size=500,900",
-    )
-    assert told["wrong"] == []
-    assert told["seen"] == len(scan.findings) - 8
-    assert "show on the map" not in told["tools"]
-    assert told["wide"] is True
+def test_findings_are_put_in_another_order(opened: Page) -> None:
+    def scores() -> list[str]:
+        return opened.locator("#check-label_error .score").all_text_contents()
+
+    assert scores() == sorted(scores(), reverse=True)
+    opened.select_option("[data-by=sort]", "least")
+    opened.wait_for_timeout(200)
+    assert scores() == sorted(scores())
 
 
-def test_a_card_bears_the_verdict_of_its_row_and_what_a_person_said_of_it(scan: Scan, tmp_path: Path) -> None:
-    verdict = ["drop" if row in (55, 56) else word for row, word in enumerate(scan.table["verdict"])]
-    told = after(
-        replace(without_map(scan), table=without_map(scan).table.assign(verdict=verdict), decided={57: "keep"}),
-        """
-        const tags = () => $$("#check-label_error .state .tag:not(.decided)").map((tag) => tag.textContent);
-        told.tags = tags().sort();
-        told.decided = $$("#check-label_error .decided").map((tag) => tag.closest(".unit").textContent);
-        $(".toolbar [data-verdict=drop]").click();
-        told.dropped = tags();
-        """,
-        tmp_path,
-    )
-    assert told["wrong"] == []
-    assert told["tags"] == ["drop"] * 2 + ["review"] * 6
-    assert told["dropped"] == ["drop"] * 2
-    (card,) = told["decided"]
-    assert "number 57" in card
-    assert "decided: keep" in card
+def test_every_picture_is_drawn_and_what_cannot_be_read_says_so(opened: Page) -> None:
+    assert set(opened.locator("#check-unreadable .blank").all_text_contents()) == {"cannot be read"}
+    assert opened.locator("#check-exact_duplicate .mate .tag.keep").count() == 1
+    assert "the background tells the class" in (opened.text_content("#check-shortcut .unit") or "")
+    assert opened.evaluate("Promise.all([...document.images].map((image) => image.decode())).then(() => true)")
+    assert opened.locator(".strip img").count() >= 6
 
 
-def test_what_awaits_review_bears_its_check_and_its_chance(scan: Scan, tmp_path: Path) -> None:
-    findings = scan.findings.assign(chance=np.where(scan.findings["row"] == 57, 0.97, np.nan).astype(np.float32))
-    told = after(
-        replace(without_map(scan), findings=findings),
-        """
-        const cards = $$("#reviews .unit.single");
-        told.first = cards[0].innerText;
-        told.chances = $$("#reviews .chance").map((node) => node.textContent);
-        told.cards = cards.length;
-        $(".toolbar [data-verdict=drop]").click();
-        told.hidden = $("#reviews").hidden;
-        told.output = $(".toolbar output").textContent;
-        """,
-        tmp_path,
-    )
-    assert told["wrong"] == []
-    assert told["cards"] == 10
-    assert "number 57" in told["first"]
-    assert "Likely label errors" in told["first"]
-    assert told["chances"] == ["96 %"] or told["chances"] == ["97 %"]
-    assert told["hidden"] is True
-    assert told["output"] == "25 findings match"
+def test_one_picture_is_shown_larger_with_all_that_is_said_of_it(opened: Page) -> None:
+    opened.locator("#check-odd_size .picture").click()
+    about = opened.text_content("dialog.closer") or ""
+    assert "300x200 among 28x28" in about
+    assert "lighter than <i>most</i> & the rest" in about
+    opened.keyboard.press("Escape")
+    opened.locator("#check-label_error .picture").first.click()
+    first = opened.text_content(".closer .name b")
+    opened.keyboard.press("ArrowRight")
+    expect(opened.locator(".closer .name b")).not_to_have_text(first or "")
 
 
-def test_names_neither_turn_sentences_about_nor_flood_a_card(scan: Scan, tmp_path: Path) -> None:
-    names = ("\u202ecat\x1b[31m", "n" * 300, "\u05d0\u05d1")
-    ids = ("\u2067evil\n" + "i" * 300, *scan.images.ids[1:])
-    findings = scan.findings.assign(
-        because=[f"labelled {name} \u202e" for name in (names * len(scan.findings))[: len(scan.findings)]]
-    )
-    hostile = replace(
-        without_map(scan),
-        images=replace(scan.images, classes=names, ids=ids),
-        table=without_map(scan).table.assign(id=ids),
-        findings=findings,
-        stories=(replace(scan.stories[0], sentence=f"20 of {names[0]} and {names[1]}"),),
-        notes=(f"of {names[0]}",),
-    )
-    told = after(
-        hostile,
-        """
-        told.text = document.body.innerText;
-        told.tall = Math.max(...$$(".unit.single").map((card) => card.getBoundingClientRect().height));
-        told.titles = $$(".name .label").map((label) => label.title);
-        const bidi = (node) => getComputedStyle(node).unicodeBidi;
-        told.isolated = $$(".name b, .name .label, .because").every((node) => bidi(node).startsWith("isolate"));
-        told.wide = document.documentElement.scrollWidth <= innerWidth;
-        """,
-        tmp_path,
-    )
-    assert told["wrong"] == []
-    assert not set(told["text"]) & set("\u202e\u2067\x1b")
-    assert told["isolated"] is True
-    assert told["wide"] is True
-    assert told["tall"] < 400
-    assert "n" * 300 in told["titles"]
+def test_a_link_to_one_image_shows_it(opened: Page, scan: Scan) -> None:
+    from urllib.parse import quote
+
+    opened.goto(opened.url.partition("#")[0] + "#image=" + quote(scan.table["id"][LONG], safe=""))
+    expect(opened.locator(".closer .name b")).to_have_text(scan.table["id"][LONG])
+    opened.goto(opened.url.partition("#")[0] + "#image=nothing")
+    expect(opened.locator("#complaint")).to_have_text("no image of this page has the id nothing")
+
+
+def test_what_is_decided_stays_after_a_reload_and_is_saved_as_a_file(opened: Page) -> None:
+    opened.locator("#check-label_error .picture").first.click()
+    opened.get_by_role("button", name="drop", exact=True).click()
+    opened.wait_for_selector(".closer .tag.decided.drop")
+    opened.keyboard.press("Escape")
+    opened.locator("#check-label_error .suggestion").nth(2).click()
+    expect(opened.locator("#decided output")).to_have_text("1 dropped, 1 relabelled")
+    opened.reload()
+    ready(opened)
+    assert opened.text_content("#decided output") == "1 dropped, 1 relabelled"
+    opened.click("#decided [data-undo]")
+    expect(opened.locator("#decided output")).to_have_text("1 dropped")
+
+
+def test_the_threshold_shows_what_it_takes_and_the_option_that_makes_it_so(opened: Page) -> None:
+    # This scan has no columns of scores: nothing can be moved, and nothing is offered.
+    assert opened.locator("#check-label_error .threshold").is_hidden()
+
+
+def test_a_page_with_scores_shows_what_a_threshold_adds_and_takes(browser: Browser, scan: Scan, tmp_path: Path) -> None:
+    score = np.linspace(0, 0.49, 60)
+    flagged = scan.findings[scan.findings["check"] == "label_error"]
+    score[flagged["row"]] = flagged["score"]
+    path = tmp_path / "report.html"
+    scored = replace(scan, table=scan.table.assign(label_error_score=score))
+    path.write_text(page_of(scored, overview_of(scored)), encoding="utf-8")
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    ready(page)
+    slider = page.locator("#check-label_error input[type=range]")
+    slider.fill("40")
+    added = sum(bool(0.40 <= value < 0.5) for row, value in enumerate(score) if row not in set(flagged["row"]))
+    output = page.locator("#check-label_error .threshold output")
+    expect(output).to_have_text(f"0.40: adds {added}, takes 0; --threshold label_error=0.40")
+    expect(page.locator("#check-label_error .added")).to_have_count(added)
+    slider.fill("78")
+    expect(page.locator("#check-label_error .faded")).to_have_count(int((flagged["score"] < 0.78).sum()))
+    page.close()
+
+
+@pytest.mark.parametrize("without", ["map", "findings", "labels"])
+def test_pages_with_less_to_show_open_too(browser: Browser, scan: Scan, tmp_path: Path, without: str) -> None:
+    if without == "map":
+        scan = replace(scan, table=scan.table.assign(x=np.nan, y=np.nan), config=ScanConfig(map="none"))
+    if without == "findings":
+        empty = scan.findings.iloc[:0]
+        scan = replace(scan, findings=empty, table=scan.table.assign(verdict="keep", group=-1), stories=())
+    if without == "labels":
+        images = replace(scan.images, labels=np.full(60, -1), classes=())
+        table = scan.table.assign(label=-1, label_name="")
+        findings = scan.findings.assign(suggested="")
+        scan = replace(scan, images=images, table=table, findings=findings, balance=scan.balance.iloc[:0], effect=None)
+    path = tmp_path / "report.html"
+    path.write_text(page_of(scan, overview_of(scan)), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(path.as_uri())
+    ready(page)
+    assert errors == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_fault(browser: Browser, scan: Scan, tmp_path: Path, scheme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    path = tmp_path / "report.html"
+    path.write_text(page_of(scan, overview_of(scan)), encoding="utf-8")
+    page = browser.new_page(color_scheme=scheme)  # type: ignore[arg-type]
+    page.goto(path.as_uri())
+    ready(page)
+    result = Axe().run(page)
+    assert result.violations_count == 0, result.generate_report()
+    page.close()

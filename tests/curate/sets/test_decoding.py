@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from curate.sets.decoding import decode, decode_small
 from curate.sets.imageset import Unreadable
 from curate.sets.reading import read
-from curate.sets.scaling import Decoding
+from curate.sets.scaling import BYTES, Decoding, Scale
 
 
 def decoded(folder: Path, image: Image.Image, name: str, **options: object):
@@ -279,3 +280,30 @@ def test_alpha_of_sixteen_bits_does_not_decide_the_depth_of_colours(tmp_path):
     assert (images[0].pixels[0, 0] == 255).all()
     np.savez(tmp_path / "d.npz", images=np.dstack([colours, alpha])[None])
     np.testing.assert_array_equal(read(tmp_path / "d.npz").images[0].pixels, images[0].pixels)
+
+
+def test_a_large_jpeg_is_decoded_small_and_upright_and_any_other_file_whole(tmp_path):
+    ramp = np.repeat(np.linspace(0, 255, 800).astype(np.uint8)[None, :, None], 400, axis=0).repeat(3, axis=2)
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(ramp).save(tmp_path / "a.jpg", exif=exif)
+    Image.fromarray(ramp).save(tmp_path / "a.png")
+    small = decode_small(tmp_path / "a.jpg", 90)
+    assert small.shape == (200, 100, 3)
+    whole = cv2.resize(decode(tmp_path / "a.jpg").pixels, (100, 200), interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(int) - whole).max() <= 3
+    assert decode_small(tmp_path / "a.png", 90).shape == (400, 800, 3)
+    assert decode_small(tmp_path / "a.jpg", 300).shape == (800, 400, 3)
+    lighter = decode_small(tmp_path / "a.jpg", 90, Decoding({BYTES: Scale(0, 510)}))
+    assert np.abs(lighter * 2.0 - small).max() <= 2
+
+
+def test_what_cannot_be_decoded_cannot_be_decoded_small(tmp_path):
+    Image.new("RGB", (400, 400)).save(tmp_path / "a.jpg")
+    content = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(content[: len(content) // 2])
+    with pytest.raises(Unreadable, match="cut short"):
+        decode_small(tmp_path / "a.jpg", 50)
+    Image.new("RGB", (400, 400)).save(tmp_path / "b.jpg")
+    with pytest.raises(Unreadable, match="more than the 100 pixels"):
+        decode_small(tmp_path / "b.jpg", 50, Decoding(max_pixels=100))

@@ -5,6 +5,7 @@ import os
 import pytest
 from PIL import Image
 
+from curate.sets.files import listed_files
 from curate.sets.imageset import Unreadable
 from curate.sets.reading import read
 from curate.stage.errors import DataError
@@ -90,6 +91,22 @@ def test_a_csv_list_brings_labels_splits_groups_and_ids(tmp_path, files, by_id):
     assert images.splits == ("val", "train")
     assert images.groups is not None
     assert images.groups.tolist() == [0, -1]
+
+
+def test_the_files_of_a_list_are_told_by_id_and_none_is_opened(tmp_path, files):
+    files(tmp_path, "a.png", "x/b.png", "c.png")
+    (tmp_path / "list.csv").write_text("file,id\nx/b.png,second\nc.png,third\ngone.png,fourth\n")
+    found = listed_files(tmp_path / "list.csv")
+    assert found == {"second": f"{tmp_path}/x/b.png", "third": f"{tmp_path}/c.png", "fourth": f"{tmp_path}/gone.png"}
+    assert list(found) == list(read(tmp_path / "list.csv").ids)
+    (tmp_path / "list.txt").write_text("x/b.png\na.png\n")
+    assert listed_files(tmp_path / "list.txt") == {name: f"{tmp_path}/{name}" for name in ("x/b.png", "a.png")}
+
+
+def test_a_list_whose_files_are_all_gone_is_an_error(tmp_path):
+    (tmp_path / "list.txt").write_text("x/b.png\n")
+    with pytest.raises(DataError, match="none exists"):
+        listed_files(tmp_path / "list.txt")
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.sets.imageset import UNLABELLED, Source, Topic
+from curate.sets.imageset import UNLABELLED, Source, Topic, Unreadable, described
 from curate.stage.engine import chunks
 from curate.stage.errors import DataError
 
@@ -100,3 +101,53 @@ def test_what_nobody_would_guess_is_told_and_with_it_what_is_in_no_other_line():
     assert source.lines() == ["  classes  2, from l.csv", "  note     something else"]
     assert source.lines(everything=True)[1] == "  splits   none"
     assert Source("npz", Path("x")).lines() == []
+
+
+def test_a_set_is_told_in_one_short_line_whatever_its_name_and_size(set_of):
+    assert repr(set_of(BLANK, [0, 1, 0][: len(BLANK)])).startswith("<ImageSet cells.npz: ")
+    images = set_of(np.zeros((2_000, 4, 4, 3), np.uint8), [0] * 2_000)
+    assert repr(images) == "<ImageSet cells.npz: 2,000 images, 4 classes>"
+    hostile = replace(images, source=Source("npz", Path("\x1b[31m\n\u202e" * 60)))
+    assert len(repr(hostile)) < 200
+    assert repr(hostile).isprintable()
+
+
+def test_a_set_is_described_by_its_pictures_and_classes(set_of, pets):
+    assert described(replace(pets, describe="8x8 grey")) == "cells.npz: 3 images, 8x8 grey, 2 classes"
+    assert described(set_of(BLANK[:1], classes=())) == "cells.npz: 1 image, no labels"
+
+
+def test_a_set_shows_its_classes_splits_and_an_even_strip_of_pictures(set_of):
+    images = np.full((40, 8, 8, 3), 120, np.uint8)
+    pets = set_of(images, [0, 1] * 20, classes=("<ant>", "bee"), splits=["train"] * 30 + ["test"] * 10)
+    page = pets._repr_html_()
+    assert page.count("data:image/jpeg;base64,") == 10
+    assert "&lt;ant&gt;" in page
+    assert "<ant>" not in page
+    assert re.findall(r'<span class="number">(\d+)</span>', page) == ["20", "20", "30", "10"]
+    assert "cell 0" in page
+    assert "cell 39" in page
+
+
+def test_a_set_of_any_size_and_kind_shows_itself(set_of):
+    assert "no labels" in set_of(BLANK, classes=())._repr_html_()
+    assert "0 images" in set_of(BLANK[:0], [])._repr_html_()
+    large = np.random.default_rng(0).integers(0, 255, (40, 300, 300, 3), np.uint8)
+    classes = [f"class {i}" * 40 for i in range(40)]
+    assert len(set_of(large, range(40), classes=classes)._repr_html_()) < 500_000
+
+
+class Broken:
+    """Pictures of which none can be read."""
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, row):
+        raise Unreadable("it is no image")
+
+
+def test_a_set_whose_pictures_cannot_be_read_shows_itself_without(pets):
+    page = replace(pets, images=Broken())._repr_html_()
+    assert page.count("cannot be read") == 3 * 2
+    assert "data:image" not in page

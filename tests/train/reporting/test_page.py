@@ -4,6 +4,7 @@ import base64
 import re
 from dataclasses import fields, replace
 from html.parser import HTMLParser
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ from train.metrics import (
     WorstClass,
 )
 from train.reporting import RunReport, page
+from train.slices import ScanWord
 
 # Elements that have no end.
 VOID = {"meta", "img", "br", "hr", "input", "link", "line", "circle", "polyline"}
@@ -286,6 +288,19 @@ def test_the_hardest_images_stand_in_the_order_of_the_table(run: RunReport) -> N
     places = [said.index(name) for name in run.explained.hardest["id"].head(12)]
     assert places == sorted(places)
     assert run.explained.hardest["id"][12] not in said
+
+
+def test_beside_a_hard_image_stands_what_the_scan_said_of_it_and_where_to_decide(run: RunReport) -> None:
+    assert run.explained is not None
+    first, second = run.explained.hardest["source"].head(2)
+    words = {first: ScanWord("review", ("Blurred: far <less> detail",)), second: ScanWord("keep", ())}
+    html = section(page(replace(run, scan=words)), "hardest")
+    said = Outline(html).said
+    assert "the scan: to review Blurred: far <less> detail. decide on it" in said
+    assert "the scan: kept nothing found. decide on it" in said
+    assert html.count("decide on it") == 2
+    assert f'href="../../scan/report.html#image={quote(first, safe="")}"' in html
+    assert "decide on it" not in page(run)
 
 
 def test_what_it_was_made_of_can_be_traced(run: RunReport) -> None:

@@ -1,0 +1,1 @@
+"""What notebooks show: HTML that stands by itself in a cell, and how far work has come."""
