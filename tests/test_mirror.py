@@ -12,6 +12,8 @@ OF_MANY = {
     "tests/augment/test_contracts.py",
     "tests/benchmarks/test_peer_runs.py",
     "tests/benchmarks/test_peers.py",
+    "tests/curate/reporting/test_grid_in_browser.py",
+    "tests/curate/reporting/test_queue_in_browser.py",
     "tests/curate/reporting/test_report_in_browser.py",
     "tests/train/reporting/test_report_in_browser.py",
     "tests/endurance/test_broken_inputs.py",

@@ -42,15 +42,31 @@ const dialogsOpen = [];
 const topDialog = () => dialogsOpen.at(-1) ?? null;
 function openDialog(dialog) {
   if (!dialog.open) {
+    const before = document.activeElement, whole = dialog.matches(".queue, .grid");
     dialog.showModal();
     dialogsOpen.push(dialog);
+    if (whole) coverPage();
     dialog.addEventListener("close", () => {
       dialogsOpen.splice(dialogsOpen.indexOf(dialog), 1);
+      if (!dialogsOpen.some((other) => other.matches(".queue, .grid"))) uncoverPage();
       const complaint = one("#complaint");
       if (dialog.contains(complaint)) (topDialog() ?? document.body).append(complaint);
+      if (document.activeElement === document.body) before?.focus({ preventScroll: true });
     }, { once: true });
   }
   dialog.focus();
+}
+
+// What a dialog covers whole need not be painted behind it. The height stays, so that the page stays where it was.
+function coverPage() {
+  for (const part of all("body > header, body > main")) {
+    if (part.style.contentVisibility) continue;
+    part.style.height = `${part.offsetHeight}px`;
+    part.style.contentVisibility = "hidden";
+  }
+}
+function uncoverPage() {
+  for (const part of all("body > header, body > main")) part.style.height = part.style.contentVisibility = "";
 }
 
 // For those who hear the page. What lies behind a dialog is not heard.

@@ -13,7 +13,7 @@ function labelChooser(set, show, place) {
   const prompt = make("p", { className: "prompt" });
   const node = make("div", { className: "labelling", hidden: true }, prompt, field, list);
   place.append(node);
-  let shown = [], at = 0, given = -1, suggested = -1, accept = () => {}, back = null;
+  let shown = [], at = 0, question = "", given = -1, suggested = -1, accept = () => {}, back = null;
 
   function draw() {
     const text = field.value.trim().toLowerCase();
@@ -29,6 +29,7 @@ function labelChooser(set, show, place) {
       item.addEventListener("click", () => choose(label));
       return item;
     }));
+    prompt.textContent = shown.length ? question : "No other class is called so.";
     point();
   }
 
@@ -72,9 +73,8 @@ function labelChooser(set, show, place) {
     close,
     // words: what is asked;  own: the label that needs no choosing, -1 for none;  likely: that which Enter accepts.
     ask(words, own, likely, act) {
-      [given, suggested, accept] = [own, likely, act];
+      [question, given, suggested, accept] = [words, own, likely, act];
       back = topDialog() ?? document.activeElement;
-      prompt.textContent = words;
       field.value = "";
       node.hidden = false;
       draw();

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+from browsing import IN_BROWSER, chromium, faults, violations, visit, written
 from playwright.sync_api import expect
 
 from curate.scans import Scan
 from curate.sets.imageset import ImageSet
-from browsing import IN_BROWSER, chromium, faults, violations, visit, written
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
