@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .cleaning import apply, undo
     from .comparing import diff
-    from .configs import ApplyConfig, ScanConfig, SelftestConfig, SplitConfig
+    from .configs import ApplyConfig, ReviewConfig, ScanConfig, SelftestConfig, SplitConfig
     from .deciding import decide
     from .decisions import Proposal
+    from .handling import Scan
+    from .reviewing.opening import Review, review
     from .scanning import scan
-    from .scans import Scan
     from .selftesting import selftest
     from .sets.exporting import export
     from .sets.formats import ExportConfig
@@ -37,7 +38,9 @@ _HOMES = {
     "OutputError": "stage.errors",
     "Picture": "sets.imageset",
     "Proposal": "decisions",
-    "Scan": "scans",
+    "Review": "reviewing.opening",
+    "ReviewConfig": "configs",
+    "Scan": "handling",
     "ScanConfig": "configs",
     "SelftestConfig": "configs",
     "SplitConfig": "configs",
@@ -49,6 +52,7 @@ _HOMES = {
     "diff": "comparing",
     "export": "sets.exporting",
     "read": "sets.reading",
+    "review": "reviewing.opening",
     "scan": "scanning",
     "selftest": "selftesting",
     "split": "splitting",
@@ -64,6 +68,8 @@ __all__ = [
     "OutputError",
     "Picture",
     "Proposal",
+    "Review",
+    "ReviewConfig",
     "Scan",
     "ScanConfig",
     "SelftestConfig",
@@ -76,6 +82,7 @@ __all__ = [
     "diff",
     "export",
     "read",
+    "review",
     "scan",
     "selftest",
     "split",

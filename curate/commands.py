@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +19,8 @@ from .configs import (
     DrawConfig,
     GateConfig,
     RehearsalConfig,
+    ReviewConfig,
+    ReviewedConfig,
     ScanConfig,
     SelftestConfig,
     SplitConfig,
@@ -294,6 +298,34 @@ def _print_applied(applied: Applied, output: Output) -> None:
 
 def _applied_json(applied: Applied) -> dict[str, object]:
     return {**vars(applied), "path": str(applied.path)}
+
+
+@command(app)
+def review(reviewed: ReviewedConfig, config: ReviewConfig, output: Output) -> None:
+    """Look at all that a scan found and decide on it, in your browser; nothing leaves this machine."""
+    with output.reporter.stage("starting", None, ""):
+        from .reviewing.opening import review as run
+
+    artifacts = Path(reviewed.artifacts)
+    with run(artifacts, config, output.reporter) as opened:
+        if output.as_json:
+            print_json({"address": opened.address})
+            sys.stdout.flush()  # whoever reads it does not wait for the end
+        else:
+            out.print(opened.address, whole=True)
+            if not output.quiet:
+                out.print("open it in a browser on this machine; Ctrl-C ends the review, decisions are kept at once")
+        with suppress(KeyboardInterrupt):  # by which a review ends
+            opened.wait()
+    if output.as_json:
+        return
+    decided = [f"{count:,} {action.replace('_', ' ')}" for action, count in opened.decided.items()]
+    if opened.taken_back:
+        decided.append(f"{opened.taken_back:,} earlier taken back")
+    out.print()
+    out.print(f"decided in this review: {', '.join(decided)}" if decided else "nothing was decided in this review")
+    if decided:
+        out.print(f"next    curate apply{elsewhere(artifacts)}    the clean set then follows", whole=True)
 
 
 @command(app)

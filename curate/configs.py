@@ -176,6 +176,26 @@ class UndoConfig:
 
 
 @dataclass(frozen=True)
+class ReviewConfig:
+    """How to review: options of `curate review`."""
+
+    port: int = option(
+        0, "Port to listen at, on this machine alone; 0 takes any that is free.", RUNNING, at_least=0, at_most=65535
+    )
+    browser: bool = option(True, "Open the page in the browser.", RUNNING)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class ReviewedConfig:
+    """Which scan to review: the other option of `curate review`."""
+
+    artifacts: str = artifacts_option()
+
+
+@dataclass(frozen=True)
 class SplitConfig:
     """How to split: the options of `curate split`.
 

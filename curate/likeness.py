@@ -87,14 +87,25 @@ def nearest_of_each(embeddings: np.ndarray, looks: np.ndarray, rows: np.ndarray,
         own = shown[piece.start : piece.stop]
         likeness = vectors @ np.asarray(embeddings[own]).astype(np.float32).T
         likeness[looks[asked][:, None] == looks[own][None, :]] = -np.inf
-        best = np.concatenate([best, np.broadcast_to(own, likeness.shape)], axis=1)
-        score = np.concatenate([score, likeness], axis=1)
-        order = np.argsort(-score, axis=1, kind="stable")[:, :count]
-        best, score = np.take_along_axis(best, order, axis=1), np.take_along_axis(score, order, axis=1)
+        columns = np.broadcast_to(own, likeness.shape)
+        near, value = _best(columns, likeness, count)
+        best, score = np.concatenate([best, near], axis=1), np.concatenate([score, value], axis=1)
+        best, score = _best(best, score, count)
     return {
         asked_row: [row for row, value in zip(near, values, strict=True) if value > -np.inf]
         for asked_row, near, values in zip(asked.tolist(), best.tolist(), score.tolist(), strict=True)
     }
+
+
+def _best(columns: np.ndarray, scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The columns of the highest scores of each row, and these, the highest first; of equal ones the first column."""
+    if scores.shape[1] > 4 * count:
+        # Some to spare; ties across that bound are as good as one another.
+        top = np.argpartition(-scores, 2 * count, axis=1)[:, : 2 * count]
+        top.sort(axis=1)
+        columns, scores = np.take_along_axis(columns, top, axis=1), np.take_along_axis(scores, top, axis=1)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :count]
+    return np.take_along_axis(columns, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
 def looks_of(digests: Sequence[str], labels: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from .decisions import decisions_path, read_history, standing
 from .effect import cleaning_effect, unexplained_labels
 from .findings import CATALOGUE, Judgement
 from .gathering import STEPS, gather
+from .handling import Scan
 from .measuring import neighbours
 from .measuring.choosing import on_gpu, second
 from .measuring.embedding import AUTO, Embedder, beside, load_embedder
@@ -26,7 +27,7 @@ from .measuring.ownmodels import Opinion, check_order, own_embedder, own_opinion
 from .measuring.probe import FEWEST
 from .measuring.seconding import TOO_MANY, labels_missed, seen_again
 from .notebooks.progress import onlooker
-from .scans import CleaningEffect, Roster, Scan, following, scan_draft, write_scan
+from .scans import CleaningEffect, Roster, following, scan_draft, write_scan
 from .sets.classes import joined_names
 from .sets.imageset import ImageSet, Source, described
 from .sets.reading import read_as

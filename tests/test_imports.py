@@ -53,7 +53,8 @@ def test_a_program_loads_neither_numbers_nor_the_others(name):
     ("name", "words"),
     [
         ("curate", ["scan", "data.npz"]), ("curate", ["selftest", "data.npz"]), ("curate", ["split"]),
-        ("curate", ["apply"]), ("augment", ["plan"]), ("augment", ["build"]), ("augment", ["overlap"]),
+        ("curate", ["apply"]), ("curate", ["review"]), ("augment", ["plan"]), ("augment", ["build"]),
+        ("augment", ["overlap"]),
         ("train", ["baseline"]), ("train", ["evaluate"]), ("train", ["predict", "baseline", "data.npz"]),
     ],
     ids=lambda value: value if isinstance(value, str) else value[0],

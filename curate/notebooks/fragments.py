@@ -17,7 +17,6 @@ from markupsafe import Markup
 from ..stage.shortness import one_line, short_repr
 
 SIDE = 96  # pixels of a thumbnail's longest side
-_TINY = 48  # pictures of at most so many pixels are line art as often as not: kept crisp
 _LISTED = 20  # amounts that are told one by one
 _NAME = 120  # letters of a name
 
@@ -46,6 +45,7 @@ class Tile:
 
     uri       of its thumbnail, "" where it cannot be read;  width, height  of that
     caption   lines below it;  verdict  keep, drop or review, "" where that is not shown
+    tiny      whether its pixels are to be seen, each for itself
     """
 
     uri: str
@@ -53,6 +53,7 @@ class Tile:
     height: int
     caption: tuple[str, ...]
     verdict: str = ""
+    tiny: bool = False
 
     __repr__ = short_repr
 
@@ -88,30 +89,15 @@ def _style() -> str:
     return files(__package__).joinpath("view.css").read_text(encoding="utf-8")
 
 
-def small_jpeg(pixels: np.ndarray, side: int = SIDE) -> tuple[bytes, int, int]:
-    """(JPEG, width, height) of a picture, uint8 (H, W, 3) RGB, whose longest side becomes at most `side`."""
-    import cv2
-
-    height, width = pixels.shape[:2]
-    if max(height, width) > side:
-        scale = side / max(height, width)
-        width, height = max(1, round(width * scale)), max(1, round(height * scale))
-        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-    options = [cv2.IMWRITE_JPEG_QUALITY, 80]
-    if max(height, width) <= _TINY:
-        options = [cv2.IMWRITE_JPEG_QUALITY, 93, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    _, buffer = cv2.imencode(".jpg", np.ascontiguousarray(pixels[..., ::-1]), options)
-    return buffer.tobytes(), width, height
-
-
 def tile(pixels: np.ndarray | None, caption: Sequence[str], side: int = SIDE, verdict: str = "") -> Tile:
     """A picture as a tile; None stands for one that cannot be read."""
     if pixels is None:
         return Tile("", 0, 0, (*caption, "cannot be read"), verdict)
-    jpeg, width, height = small_jpeg(pixels, side)
-    return Tile(
-        f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}", width, height, tuple(caption), verdict
-    )
+    from ..stage.miniatures import small_picture
+
+    small = small_picture(pixels, side)
+    uri = f"data:image/jpeg;base64,{base64.b64encode(small.jpeg).decode('ascii')}"
+    return Tile(uri, small.width, small.height, tuple(caption), verdict, small.tiny)
 
 
 def figure(picture: Tile) -> Markup:
@@ -120,7 +106,7 @@ def figure(picture: Tile) -> Markup:
     image = Markup("")
     if picture.uri:
         shape = "lying" if picture.width >= picture.height else "standing"
-        kind = f"{shape} tiny" if max(picture.width, picture.height) <= _TINY else shape
+        kind = f"{shape} tiny" if picture.tiny else shape
         image = html(
             '<img class="{kind}" src="{uri}" alt="{alt}">',
             kind=kind, uri=Markup(picture.uri), alt=", ".join(lines),

@@ -12,6 +12,7 @@ import pandas as pd
 from ..reviews import likeliest_first
 from ..sets.imageset import UNLABELLED
 from ..stage.lines import printable
+from ..stage.shortness import short_repr
 from .overviews import VERDICTS, Overview, in_order
 
 NOWHERE = 65_535  # the coordinate of what has no place on the map
@@ -35,6 +36,8 @@ class Columns:
     values: Mapping[str, np.ndarray]
     classes: tuple[str, ...]
     splits: tuple[str, ...]
+
+    __repr__ = short_repr
 
     def carried(self, rows: np.ndarray) -> np.ndarray:
         """Those of some rows of the scan that are carried."""

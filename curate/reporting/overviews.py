@@ -11,6 +11,7 @@ from ..findings import CATALOGUE, DROP, KEEP, REVIEW, SEVERITY, THRESHOLD, Outco
 from ..reviews import likely_right
 from ..scans import CleaningEffect, content_digest
 from ..sets.classes import joined_names
+from ..sets.imageset import NO_GROUP
 from ..stage.errors import DataError
 from ..stage.lines import printable
 from ..stage.manifest import versions
@@ -29,6 +30,7 @@ FORMAT = 1
 VERDICTS = (KEEP, REVIEW, DROP)
 TOLD = 30  # stories at most
 _LED_BY = 3  # rows of pictures beside the sentences of the head
+_LOOKED_AT = 48  # of a check without a story: its likeliest rows, of which some are shown
 _NAMED = 3  # checks that a sentence names
 _PACKAGES = ("trustset", "numpy", "scikit-learn", "opencv-python-headless", "umap-learn", "keras", "openvino")
 
@@ -92,6 +94,7 @@ class Overview:
     silent        titles of the checks that looked and found nothing
     not_checked   (titles, why they could not say anything)
     untold        stories beyond those that are here
+    leading       what stands beside the head: of the checks with most to say a story, or pictures of what they found
     decided       images that a person has decided on
     following     the command that follows, "" where none does
     written       (file beside the page, what it holds)
@@ -117,6 +120,7 @@ class Overview:
     not_checked: Pairs
     stories: tuple[StorySummary, ...]
     untold: int
+    leading: tuple[StorySummary, ...]
     classes: tuple[ClassSummary, ...]
     effect: CleaningEffect | None
     notes: tuple[str, ...]
@@ -164,6 +168,7 @@ def overview_of(scan: Scan, following: str = "") -> Overview:
         not_checked=tuple(_not_checked(scan.not_checked)),
         stories=tuple(_story_summary(story, scan.table) for story in stories),
         untold=len(scan.stories) - len(stories),
+        leading=tuple(_leading(scan, findings, outcomes)),
         classes=tuple(_classes(scan.balance)),
         effect=scan.effect,
         notes=tuple(note for note in scan.notes if note not in left_out(scan.not_checked)),
@@ -254,15 +259,6 @@ def _rows(n: int) -> str:
     return f"{n:,} image" if n == 1 else f"{n:,} images"
 
 
-def leading_strips(overview: Overview) -> list[StorySummary]:
-    """The stories with pictures that stand beside the head, of as many checks as there are."""
-    first: dict[str, StorySummary] = {}
-    for story in overview.stories:
-        if story.strip:
-            first.setdefault(story.check, story)
-    return list(first.values())[:_LED_BY]
-
-
 # Parts
 
 
@@ -313,6 +309,21 @@ def _story_summary(story: Story, table: pd.DataFrame) -> StorySummary:
         rows=len(story.rows),
         strip=tuple(tuple(int(row) for row in rows) for rows in together),
     )
+
+
+def _leading(scan: Scan, findings: pd.DataFrame, outcomes: Mapping[str, Outcome]) -> list[StorySummary]:
+    """Of the checks that flag most rows the weightiest story, or else the likeliest of what they flag."""
+    leading = []
+    for check in sorted(outcomes, key=lambda name: -outcomes[name].rows)[:_LED_BY]:
+        stories = [story for story in scan.stories if story.check == check and any(row >= 0 for row in story.rows)]
+        if not stories and outcomes[check].rows:
+            own = findings[(findings["check"] == check) & (findings["row"] >= 0)]
+            own = own.sort_values(["chance", "score"], ascending=False, kind="stable")
+            rows = tuple(int(row) for row in own["row"].head(_LOOKED_AT))
+            title = f"{words_of(check)[0]}: {outcomes[check].rows:,}"
+            stories = [Story(check, NO_GROUP, rows, title, 0.0)]
+        leading += [_story_summary(story, scan.table) for story in stories[:1]]
+    return leading
 
 
 def _classes(balance: pd.DataFrame) -> list[ClassSummary]:

@@ -21,7 +21,7 @@ from ..stage.lines import printable
 from ..stage.options import elsewhere
 from .base import BASE, Report, asset, render
 from .columns import Columns, columns_of, details_of, info_of, inlined_columns, plain_places
-from .overviews import Overview, StorySummary, lead, leading_strips, meaning, untested
+from .overviews import Overview, StorySummary, lead, meaning, untested
 from .strips import evenly
 from .thumbnails import UNREADABLE, Thumbnails, thumbnails
 
@@ -40,8 +40,9 @@ CLASSES_AT_ONCE = 30
 ROWS = 60_000  # of a larger set the page carries those that are flagged, then an even sample of the others
 WITH_PICTURES = 6_000  # rows that get a thumbnail
 LOOKED_AT, FLAGGED_SIDE, OTHER_SIDE = 192, 96, 64  # pixels: what awaits review deserves the largest
-PICTURE_BYTES = 5_000_000
-NEIGHBOURS = 5
+PICTURE_BYTES = 4_000_000
+NEIGHBOURS = 5  # of the first that await review
+WITH_NEIGHBOURS = 500
 
 
 def page(scan: Scan, overview: Overview) -> str:
@@ -58,7 +59,7 @@ def page(scan: Scan, overview: Overview) -> str:
     )
     queue = likeliest_first(findings)["row"].to_numpy(np.int64)
     pictures = _pictures(scan, overview, columns, findings, queue)
-    near = nearest_of_each(scan.embeddings, looks, columns.carried(queue[:WITH_PICTURES]), NEIGHBOURS)
+    near = nearest_of_each(scan.embeddings, looks, columns.carried(queue[:WITH_NEIGHBOURS]), NEIGHBOURS)
     data = {
         **_data(scan.table, findings, columns, pictures),
         "info": info_of(overview, columns, findings),
@@ -123,7 +124,7 @@ def _content(overview: Overview, columns: Columns, findings: pd.DataFrame) -> di
         "overview": overview,
         "classes": columns.classes,
         "lead": lead(overview),
-        "leading": with_strip(leading_strips(overview)),
+        "leading": with_strip(overview.leading),
         "untested": untested(overview),
         "left_out": _left_out(overview, columns, findings),
         "missing": _missing(columns, findings),
@@ -223,7 +224,7 @@ def _pictures(
     scan: Scan, overview: Overview, columns: Columns, findings: pd.DataFrame, queue: np.ndarray
 ) -> Thumbnails:
     """Thumbnails of what stands beside sentences, of what awaits review, of other flagged rows, then of the rest."""
-    beside = chain.from_iterable(chain.from_iterable(story.strip for story in overview.stories))
+    beside = chain.from_iterable(chain.from_iterable(story.strip for story in (*overview.leading, *overview.stories)))
     typical = columns.values["typical"]
     shown = columns.rows[typical[typical >= 0]].tolist()
     accused = findings.loc[findings["row"] >= 0, "row"].tolist()

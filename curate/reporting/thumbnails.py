@@ -7,15 +7,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-
 from ..sets.imageset import Pictures, Unreadable
 from ..stage.engine import chunks
+from ..stage.miniatures import small_picture
 from ..stage.shortness import short_repr
 
 UNREADABLE = -2
-TINY = 48  # pictures of at most so many pixels are line art as often as not: kept crisp
 BATCH = 64
 
 
@@ -75,16 +72,6 @@ def thumbnails(images: Pictures, sides: Mapping[int, int], same: Mapping[int, st
 
 
 @dataclass(frozen=True)
-class SmallPicture:
-    """A picture as a small JPEG."""
-
-    width: int
-    height: int
-    channels: int
-    jpeg: bytes
-
-
-@dataclass(frozen=True)
 class _Encoded:
     width: int
     height: int
@@ -99,25 +86,6 @@ def _encode(images: Pictures, row: int, side: int) -> _Encoded | None:
     except Unreadable:
         return None
     return _Encoded(small.width, small.height, small.channels, base64.b64encode(small.jpeg).decode("ascii"))
-
-
-def small_picture(pixels: np.ndarray, side: int) -> SmallPicture:
-    """A picture, uint8 (H, W, 3) RGB, as a JPEG whose longest side is at most `side`."""
-    height, width = pixels.shape[:2]
-    if max(height, width) > side:
-        scale = side / max(height, width)
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    height, width = pixels.shape[:2]
-    grey = bool((pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all())
-    coded = np.ascontiguousarray(pixels[..., 0] if grey else pixels[..., ::-1])
-    options = [cv2.IMWRITE_JPEG_QUALITY, 80]
-    if max(height, width) <= TINY:
-        options = [cv2.IMWRITE_JPEG_QUALITY, 93]
-        if not grey:
-            options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    _, buffer = cv2.imencode(".jpg", coded, options)
-    return SmallPicture(width, height, 1 if grey else 3, buffer.tobytes())
 
 
 def _packed(carrier: Mapping[int, int], encoded: Mapping[int, _Encoded | None]) -> Thumbnails:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import parse_qs
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..likeness import Likeness
 from ..scans import Scanned
 from ..stage.errors import DataError, OutputError, ToolkitError
 from ..stage.manifest import FILE
+from ..stage.shortness import short_repr
 from .guarding import NOTHING
 from .journal import Journal
 from .originals import original
@@ -25,6 +27,8 @@ JSON, BYTES, HTML = "application/json", "application/octet-stream", "text/html; 
 FOUND = 1_000  # rows that a search gives at most
 _USUAL_SIDE = 96
 _MANY_NEIGHBOURS = 100
+
+State = tuple[int, int, int]
 
 
 class Superseded(DataError):
@@ -66,19 +70,30 @@ class Contents:
     classes: Sequence[str]
     details: Callable[[Sequence[int]], list[dict[str, object]]]
 
+    __repr__ = short_repr
+
 
 class Answers:
-    """The answers of one review. Any number of threads may ask at once."""
+    """The answers of one review. Any number of threads may ask at once.
+
+    state  of the scan before it was opened (see scan_state): should it change, nothing of it is shown any more
+    """
 
     def __init__(
-        self, scan: Scanned, contents: Contents, pictures: SourcePictures, packs: Packs, likeness: Later[Likeness]
+        self,
+        scan: Scanned,
+        contents: Contents,
+        pictures: SourcePictures,
+        packs: Packs,
+        likeness: Later[Likeness],
+        state: State | None = None,
     ) -> None:
         self._scan, self._contents, self._pictures, self._packs = scan, contents, pictures, packs
         self._likeness = likeness
         self.journal = Journal(scan, contents.classes)
         self._digests: list[str] = scan.table["digest"].tolist()
         self._lowered = [name.lower() for name in scan.table["id"]]
-        self._manifest = _state_of(scan)
+        self._state = state or scan_state(scan.folder)
         self._decoding = scan.manifest.decoding
         self._routes: Mapping[str, Callable[[str, Mapping[str, str]], Answer]] = {
             "info": self._info,
@@ -111,7 +126,7 @@ class Answers:
     def _told(self, make: Callable[[], Answer]) -> Answer:
         """What is made, or in words why it cannot be."""
         try:
-            if _state_of(self._scan) != self._manifest:
+            if scan_state(self._scan.folder) != self._state:
                 raise Superseded("this set was scanned again: start `curate review` anew. Decisions are kept.")
             return make()
         except ToolkitError as error:
@@ -199,10 +214,10 @@ def _status_of(error: ToolkitError) -> int:
     return next((status for kind, status in kinds.items() if isinstance(error, kind)), 400)
 
 
-def _state_of(scan: Scanned) -> tuple[int, int, int] | None:
-    """What changes of a scan's manifest when the set is scanned again; None while that is under way."""
+def scan_state(folder: Path) -> State | None:
+    """What changes of the manifest in a scan's folder when the set is scanned again; None while that is under way."""
     try:
-        status = os.stat(scan.folder / FILE)  # noqa: PTH116  at every request
+        status = os.stat(folder / FILE)  # noqa: PTH116  at every request
     except OSError:
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns

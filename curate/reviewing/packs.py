@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import struct
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
-from ..reporting.thumbnails import SmallPicture, small_picture
 from ..sets.imageset import Unreadable
 from ..stage.engine import cores
+from ..stage.miniatures import SmallPicture, small_picture
 from .pictures import Missing, SourcePictures, Unready
 
 HELD = 64 << 20  # bytes of thumbnails that stay in memory
@@ -25,11 +25,15 @@ class Packs:
     """Thumbnails of the rows of a scan.
 
     digests  of the rows, "" of what cannot be read; rows of one digest share a thumbnail
-    spare    row -> a thumbnail to fall back on where the picture itself is gone
+    spare    row -> a thumbnail to fall back on where the picture itself is gone, None where there is none
     """
 
     def __init__(
-        self, pictures: SourcePictures, digests: Sequence[str], spare: Mapping[int, SmallPicture], held: int = HELD
+        self,
+        pictures: SourcePictures,
+        digests: Sequence[str],
+        spare: Callable[[int], SmallPicture | None],
+        held: int = HELD,
     ) -> None:
         self._pictures, self._digests, self._spare, self._held = pictures, digests, spare, held
         self._made: OrderedDict[_Key, SmallPicture] = OrderedDict()
@@ -63,7 +67,7 @@ class Packs:
         try:
             small = small_picture(self._pictures.pixels(row, side), side)
         except (Missing, Unready, Unreadable):
-            return self._spare.get(row)
+            return self._spare(row)
         self._keep(key, small)
         return small
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLate
 from functools import partial
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -42,14 +42,19 @@ class Unready(DataError):
 
 
 class Later(Generic[T]):
-    """What is made in the background, from now on. Whatever keeps it from being made is raised where it is taken."""
+    """What is made in the background. Whatever keeps it from being made is raised where it is taken.
 
-    def __init__(self, make: Callable[[], T], purpose: str) -> None:
+    after  seconds before it is begun, unless it is asked for before: what else is under way comes first
+    """
+
+    def __init__(self, make: Callable[[], T], purpose: str, after: float = 0) -> None:
         self._future: Future[T] = Future()
         self._purpose = purpose
-        Thread(target=self._run, args=(make,), daemon=True).start()
+        self._asked = Event()
+        Thread(target=self._run, args=(make, after), daemon=True).start()
 
-    def _run(self, make: Callable[[], T]) -> None:
+    def _run(self, make: Callable[[], T], after: float) -> None:
+        self._asked.wait(after)
         try:
             self._future.set_result(make())
         except BaseException as error:
@@ -57,6 +62,7 @@ class Later(Generic[T]):
 
     def take(self, patience: float = PATIENCE) -> T:
         """What was made. Raises Unready where it is not, after so many seconds."""
+        self._asked.set()
         try:
             return self._future.result(patience)
         except TooLate:

@@ -1,9 +1,10 @@
-"""A small scan as it lies on disk, of drawn pictures in files, and clients of a server of its review."""
+"""Small scans as they lie on disk, of drawn pictures in files, and clients of a server of its review."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,6 +67,17 @@ def scanned(source: Path, artifacts: Path, **options: object) -> Path:
     return artifacts
 
 
+def scanned_for_real(folder: Path) -> Path:
+    """Artifacts below a folder, of a scan of twelve files in its set; the first row is made to look wrong."""
+    from curate.scanning import scan
+
+    draw(folder / "set", 12)
+    shutil.copy(folder / "set/ant/0.jpg", folder / "set/bee/0.jpg")
+    artifacts = folder / "artifacts"
+    scan(folder / "set", ScanConfig(artifacts=str(artifacts), backbone="builtin", map="none", workers=1))
+    return artifacts
+
+
 def contents() -> Contents:
     """A page, a column and words as a review shows them."""
     return Contents(
@@ -84,7 +96,7 @@ def answers_of(artifacts: Path) -> Answers:
     vectors = np.load(artifacts / "scan" / "embeddings.npy")
     looks = looks_of(scan.roster.digests, scan.table["label"].to_numpy())
     likeness = Later(lambda: Likeness(vectors, looks), "comparing pictures")
-    return Answers(scan, contents(), pictures, Packs(pictures, scan.roster.digests, {}), likeness)
+    return Answers(scan, contents(), pictures, Packs(pictures, scan.roster.digests, lambda row: None), likeness)
 
 
 @dataclass

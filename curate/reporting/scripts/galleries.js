@@ -75,7 +75,9 @@ function galleriesOf(set, show, known, decisions, look) {
     const units = [...columns.queue].map((row, i) => {
       const findings = set.findingsOf(row);
       const likeliest = findings.reduce((best, finding) => (chanceOf(finding) > chanceOf(best) ? finding : best), findings[0]);
-      return { group: -1, findings: [likeliest], mates: [], likely: columns.queue_chance[i], worst: columns.finding_score[likeliest], place: i };
+      const group = columns.finding_group[likeliest];
+      const mates = group >= 0 && columns.group[row] === group ? set.membersOf(group).filter((other) => other !== row).slice(0, COMPARED - 1) : [];
+      return { group: mates.length ? group : -1, findings: [likeliest], mates, likely: columns.queue_chance[i], worst: columns.finding_score[likeliest], place: i };
     });
     return wanted.sort === "likely" || wanted.sort === "size" ? units : units.sort(order[wanted.sort]);
   }

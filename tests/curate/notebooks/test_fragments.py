@@ -1,11 +1,9 @@
 import base64
 import re
 
-import cv2
 import numpy as np
-import pytest
 
-from curate.notebooks.fragments import View, amounts, clean, figure, head, html, page_of, small_jpeg, strip, tile
+from curate.notebooks.fragments import View, amounts, clean, figure, head, html, page_of, strip, tile
 
 HOSTILE = '"><img src=x onerror=alert(1)>\n\x1b[31m\u202e</style><script>' * 20
 GREY = np.full((40, 60, 3), 90, np.uint8)
@@ -38,18 +36,6 @@ def test_a_page_is_styled_in_its_own_scope_alone():
     assert "@import" not in style
     assert page.startswith('<div class="trustset">')
     assert page.endswith("<p>a pet</p></div>")
-
-
-@pytest.mark.parametrize(
-    ("shape", "side", "size"), [((40, 60), 96, (60, 40)), ((300, 100), 96, (32, 96)), ((1, 500), 96, (96, 1))]
-)
-def test_a_small_picture_is_a_jpeg_no_larger_than_asked_for(shape, side, size):
-    pixels = np.full((*shape, 3), (200, 30, 90), np.uint8)
-    jpeg, width, height = small_jpeg(pixels, side)
-    assert (width, height) == size
-    again = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-    assert again.shape == (height, width, 3)
-    assert np.abs(again.astype(int) - (200, 30, 90)).max() < 12
 
 
 def test_a_tile_has_its_picture_inside_and_says_what_it_shows():

@@ -11,7 +11,6 @@ from curate.findings import CATALOGUE, SEVERITY, findings_table
 from curate.reporting.overviews import (
     OVERVIEW,
     lead,
-    leading_strips,
     meaning,
     overview_of,
     read_overview,
@@ -91,10 +90,14 @@ def test_how_many_are_likely_right_is_told_where_a_check_can_tell(scan: Scan) ->
     assert (right["label_error"], right["odd_size"]) == (4.8, None)
 
 
-def test_stories_with_pictures_stand_beside_the_head(scan: Scan) -> None:
-    (story,) = leading_strips(overview_of(scan))
-    assert story.check == "outlier_group"
-    assert all(row < 20 for together in story.strip for row in together)
+def test_beside_the_head_stands_what_the_checks_with_most_to_say_found(scan: Scan) -> None:
+    jokes, errors, conflict = overview_of(scan).leading
+    assert jokes.sentence == "20 identical images <all> over the place."
+    assert all(row < 20 for together in jokes.strip for row in together)
+    # Without a story the worst are shown, and of copies the whole group.
+    assert (errors.check, errors.sentence) == ("label_error", "Likely label errors: 8")
+    assert {row for together in errors.strip for row in together} == set(range(52, 60))
+    assert sorted(conflict.strip[0]) == [30, 31]
 
 
 def test_an_overview_is_read_as_it_was_written(scan: Scan, tmp_path: Path) -> None:

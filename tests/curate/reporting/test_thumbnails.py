@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from curate.reporting import thumbnails as module
-from curate.reporting.thumbnails import TINY, UNREADABLE, Thumbnails, small_picture, thumbnails
+from curate.reporting.thumbnails import UNREADABLE, Thumbnails, thumbnails
 from curate.sets.imageset import Picture, Unreadable
+from curate.stage.miniatures import TINY
 
 
 class Album:
@@ -116,13 +117,3 @@ def test_batches_change_nothing(monkeypatch, batch):
 def test_of_no_rows_there_are_none():
     result = thumbnails(Album([]), {}, {}, 10**9)
     assert (result.beginnings, result.rests, result.of) == ((), (), {})
-
-
-def test_a_small_picture_is_a_jpeg_of_the_size_it_tells():
-    (picture,) = random_pictures(1, 200, 100)
-    small = small_picture(picture, 50)
-    assert (small.width, small.height, small.channels) == (25, 50, 3)
-    coded = cv2.imdecode(np.frombuffer(small.jpeg, np.uint8), cv2.IMREAD_COLOR)
-    assert coded.shape == (50, 25, 3)
-    grey = small_picture(np.repeat(picture[..., :1], 3, axis=2), 50)
-    assert grey.channels == 1

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from curate.reporting.thumbnails import small_picture
 from curate.reviewing.packs import Packs
 from curate.reviewing.pictures import Missing, Unready
 from curate.sets.imageset import Unreadable
+from curate.stage.miniatures import small_picture
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 40, 60, 3), dtype=np.uint8)
 
@@ -48,7 +48,7 @@ def packs():
     made = []
 
     def make(pile, digests="abcdef", spare=None, **options):
-        made.append(Packs(pile, list(digests), spare or {}, **options))
+        made.append(Packs(pile, list(digests), (spare or {}).get, **options))
         return made[-1]
 
     yield make

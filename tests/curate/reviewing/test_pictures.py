@@ -145,3 +145,11 @@ def test_what_could_not_be_made_is_told_each_time():
     for _ in range(2):
         with pytest.raises(DataError, match=r"^no\.$"):
             later.take()
+
+
+def test_what_can_wait_is_begun_when_it_is_asked_for():
+    began = threading.Event()
+    later = Later(began.set, "making it", after=60)
+    assert not began.wait(0.05)
+    assert later.take() is None
+    assert began.is_set()
