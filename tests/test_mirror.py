@@ -14,6 +14,8 @@ OF_MANY = {
     "tests/benchmarks/test_peers.py",
     "tests/curate/reporting/test_grid_in_browser.py",
     "tests/curate/reporting/test_queue_in_browser.py",
+    "tests/curate/reporting/test_map_in_browser.py",
+    "tests/curate/notebooks/test_in_a_notebook.py",
     "tests/curate/reporting/test_report_in_browser.py",
     "tests/curate/reviewing/test_review_in_browser.py",
     "tests/train/reporting/test_report_in_browser.py",

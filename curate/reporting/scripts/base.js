@@ -67,7 +67,14 @@ function coverPage() {
 }
 function uncoverPage() {
   for (const part of all("body > header, body > main")) part.style.height = part.style.contentVisibility = "";
+  for (const act of waitingForPage.splice(0)) act();
 }
+// What draws something on the page waits, and is done once, while the page is covered.
+const waitingForPage = [];
+const whenSeen = (act) => () => {
+  if (!dialogsOpen.some((dialog) => dialog.matches(".queue, .grid"))) act();
+  else if (!waitingForPage.includes(act)) waitingForPage.push(act);
+};
 
 // For those who hear the page. What lies behind a dialog is not heard.
 function announce(text) {

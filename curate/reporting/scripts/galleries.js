@@ -271,10 +271,10 @@ function galleriesOf(set, show, known, decisions, look) {
   }
 
   // What was decided changes tags and, under a filter of verdicts, which findings are shown.
-  decisions.subscribe(() => {
+  decisions.subscribe(whenSeen(() => {
     if (wanted.verdict) drawAll();
     else refresh();
-  });
+  }));
 
   function refresh() {
     for (const node of all("[data-gallery] [data-row]")) {

@@ -22,6 +22,8 @@ async function begin() {
   openersOf(set, actions, galleries);
   drawDecided(source, known, decisions);
   keysOfPage(keys, actions, decisions, galleries);
+  const onMap = await mapOf(set, show, known, decisions, look, actions);
+  if (onMap) actions.showOnMap = onMap.showOnMap;
   await galleries.drawAll();
   const follow = () => followImage(source, known, closer.look);
   addEventListener("hashchange", follow);
