@@ -64,7 +64,7 @@ def apply(artifacts: Path, config: ApplyConfig = ApplyConfig(), reporter: Report
     """
     with holding(Path(artifacts), say=reporter.say):
         scan = open_scan(Path(artifacts) / "scan")
-        images, notes = _read_again(scan, config)
+        images, notes = read_again(scan, config)
         return _write_clean_set(scan, images, config, read_history(decisions_path(artifacts)), notes)
 
 
@@ -86,7 +86,7 @@ def _undone(artifacts: Path, count: int, config: ApplyConfig) -> Undone:
     path = decisions_path(artifacts)
     past = read_history(path)
     _last(past, count, path)  # before the source is read: most likely to fail, and cheap
-    images, notes = _read_again(scan, config)
+    images, notes = read_again(scan, config)
     undone: list[Decision] = []
 
     def entries(history: History) -> list[dict[str, object]]:
@@ -110,7 +110,7 @@ def _last(history: History, count: int, path: Path) -> list[Decision]:
 # The clean set
 
 
-def _read_again(scan: Scanned, config: ApplyConfig) -> tuple[ImageSet, list[str]]:
+def read_again(scan: Scanned, config: ApplyConfig) -> tuple[ImageSet, list[str]]:
     """The set that was scanned, and notes on it. Raises DataError where it is not what it was."""
     source = Path(scan.manifest.source)
     if not source.exists():

@@ -414,14 +414,18 @@ def split(
 @command(app)
 def export(
     source: Annotated[
-        Path, typer.Argument(help="A set of any stage: an .npz, a folder of images, a list of files, a built set.")
+        Path,
+        typer.Argument(
+            help="A set of any stage: an .npz, a folder of images, a list of files, a built set; or the artifacts of a "
+            "scan, for what it found."
+        ),
     ],
     config: ExportConfig,
     output: Output,
 ) -> None:
-    """Write a set in the form that another tool reads; the set itself stays as it is."""
+    """Write a set, or what a scan found in it, in the form that another tool reads; the set itself stays as it is."""
     with output.reporter.stage("starting", None, ""):
-        from .sets.exporting import export as run
+        from .handing.delivering import export as run
 
     with output.reporter.stage("reading", None, ""):
         result = run(source, config, output.reporter)
@@ -435,9 +439,10 @@ def export(
     out.print(f"{images} as {result.to}: {files}, {result.bytes / 1e6:,.1f} MB")
     output.print_notes(result.notes)
     out.print(f"written  {result.path}", whole=True)
-    # Both run as they are printed, names between colons too.
-    out.print(f"import   {result.imports}", whole=True)
-    out.print(f"load     {result.load}", whole=True)
+    # They run as they are printed, names between colons too.
+    steps = {**({"import": result.imports, "load": result.load} if result.imports else {}), **result.steps}
+    for word, step in steps.items():
+        out.print(f"{word:<8} {step}", whole=True)
 
 
 @command(app, takes={"config": Takes(SelftestConfig, defaults={"artifacts": ARTIFACTS})})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .deciding import holding_of, nearest_id
 from .decisions import NOT_COPIES, Decision, History, Proposal
+from .handing import atlas, cvat, fiftyone, labelstudio, spreadsheet  # noqa: F401  # each adds its reader
 from .proposals import READERS, Received
 from .scans import Scanned
 from .stage.errors import DataError
@@ -16,8 +17,10 @@ from .stage.lines import counted
 _HEAD = 1 << 16  # bytes by which a file is told
 
 
-def proposals_from(path: Path, scan: Scanned) -> Received:
+def proposals_from(path: Path, scan: Scanned, decision: str = "") -> Received:
     """The decisions that a file holds, or the export of a labelling tool, on images of a scan, and notes on them.
+
+    decision  keep, drop or review: what becomes of the images of a file that only selects some
 
     Those with the digest of a picture are on the image that has it, whatever its id; others go by their ids. Raises
     DataError where it is no such file, or where nothing of it is of this scan.
@@ -35,7 +38,13 @@ def proposals_from(path: Path, scan: Scanned) -> Received:
             f"scan, or what one of these readers takes: {', '.join(READERS)}."
         )
     received = READERS[name].read(path, scan)
-    proposals, lost = _matched(received.proposals, scan)
+    if received.selected and not decision:
+        raise DataError(
+            f"{path} selects {counted(len(received.selected), 'image')}, and does not say what becomes of them. "
+            "Say it with --decision drop (or keep, or review)."
+        )
+    chosen = [replace(proposal, action=decision) for proposal in received.selected]
+    proposals, lost = _matched([*received.proposals, *chosen], scan)
     if lost and not proposals:
         raise DataError(
             f"{path} is of another set: of its {counted(len(lost), 'decision')} none is on an image of the scan in "

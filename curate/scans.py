@@ -364,6 +364,15 @@ def read_pairs(folder: Path) -> pd.DataFrame:
     return _read_table(path, PAIRS) if path.exists() else pd.DataFrame(columns=list(PAIRS))
 
 
+def read_embeddings(folder: Path) -> np.ndarray:
+    """float16 (N, D): the embeddings of a scan's folder, L2-normalised, mapped. Raises DataError where it has none."""
+    path = folder / "embeddings.npy"
+    try:
+        return np.asarray(np.load(path, mmap_mode="r"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({gist(error)}). Run `curate scan` again.") from error
+
+
 _READ = {"images": IMAGES, "findings": FINDINGS}
 
 

@@ -13,7 +13,7 @@ import train
 
 ROOT = Path(__file__).parents[1]
 HEAVY = (
-    "tensorflow", "keras", "jax", "torch", "umap", "numba", "openvino", "ray", "plotly", "sklearn", "scipy", "pandas",
+    "tensorflow", "keras", "jax", "torch", "umap", "numba", "openvino", "ray", "sklearn", "scipy", "pandas",
     "pyarrow", "cv2", "albumentations", "cleanlab", "imagehash", "augment", "train",
 )  # fmt: skip
 # Who may import whom: the command line everything, the stages the core, the core nobody.
@@ -85,7 +85,7 @@ def test_everything_but_a_scan_of_real_weights_does_without_tensorflow():
     modules = [name_of(path) for path in sources("curate") if "reporting" not in path.parts]
     script = (
         f"import sys\nfor name in {modules}: __import__(name)\n"
-        "print(*sorted({'tensorflow', 'keras', 'openvino', 'umap', 'numba', 'ray', 'plotly'} & set(sys.modules)))"
+        "print(*sorted({'tensorflow', 'keras', 'openvino', 'umap', 'numba', 'ray'} & set(sys.modules)))"
     )
     assert fresh(script) == ""
 
@@ -105,7 +105,7 @@ def test_every_module_of_train_does_without_models_tables_and_learning_until_the
 
 
 def test_the_page_of_a_run_does_without_models():
-    left_out = {"tensorflow", "keras", "openvino", "sklearn", "scipy", "plotly"}
+    left_out = {"tensorflow", "keras", "openvino", "sklearn", "scipy"}
     assert fresh(f"import sys, train.reporting; print(*sorted({left_out} & set(sys.modules)))") == ""
 
 

@@ -12,6 +12,7 @@ OF_MANY = {
     "tests/augment/test_contracts.py",
     "tests/benchmarks/test_peer_runs.py",
     "tests/benchmarks/test_peers.py",
+    "tests/curate/reporting/test_map_in_browser.py",
     "tests/curate/notebooks/test_in_a_notebook.py",
     "tests/curate/reporting/test_report_in_browser.py",
     "tests/curate/reviewing/test_review_in_browser.py",

@@ -14,8 +14,8 @@ from ..sets.imageset import UNLABELLED
 from ..stage.lines import printable
 from ..stage.shortness import short_repr
 from .overviews import VERDICTS, Overview, in_order
+from .placing import line_of
 
-NOWHERE = 65_535  # the coordinate of what has no place on the map
 UNKNOWN = 255  # a share, of 100, that nothing says
 
 Info = Mapping[str, object]
@@ -136,6 +136,7 @@ def info_of(overview: Overview, columns: Columns, findings: pd.DataFrame) -> dic
         "classes": list(columns.classes),
         "splits": list(columns.splits),
         "verdicts": list(VERDICTS),
+        "apart": line_of(columns.values["x"], findings),
         "checks": [
             {
                 "name": check.name,
@@ -186,15 +187,3 @@ def details_of(table: pd.DataFrame, findings: pd.DataFrame, rows: Sequence[int])
         Details(int(row), name, digest, because.get(int(row), {}))
         for row, name, digest in zip(rows, own["id"].tolist(), own["digest"].fillna("").tolist(), strict=True)
     ]
-
-
-def plain_places(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where the map has each row, as `columns_of` takes it: as it was laid out, every picture for itself."""
-    xy = table[["x", "y"]].to_numpy(np.float64)
-    placed = np.isfinite(xy).all(axis=1)
-    whole = np.full((len(table), 2), NOWHERE, np.int64)
-    if placed.any():
-        low = xy[placed].min(axis=0)
-        span = float((xy[placed].max(axis=0) - low).max()) or 1.0
-        whole[placed] = np.round((xy[placed] - low) / span * (NOWHERE - 1)).astype(np.int64)
-    return whole[:, 0], whole[:, 1], np.ones(len(table), np.int64)

@@ -20,8 +20,9 @@ from ..reviews import likeliest_first
 from ..stage.lines import printable
 from ..stage.options import elsewhere
 from .base import BASE, Report, asset, render
-from .columns import Columns, columns_of, details_of, info_of, inlined_columns, plain_places
+from .columns import Columns, columns_of, details_of, info_of, inlined_columns
 from .overviews import Overview, StorySummary, lead, meaning, untested
+from .placing import placed
 from .strips import evenly
 from .thumbnails import UNREADABLE, Thumbnails, thumbnails
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 PACKAGE = "curate.reporting"  # where the template, the style and the scripts of this page are
 # In the order in which they are put together, inside one function.
-SCRIPTS = ("base", "carriers", "decisions", "rows", "galleries", "closer", "main")
+SCRIPTS = ("base", "carriers", "decisions", "rows", "galleries", "closer", "points", "map", "selection", "main")
 COLOURS_HERE = "/* the colours of the checks */"  # in the style, where those of the catalogue are put
 TOLD = 6  # stories told at once; more are folded away
 CLASSES_AT_ONCE = 30
@@ -51,7 +52,7 @@ def page(scan: Scan, overview: Overview) -> str:
         findings,
         scan.images.classes,
         typical_rows(scan.embeddings, scan.table, findings, len(scan.images.classes), looks),
-        plain_places(scan.table),
+        placed(scan.table, findings),
         _carried(scan.table, findings),
     )
     queue = likeliest_first(findings)["row"].to_numpy(np.int64)
@@ -65,7 +66,6 @@ def page(scan: Scan, overview: Overview) -> str:
     content = {
         **_content(overview, columns, findings),
         "script": Markup(script()),
-        "library": None,
         "data": _json(data),
         "pictures": _json(_picture_data(pictures)),
     }
@@ -73,7 +73,7 @@ def page(scan: Scan, overview: Overview) -> str:
 
 
 def served_page(overview: Overview, columns: Columns, findings: pd.DataFrame) -> str:
-    """The page of a scan that asks for all else where it came from: page.css, page.js, map.js, and what the set is.
+    """The page of a scan that asks for all else where it came from: page.css, page.js, and what the set is.
 
     columns  of all rows;  findings  numbered 0, 1, 2 ...
     """
@@ -94,7 +94,7 @@ def script() -> str:
 def _own_style() -> str:
     """The style of this page, with a rule for the colour of each check."""
     rules = [f'[data-check="{name}"] {{ --check: {check.colour}; }}' for name, check in CATALOGUE.items()]
-    return asset(PACKAGE, "report.css").replace(COLOURS_HERE, "\n".join(rules))
+    return asset(PACKAGE, "report.css").replace(COLOURS_HERE, "\n".join(rules)) + asset(PACKAGE, "map.css")
 
 
 def _report(overview: Overview) -> Report:

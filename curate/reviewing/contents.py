@@ -8,9 +8,10 @@ from dataclasses import asdict
 import numpy as np
 
 from ..likeness import looks_of
-from ..reporting.columns import columns_of, details_of, info_of, plain_places
+from ..reporting.columns import columns_of, details_of, info_of
 from ..reporting.overviews import Overview, read_overview
 from ..reporting.page import script, served_page, style, typical_rows
+from ..reporting.placing import placed
 from ..scans import Scanned
 from ..sets.imageset import UNLABELLED
 from ..stage.errors import DataError, gist
@@ -27,7 +28,7 @@ def contents_of(scan: Scanned, embeddings: np.ndarray, looks: np.ndarray) -> Con
     overview = read_overview(scan.folder)
     classes = classes_of(scan, overview)
     typical = typical_rows(embeddings, scan.table, scan.findings, len(classes), looks)
-    columns = columns_of(scan.table, scan.findings, classes, typical, plain_places(scan.table))
+    columns = columns_of(scan.table, scan.findings, classes, typical, placed(scan.table, scan.findings))
     return Contents(
         files={
             "": (HTML, served_page(overview, columns, scan.findings).encode("utf-8")),

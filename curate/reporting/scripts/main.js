@@ -12,6 +12,8 @@ async function begin() {
   drawStrips(set, show, known, closer.look);
   const galleries = galleriesOf(set, show, known, decisions, closer.look);
   drawDecided(source, decisions);
+  const onMap = await mapOf(set, show, known, decisions, closer.look);
+  if (onMap) actions.showOnMap = onMap.showOnMap;
   await galleries.drawAll();
   const follow = () => followImage(source, known, closer.look);
   addEventListener("hashchange", follow);

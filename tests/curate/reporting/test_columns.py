@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from curate.reporting.columns import (
-    NOWHERE,
     UNKNOWN,
     Columns,
     columns_of,
@@ -14,9 +13,9 @@ from curate.reporting.columns import (
     hundredths,
     info_of,
     inlined_columns,
-    plain_places,
 )
 from curate.reporting.overviews import VERDICTS, overview_of
+from curate.reporting.placing import LINE, NOWHERE, placed
 from curate.scans import Scan
 
 KEPT, COPY, NEAR, LONG = 21, 22, 23, 50
@@ -25,7 +24,9 @@ KEPT, COPY, NEAR, LONG = 21, 22, 23, 50
 def columns(scan: Scan, carried: np.ndarray | None = None) -> Columns:
     typical = np.full((len(scan.images.classes), 3), -1)
     typical[0] = 24, 27, 30
-    return columns_of(scan.table, scan.findings, scan.images.classes, typical, plain_places(scan.table), carried)
+    return columns_of(
+        scan.table, scan.findings, scan.images.classes, typical, placed(scan.table, scan.findings), carried
+    )
 
 
 def test_of_every_row_there_is_what_the_tables_have(scan: Scan) -> None:
@@ -35,9 +36,10 @@ def test_of_every_row_there_is_what_the_tables_have(scan: Scan) -> None:
     np.testing.assert_array_equal(values["group"], table["group"])
     assert [VERDICTS[code] for code in values["verdict"]] == table["verdict"].tolist()
     assert [columns(scan).splits[code] for code in values["split"]] == table["split"].tolist()
-    placed = table[["x", "y"]].notna().all(axis=1).to_numpy()
-    np.testing.assert_array_equal(values["x"] != NOWHERE, placed)
-    assert values["x"][placed].max() == NOWHERE - 1 or values["y"][placed].max() == NOWHERE - 1
+    has_place = table[["x", "y"]].notna().all(axis=1).to_numpy()
+    np.testing.assert_array_equal(values["x"] != NOWHERE, has_place)
+    foreign = scan.findings["row"][scan.findings["check"] == "outlier_group"]
+    assert set(np.flatnonzero(has_place & (values["x"] > LINE))) == set(foreign)
 
 
 def test_of_every_finding_there_is_what_the_table_has(scan: Scan) -> None:
@@ -73,6 +75,7 @@ def test_the_info_says_how_long_each_column_is_and_of_what_kind(scan: Scan) -> N
     everything = columns(scan)
     info = info_of(overview_of(scan), everything, scan.findings)
     assert info["rows"] == info["total"] == 60
+    assert info["apart"] == LINE  # the jokes are foreign to the set
     for name, (kind, length) in info["columns"].items():  # type: ignore[attr-defined]
         raw = base64.b64decode(inlined_columns(everything)[name])
         np.testing.assert_array_equal(np.frombuffer(raw, np.dtype(kind).newbyteorder("<")), everything.values[name])

@@ -17,8 +17,9 @@ import pytest
 from curate.configs import ScanConfig
 from curate.findings import CATALOGUE, Story, findings_table
 from curate.reporting import page as public_page
-from curate.reporting.columns import columns_of, plain_places
+from curate.reporting.columns import columns_of
 from curate.reporting.overviews import overview_of
+from curate.reporting.placing import placed
 from curate.scans import Scan
 from curate.sets.imageset import ImageSet
 
@@ -279,11 +280,11 @@ def test_every_check_has_a_colour(scan: Scan) -> None:
 
 def test_the_served_page_has_the_same_parts_and_asks_for_all_else(scan: Scan) -> None:
     typical = np.full((len(scan.images.classes), 3), -1)
-    columns = columns_of(scan.table, scan.findings, scan.images.classes, typical, plain_places(scan.table))
+    columns = columns_of(scan.table, scan.findings, scan.images.classes, typical, placed(scan.table, scan.findings))
     html = page_module.served_page(overview_of(scan), columns, scan.findings)
     ids = re.compile(r'(?:id|data-gallery|data-strip)="([^"]*)"')
     assert set(ids.findall(page(scan))) - set(ids.findall(html)) == {"data", "pictures"}
-    assert re.findall(r'(?:href|src)="([^#"]*)"', html) == ["page.css", "map.js", "page.js"]
+    assert re.findall(r'(?:href|src)="([^#"]*)"', html) == ["page.css", "page.js"]
     # A strict policy forbids what is in the page itself.
     assert not re.search(r"<style|style=|<script>|\son\w+=", html)
     assert "Content-Security-Policy" not in html

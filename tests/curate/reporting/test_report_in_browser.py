@@ -196,3 +196,50 @@ def test_axe_finds_no_fault(browser: Browser, scan: Scan, tmp_path: Path, scheme
     result = Axe().run(page)
     assert result.violations_count == 0, result.generate_report()
     page.close()
+
+
+def test_a_point_of_the_map_shows_its_picture_and_its_neighbours(opened: Page) -> None:
+    stage = opened.locator("#map .map-stage")
+    stage.focus()
+    opened.keyboard.press("ArrowRight")
+    expect(opened.locator(".tip")).to_be_visible()
+    expect(opened.locator(".tip .about")).to_be_visible()
+    opened.keyboard.press("Enter")
+    expect(opened.locator(".map-picked article .picture")).to_have_count(1)
+    expect(opened.locator(".map-picked .neighbours .picture")).not_to_have_count(0)
+    opened.locator(".map-picked article .picture").click()
+    expect(opened.locator("dialog.closer")).to_be_visible()
+
+
+def test_a_selection_on_the_map_is_shown_and_decided_as_one(opened: Page) -> None:
+    stage = opened.locator("#map .map-stage")
+    opened.locator(".map-tools").get_by_role("button", name="box", exact=True).click()
+    stage.evaluate("(node) => node.scrollIntoView({ block: 'center', behavior: 'instant' })")
+    box = stage.bounding_box()
+    assert box
+    opened.mouse.move(box["x"] + 14, box["y"] + 14)
+    opened.mouse.down()
+    opened.mouse.move(box["x"] + box["width"] - 14, box["y"] + box["height"] - 14, steps=5)
+    opened.mouse.up()
+    heading = opened.locator(".selection h3")
+    expect(heading).to_contain_text("selected")
+    number = int((heading.text_content() or "").split()[0])
+    assert number > 40
+    expect(opened.locator(".selection .picture")).to_have_count(min(60, number))
+    opened.locator(".selection").get_by_role("button", name="drop all").click()
+    expect(opened.locator("#decided output")).to_have_text(f"{number} drop")
+    opened.select_option(".map-by", "verdict")
+    names = opened.locator(".map-legend button bdi").all_text_contents()
+    assert names == ["dropped"]
+    opened.locator("#decided [data-undo]").click()
+    expect(opened.locator(".map-legend button")).to_have_count(3)
+    opened.locator(".selection").get_by_role("button", name="clear").click()
+    expect(opened.locator(".selection")).to_be_hidden()
+
+
+def test_a_picture_is_found_on_the_map(opened: Page) -> None:
+    opened.locator("#check-label_error .picture").first.click()
+    opened.locator("dialog.closer").get_by_role("button", name="show on the map").click()
+    expect(opened.locator("dialog.closer")).to_be_hidden()
+    expect(opened.locator(".map-stage")).to_be_focused()
+    expect(opened.locator(".map-picked article .picture")).to_have_count(1)
