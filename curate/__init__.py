@@ -50,7 +50,7 @@ _HOMES = {
     "apply": "cleaning",
     "decide": "deciding",
     "diff": "comparing",
-    "export": "sets.exporting",
+    "export": "handing.delivering",
     "read": "sets.reading",
     "review": "reviewing.opening",
     "scan": "scanning",

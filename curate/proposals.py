@@ -17,10 +17,14 @@ from .stage.registry import Registry
 
 @dataclass(frozen=True)
 class Received:
-    """What a file proposes, and what of it was left aside."""
+    """What a file proposes, and what of it was left aside.
+
+    selected  proposals without an action: the file is a selection of images, and what becomes of them is to be said
+    """
 
     proposals: Sequence[Proposal]
     notes: tuple[str, ...] = ()
+    selected: Sequence[Proposal] = ()
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ import json
 import os
 import re
 import tarfile
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, count, groupby, product
 from operator import itemgetter
@@ -28,16 +27,15 @@ from ..stage.progress import Advance, Reporter
 from ..stage.registry import Registry
 from ..stage.shortness import short_repr
 from ..stage.silence import silence
+from .carrying import Names, Sample, copy_of, distinct_names, encoded, safe_name, with_progress
 from .changes import check_unchanged
 from .decoding import FilePictures, has_image_extension
 from .formats import ExportConfig
 from .imageset import ImageSet
 from .outputs import EXPORT as MARK
 from .outputs import TABLE
-from .portable import Portability, portability
 from .reading import read_as
-from .scaling import BYTES, Scale
-from .writing import pixels_of, set_arrays
+from .writing import set_arrays
 
 T = TypeVar("T")
 
@@ -56,11 +54,13 @@ class Loading:
 
     imports  what follows `import`: "keras";  line  the Python that loads it, for the place where it lies
     notes    what a person should know of what was written
+    steps    what a person types or does with it next, by the word that it is told under, for the place where it lies
     """
 
     imports: str
     line: Callable[[Path], str]
     notes: tuple[str, ...] = ()
+    steps: Callable[[Path], Mapping[str, str]] = lambda path: {}
 
     __repr__ = short_repr
 
@@ -77,6 +77,7 @@ class Exported:
     path    folder, or file of an npz;  images  in it;  files, bytes  how many there are, and how large together
     imports what to import for that: "keras";  load  the line of Python that loads it from where the person is
     notes   how the set was read, and what became of its pictures
+    steps   of what a scan found: what to type or to do next, by the word that it is told under
     """
 
     path: Path
@@ -87,6 +88,7 @@ class Exported:
     imports: str
     load: str
     notes: tuple[str, ...]
+    steps: Mapping[str, str] = field(default_factory=dict)
 
     __repr__ = short_repr
 
@@ -105,16 +107,23 @@ def export(source: str | Path | ImageSet, config: ExportConfig, reporter: Report
     if not len(images):
         raise DataError(f"{images.source.path} holds no images to export.")
     path = _output_path(images, config)
-    _check_output_path(path, images, config)
+    check_output_path(path, images, config, is_file=config.to == "npz")
     with reporter.stage("exporting", len(images), "images") as advance, drafting(path) as draft:
         loading = EXPORTS[config.to](images, draft, advance)
         check_unchanged(images)
         if draft.is_dir():
             write_text(json.dumps(_export_record(images, config), ensure_ascii=False, indent=2) + "\n", draft / MARK)
+    return exported(path, config.to, len(images), loading, images.source.notes)
+
+
+def exported(path: Path, to: str, images: int, loading: Loading, notes: Sequence[str]) -> Exported:
+    """What was written to `path`, counted on disk."""
     files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
     size = sum(file.stat().st_size for file in files)
-    notes = (*images.source.notes, *loading.notes)
-    return Exported(path, config.to, len(images), len(files), size, loading.imports, loading.line(path), notes)
+    line = loading.line(path)
+    return Exported(
+        path, to, images, len(files), size, loading.imports, line, (*notes, *loading.notes), loading.steps(path)
+    )
 
 
 def _output_path(images: ImageSet, config: ExportConfig) -> Path:
@@ -129,10 +138,12 @@ def _output_path(images: ImageSet, config: ExportConfig) -> Path:
     return path.with_name(f"{path.name}.npz") if lacking else path
 
 
-def _check_output_path(path: Path, images: ImageSet, config: ExportConfig) -> None:
+def check_output_path(path: Path, images: ImageSet, config: ExportConfig, is_file: bool) -> None:
     """Raise OutputError where something is there that is not to be replaced, or where the input lies.
 
     Below a folder of images there is room for an export, which is never read as part of the folder.
+
+    is_file  whether the export is a file, not a folder
     """
     out, source = path.resolve(), images.source.path.resolve()
     within = source in out.parents and not isinstance(images.images, FilePictures)
@@ -145,7 +156,7 @@ def _check_output_path(path: Path, images: ImageSet, config: ExportConfig) -> No
     if not config.force:
         raise OutputError(f"{path} is there already. Add --force to replace it, or write elsewhere (--out).")
     is_export = (path / MARK).is_file() or not any(path.iterdir()) if path.is_dir() else path.is_file()
-    if not is_export or path.is_dir() == (config.to == "npz"):
+    if not is_export or path.is_dir() == is_file:
         raise OutputError(f"{path} is not what an export to {config.to} wrote, and is not replaced. Use another --out.")
 
 
@@ -174,43 +185,10 @@ def _export_record(images: ImageSet, config: ExportConfig) -> dict[str, object]:
 # Images on their way
 
 
-@dataclass(frozen=True)
-class _Sample:
-    """One image, encoded. key: its row as eight digits, a name that every tool accepts."""
-
-    row: int
-    png: bytes
-    size: tuple[int, int]
-
-    @property
-    def key(self) -> str:
-        return f"{self.row:08d}"
-
-
-def _encoded(images: ImageSet, row: int) -> _Sample:
-    """The PNG of one image."""
-    return _png(row, pixels_of(images, row))
-
-
-def _png(row: int, pixels: np.ndarray) -> _Sample:
-    import cv2
-
-    # Of 96-px cells: 4 % smaller than by zlib's slowest way, in a seventh of its time.
-    options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-    _, png = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
-    return _Sample(row, png.tobytes(), (pixels.shape[1], pixels.shape[0]))
-
-
-def _with_progress(items: Iterable[T], advance: Advance) -> Iterator[T]:
-    for finished, item in enumerate(items, 1):
-        yield item
-        advance(finished)
-
-
-def _cut(samples: Iterable[_Sample], rows: int, size: int) -> Iterator[Iterator[_Sample]]:
+def _cut(samples: Iterable[Sample], rows: int, size: int) -> Iterator[Iterator[Sample]]:
     """The samples in pieces of at most `rows` images and `size` bytes, lazily."""
 
-    def numbered_samples() -> Iterator[tuple[int, _Sample]]:
+    def numbered_samples() -> Iterator[tuple[int, Sample]]:
         number = images = weight = 0
         for sample in samples:
             if images and (images == rows or weight + len(sample.png) > size):
@@ -227,15 +205,15 @@ def _split_names(images: ImageSet) -> dict[str, str]:
         return {"": ""}
     order = {"train": 0, "val": 1, "test": 2, "": 4}
     names = sorted(dict.fromkeys(images.splits), key=lambda split: order.get(split, 3))
-    return dict(zip(names, _distinct_names(re.sub(r"\W", "_", split) or "unassigned" for split in names), strict=True))
+    return dict(zip(names, distinct_names(re.sub(r"\W", "_", split) or "unassigned" for split in names), strict=True))
 
 
-def _samples_by_shard(images: ImageSet, advance: Advance) -> Iterator[tuple[str, int, Iterator[_Sample]]]:
+def _samples_by_shard(images: ImageSet, advance: Advance) -> Iterator[tuple[str, int, Iterator[Sample]]]:
     """(name of the split, number, samples) of each shard: split by split, in the order of the set."""
     names = _split_names(images)
     at = [list(names).index(split) for split in images.splits or [""] * len(images)]
     rows = np.argsort(at, kind="stable").tolist()
-    samples = _with_progress(threaded(lambda row: _encoded(images, row), rows, cores()), advance)
+    samples = with_progress(threaded(lambda row: encoded(images, row), rows, cores()), advance)
     for split, of_split in groupby(samples, lambda sample: at[sample.row]):
         for number, shard in enumerate(_cut(of_split, *SHARD)):
             yield [*names.values()][split], number, shard
@@ -265,41 +243,6 @@ def _entry(images: ImageSet, row: int) -> _Entry:
     return entry
 
 
-# Names of files
-
-
-class _Names:
-    """Paths handed out once each; paths that differ in case only count as one."""
-
-    def __init__(self, reserved_paths: Iterable[str] = ()) -> None:
-        self._taken = {path.casefold() for path in reserved_paths}
-
-    def take(self, folder: str, wishes: Iterable[str]) -> str:
-        """The first path of a folder and one of the wishes that is free."""
-        path = next(folder + wish for wish in wishes if (folder + wish).casefold() not in self._taken)
-        self._taken.add(path.casefold())
-        return path
-
-
-def _distinct_names(wishes: Iterable[str], reserved_paths: Iterable[str] = ()) -> list[str]:
-    """The names wished for, a number added where one is taken."""
-    names = _Names(reserved_paths)
-    return [names.take("", chain([wish], (f"{wish}_{number}" for number in count(2)))) for wish in wishes]
-
-
-def _safe(name: str) -> str:
-    """A name for a file or folder: letters and digits of any script, spaces and .+- within, 60 letters at most.
-
-    Also 200 bytes at most, as file systems count, and none that Windows keeps for its devices.
-    """
-    kept = re.sub(r"[^\w .+-]", "_", unicodedata.normalize("NFC", name)).strip(" .")
-    short = kept[:60].encode("utf-8", "replace")[:200].decode("utf-8", "ignore").rstrip(" .") or "_"
-    return f"{short}_" if short.partition(".")[0].rstrip().lower() in _DEVICES else short
-
-
-_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
-
-
 # The formats
 
 
@@ -308,7 +251,7 @@ def folder(images: ImageSet, to: Path, advance: Advance) -> Loading:
     """`<class>/<id>.png`, below `<split>/` where there are splits, and ids.csv. Plain JPEG and PNG files are copied."""
     splits = _split_names(images)
     classes = _class_folders(images)
-    names = _Names([TABLE, MARK, ORDER, *classes])
+    names = Names([TABLE, MARK, ORDER, *classes])
     sizes: set[tuple[int, int]] = set()
     hurdles: Counter[str] = Counter()
 
@@ -318,8 +261,8 @@ def folder(images: ImageSet, to: Path, advance: Advance) -> Loading:
         above = "".join(f"{name}/" for name in (split, classes[label] if label >= 0 else "") if name)
         name = images.ids[row]
         name = os.path.splitext(name)[0] if has_image_extension(name) else name  # noqa: PTH122
-        stem = _safe(name)
-        stems = (_safe(name.rpartition("/")[2]), stem, f"{stem}-{row}")
+        stem = safe_name(name)
+        stems = (safe_name(name.rpartition("/")[2]), stem, f"{stem}-{row}")
         numbered_stems = (f"{stem}-{row}_{number}" for number in count(2))
         return names.take(above, (f"{stem}{suffix}" for stem in chain(stems, numbered_stems)))
 
@@ -330,8 +273,8 @@ def folder(images: ImageSet, to: Path, advance: Advance) -> Loading:
     with (to / TABLE).open("x", encoding="utf-8", errors="surrogateescape", newline="") as file:
         table = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         table.writerow(["file", "id", "label", "split", "group"] + ["soft_label"] * (images.soft is not None))
-        copies = threaded(partial(_copy, images), range(len(images)), cores())
-        for copy in _with_progress(copies, advance):
+        copies = threaded(partial(copy_of, images), range(len(images)), cores())
+        for copy in with_progress(copies, advance):
             name, entry = place(copy.row, copy.suffix), _entry(images, copy.row)
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             (to / name).write_bytes(copy.data)
@@ -345,36 +288,9 @@ def folder(images: ImageSet, to: Path, advance: Advance) -> Loading:
     return _keras_loading(images, classes, sizes.pop() if len(sizes) == 1 else None, hurdles)
 
 
-@dataclass(frozen=True)
-class _Copy:
-    """What a folder gets of one image: a file's own bytes, or the PNG of its pixels.
-
-    size    (width, height);  hurdle  why a file was converted (see Portability), "" where it was not
-    """
-
-    row: int
-    data: bytes
-    suffix: str
-    size: tuple[int, int]
-    hurdle: str = ""
-
-
-def _copy(images: ImageSet, row: int) -> _Copy:
-    pictures = images.images
-    data = _file_bytes(pictures.path(row)) if isinstance(pictures, FilePictures) else b""
-    pixels = pixels_of(images, row)  # in any case: what is damaged is no picture anywhere
-    portable = portability(data, pictures.path(row)) if isinstance(pictures, FilePictures) else Portability("")
-    if portable.suffix and images.source.decoding.scale.get(BYTES, Scale()) != Scale():
-        portable = Portability("", "file read by a range of its own")
-    if portable.suffix:
-        return _Copy(row, data, portable.suffix, (pixels.shape[1], pixels.shape[0]))
-    sample = _png(row, pixels)
-    return _Copy(row, sample.png, ".png", sample.size, portable.hurdle)
-
-
 def _class_folders(images: ImageSet) -> list[str]:
     """The folder of each class."""
-    return _distinct_names(map(_safe, images.classes), [TABLE, MARK, ORDER])
+    return distinct_names(map(safe_name, images.classes), [TABLE, MARK, ORDER])
 
 
 def _keras_loading(
@@ -418,14 +334,6 @@ def _keras_loading(
     if rest:
         notes.append(f"the line loads {first}; {', '.join(rest)} likewise")
     return Loading("keras", line, tuple(notes))
-
-
-def _file_bytes(path: str) -> bytes:
-    """A file of the set as it is."""
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 @EXPORTS.add
@@ -477,7 +385,7 @@ def tfrecord(images: ImageSet, to: Path, advance: Advance) -> Loading:
             bytes_list=tf.train.BytesList(value=[v if isinstance(v, bytes) else str(v).encode() for v in values])
         )
 
-    def example(sample: _Sample) -> bytes:
+    def example(sample: Sample) -> bytes:
         entry = _entry(images, sample.row)
         values: dict[str, object] = {
             "image/encoded": sample.png,
@@ -495,7 +403,7 @@ def tfrecord(images: ImageSet, to: Path, advance: Advance) -> Loading:
         features = tf.train.Features(feature={name: feature(value) for name, value in values.items()})
         return bytes(tf.train.Example(features=features).SerializeToString(deterministic=True))
 
-    def write(path: Path, samples: Iterator[_Sample]) -> None:
+    def write(path: Path, samples: Iterator[Sample]) -> None:
         try:
             with tf.io.TFRecordWriter(str(path)) as out:
                 for sample in samples:
@@ -561,7 +469,7 @@ def _write_shards(
     to: Path,
     unsplit: str,
     suffix: str,
-    write: Callable[[Path, Iterator[_Sample]], None],
+    write: Callable[[Path, Iterator[Sample]], None],
     advance: Advance,
 ) -> Counter[str]:
     """Files <split>-00000-of-00001<suffix>, `unsplit` for a set without splits; returns how many of each split."""
@@ -577,9 +485,7 @@ def _write_shards(
     return shards
 
 
-def _table_writer(
-    images: ImageSet, metadata: dict[str, str] | None = None
-) -> Callable[[Path, Iterator[_Sample]], None]:
+def _table_writer(images: ImageSet, metadata: dict[str, str] | None = None) -> Callable[[Path, Iterator[Sample]], None]:
     """A function that writes samples as Parquet, few to a row group, as readers load whole row groups."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -596,7 +502,7 @@ def _table_writer(
         columns["soft_label"] = pa.list_(pa.float32())
     schema = pa.schema(columns, metadata)
 
-    def write(path: Path, samples: Iterator[_Sample]) -> None:
+    def write(path: Path, samples: Iterator[Sample]) -> None:
         # PNG is compressed already, and no two are equal.
         options = {"compression": "none", "use_dictionary": ["label_name", "split"]}
         with path.open("xb") as file, pq.ParquetWriter(file, schema, **options) as out:

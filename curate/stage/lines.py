@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 # What steers a terminal or turns the order of letters about it: C0, DEL and C1, marks, overrides and isolates of
 # direction, separators of lines; and lone surrogates, which no terminal can be sent.
-_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _LABEL = re.compile(r" *\S+(?: \S+)? {2,}| *\d+\. | +")  # what the lines below the first one are put under
 _WIDE_GAP = re.compile(r" {4,}")
@@ -36,7 +36,7 @@ def printable(text: str) -> str:
     >>> printable("\x1b[31mred") == r"\x1b[31mred"
     True
     """
-    return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def json_printable(text: str) -> str:
@@ -45,7 +45,7 @@ def json_printable(text: str) -> str:
     >>> json_printable('["\x7f"]') == r'["\u007f"]'
     True
     """
-    return _STEERING.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
+    return STEERING.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
 
 
 def shortened(text: str, width: int) -> str:

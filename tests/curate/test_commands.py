@@ -16,6 +16,7 @@ from curate.findings import SEVERITY
 from curate.scans import ScanManifest
 from curate.sets.exporting import EXPORTS
 from curate.sets.formats import FORMATS
+from curate.sets.reading import read
 from curate.sets.shards import write_shard
 from curate.stage.manifest import read_manifest
 
@@ -211,13 +212,15 @@ def test_the_next_command_splits_anew_what_came_without_a_train(names, fresh, da
     assert ("--fresh" in document["next"]) == fresh
 
 
-def test_where_decisions_wait_the_next_command_applies_them(artifacts, data):
+def test_a_scan_follows_the_decisions_that_hold_and_says_so(artifacts, data):
     scan = ("scan", data, "--backbone", "builtin", "--map", "none", "--artifacts", artifacts)
     run("apply", "--artifacts", artifacts, "--drop-id", "0", "--keep-id", "1")
     told = document_of(*scan)
-    assert (told["decided"], told["next"]) == (2, f"curate apply --artifacts {artifacts}")
+    assert (told["decided"], told["decisions"]) == (2, {"keep": 1, "drop": 1})
+    assert told["next"] == f"augment build --policy heavy --artifacts {artifacts}"
+    assert {"0", "1"} & set(read(artifacts / "clean.npz").ids) == {"1"}
     lines = run(*scan).stdout.splitlines()
-    assert lines[-1].startswith(f"next    curate apply --artifacts {artifacts}    ")
+    assert any(line.startswith("your 2 decisions included (1 keep, 1 drop): ") for line in lines)
     html = (artifacts / "scan" / "report.html").read_text()
     assert "2 images were decided on by a person before" in html
 
@@ -316,5 +319,5 @@ def test_a_level_that_is_not_there_ends_with_one_line(patients):
 def test_an_id_is_not_kept_and_dropped_at_once(artifacts):
     result = run("apply", "--artifacts", artifacts, "--keep-id", "0", "--drop-id", "0")
     assert result.exit_code == 2
-    assert "0 is to be kept and dropped" in result.stderr
+    assert "0 is decided on twice: keep 0; drop 0" in result.stderr
     assert not (artifacts / "decisions.jsonl").exists()

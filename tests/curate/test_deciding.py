@@ -76,8 +76,12 @@ def test_what_holds_already_is_not_said_twice_but_for_another_reason(scan):
     [
         ([Proposal("drop", "0"), Proposal("keep", "x")], DataError, r"has the id 'x'"),
         ([Proposal("drop", "0"), Proposal(RELABEL, "1", label="dgo")], UnknownName, r"no class named 'dgo'.*'dog'"),
-        ([Proposal("drop", "0"), Proposal("keep", "0")], DataError, r"0 is decided on twice: drop, and keep"),
-        ([Proposal(RELABEL, "0", label="dog"), Proposal(RELABEL, "0", label="cat")], DataError, r"relabel to dog, and"),
+        ([Proposal("drop", "0"), Proposal("keep", "0")], DataError, r"0 is decided on twice: drop 0; keep 0"),
+        (
+            [Proposal(RELABEL, "0", label="dog"), Proposal(RELABEL, "0", label="cat")],
+            DataError,
+            r"twice: relabel 0 to dog; relabel",
+        ),
         (
             [Proposal("drop", "1"), Proposal(NOT_COPIES, ids=("0", "2"))],
             DataError,

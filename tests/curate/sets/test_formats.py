@@ -15,5 +15,5 @@ def test_a_format_is_taken_by_its_name(name):
 
 
 def test_another_format_is_refused_with_the_nearest():
-    with pytest.raises(UnknownName, match=r"no export format named 'web'\. .*Known: folder, .*webdataset"):
+    with pytest.raises(UnknownName, match=r"no export format named 'web'\. .*Known: .*folder, .*webdataset"):
         ExportConfig("web")
