@@ -300,6 +300,8 @@ def processor_seconds() -> float:
 
 def measured(browser: Browser, path: Path, seconds: float, patience: float, strict: bool = False) -> Measured | str:
     """What a page comes to; a sentence where it does not draw."""
+    from playwright.sync_api import TimeoutError as TooLate
+
     tab = browser.new_page(viewport={"width": WIDTH + 100, "height": HEIGHT + 100})
     try:
         tab.goto(path.as_uri(), timeout=patience * 1000)
@@ -322,6 +324,8 @@ def measured(browser: Browser, path: Path, seconds: float, patience: float, stri
         if tab.screenshot() == before:
             return "does not follow the mouse"
         return Measured(drawn, 1000 / float(gaps.mean()), 1000 * busy / len(gaps), float(gaps.max()))
+    except TooLate:
+        return "no answer for half a minute"
     finally:
         tab.close()
 
@@ -344,7 +348,7 @@ def report(browser: Browser, way: Way, points: np.ndarray, repetitions: int, sec
         for _ in range(repetitions):
             run = measured(browser, path, seconds, 120)
             if isinstance(run, str):
-                return f"| {way.name} | {size:.2f} | does not draw: {run} | | | | |"
+                return f"| {way.name} | {size:.2f} | {run} | | | | |"
             runs.append(run)
         path.write_text(page_of(way, folder, points, STRICT), encoding="utf-8")
         strict = measured(browser, path, 0.2, 120, strict=True)
