@@ -354,6 +354,7 @@ def review(reviewed: ReviewedConfig, config: ReviewConfig, output: Output) -> No
             sys.stdout.flush()  # whoever reads it does not wait for the end
         else:
             out.print(opened.address, whole=True)
+            output.print_notes(opened.notes)
             if not output.quiet:
                 out.print("open it in a browser on this machine; Ctrl-C ends the review, decisions are kept at once")
         with suppress(KeyboardInterrupt):  # by which a review ends

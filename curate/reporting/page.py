@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 PACKAGE = "curate.reporting"  # where the template, the style and the scripts of this page are
 # In the order in which they are put together, inside one function.
-SCRIPTS = ("base", "carriers", "decisions", "rows", "galleries", "closer", "points", "map", "selection", "main")
+SCRIPTS = (
+    "base", "carriers", "decisions", "rows", "comparing", "labelling", "galleries", "closer", "queue", "grid", "keys",
+    "points", "map", "selection", "main",
+)  # fmt: skip
 COLOURS_HERE = "/* the colours of the checks */"  # in the style, where those of the catalogue are put
 TOLD = 6  # stories told at once; more are folded away
 CLASSES_AT_ONCE = 30

@@ -37,8 +37,63 @@ const spelled = (text) => text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\
 // The end of a path tells more than its beginning.
 const shortened = (id, most = 26) => (id.length > most ? "…" + spelled(id.slice(1 - most)) : spelled(id));
 
-// For those who hear the page.
+// Dialogs lie upon each other: the topmost has the keys, and says what happens.
+const dialogsOpen = [];
+const topDialog = () => dialogsOpen.at(-1) ?? null;
+function openDialog(dialog) {
+  if (!dialog.open) {
+    const before = document.activeElement, whole = dialog.matches(".queue, .grid");
+    dialog.showModal();
+    dialogsOpen.push(dialog);
+    if (whole) coverPage();
+    dialog.addEventListener("close", () => {
+      dialogsOpen.splice(dialogsOpen.indexOf(dialog), 1);
+      if (!dialogsOpen.some((other) => other.matches(".queue, .grid"))) uncoverPage();
+      const complaint = one("#complaint");
+      if (dialog.contains(complaint)) (topDialog() ?? document.body).append(complaint);
+      if (document.activeElement === document.body) before?.focus({ preventScroll: true });
+    }, { once: true });
+  }
+  dialog.focus();
+}
+
+// What a dialog covers whole need not be painted behind it. The height stays, so that the page stays where it was.
+function coverPage() {
+  for (const part of all("body > header, body > main")) {
+    if (part.style.contentVisibility) continue;
+    part.style.height = `${part.offsetHeight}px`;
+    part.style.contentVisibility = "hidden";
+  }
+}
+function uncoverPage() {
+  for (const part of all("body > header, body > main")) part.style.height = part.style.contentVisibility = "";
+  for (const act of waitingForPage.splice(0)) act();
+}
+// What draws something on the page waits, and is done once, while the page is covered.
+const waitingForPage = [];
+const whenSeen = (act) => () => {
+  if (!dialogsOpen.some((dialog) => dialog.matches(".queue, .grid"))) act();
+  else if (!waitingForPage.includes(act)) waitingForPage.push(act);
+};
+
+// For those who hear the page. What lies behind a dialog is not heard.
 function announce(text) {
-  const live = one("#announcements");
+  const top = topDialog();
+  let live = top ? one(".announcements", top) : one("#announcements");
+  if (!live && top) {
+    live = make("p", { className: "announcements offstage", aria: { live: "polite" } });
+    top.append(live);
+  }
   if (live) live.textContent = text;
+}
+
+// An error that a person can do something about stands at the foot of the page until the next success.
+function complain(error) {
+  const place = one("#complaint");
+  (topDialog() ?? document.body).append(place);
+  place.textContent = error.message;
+  place.hidden = false;
+}
+function relieve() {
+  one("#complaint").hidden = true;
 }

@@ -271,10 +271,10 @@ function galleriesOf(set, show, known, decisions, look) {
   }
 
   // What was decided changes tags and, under a filter of verdicts, which findings are shown.
-  decisions.subscribe(() => {
+  decisions.subscribe(whenSeen(() => {
     if (wanted.verdict) drawAll();
     else refresh();
-  });
+  }));
 
   function refresh() {
     for (const node of all("[data-gallery] [data-row]")) {
@@ -287,5 +287,11 @@ function galleriesOf(set, show, known, decisions, look) {
     }
   }
 
-  return { drawAll, goTo, search, whenLookedThrough(act) { lookThrough = act; } };
+  // Rows that a gallery shows or would show if it had no limit, in its order.
+  function rowsOf(node) {
+    const gallery = galleries.find((other) => other.node === node);
+    return [...new Set(unitsOf(gallery).flatMap((unit) => unit.findings).filter(matches).map(rowOf))].filter((row) => row >= 0);
+  }
+
+  return { drawAll, goTo, search, rowsOf, whenLookedThrough(act) { lookThrough = act; } };
 }

@@ -3,7 +3,7 @@
 const SELECTED = 60;     // pictures of a selection shown before "show more"
 const NEIGHBOURS = 8;    // pictures beside one that was picked
 
-async function mapOf(set, show, known, decisions, look) {
+async function mapOf(set, show, known, decisions, look, actions) {
   const place = one("#map .map");
   if (!place) return null;
   const tip = one(".tip"), beside = make("div", { className: "map-picked", aria: { live: "polite" } });
@@ -66,7 +66,8 @@ async function mapOf(set, show, known, decisions, look) {
       ...set.info.classes.map((name, label) => make("option", { value: label }, spelled(name))));
     classes.addEventListener("change", () => { if (classes.value !== "") decide("relabel", +classes.value); });
     const tools = make("p", { className: "tools" }, button("drop all", () => decide("drop")), button("keep all", () => decide("keep")),
-      set.info.classes.length ? classes : null, button("clear", () => map.clearSelection()));
+      set.info.classes.length ? classes : null, button("look through", () => actions.lookThrough(`Selection of ${plural(drawn.length, "picture")}`, drawn)),
+      button("review these", () => actions.review(drawn)), button("clear", () => map.clearSelection()));
     const pictures = make("div", { className: "pinned members" }, ...shown.map((row) =>
       make("figure", {}, show.picture(row, look, 96), make("figcaption", { dir: "auto" }, show.labelOf(row), " ", show.tag(show.verdictOf(row)), " ", show.decided(row) ?? ""))));
     selected.replaceChildren(make("h3", {}, `${plural(drawn.length, "picture")} selected`), tools, pictures);
@@ -89,7 +90,7 @@ async function mapOf(set, show, known, decisions, look) {
     map.update({ verdict });
     if (rows.length) drawSelection().catch(complain);
   }
-  decisions.subscribe(redraw);
+  decisions.subscribe(whenSeen(redraw));
   if (decisions.standing.size) redraw();
 
   return {
