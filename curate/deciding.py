@@ -297,7 +297,8 @@ class Holding:
         held, same = len(self.rows), len(self.rows) - self.moved
         parts = [f"{counted(held, 'decision')} {'holds' if held == 1 else 'hold'}"] if held else []
         if self.moved:
-            parts[0] += f": {same:,} on the same ids, {self.moved:,} on images that have other ids now"
+            where = f": {same:,} on the same ids, {self.moved:,}" if same else ","
+            parts[0] += f"{where} on images that have other ids now"
         for lost, noun in ((self.gone, "image"), (self.unnamed, "class")):
             if lost:
                 parts.append(_told_of_lost(lost, noun, counting=not parts))

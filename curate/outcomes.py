@@ -66,9 +66,10 @@ def outcome_of(scan: Tables, held: Holding, config: ApplyConfig) -> Outcome:
     strict = bool(config.strict)
     names = _labels(table, held)
     findings = _asked(scan, config)
-    settled = _settled(table, group, names, held)
+    settled = _settled(scan, group, names, held)
     if settled.any():
-        findings = _without_conflicts(findings, settled, {*config.review, *scan.reviewed})
+        torn = _torn(table["group"].to_numpy(np.int64), group)
+        findings = _without_conflicts(findings, settled, torn, {*config.review, *scan.reviewed})
     verdict, own = _verdicts(findings, len(table))
     decided = np.zeros(len(table), bool)
     decided[list(held.decisions)] = True
@@ -135,12 +136,13 @@ def _in_set(verdict: np.ndarray, strict: bool) -> np.ndarray:
 # Labels of copies that disagreed
 
 
-def _settled(table: pd.DataFrame, group: np.ndarray, names: np.ndarray, held: Holding) -> np.ndarray:
-    """bool (N,): rows whose copies agree in their labels now, by what was dropped, relabelled or told apart."""
-    before = table["group"].to_numpy(np.int64)
+def _settled(scan: Tables, group: np.ndarray, names: np.ndarray, held: Holding) -> np.ndarray:
+    """bool (N,): rows of a conflict whose copies agree in their labels now, as some were relabelled or told apart."""
+    before = scan.table["group"].to_numpy(np.int64)
+    contested = scan.findings.loc[scan.findings["check"] == _CONFLICT, "row"].to_numpy()
     settled = np.asarray((group == NO_GROUP) & (before != NO_GROUP))
-    touched = [row for row, decision in held.decisions.items() if decision.action in (DROP, RELABEL)]
-    numbers = {*group[touched].tolist(), *group[np.isin(before, before[group != before])].tolist()} - {NO_GROUP}
+    numbers = {*group[list(held.relabelled)].tolist(), *group[_torn(before, group)].tolist()}
+    numbers &= {*group[contested].tolist()} - {NO_GROUP}
     dropped = np.zeros(len(group), bool)
     dropped[[row for row, action in held.actions.items() if action == DROP]] = True
     for number in sorted(numbers):
@@ -150,12 +152,24 @@ def _settled(table: pd.DataFrame, group: np.ndarray, names: np.ndarray, held: Ho
     return settled
 
 
-def _without_conflicts(findings: pd.DataFrame, settled: np.ndarray, reviewed: Collection[str]) -> pd.DataFrame:
-    """The findings once labels agree: no conflict, and copies leave that stayed for their other label."""
-    inside = (findings["row"] >= 0) & settled[findings["row"].to_numpy()]
+def _torn(before: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """bool (N,): rows of groups in which some were told apart."""
+    return np.isin(before, before[group != before])
+
+
+def _without_conflicts(
+    findings: pd.DataFrame, settled: np.ndarray, torn: np.ndarray, reviewed: Collection[str]
+) -> pd.DataFrame:
+    """The findings once labels agree: no conflict, and copies leave that stayed for their other label.
+
+    A label that is certainly wrong stays so, unless it was told by pictures that are no copies.
+    """
+    rows = findings["row"].to_numpy()
+    inside = (rows >= 0) & settled[rows]
     copies = findings["check"].isin([name for name in BESIDE_THE_KEPT if name not in reviewed])
     action = findings["action"].where(~(inside & copies & (findings["action"] == REVIEW)), DROP)
-    left: pd.DataFrame = findings.assign(action=action)[~(inside & (findings["check"] == _CONFLICT))]
+    over = inside & (findings["check"] == _CONFLICT) & ((findings["action"] != DROP) | torn[rows])
+    left: pd.DataFrame = findings.assign(action=action)[~over]
     return left
 
 
@@ -198,7 +212,7 @@ def _notes(
     scan: Tables, group: np.ndarray, stand_ins: np.ndarray, clean: np.ndarray, relabelled: Mapping[int, str]
 ) -> list[str]:
     ids, before = scan.table["id"], scan.table["group"].to_numpy()
-    torn = np.isin(before, before[group != before])
+    torn = _torn(before, group)
     notes = []
     substitutes = stand_ins[~torn[stand_ins]]
     if len(substitutes):

@@ -402,7 +402,7 @@ def write_relabelled(scan: Scanned, relabelled: Mapping[int, str]) -> None:
 
     Whoever reads the scan meanwhile, or after a kill in between, finds one table or the other. Raises OutputError.
     """
-    if relabelled == relabelled_of(scan.table):
+    if relabelled == relabelled_of(scan.table) and scan.manifest.replaced is None:
         return
     path = scan.folder / "images.parquet"
     with room(path) as draft:
@@ -412,7 +412,7 @@ def write_relabelled(scan: Scanned, relabelled: Mapping[int, str]) -> None:
             put_in_place(draft / path.name, path, draft / "before")
             return
         outputs["images"] = Output(path.name, file_digest(draft / path.name))
-        after = replace(scan.manifest, outputs=outputs)
+        after = replace(scan.manifest, outputs=outputs, replaced=None)
         write_manifest(replace(after, replaced={"images": before}), scan.folder)
         put_in_place(draft / path.name, path, draft / "before")
         write_manifest(after, scan.folder)

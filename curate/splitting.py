@@ -350,7 +350,7 @@ def _pictures(images: ImageSet, scan: Scanned, pairs: pd.DataFrame, apart: Seque
         barred = {frozenset(pair) for rows in apart for pair in combinations(scan.table["digest"].iloc[list(rows)], 2)}
         digests = scan.table["digest"].to_numpy()
         ends = turned[["row_a", "row_b"]].to_numpy(np.int64)
-        turned = turned[[frozenset(digests[pair]) not in barred for pair in ends]]
+        turned = turned[np.array([frozenset(digests[pair]) not in barred for pair in ends], bool)]
     _, of_digest = np.unique(scan.table["digest"].to_numpy(str), return_inverse=True)
     of_digest[(scan.table["digest"] == "").to_numpy()] = len(scan.table) + np.flatnonzero(scan.table["digest"] == "")
     links = of_digest[turned[["row_a", "row_b"]].to_numpy(np.int64)]

@@ -88,8 +88,7 @@ def test_a_relabelled_row_is_kept_under_its_new_label():
         ({"b": "=cat"}, ["drop", "keep"]),
         ({"a": "=dog"}, ["keep", "drop"]),
         ({"a": "=dog", "b": "=dog"}, ["keep", "keep"]),
-        ({"b": "drop"}, ["keep", "drop"]),
-        ({"a": "drop"}, ["drop", "keep"]),
+        ({"b": "drop"}, ["review", "drop"]),
         ({"b": "keep"}, ["review", "keep"]),
     ],
 )
@@ -101,8 +100,16 @@ def test_of_three_copies_two_of_which_agree_by_now_the_conflict_is_over_when_all
     said = [(row, CONFLICT, "review") for row in range(3)] + [(1, NEAR, "review"), (2, NEAR, "review")]
     scan = tables("cat dog dog", [0, 0, 0], said)
     assert outcome(scan, {"b": "=cat"}).verdict.tolist() == ["review", "keep", "review"]
-    assert outcome(scan, {"a": "drop"}).verdict.tolist() == ["drop", "keep", "drop"]
+    assert outcome(scan, {"b": "=cat", "c": "drop"}).verdict.tolist() == ["drop", "keep", "drop"]
     assert outcome(scan, {"a": "=dog"}).verdict.tolist() == ["keep", "drop", "drop"]
+
+
+def test_a_label_that_is_certainly_wrong_does_not_come_back_with_the_picture_relabelled():
+    said = [(0, CONFLICT, "review"), (1, CONFLICT, "drop"), (1, NEAR, "review")]
+    scan = tables("cat dog", [0, 0], said, [(0, 1, 0.1)])
+    assert outcome(scan, {"a": "=dog"}).verdict.tolist() == ["keep", "drop"]
+    assert outcome(scan, {"a": "drop"}).verdict.tolist() == ["drop", "drop"]
+    assert outcome(scan, apart=["ab"]).verdict.tolist() == ["keep", "keep"]
 
 
 def test_a_relabelled_copy_that_contradicts_one_that_stays_is_told():
