@@ -25,6 +25,7 @@ OF_MANY = {
     "tests/test_docs.py",
     "tests/test_house.py",
     "tests/test_imports.py",
+    "tests/test_inert.py",
     "tests/test_mirror.py",
     "tests/test_packaging.py",
     "tests/test_reference.py",

@@ -22,13 +22,14 @@ async function begin() {
   openersOf(set, actions, galleries);
   drawDecided(source, known, decisions);
   keysOfPage(keys, actions, decisions, galleries);
-  const onMap = await mapOf(set, show, known, decisions, look, actions);
-  if (onMap) actions.showOnMap = onMap.showOnMap;
+  const onMap = mapOf(set, show, known, decisions, look, actions);
+  if (onMap) actions.showOnMap = (row) => onMap.showOnMap(row).catch(complain);
   await galleries.drawAll();
   const follow = () => followImage(source, known, closer.look);
   addEventListener("hashchange", follow);
   await follow();
   document.documentElement.dataset.ready = "yes";
+  if (onMap) setTimeout(() => onMap.begin().catch(complain), 300);
 }
 
 // Buttons that open the queue and the grid.

@@ -13,9 +13,8 @@ async function makeMap(node, source, actions = {}) {
   // --- Its parts
 
   const canvas = make("canvas", { aria: { hidden: "true" } });
-  const over = make("canvas", { aria: { hidden: "true" } });
   const stage = make("div", { className: "map-stage", tabIndex: 0, aria: { role: "application", roledescription: "map of points",
-    label: `Map of ${count(index.rows.length)} images. Arrow keys go from point to point, Enter shows one, space selects it, plus and minus zoom, 0 shows all.` } }, canvas, over);
+    label: `Map of ${count(index.rows.length)} images. Arrow keys go from point to point, Enter shows one, space selects it, plus and minus zoom, 0 shows all.` } }, canvas);
   const said = make("p", { className: "map-said", aria: { live: "polite" } });
   const legend = make("div", { className: "map-legend", aria: { role: "group", label: "Legend: what is shown" } });
   const choice = make("select", { className: "map-by" });
@@ -158,9 +157,9 @@ async function makeMap(node, source, actions = {}) {
     if (!box.width || !box.height) return;
     [width, height, ratio] = [box.width, box.height, Math.min(2, window.devicePixelRatio || 1)];
     margin = Math.ceil(36 * ratio);
-    for (const each of [canvas, over]) [each.width, each.height] = [Math.round(width * ratio), Math.round(height * ratio)];
+    [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
     stride = canvas.width + 2 * margin;
-    context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+    context = canvas.getContext("2d", { alpha: false });
     image = context.createImageData(stride, canvas.height + 2 * margin);
     pixels = new Uint32Array(image.data.buffer);
     sprites = [];
@@ -186,7 +185,6 @@ async function makeMap(node, source, actions = {}) {
     const wanted = radius();
     if (wanted !== spriteRadius) [spriteRadius, sprites] = [wanted, []];
     paintPoints(soft);
-    context.putImageData(image, -margin, -margin);
     paintOver();
     if (soft) costly = performance.now() - began > 9;
     if (hasMoved && !soft) {
@@ -225,10 +223,11 @@ async function makeMap(node, source, actions = {}) {
 
   let path = null;  // of a lasso or a box that is being drawn, in pixels of the stage
   function paintOver() {
-    const pen = over.getContext("2d"), ink = forced.matches ? "CanvasText" : token("--ink"), link = forced.matches ? "Highlight" : token("--link");
+    const pen = context, ink = forced.matches ? "CanvasText" : token("--ink"), link = forced.matches ? "Highlight" : token("--link");
+    if (!pen) return;
+    pen.putImageData(image, -margin, -margin);
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    pen.clearRect(0, 0, width, height);
-    if (info.apart !== undefined && info.apart !== null) paintAmake(pen);
+    if (info.apart !== undefined && info.apart !== null) paintApart(pen);
     const ring = (row, reach, colour, dashes) => {
       if (row < 0 || x[row] === NOWHERE) return;
       const own = (spriteRadius / ratio) * 2 ** (sizeOf(row) / 4);
@@ -258,7 +257,7 @@ async function makeMap(node, source, actions = {}) {
   }
 
   // The strip beside the map in which foreign groups lie.
-  function paintAmake(pen) {
+  function paintApart(pen) {
     const at = toX(info.apart), muted = forced.matches ? "CanvasText" : token("--muted");
     if (at < 0 || at > width) return;
     pen.beginPath();

@@ -3,11 +3,12 @@
 const SELECTED = 60;     // pictures of a selection shown before "show more"
 const NEIGHBOURS = 8;    // pictures beside one that was picked
 
-async function mapOf(set, show, known, decisions, look, actions) {
+// The map is made when someone comes near it, or `begin` is called: of a large set it takes a moment.
+function mapOf(set, show, known, decisions, look, actions) {
   const place = one("#map .map");
   if (!place) return null;
   const tip = one(".tip"), beside = make("div", { className: "map-picked", aria: { live: "polite" } });
-  const selected = make("div", { className: "selection", hidden: true }), node = make("div");
+  const selected = make("div", { className: "selection", hidden: true }), node = make("div", { className: "map" });
   place.replaceWith(make("div", { className: "map-beside" }, node, beside), selected);
   beside.append(make("p", { className: "small hint" }, "Point at a dot to see its picture. Click it to see it larger, with its nearest neighbours. ",
     "Draw a lasso or a box to decide on many."));
@@ -77,25 +78,36 @@ async function mapOf(set, show, known, decisions, look, actions) {
     }
   }
 
-  const map = await makeMap(node, set.source, {
+  let map = null, making = null;
+  const begin = () => (making ??= makeMap(node, set.source, {
     hover,
     pick: (row) => pick(row).catch(complain),
     select: (chosen) => select(chosen).catch(complain),
-  });
+  }).then((made) => {
+    map = made;
+    if (decisions.standing.size) redraw();
+  }));
+  const near = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    near.disconnect();
+    begin().catch(complain);
+  }, { rootMargin: "400px" });
+  near.observe(node);
 
   // What was decided is drawn as it will be.
   function redraw() {
+    if (!map) return;
     const verdict = set.columns.verdict.slice();
     for (const row of decisions.standing.keys()) verdict[row] = set.info.verdicts.indexOf(show.verdictNow(row));
     map.update({ verdict });
     if (rows.length) drawSelection().catch(complain);
   }
   decisions.subscribe(whenSeen(redraw));
-  if (decisions.standing.size) redraw();
 
   return {
-    map,
-    showOnMap(row) {
+    begin,
+    async showOnMap(row) {
+      await begin();
       map.ring(row);
       map.element.scrollIntoView({ block: "center" });
       map.element.focus({ preventScroll: true });
