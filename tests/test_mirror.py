@@ -17,6 +17,7 @@ OF_MANY = {
     "tests/curate/reporting/test_map_in_browser.py",
     "tests/curate/notebooks/test_in_a_notebook.py",
     "tests/curate/reporting/test_report_in_browser.py",
+    "tests/curate/reviewing/test_deciding_in_browser.py",
     "tests/curate/reviewing/test_review_in_browser.py",
     "tests/curate/reporting/test_views_in_browser.py",
     "tests/train/reporting/test_report_in_browser.py",

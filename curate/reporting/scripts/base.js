@@ -25,6 +25,9 @@ function button(text, act, properties = {}) {
   return node;
 }
 
+// What may wait until the frame that is being made is out.
+const afterPaint = (act) => requestAnimationFrame(() => setTimeout(act, 0));
+
 function choose(chosen) {
   for (const other of all("button", chosen.parentNode)) other.setAttribute("aria-pressed", other === chosen);
 }

@@ -147,7 +147,7 @@ function queueOf(set, show, known, decisions, closer, comparing, keys, actions) 
       entry.made.then(fill, fill);
     }
     drawCounter();
-    setTimeout(prepareNext, 0);
+    afterPaint(prepareNext);
   }
   let last = "";  // what was decided before this, for those who hear the page
 
@@ -261,7 +261,7 @@ function queueOf(set, show, known, decisions, closer, comparing, keys, actions) 
     drawTools();
     const entry = ready.get(listed[at]);
     besides.replaceChildren(...[group ? make("div", { className: "beside" }, comparing.strip([`The whole ${group.what}`], targets(), null, TOGETHER)) : entry?.beside].filter(Boolean));
-    setTimeout(prepareNext, 0);
+    afterPaint(prepareNext);
     announce(group ? question.textContent : "this picture alone");
   }
 
