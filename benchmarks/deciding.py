@@ -52,7 +52,7 @@ STATE = """() => {
   const hidden = (name) => document.querySelector(`.queue .act.${name}`).hidden;
   return {
     ended: document.querySelector("dialog.queue").classList.contains("ended"),
-    group: !hidden("group") && hidden("apart"),
+    group: !hidden("group") && !document.querySelector(".queue .compared h3").textContent.startsWith("The same"),
     suggested: document.querySelector(".queue .act.relabel span").textContent.startsWith("relabel:"),
   };
 }"""

@@ -13,7 +13,7 @@ from .findings import DROP, KEEP, REVIEW
 from .measuring.hashing import changed_pictures
 from .outcomes import Tables, outcome_of
 from .scans import Scanned, directed, open_scan, read_pairs, write_relabelled
-from .sets.imageset import ImageSet
+from .sets.imageset import NO_GROUP, ImageSet
 from .sets.reading import read_as
 from .sets.writing import write_clean
 from .stage.errors import DataError
@@ -97,7 +97,21 @@ def _undone(artifacts: Path, count: int, config: ApplyConfig) -> Undone:
         return [{"undo": decision.line, "when": now()} for decision in undone]
 
     history = append_decisions(path, entries)
-    return Undone(tuple(undone), history.standing, _write_clean_set(scan, images, config, history, notes))
+    remarks = [*notes, *_still_apart(scan, undone)]
+    return Undone(tuple(undone), history.standing, _write_clean_set(scan, images, config, history, remarks))
+
+
+def _still_apart(scan: Scanned, undone: Sequence[Decision]) -> list[str]:
+    """A note on images that the scan itself has as no copies, by a decision that was taken back after it."""
+    group, row_of = scan.table["group"].tolist(), scan.roster.row_of
+    for decision in undone:
+        numbers = [group[row_of[name]] for name in decision.ids if name in row_of]
+        if len(set(numbers)) > 1 or NO_GROUP in numbers:
+            return [
+                f"{' and '.join(decision.ids[:2])} were told apart when the set was scanned: scan again to have them "
+                "compared"
+            ]
+    return []
 
 
 def _last(history: History, count: int, path: Path) -> list[Decision]:

@@ -178,7 +178,7 @@ class DecideConfig:
     )
     from_file: tuple[str, ...] = option(
         (),
-        "Decisions made elsewhere: decisions.jsonl, or a CSV with id and action. Repeat.",
+        "Decisions made elsewhere: decisions.jsonl, a CSV with id and action, a labelling tool's export. Repeat.",
         "Decisions",
         flag="--from",
         metavar="FILE",

@@ -429,7 +429,7 @@ def relabelled_in(text: str, roster: Roster) -> list[Proposal]:
         raise DataError(
             f"{text!r} relabels nothing. Needed is ID=CLASS, such as 63={next(iter(roster.classes), 'CLASS')}."
         )
-    readings = [(ids_in(ids, roster), label.strip()) for ids, label in cuts]
+    readings = [(ids_in(ids, roster), label if label in roster.classes else label.strip()) for ids, label in cuts]
     fits = [
         [bool(ids) and all(name in roster.row_of for name in ids), label in roster.classes] for ids, label in readings
     ]

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from .findings import DROP, KEEP, REVIEW
 from .stage.errors import DataError, OutputError, UnknownName
+from .stage.lines import json_text
 from .stage.shortness import short_repr
 
 RELABEL, NOT_COPIES = "relabel", "not_copies"
@@ -255,7 +256,7 @@ def append_decisions(path: Path, entries: Callable[[History], Sequence[Mapping[s
             past = _parse(path, data)
             # A line cut short was never a decision; joined to the next it would spoil that one too.
             start = data[: past.whole]
-            added = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries(past))
+            added = "".join(json_text(entry, indent=None) + "\n" for entry in entries(past))
             if not added:
                 return past
             # A byte that is no UTF-8, typed in a reason, becomes the escape \udc.., which JSON reads back.

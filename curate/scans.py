@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -360,11 +361,22 @@ class Scanned:
 
     @cached_property
     def roster(self) -> Roster:
-        """Its images; classes are those that an image has."""
+        """Its images, and its classes in the order of their numbers."""
         table = self.table
-        names = dict(sorted(set(zip(table["label"].tolist(), table["label_name"].tolist(), strict=True))))
-        classes = [name for code, name in names.items() if code != UNLABELLED]
+        classes = _class_names(table, self.folder)
         return Roster(table["id"].tolist(), table["digest"].tolist(), table["label_name"].tolist(), classes)
+
+
+def _class_names(table: pd.DataFrame, folder: Path) -> list[str]:
+    """The classes of a scan: those that an image has, and those without an image where its overview names them."""
+    labels = dict(sorted(set(zip(table["label"].tolist(), table["label_name"].tolist(), strict=True))))
+    present = [name for code, name in labels.items() if code != UNLABELLED]
+    try:
+        entries = json.loads((folder / "overview.json").read_text(encoding="utf-8"))["classes"]
+        named = [str(entry["name"]) for entry in entries][: None if UNLABELLED not in labels else -1]
+    except (OSError, ValueError, KeyError, TypeError):  # of a scan of before there was one
+        return present
+    return named if {*present} <= {*named} else present
 
 
 def open_scan(folder: Path) -> Scanned:

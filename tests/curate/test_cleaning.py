@@ -611,8 +611,17 @@ def test_images_told_apart_stay_and_come_back_when_that_is_taken_back(source, tm
     say(artifacts, Proposal("not_copies", ids=("0", "3")))
     assert apply(artifacts).decisions == {"not_copies": 1}
     assert ids(artifacts) == ("0", "2", "3", "4", "5", "6", "7")
-    assert [decision.ids for decision in undo(artifacts).taken_back] == [("0", "3")]
+    undone = undo(artifacts)
+    assert [decision.ids for decision in undone.taken_back] == [("0", "3")]
+    assert undone.applied.notes == ()
     assert ids(artifacts) == ("0", "2", "4", "5", "6", "7")
+
+
+def test_what_a_scan_has_apart_is_joined_by_another_scan_alone(artifacts):
+    say(artifacts, Proposal("not_copies", ids=("3", "4")))
+    assert undo(artifacts).applied.notes == (
+        "3 and 4 were told apart when the set was scanned: scan again to have them compared",
+    )
 
 
 def test_decisions_hold_for_a_set_in_another_order(source, tmp_path, artifacts):

@@ -66,6 +66,53 @@ def test_decisions_and_what_becomes_of_them_are_told_as_json(artifacts):
     assert undone["rows"] == applied["rows"] + 1
 
 
+def test_many_are_decided_at_once_by_ids_groups_and_files_and_told_line_by_line(artifacts, tmp_path):
+    place = ("--artifacts", artifacts)
+    table = pd.read_parquet(artifacts / "scan" / "images.parquet")
+    (group,) = table.loc[table["id"].isin(["3", "22"]), "group"].unique()
+    name = table["label_name"].iloc[0]
+    (tmp_path / "c.csv").write_text(f"ID, Action ,label\n7,Drop,\n8,,\n9,relabel,{name}\n99,keep,\n")
+    told = run(
+        "apply", *place, "--drop-id", "0,1", "--keep-id", "2", "--keep-group", group, "--from", tmp_path / "c.csv"
+    )
+    assert told.exit_code == 0, told.output
+    decided = [line.removeprefix("decided: ") for line in told.stdout.splitlines() if line.startswith("decided: ")]
+    assert decided == ["keep 2", "drop 0", "drop 1", "keep 3", "keep 22", "drop 7", f"relabel 9 to {name}"]
+    notes = [line.removeprefix("note    ") for line in told.stdout.splitlines() if line.startswith("note ")]
+    assert notes == [
+        "1 of 4 rows of c.csv have no action, and were skipped",
+        "1 of the 3 decisions of c.csv is not on an image of this scan, such as 99 (is 9 meant?)",
+    ]
+    clean = set(read(artifacts / "clean.npz").ids)
+    assert {"0", "1", "7"} & clean == set()
+    assert {"2", "3", "22", "9"} <= clean
+    again = document_of("apply", *place, "--drop-id", "0,1", "--from", tmp_path / "c.csv")
+    assert again["recorded"] == 0
+    assert "4 decisions hold already, and are not recorded again" in again["notes"]
+    undone = document_of("undo", *place)
+    assert undone["taken_back"] == [{"id": "9", "action": "relabel", "label": name, "why": ""}]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--drop-group", "77"), "has no group '77'"),
+        (("--not-copies", "3,22"), "3 and 22 have the same pixels"),
+        (("--not-copies", "3"), "takes two ids or more"),
+        (("--relabel", "3=owl"), "no class named 'owl'"),
+        (("--relabel", "owl=cat"), "has the id 'owl'"),
+        (("--from", "nowhere.csv"), "nowhere.csv does not exist"),
+        (("--drop-id", "3,owl"), "has the id 'owl'"),
+        (("--drop-id", "3", "--decision", "burn"), "no decision named 'burn'"),
+    ],
+)
+def test_what_cannot_be_decided_is_told_and_nothing_is_written(artifacts, options, message):
+    result = run("apply", "--artifacts", artifacts, *options)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+    assert not (artifacts / "decisions.jsonl").exists() or not (artifacts / "decisions.jsonl").read_text()
+
+
 def test_splits_are_told_as_json(artifacts):
     splits = document_of("split", "--artifacts", artifacts)
     assert splits["path"] == str(artifacts / "splits.csv")
@@ -155,6 +202,12 @@ def test_no_name_steers_the_terminal_whatever_the_command(hostile, tmp_path):
         ("split", *place),
         ("diff", tmp_path / "a" / "scan", tmp_path / "a" / "scan"),
         ("export", hostile, "--to", "csv", "--out", tmp_path / "out\x1b[1m"),
+        ("apply", *place, "--relabel", f"{one}={HOSTILE[1]}", "--not-copies", f"{one},{one.replace('3', '5')}"),
+        ("apply", *place, "--from", tmp_path / "a" / "decisions.jsonl"),
+        ("undo", *place, "2"),
+        ("apply", *place, "--relabel", f"{one}=\x1b[2J"),
+        ("apply", *place, "--not-copies", f"{one},{one.replace('3', '30')}"),
+        ("apply", *place, "--from", "\x1b[2J"),
         ("apply", *place, "--drop-id", "\x1b[2Jnobody", "-v"),
         ("scan", "\x1b[2Jnowhere", *place),
         ("scan", hostile, "--map", "\x1b[2J"),

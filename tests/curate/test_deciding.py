@@ -105,6 +105,15 @@ def test_without_labels_nothing_can_be_relabelled(tmp_path):
         decide(artifacts, [Proposal(RELABEL, "1", label="cat")])
 
 
+def test_a_class_that_has_no_image_yet_is_a_class_where_the_scan_names_it(scan):
+    proposal = Proposal(RELABEL, "1", label="owl")
+    with pytest.raises(UnknownName, match=r"no class named 'owl'"):
+        record(scan, [proposal])
+    entries = [{"name": name} for name in ("cat", "dog", "owl")]
+    (scan.folder / "overview.json").write_text(json.dumps({"classes": entries}))
+    assert [decision.label for decision in record(open_scan(scan.folder), [proposal]).made] == ["owl"]
+
+
 def test_lines_are_taken_back_by_number_and_once(scan):
     record(scan, [Proposal("drop", "1"), Proposal(NOT_COPIES, ids=("4", "5")), Proposal("keep", "3")])
     taken = take_back(scan, [2, 1])

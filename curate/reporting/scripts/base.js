@@ -1,6 +1,7 @@
 // What every part of the page uses: finding and making elements, numbers and names in words.
 
 const TINY = 48;         // pictures of at most so many pixels are enlarged without smoothing
+const LARGE = 192;       // pixels of the thumbnail that stands until the original is there, and where there is none
 const UNKNOWN = 255;     // a share, in hundredths, that nothing says
 const NOWHERE = 65535;   // the coordinate of what has no place on the map
 
@@ -24,6 +25,9 @@ function button(text, act, properties = {}) {
   return node;
 }
 
+// What may wait until the frame that is being made is out.
+const afterPaint = (act) => requestAnimationFrame(() => setTimeout(act, 0));
+
 function choose(chosen) {
   for (const other of all("button", chosen.parentNode)) other.setAttribute("aria-pressed", other === chosen);
 }
@@ -42,13 +46,13 @@ const dialogsOpen = [];
 const topDialog = () => dialogsOpen.at(-1) ?? null;
 function openDialog(dialog) {
   if (!dialog.open) {
-    const before = document.activeElement, whole = dialog.matches(".queue, .grid");
+    const before = document.activeElement;
     dialog.showModal();
     dialogsOpen.push(dialog);
-    if (whole) coverPage();
+    if (fillsWindow(dialog)) coverPage();
     dialog.addEventListener("close", () => {
       dialogsOpen.splice(dialogsOpen.indexOf(dialog), 1);
-      if (!dialogsOpen.some((other) => other.matches(".queue, .grid"))) uncoverPage();
+      if (!dialogsOpen.some(fillsWindow)) uncoverPage();
       const complaint = one("#complaint");
       if (dialog.contains(complaint)) (topDialog() ?? document.body).append(complaint);
       if (document.activeElement === document.body) before?.focus({ preventScroll: true });
@@ -56,6 +60,14 @@ function openDialog(dialog) {
   }
   dialog.focus();
 }
+
+// The page is there again before the dialog is gone: what had the focus gets it back.
+function closeDialog(dialog) {
+  if (dialogsOpen.every((other) => other === dialog || !fillsWindow(other))) uncoverPage();
+  dialog.close();
+}
+
+const fillsWindow = (dialog) => dialog.matches(".queue, .grid");
 
 // What a dialog covers whole need not be painted behind it. The height stays, so that the page stays where it was.
 function coverPage() {
@@ -72,7 +84,7 @@ function uncoverPage() {
 // What draws something on the page waits, and is done once, while the page is covered.
 const waitingForPage = [];
 const whenSeen = (act) => () => {
-  if (!dialogsOpen.some((dialog) => dialog.matches(".queue, .grid"))) act();
+  if (!dialogsOpen.some(fillsWindow)) act();
   else if (!waitingForPage.includes(act)) waitingForPage.push(act);
 };
 

@@ -30,7 +30,9 @@ function closerOf(set, show, known, decisions, comparing, keys, actions) {
       original.addEventListener("load", async () => {
         await original.decode().catch(() => {});  // what cannot be decoded is no error of the page's: the thumbnail stays
         if (!original.naturalWidth) return;
-        if (Math.max(original.naturalWidth, original.naturalHeight) <= TINY) original.classList.add("tiny");
+        const side = Math.max(original.naturalWidth, original.naturalHeight);
+        original.classList.toggle("tiny", side <= TINY);
+        original.classList.toggle("small", side <= LARGE);
         frame.replaceChildren(original);
       });
       original.addEventListener("error", async () => {
@@ -66,7 +68,7 @@ function closerOf(set, show, known, decisions, comparing, keys, actions) {
     shown = row;
     const words = make("div", {}, show.described(row, true), tools);
     chooser = labelChooser(set, show, words);
-    dialog.replaceChildren(large(row, 192), words);
+    dialog.replaceChildren(large(row, LARGE), words);
     openDialog(dialog);
     announce(`${spelled(known.id(row))} ${show.labelOf(row)}`);
     const beside = await comparing.beside(row);

@@ -47,11 +47,13 @@ function comparisonsOf(set, show, known, look) {
 
   // All of these of a row, once it is there.
   async function beside(row) {
-    const near = await set.source.neighbours(row).catch((error) => { complain(error); return []; });
+    const nearest = await set.source.neighbours(row).catch((error) => { complain(error); return []; });
+    const copiesOf = new Set(set.copiesOf(row)), near = nearest.filter((other) => !copiesOf.has(other)).slice(0, BESIDE);
     const groups = groupsOf(row), suggested = suggestedFor(row), label = columns.label[row];
     const others = groups.map((group) => group.rows.filter((other) => other !== row).slice(0, BESIDE));
     const kinds = [label, suggested].map((of) => set.typical(of));
-    await known.ask([...near, ...others.flat(), ...kinds.flat()]);
+    const copies = groups.find((group) => group.copies)?.rows ?? [];
+    await known.ask([...near, ...others.flat(), ...kinds.flat(), ...copies]);
     return make("div", { className: "beside" },
       ...groups.map((group) => {
         const rows = group.rows.filter((other) => other !== row);

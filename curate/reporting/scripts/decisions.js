@@ -39,11 +39,21 @@ function decisionsOf(source, known) {
 
   const named = (label) => (label === undefined || label < 0 ? {} : { label: source.info.classes[label] });
 
+  // Rows of pictures of which no two have the same pixels.
+  function distinct(rows) {
+    const seen = new Map();
+    for (const row of rows) if (known.digest(row) && !seen.has(known.digest(row))) seen.set(known.digest(row), row);
+    return [...seen.values()];
+  }
+
   // As the review server takes them; what is kept by the browser has besides what the file is to say.
   function proposed({ rows, action, label }) {
     if (action === "not_copies") {
-      const ids = rows.map(known.id);
-      return [source.served ? { action, ids } : { action, ids, digests: rows.map(known.digest) }];
+      const apart = distinct(rows), ids = apart.map(known.id);
+      if (apart.length < 2) {
+        throw new Error(`${rows.slice(0, 3).map((row) => spelled(known.id(row))).join(", ")} have the same pixels, so that they are copies of each other in any case. To have all in the clean set, keep them.`);
+      }
+      return [source.served ? { action, ids } : { action, ids, digests: apart.map(known.digest) }];
     }
     return rows.map((row) => {
       const entry = { id: known.id(row), action, ...named(label) };
@@ -63,6 +73,7 @@ function decisionsOf(source, known) {
     standing,
     apart,
     of: (row) => standing.get(row) ?? null,
+    distinct,
     subscribe(reader) { readers.add(reader); return () => readers.delete(reader); },
     load: () => inTurn(async () => take(await source.decisions.load(last))),
 

@@ -26,7 +26,7 @@ function gridOf(set, show, known, decisions, closer, comparing, keys) {
   const chooser = labelChooser(set, show, foot);
   foot.append(tools);
   dialog.replaceChildren(
-    make("header", {}, heading, said, make("span", { className: "settings" }, which, order, slider, button("close", () => dialog.close(), { className: "away", title: "Esc" }))),
+    make("header", {}, heading, said, make("span", { className: "settings" }, which, order, slider, button("close", () => closeDialog(dialog), { className: "away", title: "Esc" }))),
     view, foot, make("p", { className: "announcements offstage", aria: { live: "polite" } }));
 
   const tool = (key, text, act, name) => {
@@ -311,7 +311,7 @@ function gridOf(set, show, known, decisions, closer, comparing, keys) {
     ["f", "the rest is right: keep", rest],
     ["u", "undo", undo],
     ["Enter", "look closer", () => lookAt(active)],
-    ["Escape", "clear the marks; end", () => (marked.size ? clear() : dialog.close())],
+    ["Escape", "clear the marks; end", () => (marked.size ? clear() : closeDialog(dialog))],
   ]);
 
   return {

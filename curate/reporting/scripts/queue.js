@@ -2,8 +2,8 @@
 // was decided is written while the next is shown.
 
 const AHEAD = 3;     // pictures made ready
+const HELD = 12;     // pictures that are ready, of those that were and of those that will be looked at
 const TOGETHER = 40; // pictures of a group that is decided as a whole
-const LARGE = 192;   // pixels of the thumbnail that stands until the original is there, and where there is none
 
 const ORDERS = { likely: "likeliest first", check: "by check", class: "by class", suggested: "by suggested class" };
 
@@ -36,7 +36,7 @@ function queueOf(set, show, known, decisions, closer, comparing, keys, actions) 
   const main = make("div", { className: "main", tabIndex: 0, aria: { role: "region", label: "The picture and what it is held against" } }, stage, about, besides);
   dialog.replaceChildren(
     make("header", {}, said, tally, make("span", { className: "settings" }, order, make("label", {}, without, " leave out what is decided"),
-      button("close", () => dialog.close(), { className: "away", title: "Esc" })), progress),
+      button("close", () => closeDialog(dialog), { className: "away", title: "Esc" })), progress),
     main, foot, make("p", { className: "announcements offstage", aria: { live: "polite" } }));
 
   const tool = (key, text, act, name) => {
@@ -90,9 +90,12 @@ function queueOf(set, show, known, decisions, closer, comparing, keys, actions) 
     return place;
   }
 
+  // What is likely looked at next; after a whole group that is decided on, none of it.
   function coming() {
-    const next = [];
-    for (let place = from(at + 1); place < listed.length && next.length < AHEAD; place = from(place + 1)) next.push(listed[place]);
+    const next = [], together = new Set(group ? targets() : []);
+    for (let place = from(at + 1); place < listed.length && next.length < AHEAD; place = from(place + 1)) {
+      if (!together.has(listed[place])) next.push(listed[place]);
+    }
     return next;
   }
 
@@ -113,7 +116,7 @@ function queueOf(set, show, known, decisions, closer, comparing, keys, actions) 
     known.ask(next).catch(complain);
     for (const row of next) prepare(row);
     const wanted = new Set([...next, listed[at], listed[at - 1]]);
-    for (const row of ready.keys()) if (!wanted.has(row)) ready.delete(row);
+    for (const row of ready.keys()) if (ready.size > HELD && !wanted.has(row)) ready.delete(row);
   }
 
   // --- What is shown
@@ -144,7 +147,7 @@ function queueOf(set, show, known, decisions, closer, comparing, keys, actions) 
       entry.made.then(fill, fill);
     }
     drawCounter();
-    setTimeout(prepareNext, 0);
+    afterPaint(prepareNext);
   }
   let last = "";  // what was decided before this, for those who hear the page
 
@@ -171,12 +174,12 @@ function queueOf(set, show, known, decisions, closer, comparing, keys, actions) 
     const row = listed[at], groups = comparing.groupsOf(row), suggested = comparing.suggestedFor(row);
     one("span", buttons.relabel).textContent = suggested >= 0 && !group ? `relabel: ${shortened(info.classes[suggested], 18)}` : "relabel";
     buttons.relabel.hidden = info.classes.length < 2;
-    buttons.apart.hidden = !groups.some((of) => of.copies) || (group && !group.copies);
+    buttons.apart.hidden = !groups.some((of) => of.copies && decisions.distinct(of.rows).length > 1) || (group && !group.copies);
     buttons.group.hidden = !groups.length;
     buttons.group.setAttribute("aria-pressed", group !== null);
     buttons.whole.hidden = !source.original(row);
     asked.hidden = !group;
-    if (group) question.textContent = `For all ${plural(targets().length, "picture")} of this ${group.what}: drop, keep${group.copies ? ", or no copies" : ""}?`;
+    if (group) question.textContent = `For all ${plural(targets().length, "picture")} of this ${group.what}: drop, keep${buttons.apart.hidden ? "" : ", or not copies"}?`;
   }
 
   function drawEnd() {
@@ -194,7 +197,7 @@ function queueOf(set, show, known, decisions, closer, comparing, keys, actions) 
       left.length ? make("p", {}, button(`go through the ${count(left.length)} again`, again, { className: "primary" })) : null,
       total ? make("p", {}, source.served ? "The clean set follows with " : "Save them as a file, and the clean set follows with ", make("code", {}, command)) : null,
       total && !source.served ? make("p", {}, button("save decisions.jsonl", () => one("#decided [data-save]").click(), { className: "primary" })) : null,
-      make("p", {}, button("close", () => dialog.close(), { className: "primary" }))));
+      make("p", {}, button("close", () => closeDialog(dialog), { className: "primary" }))));
     drawCounter();
     announce(`${last ? `${last}. ` : ""}The end: ${left.length ? `${left.length} left` : "all decided"}`);
     last = "";
@@ -258,6 +261,7 @@ function queueOf(set, show, known, decisions, closer, comparing, keys, actions) 
     drawTools();
     const entry = ready.get(listed[at]);
     besides.replaceChildren(...[group ? make("div", { className: "beside" }, comparing.strip([`The whole ${group.what}`], targets(), null, TOGETHER)) : entry?.beside].filter(Boolean));
+    afterPaint(prepareNext);
     announce(group ? question.textContent : "this picture alone");
   }
 
@@ -305,7 +309,7 @@ function queueOf(set, show, known, decisions, closer, comparing, keys, actions) 
     ["ArrowLeft", "back", () => move(-1)],
     ["u", "undo", undo],
     ["o", "full size", enlarge],
-    ["Escape", "end", () => dialog.close()],
+    ["Escape", "end", () => closeDialog(dialog)],
   ]);
 
   return {

@@ -42,7 +42,8 @@ def grouped(scan: Scan) -> Scan:
         DOG if check == "label_error" and not name else name
         for check, name in zip(findings["check"], suggested, strict=True)
     ]
-    table = scan.table.assign(digest=scan.table["digest"].str[:32])
+    digest = [name[:32] if row != COPIES[1] else "f" * 32 for row, name in enumerate(scan.table["digest"])]
+    table = scan.table.assign(digest=digest)
     return replace(scan, findings=findings.assign(group=group, suggested=suggested), table=table)
 
 
@@ -164,6 +165,19 @@ def test_copies_are_told_apart_as_a_group(page: Page) -> None:
     assert [name[-6:-4] for name in line["ids"]] == ["30", "31"]
     assert len(line["digests"]) == 2
     assert "id" not in line
+
+
+def test_what_has_the_same_pixels_is_not_told_apart(context: BrowserContext, grouped: Scan, tmp_path: Path) -> None:
+    digest = grouped.table["digest"].where(grouped.table["row"] != COPIES[1], grouped.table["digest"][COPIES[0]])
+    page = visit(context, written(replace(grouped, table=grouped.table.assign(digest=digest)), tmp_path))
+    press(page, "q")
+    go_to(page, COPIES[0])
+    page.wait_for_selector(".queue .beside")
+    assert page.locator(".queue .act.apart").is_hidden()
+    press(page, "n", "Escape")
+    assert page.locator("#decided").is_hidden()
+    assert page.locator("#check-label_conflict button:has-text('keep all')").count() == 1
+    assert page.locator("#check-label_conflict button:has-text('not copies')").count() == 0
 
 
 def test_a_group_of_copies_is_decided_as_a_whole(page: Page) -> None:

@@ -362,6 +362,14 @@ def test_a_relabelled_row_is_written_as_others_of_its_class_are(tmp_path, labels
     assert digest(tmp_path / "d.npz") == before
 
 
+@pytest.mark.parametrize("labels", [np.array([0, 1, 0]), np.eye(3)[[0, 1, 0]]], ids=["numbers", "one-hot"])
+def test_a_class_that_no_image_had_is_written_too(tmp_path, labels):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 5, 5, 3), dtype=np.uint8)
+    np.savez(tmp_path / "d.npz", images=pixels, labels=labels, class_names=["ant", "bee", "cat"])
+    clean = read(write_clean(read(tmp_path / "d.npz"), np.ones(3, bool), tmp_path / "a", {2: 2}))
+    assert [clean.label_name(row) for row in range(3)] == ["ant", "bee", "cat"]
+
+
 def test_in_an_archive_of_splits_a_label_is_written_into_that_of_its_row(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), dtype=np.uint8)
     np.savez(
