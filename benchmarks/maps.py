@@ -320,7 +320,7 @@ def measured(browser: Browser, path: Path, seconds: float, patience: float, stri
         busy = processor_seconds()
         gaps = np.diff(tab.evaluate(PAN, seconds))
         busy = processor_seconds() - busy
-        tab.wait_for_timeout(500)
+        tab.wait_for_timeout(3000)  # some come after
         if tab.screenshot() == before:
             return "does not follow the mouse"
         return Measured(drawn, 1000 / float(gaps.mean()), 1000 * busy / len(gaps), float(gaps.max()))
