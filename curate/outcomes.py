@@ -84,7 +84,8 @@ def outcome_of(scan: Tables, held: Holding, config: ApplyConfig) -> Outcome:
     verdict[stand_ins] = own[stand_ins]
     inside = _in_set(verdict, strict)
     clean = inside & (table["digest"] != "").to_numpy()
-    relabelled = {row: name for row, name in held.relabelled.items() if table["label_name"].iloc[row] != name}
+    given_names = table["label_name"].tolist()
+    relabelled = {row: name for row, name in held.relabelled.items() if given_names[row] != name}
     notes = _notes(scan, group, stand_ins, clean, relabelled)
     return Outcome(verdict, clean, int((inside & ~clean).sum()), relabelled, tuple(notes))
 
@@ -94,7 +95,7 @@ def groups_apart(table: pd.DataFrame, pairs: pd.DataFrame | None, held: Holding)
     group = table["group"].to_numpy(np.int64)
     if not held.apart or pairs is None:
         return group
-    pixels = np.unique(table["digest"].to_numpy(str), return_inverse=True)[1]
+    pixels = table["digest"].factorize()[0]
     links = pairs[["row_a", "row_b"]].to_numpy(np.int64).reshape(-1, 2)
     return parted(group, links, pairs["distance"].to_numpy(np.float64), pixels, held.apart)
 
@@ -133,6 +134,19 @@ def _in_set(verdict: np.ndarray, strict: bool) -> np.ndarray:
     return np.asarray((verdict == KEEP) | ((verdict == REVIEW) & (not strict)), bool)
 
 
+class _Members:
+    """The rows of each group, found without looking through all."""
+
+    def __init__(self, group: np.ndarray) -> None:
+        self._order = np.argsort(group, kind="stable")
+        self._sorted = group[self._order]
+
+    def of(self, number: int) -> np.ndarray:
+        """int64: rows of a group, ascending."""
+        first, last = np.searchsorted(self._sorted, [number, number + 1])
+        return np.asarray(self._order[first:last], np.int64)
+
+
 # Labels of copies that disagreed
 
 
@@ -145,8 +159,9 @@ def _settled(scan: Tables, group: np.ndarray, names: np.ndarray, held: Holding) 
     numbers &= {*group[contested].tolist()} - {NO_GROUP}
     dropped = np.zeros(len(group), bool)
     dropped[[row for row, action in held.actions.items() if action == DROP]] = True
+    members = _Members(group)
     for number in sorted(numbers):
-        rows = np.flatnonzero(group == number)
+        rows = members.of(number)
         if len({*names[rows[~dropped[rows]]].tolist()} - {""}) < 2:
             settled[rows] = True
     return settled
@@ -180,9 +195,11 @@ def _second_copies(
     second = np.zeros(len(group), bool)
     leaving = findings.loc[findings["check"].isin(BESIDE_THE_KEPT) & (findings["action"] == DROP), "row"].to_numpy()
     of_copies = {*group[leaving].tolist()}
+    members = _Members(group)
     for row in held.relabelled:
         if settled[row] and group[row] != NO_GROUP and group[row] in of_copies:
-            second |= (group == group[row]) & (names == names[row])
+            rows = members.of(int(group[row]))
+            second[rows[names[rows] == names[row]]] = True
     return second
 
 
@@ -238,9 +255,10 @@ def _contested(
     """(relabelled row, a copy of it that stays under another label), which no check could tell of."""
     names = table["label_name"].to_numpy(dtype=object)
     contested = []
+    members = _Members(group)
     for row, name in relabelled.items():
         if clean[row] and group[row] != NO_GROUP:
-            alike = np.flatnonzero((group == group[row]) & clean & (names != "")).tolist()
+            alike = [copy for copy in members.of(int(group[row])).tolist() if clean[copy] and names[copy]]
             copies = [copy for copy in alike if relabelled.get(copy, names[copy]) != name]
             if copies:
                 contested.append((row, copies[0]))

@@ -374,7 +374,7 @@ def _class_names(table: pd.DataFrame, folder: Path) -> list[str]:
     try:
         entries = json.loads((folder / "overview.json").read_text(encoding="utf-8"))["classes"]
         named = [str(entry["name"]) for entry in entries][: None if UNLABELLED not in labels else -1]
-    except (OSError, ValueError, KeyError, TypeError):  # of a scan of before there was one
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):  # damaged, or of before there was one
         return present
     return named if {*present} <= {*named} else present
 
