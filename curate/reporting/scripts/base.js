@@ -41,33 +41,41 @@ const spelled = (text) => text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\
 // The end of a path tells more than its beginning.
 const shortened = (id, most = 26) => (id.length > most ? "…" + spelled(id.slice(1 - most)) : spelled(id));
 
-// Dialogs lie upon each other: the topmost has the keys, and says what happens.
-const dialogsOpen = [];
-const topDialog = () => dialogsOpen.at(-1) ?? null;
+// Dialogs lie upon each other: the topmost has the keys, and says what happens. One that closes is told of it later, so
+// that whether it is open counts.
+const dialogsOpen = new Map();  // dialog -> what had the focus before
+const openOnes = () => [...dialogsOpen.keys()].filter((dialog) => dialog.open);
+const topDialog = () => openOnes().at(-1) ?? null;
+const fillsWindow = (dialog) => dialog.matches(".queue, .grid");
+const isCovered = () => openOnes().some(fillsWindow);
+
 function openDialog(dialog) {
   if (!dialog.open) {
     const before = document.activeElement;
     dialog.showModal();
-    dialogsOpen.push(dialog);
+    dialogsOpen.delete(dialog);
+    dialogsOpen.set(dialog, before);
     if (fillsWindow(dialog)) coverPage();
-    dialog.addEventListener("close", () => {
-      dialogsOpen.splice(dialogsOpen.indexOf(dialog), 1);
-      if (!dialogsOpen.some(fillsWindow)) uncoverPage();
-      const complaint = one("#complaint");
-      if (dialog.contains(complaint)) (topDialog() ?? document.body).append(complaint);
-      if (document.activeElement === document.body) before?.focus({ preventScroll: true });
-    }, { once: true });
+    dialog.addEventListener("close", () => afterClosing(dialog), { once: true });
   }
   dialog.focus();
 }
 
 // The page is there again before the dialog is gone: what had the focus gets it back.
 function closeDialog(dialog) {
-  if (dialogsOpen.every((other) => other === dialog || !fillsWindow(other))) uncoverPage();
+  if (openOnes().every((other) => other === dialog || !fillsWindow(other))) uncoverPage();
   dialog.close();
+  afterClosing(dialog);
 }
 
-const fillsWindow = (dialog) => dialog.matches(".queue, .grid");
+function afterClosing(dialog) {
+  if (dialog.open || !dialogsOpen.has(dialog)) return;
+  const before = dialogsOpen.get(dialog), complaint = one("#complaint");
+  dialogsOpen.delete(dialog);
+  if (!isCovered()) uncoverPage();
+  if (dialog.contains(complaint)) (topDialog() ?? document.body).append(complaint);
+  if (document.activeElement === document.body) before?.focus({ preventScroll: true });
+}
 
 // What a dialog covers whole need not be painted behind it. The height stays, so that the page stays where it was.
 function coverPage() {
@@ -84,7 +92,7 @@ function uncoverPage() {
 // What draws something on the page waits, and is done once, while the page is covered.
 const waitingForPage = [];
 const whenSeen = (act) => () => {
-  if (!dialogsOpen.some(fillsWindow)) act();
+  if (!isCovered()) act();
   else if (!waitingForPage.includes(act)) waitingForPage.push(act);
 };
 

@@ -4,7 +4,7 @@ function closerOf(set, show, known, decisions, comparing, keys, actions) {
   const dialog = one("dialog.closer");
   let shown = null, chooser = null, step = () => {};
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
-  dialog.addEventListener("close", () => { shown = null; });
+  dialog.addEventListener("close", () => { if (!dialog.open) shown = null; });
 
   // Whether a text is in the clipboard now. A page that comes by plain http is given none: there a selection is copied.
   async function copied(text) {
@@ -63,7 +63,7 @@ function closerOf(set, show, known, decisions, comparing, keys, actions) {
     if (set.columns.x[row] !== NOWHERE && actions.showOnMap) tool("show on the map", () => { dialog.close(); actions.showOnMap(row); });
     const said = make("span", { className: "quiet", role: "status" });
     tool("copy id", async () => { said.textContent = (await copied(known.id(row))) ? "copied" : "not copied: select the id and copy it by hand"; });
-    tool("close", () => dialog.close());
+    tool("close", () => closeDialog(dialog));
     tools.append(said);
     shown = row;
     const words = make("div", {}, show.described(row, true), tools);
@@ -86,7 +86,7 @@ function closerOf(set, show, known, decisions, comparing, keys, actions) {
     ["u", "undo", () => decisions.undo().catch(complain)],
     ["ArrowLeft", "the picture before", () => step(-1)],
     ["ArrowRight", "the next picture", () => step(1)],
-    ["Escape", "close", () => dialog.close()],
+    ["Escape", "close", () => closeDialog(dialog)],
   ]);
 
   decisions.subscribe(() => {

@@ -295,7 +295,12 @@ function gridOf(set, show, known, decisions, closer, comparing, keys) {
   });
   order.addEventListener("change", arrange);
   which.addEventListener("change", arrange);
-  dialog.addEventListener("close", () => { for (const cell of cells.values()) cell.remove(); cells.clear(); marked.clear(); });
+  dialog.addEventListener("close", () => {
+    if (dialog.open) return;
+    for (const cell of cells.values()) cell.remove();
+    cells.clear();
+    marked.clear();
+  });
 
   const page = () => Math.max(1, Math.floor(view.clientHeight / tall())) * across;
   keys.bind(dialog, "Many pictures at once", [

@@ -290,7 +290,11 @@ function queueOf(set, show, known, decisions, closer, comparing, keys, actions) 
   }
   order.addEventListener("change", () => arrange(false));
   without.addEventListener("change", () => { at = from(at); draw(); });
-  dialog.addEventListener("close", () => { [shownRow, last] = [-1, ""]; ready.clear(); });
+  dialog.addEventListener("close", () => {
+    if (dialog.open) return;  // it is open again already
+    [shownRow, last] = [-1, ""];
+    ready.clear();
+  });
 
   // What another tab decided while this picture is looked at.
   decisions.subscribe(() => {
