@@ -114,3 +114,22 @@ def test_the_file_that_the_page_saves_is_taken(browser: Browser, artifacts: Path
     assert received.notes == ()
     record(opened, received.proposals)
     assert apply(artifacts).review == len(awaiting(artifacts)) - 3
+
+
+def test_what_the_server_refuses_is_said_and_the_picture_comes_back(browser: Browser, artifacts: Path) -> None:
+    context = browser.new_context()
+    with review(artifacts, ReviewConfig(browser=False)) as opened:
+        page = visit(context, opened.address)
+        press(page, "q")
+        page.wait_for_selector(".queue .beside")
+        first = page.inner_text(".queue .words .name")
+        page.route("**/decisions*", lambda route: route.fulfill(status=400, json={"error": "the disk is full"}))
+        press(page, "d")
+        expect(page.locator("dialog.queue #complaint")).to_have_text("the disk is full")
+        expect(page.locator(".queue .words .name")).to_have_text(first)
+        page.unroute("**/decisions*")
+        press(page, "d")
+        expect(page.locator("#complaint")).to_be_hidden()
+        expect(page.locator(".queue .tally")).to_have_text("1 dropped")
+        context.close()
+    assert read_history(artifacts / "decisions.jsonl").lines == 1
