@@ -99,6 +99,9 @@ class Job:
     __repr__ = short_repr
 
 
+GIVEN_LABELS = "given_labels.npy"  # beside the job, where a person relabelled images of the set: of the others ""
+
+
 @dataclass(frozen=True)
 class Task:
     """One shard: images `first` to `last` of an entry.
@@ -198,7 +201,9 @@ class Workshop:
         images: ImageSet,
         label_check: LabelCheck | None = None,
         functions: tuple[str, ...] = (),
+        given_labels: Sequence[str] | None = None,
     ) -> None:
+        self.given_labels = given_labels
         self.job, self.listings, self.images, self.label_check = job, listings, images, label_check
         self.functions = functions
         self.entries = {entry.name: entry for entry in job.entries}
@@ -305,10 +310,11 @@ def make(task: Task) -> Shard:
             seed=shop.job.seed,
             attempt=int(attempts[i]),
             doubted=bool(doubted[i]),
+            given_label="" if shop.given_labels is None else shop.given_labels[row],
         )
         for i, row in enumerate(rows)
     ]
-    write_provenance(origins, task.provenance)
+    write_provenance(origins, task.provenance, relabelled=shop.given_labels is not None)
     path = write_shard(task.path.parent, task.part, images, labels, ids, shop.job.classes)
     return Shard(task, shard_digest(path), int((attempts > 0).sum()), int(doubted.sum()))
 
@@ -351,7 +357,9 @@ def _opened(work: str, identity: str, functions: tuple[str, ...]) -> Workshop:
     folder = Path(work)
     job, listings = read_job(folder)
     check = _label_check(job, folder) if job.check else None
-    return Workshop(job, listings, _job_images(job, folder), check, functions)
+    path = folder / GIVEN_LABELS
+    given_labels = np.load(path).tolist() if path.exists() else None
+    return Workshop(job, listings, _job_images(job, folder), check, functions, given_labels)
 
 
 def _label_check(job: Job, folder: Path) -> LabelCheck:

@@ -24,7 +24,7 @@ from .calibration import Specimens
 from .configs import CALIBRATED, BuildConfig
 from .features import Features, input_size, load_features
 from .listings import list_images
-from .making import PROBE, Entry, Job, content_digest, write_job
+from .making import GIVEN_LABELS, PROBE, Entry, Job, content_digest, write_job
 from .operations.operation import OPERATIONS
 from .planning import BuildPlan
 from .policies import library
@@ -93,6 +93,8 @@ def prepare(plan: BuildPlan, config: BuildConfig, draft: Path, watch: Stopwatch,
     write_job(job, lists, work)
     write_npy(images.groups if images.groups is not None else np.full(len(images), -1), work / "groups.npy")
     write_npy(np.array(plan.divided.digests, dtype=np.str_), work / "digests.npy")
+    if plan.divided.given_labels is not None:
+        write_npy(np.array(plan.divided.given_labels, dtype=np.str_), work / GIVEN_LABELS)
     if benchmark is not None:
         counts = {entry.name: len(lists[entry.listing]) for entry in entries}
         write_record(benchmark.record(counts), draft / BENCHMARK_FILE)

@@ -3,10 +3,11 @@
     python benchmarks/maps.py --points 60000 1000000
 
 Each draws the same points, as clusters in eight classes, 1,100 by 640 pixels large, in a headless Chromium that renders
-in software. The script is inlined from its package, as a page that opens offline has to. Then the mouse drags the map
-about for some seconds. Frames are counted by requestAnimationFrame; of several repetitions the best is printed.
-*Strict* says whether the library draws under a content policy that forbids making code of text. One that is not
-installed is named and left out.
+in software. The script is inlined from its package, as a page that opens offline has to. Then the map is dragged about
+for some seconds, a step of the mouse in each frame. Frames are counted by requestAnimationFrame; *CPU* is what all
+processes of the browser take for one, on all cores together, and hardly depends on what else the machine does. Of
+several repetitions the best is printed. *Strict* says whether the library draws under a content policy that forbids
+making code of text. One that is not installed is named and left out.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import argparse
 import base64
 import importlib.util
 import json
-import math
+import os
 import shutil
 import tempfile
 import time
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from throughput import children
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -55,8 +57,24 @@ PAGE = """<!doctype html><meta charset="utf-8"><meta http-equiv="Content-Securit
 {scripts}
 <script{kind}>{draw}</script>"""
 
-FRAMES = """() => { window.frames_at = []; const step = (now) => { frames_at.push(now); requestAnimationFrame(step); };
-  requestAnimationFrame(step); }"""
+# The mouse is down; it moves once in each frame, whatever the frames take, so that each has something new to draw.
+PAN = """async (seconds) => {
+  const frames = [], began = performance.now();
+  let place = document.elementFromPoint(550, 320);
+  while (place.shadowRoot) place = place.shadowRoot.elementFromPoint(550, 320);
+  for (let step = 1; performance.now() - began < 1000 * seconds; step++) {
+    frames.push(await new Promise(requestAnimationFrame));
+    const at = { bubbles: true, cancelable: true, composed: true, view: window, buttons: 1, pointerId: 1,
+      isPrimary: true, pointerType: "mouse",
+      clientX: 550 + 200 * Math.sin(step / 20), clientY: 320 + 120 * Math.sin(step / 13) };
+    place.dispatchEvent(new PointerEvent("pointermove", { ...at, button: -1 }));
+    place.dispatchEvent(new MouseEvent("mousemove", at));
+  }
+  return frames;
+}"""
+
+
+HEADINGS = ("drawn by", "MB", "drawn, s", "frames a second", "CPU a frame, ms", "worst frame, ms", "strict")
 
 
 @dataclass(frozen=True)
@@ -72,10 +90,11 @@ class Way:
 
 @dataclass(frozen=True)
 class Measured:
-    """One run: seconds until drawn, frames a second while panning, the longest frame in milliseconds."""
+    """One run: seconds until drawn; while panning frames a second, milliseconds of CPU for one, and of the longest."""
 
     drawn: float
     frames: float
+    cpu: float
     worst: float
 
 
@@ -190,8 +209,9 @@ def webgl(points: np.ndarray) -> str:
     gl.drawArrays(gl.POINTS, 0, x.length);
   };
   canvas.addEventListener("pointermove", (event) => {
-    at[0] += (2 * event.movementX) / canvas.width;
-    at[1] -= (2 * event.movementY) / canvas.height;
+    if (!event.buttons) return;
+    at[0] = (2 * event.clientX) / canvas.width - 1;
+    at[1] = 1 - (2 * event.clientY) / canvas.height;
     waiting ||= requestAnimationFrame(draw);
   });
   draw();
@@ -266,8 +286,22 @@ def page_of(way: Way, folder: Path, points: np.ndarray, policy: str) -> str:
     )  # fmt: skip
 
 
+def processor_seconds() -> float:
+    """What all processes that this one has started have taken of the processor, the browser's among them."""
+    ticks = 0
+    for process in children(os.getpid()):
+        try:
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def measured(browser: Browser, path: Path, seconds: float, patience: float, strict: bool = False) -> Measured | str:
     """What a page comes to; a sentence where it does not draw."""
+    from playwright.sync_api import TimeoutError as TooLate
+
     tab = browser.new_page(viewport={"width": WIDTH + 100, "height": HEIGHT + 100})
     try:
         tab.goto(path.as_uri(), timeout=patience * 1000)
@@ -281,29 +315,31 @@ def measured(browser: Browser, path: Path, seconds: float, patience: float, stri
         drawn = float(tab.evaluate("window.drawn")) / 1000
         tab.wait_for_timeout(1000)
         tab.mouse.move(WIDTH / 2, HEIGHT / 2)
+        before = tab.screenshot()
         tab.mouse.down()
-        tab.evaluate(FRAMES)
-        began, step = time.monotonic(), 0
-        while time.monotonic() - began < seconds:
-            step += 1
-            tab.mouse.move(WIDTH / 2 + 200 * math.sin(step / 20), HEIGHT / 2 + 120 * math.sin(step / 13))
-            tab.wait_for_timeout(4)
-        gaps = np.diff(tab.evaluate("frames_at"))
-        tab.mouse.up()
-        return Measured(drawn, 1000 / float(gaps.mean()), float(gaps.max()))
+        busy = processor_seconds()
+        gaps = np.diff(tab.evaluate(PAN, seconds))
+        busy = processor_seconds() - busy
+        tab.wait_for_timeout(3000)  # some come after
+        if tab.screenshot() == before:
+            return "does not follow the mouse"
+        return Measured(drawn, 1000 / float(gaps.mean()), 1000 * busy / len(gaps), float(gaps.max()))
+    except TooLate:
+        return "no answer for half a minute"
     finally:
         tab.close()
 
 
 def best(runs: list[Measured]) -> Measured:
-    return Measured(min(r.drawn for r in runs), max(r.frames for r in runs), min(r.worst for r in runs))
+    columns = {name: [getattr(run, name) for run in runs] for name in ("drawn", "frames", "cpu", "worst")}
+    return Measured(**{name: (max if name == "frames" else min)(values) for name, values in columns.items()})
 
 
 def report(browser: Browser, way: Way, points: np.ndarray, repetitions: int, seconds: float) -> str:
     """One line of the table."""
     folder = folder_of(way.package)
     if folder is None:
-        return f"| {way.name} | not installed | | | | |"
+        return f"| {way.name} | not installed | | | | | |"
     size = sum((folder / script).stat().st_size for script in way.scripts) / 1e6
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "map.html"
@@ -312,13 +348,13 @@ def report(browser: Browser, way: Way, points: np.ndarray, repetitions: int, sec
         for _ in range(repetitions):
             run = measured(browser, path, seconds, 120)
             if isinstance(run, str):
-                return f"| {way.name} | {size:.2f} | does not draw: {run} | | | |"
+                return f"| {way.name} | {size:.2f} | {run} | | | | |"
             runs.append(run)
         path.write_text(page_of(way, folder, points, STRICT), encoding="utf-8")
         strict = measured(browser, path, 0.2, 120, strict=True)
     found = best(runs)
     return (
-        f"| {way.name} | {size:.2f} | {found.drawn:.1f} | {found.frames:.0f} | {found.worst:.0f} "
+        f"| {way.name} | {size:.2f} | {found.drawn:.1f} | {found.frames:.0f} | {found.cpu:.0f} | {found.worst:.0f} "
         f"| {'no' if isinstance(strict, str) else 'yes'} |"
     )
 
@@ -335,8 +371,8 @@ def main() -> None:
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     for n in options.points:
         points = clusters(n)
-        print(f"\n{n:,} points\n\n| drawn by | MB | drawn, s | frames a second | worst frame, ms | strict |")
-        print("|---|---:|---:|---:|---:|---|")
+        print(f"\n{n:,} points\n\n| {' | '.join(HEADINGS)} |")
+        print("|---|---:|---:|---:|---:|---:|---|")
         for way in WAYS:
             if options.only not in way.name:
                 continue

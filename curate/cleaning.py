@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import numpy as np
 
 from .configs import ApplyConfig
 from .deciding import holding_of
-from .decisions import RELABEL, Decision, History, append_decisions, decisions_path, now, read_history
-from .findings import BESIDE_THE_KEPT, DROP, KEEP, REVIEW
+from .decisions import Decision, History, append_decisions, decisions_path, now, read_history
+from .findings import DROP, KEEP, REVIEW
 from .measuring.hashing import changed_pictures
-from .scans import Scanned, directed, open_scan
-from .sets.imageset import NO_GROUP, ImageSet, held_out_rank
+from .outcomes import Tables, outcome_of
+from .scans import Scanned, directed, open_scan, read_pairs, write_relabelled
+from .sets.imageset import NO_GROUP, ImageSet
 from .sets.reading import read_as
 from .sets.writing import write_clean
 from .stage.errors import DataError
@@ -30,6 +29,8 @@ class Applied:
     rows                    images in it: what is kept and, unless strict, what awaits review
     kept, dropped, review   images of each verdict, decisions included
     decided                 images on which a decision counted
+    relabelled              images that have another class than they were given
+    decisions               kind of decision -> how many hold
     """
 
     path: Path
@@ -39,6 +40,8 @@ class Applied:
     review: int
     decided: int
     notes: tuple[str, ...] = ()
+    relabelled: int = 0
+    decisions: Mapping[str, int] = field(default_factory=dict)
 
     __repr__ = short_repr
 
@@ -94,7 +97,21 @@ def _undone(artifacts: Path, count: int, config: ApplyConfig) -> Undone:
         return [{"undo": decision.line, "when": now()} for decision in undone]
 
     history = append_decisions(path, entries)
-    return Undone(tuple(undone), history.standing, _write_clean_set(scan, images, config, history, notes))
+    remarks = [*notes, *_still_apart(scan, undone)]
+    return Undone(tuple(undone), history.standing, _write_clean_set(scan, images, config, history, remarks))
+
+
+def _still_apart(scan: Scanned, undone: Sequence[Decision]) -> list[str]:
+    """A note on images that the scan itself has as no copies, by a decision that was taken back after it."""
+    group, row_of = scan.table["group"].tolist(), scan.roster.row_of
+    for decision in undone:
+        numbers = [group[row_of[name]] for name in decision.ids if name in row_of]
+        if len(set(numbers)) > 1 or NO_GROUP in numbers:
+            return [
+                f"{' and '.join(decision.ids[:2])} were told apart when the set was scanned: scan again to have them "
+                "compared"
+            ]
+    return []
 
 
 def _last(history: History, count: int, path: Path) -> list[Decision]:
@@ -145,79 +162,25 @@ def read_again(scan: Scanned, config: ApplyConfig) -> tuple[ImageSet, list[str]]
     return images, notes
 
 
-def _verdicts(scan: Scanned, config: ApplyConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Two of (N,) keep, drop or review, without decisions: the gravest action on each row, and the gravest that is for
-    a fault of its own."""
-    findings = scan.findings
-    action = findings["action"].to_numpy(dtype=object).copy()
-    action[(action == DROP) & findings["check"].isin(config.review)] = REVIEW
-    action[findings["check"].isin(config.drop)] = DROP
-    rows = findings["row"].to_numpy()
-    alone = ~findings["check"].isin(BESIDE_THE_KEPT).to_numpy()
-    verdicts = tuple(np.full(len(scan.table), KEEP, dtype=object) for _ in range(2))
-    for verdict, counts in zip(verdicts, (rows >= 0, (rows >= 0) & alone), strict=True):
-        for name in (REVIEW, DROP):
-            verdict[rows[(action == name) & counts]] = name
-    return verdicts[0], verdicts[1]
-
-
-def _in_set(verdict: np.ndarray, strict: bool) -> np.ndarray:
-    """bool (N,): rows that are in the clean set by their verdict."""
-    return np.asarray((verdict == KEEP) | ((verdict == REVIEW) & (not strict)), bool)
-
-
-def _stand_ins(scan: Scanned, stays: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """int64: a row of each group of copies of which none stays: the best of those that may take its place.
-
-    stays  bool (N,): rows in the clean set;  free  bool (N,): rows that are not, but for being copies
-
-    The best is the one in the most precious split, then the one most like the copy that would have been kept.
-    """
-    group = scan.table["group"].to_numpy(np.int64)
-    lost = ~np.isin(group, group[stays]) & (group != NO_GROUP)
-    rows = np.flatnonzero(free & lost)
-    of_copies = scan.findings[scan.findings["check"].isin(BESIDE_THE_KEPT)]
-    likeness = of_copies.groupby("row")["score"].max().reindex(rows).to_numpy()
-    order = np.lexsort((rows, -likeness, -held_out_rank(scan.table["split"].tolist())[rows], group[rows]))
-    rows = rows[order]
-    return np.asarray(rows[np.unique(group[rows], return_index=True)[1]], np.int64)
-
-
-def _told_of_stand_ins(images: ImageSet, rows: np.ndarray) -> str:
-    subject = "1 copy stays" if len(rows) == 1 else f"{len(rows):,} copies stay"
-    return (
-        f"{subject} in place of one that leaves, for of each picture one stays, such as {images.ids[rows[0]]}; "
-        "drop that too (--drop-id ID) to be rid of the picture"
-    )
-
-
 def _write_clean_set(
     scan: Scanned, images: ImageSet, config: ApplyConfig, history: History, notes: Sequence[str]
 ) -> Applied:
-    remarks = [*notes, *history.notes]
-    verdict, own = _verdicts(scan, config)
     held = holding_of(scan.roster, history)
-    remarks += held.notes
-    decided = np.zeros(len(verdict), bool)
-    for row, decision in held.decisions.items():
-        verdict[row] = KEEP if decision.action == RELABEL else decision.action
-        decided[row] = True
     strict = bool(scan.manifest.config.strict) if config.strict is None else config.strict
-    inside = _in_set(verdict, strict)
-    stand_ins = _stand_ins(scan, inside, ~inside & ~decided & _in_set(own, strict))
-    verdict[stand_ins] = own[stand_ins]
-    if len(stand_ins):
-        remarks.append(_told_of_stand_ins(images, stand_ins))
-    keep = _in_set(verdict, strict)
-    blind = keep & (scan.table["digest"] == "").to_numpy()
-    if blind.any():
-        remarks.append(f"{blind.sum():,} images that cannot be decoded are left out in any case")
-        keep &= ~blind
-    if not keep.any():
+    pairs = read_pairs(scan.folder) if held.apart else None
+    tables = Tables(scan.table, scan.findings, pairs, scan.manifest.config.review)
+    outcome = outcome_of(tables, held, replace(config, strict=strict))
+    remarks = [*notes, *history.notes, *held.notes, *outcome.notes]
+    if outcome.blind:
+        remarks.append(f"{outcome.blind:,} images that cannot be decoded are left out in any case")
+    kept, dropped, review = (int((outcome.verdict == name).sum()) for name in (KEEP, DROP, REVIEW))
+    if not outcome.clean.any():
         raise DataError(
-            f"no image would be left: {(verdict == DROP).sum():,} of {len(verdict):,} are dropped, "
-            f"{(verdict == REVIEW).sum():,} await review. Keep some (--keep-id ID), or drop fewer checks."
+            f"no image would be left: {dropped:,} of {len(images):,} are dropped, {review:,} await review. Keep some "
+            "(--keep-id ID), or drop fewer checks."
         )
-    path = write_clean(images, keep.astype(bool), scan.folder.parent)
-    kept, dropped, review = (int((verdict == name).sum()) for name in (KEEP, DROP, REVIEW))
-    return Applied(path, int(keep.sum()), kept, dropped, review, len(held.decisions), tuple(remarks))
+    labels = {row: images.classes.index(name) for row, name in outcome.relabelled.items()}
+    path = write_clean(images, outcome.clean, scan.folder.parent, labels)
+    write_relabelled(scan, outcome.relabelled)
+    rows = int(outcome.clean.sum())
+    return Applied(path, rows, kept, dropped, review, len(held.decisions), tuple(remarks), len(labels), held.kinds)

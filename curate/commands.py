@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 # What scans, splits and exports is imported where it is called: it loads numpy and pandas.
 
 _SHOWN = 5  # rows that a rehearsal shows
+_LINES = 20  # decisions that are told one by one
 
 app = application(
     "curate", "Find what is wrong with a set of labelled images, show it, and leave a clean set beside it."
@@ -139,6 +140,13 @@ def _print_scan(result: Scan, artifacts: Path, output: Output) -> None:
         )
     out.print()
     out.print(line)
+    if result.decisions:
+        verdict = result.table["verdict"] if result.outcome is None else result.outcome
+        dropped, awaiting = (int((verdict == name).sum()) for name in (DROP, REVIEW))
+        out.print(
+            f"your {counted(sum(result.decisions.values()), 'decision')} included ({_kinds(result.decisions)}): "
+            f"{counted(dropped, 'row')} dropped, {awaiting:,} awaiting review"
+        )
     # Those on how it was read stand above already.
     above = {result.alarm, *result.images.source.notes}
     output.print_notes(note for note in result.notes if note not in above)
@@ -153,6 +161,11 @@ def _print_scan(result: Scan, artifacts: Path, output: Output) -> None:
     next_command = following(result, artifacts)
     look = f"curate review{elsewhere(artifacts)}" if awaiting else "open the report"
     out.print(f"next    {next_command}    or look first: {look}" if next_command else f"next    {look}", whole=True)
+
+
+def _kinds(decisions: Mapping[str, int]) -> str:
+    """ "9 drop, 2 relabel, 1 not copies": kinds of decisions and how many."""
+    return ", ".join(f"{count:,} {action.replace('_', ' ')}" for action, count in decisions.items())
 
 
 _FOR_GISTS = 64  # cells of a screen from which on the table has room for words
@@ -231,6 +244,7 @@ def _scan_json(result: Scan, artifacts: Path) -> dict[str, object]:
         },
         "not_checked": dict(result.not_checked),
         "decided": len(result.decided),
+        "decisions": dict(result.decisions),
         "stories": [
             {"check": s.check, "group": s.group, "rows": len(s.rows), "sentence": s.sentence} for s in result.stories
         ],
@@ -247,21 +261,40 @@ def apply(decisions: DecideConfig, config: ApplyConfig, output: Output) -> None:
     """Rebuild the clean set from the findings and your decisions, which are recorded and can be undone."""
     with output.reporter.stage("starting", None, ""):
         from .cleaning import apply as run
-        from .deciding import decide
 
     artifacts = Path(decisions.artifacts)
-    contested = sorted({*decisions.keep_id} & {*decisions.drop_id})
-    if contested:
-        raise DataError(f"{contested[0]} is to be kept and dropped. Give it to --keep-id or to --drop-id.")
-    actions = dict.fromkeys(decisions.keep_id, KEEP) | dict.fromkeys(decisions.drop_id, DROP)
-    if actions:
-        decide(artifacts, actions, decisions.why)
+    lines, count, notes = _recorded(decisions, artifacts)
     with output.reporter.stage("applying", None, ""):
         applied = run(artifacts, config, output.reporter)
+    applied = replace(applied, notes=(*notes, *applied.notes))
     if output.as_json:
-        print_json(_applied_json(applied))
-    else:
-        _print_applied(applied, output)
+        print_json({"recorded": count, **_applied_json(applied)})
+        return
+    for line in lines:
+        out.print(line)
+    _print_applied(applied, output)
+
+
+def _recorded(decisions: DecideConfig, artifacts: Path) -> tuple[list[str], int, tuple[str, ...]]:
+    """Record what is decided: (lines on the decisions, how many they are, notes)."""
+    if replace(decisions, why="", decision="", artifacts=ARTIFACTS) == DecideConfig():
+        return [], 0, ()
+    from .deciding import in_words, record
+    from .receiving import proposed
+    from .scans import open_scan
+
+    scan = open_scan(artifacts / "scan")
+    received = proposed(decisions, scan)
+    recorded = record(scan, received.proposals)
+    again = len(received.proposals) - len(recorded.made)
+    notes = (*received.notes, *recorded.notes)
+    if again > 0:
+        verb = "decision holds" if again == 1 else "decisions hold"
+        notes = (*notes, f"{again:,} {verb} already, and {'is' if again == 1 else 'are'} not recorded again")
+    lines = [f"decided: {in_words(decision)}" for decision in recorded.made]
+    if len(lines) > _LINES:
+        lines[_LINES - 1 :] = [f"decided: {len(lines) - _LINES + 1:,} more"]
+    return lines, len(recorded.made), notes
 
 
 @command(app)
@@ -278,19 +311,27 @@ def undo(
         undone = run(Path(config.artifacts), count, reporter=output.reporter)
     if output.as_json:
         decisions = [
-            {"id": decision.id, "action": decision.action, "why": decision.why} for decision in undone.taken_back
+            {
+                **({"ids": list(decision.ids)} if decision.ids else {"id": decision.id}),
+                "action": decision.action,
+                **({"label": decision.label} if decision.label else {}),
+                "why": decision.why,
+            }
+            for decision in undone.taken_back
         ]
         print_json({"taken_back": decisions, **_applied_json(undone.applied)})
         return
+    from .deciding import in_words
+
     for decision in undone.taken_back:
-        out.print(f"taken back: {decision.action} {decision.id}{f' ({decision.why})' if decision.why else ''}")
+        out.print(f"taken back: {in_words(decision)}{f' ({decision.why})' if decision.why else ''}")
     _print_applied(undone.applied, output)
 
 
 def _print_applied(applied: Applied, output: Output) -> None:
     out.print(
         f"kept {applied.kept:,}, dropped {applied.dropped:,}, awaiting review {applied.review:,}; "
-        f"{applied.decided:,} by your decision"
+        f"{applied.decided:,} by your decision{f', {applied.relabelled:,} relabelled' if applied.relabelled else ''}"
     )
     output.print_notes(applied.notes)
     out.print(f"clean set  {applied.path} ({counted(applied.rows, 'row')})", whole=True)
@@ -313,6 +354,7 @@ def review(reviewed: ReviewedConfig, config: ReviewConfig, output: Output) -> No
             sys.stdout.flush()  # whoever reads it does not wait for the end
         else:
             out.print(opened.address, whole=True)
+            output.print_notes(opened.notes)
             if not output.quiet:
                 out.print("open it in a browser on this machine; Ctrl-C ends the review, decisions are kept at once")
         with suppress(KeyboardInterrupt):  # by which a review ends

@@ -161,10 +161,38 @@ class DecideConfig:
     """What a person decides: the other options of `curate apply`."""
 
     keep_id: tuple[str, ...] = option(
-        (), "Id of an image to keep, whatever was found. Repeat.", "Decisions", metavar="ID", commas=False
+        (), "Ids of images to keep, whatever was found, separated by commas. Repeat.", "Decisions", metavar="ID",
+        commas=False,
+    )  # fmt: skip
+    drop_id: tuple[str, ...] = option((), "Ids of images to drop. Repeat.", "Decisions", metavar="ID", commas=False)
+    relabel: tuple[str, ...] = option(
+        (), "ID=CLASS: the class that an image has. Repeat.", "Decisions", metavar="ID=CLASS", commas=False
     )
-    drop_id: tuple[str, ...] = option((), "Id of an image to drop. Repeat.", "Decisions", metavar="ID", commas=False)
-    why: str = option("", "Reason, recorded with the decision.", "Decisions")
+    keep_group: tuple[str, ...] = option((), "Keep all images of a group.", "Decisions", metavar="NUMBER")
+    drop_group: tuple[str, ...] = option((), "Drop all images of a group.", "Decisions", metavar="NUMBER")
+    not_copies: tuple[str, ...] = option(
+        (), "ID,ID: images that are no copies of each other. Repeat.", "Decisions", metavar="ID,ID", commas=False
+    )
+    not_copies_group: tuple[str, ...] = option(
+        (), "No two images of a group of copies are copies of each other.", "Decisions", metavar="NUMBER"
+    )
+    from_file: tuple[str, ...] = option(
+        (),
+        "Decisions made elsewhere: decisions.jsonl, a CSV with id and action, a labelling tool's export. Repeat.",
+        "Decisions",
+        flag="--from",
+        metavar="FILE",
+        path=True,
+        commas=False,
+    )
+    decision: str = option(
+        "",
+        "What becomes of the images of a file that only selects some: keep, drop or review.",
+        "Decisions",
+        metavar="ACTION",
+        names=lambda: ("keep", "drop", "review"),
+    )
+    why: str = option("", "Reason, recorded with the decisions that have none.", "Decisions")
     artifacts: str = artifacts_option()
 
 

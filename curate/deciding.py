@@ -128,9 +128,13 @@ def _earlier(roster: Roster, proposals: Sequence[Proposal], past: History) -> di
     """id -> the decision that holds for it, of those that are decided on again."""
     rows = {roster.row_of[proposal.id] for proposal in proposals if proposal.action != NOT_COPIES}
     digests = {roster.digests[row] for row in rows}
+    ids = {roster.ids[row] for row in rows}
+    near = [decision for decision in past.current if decision.id in ids or decision.digest in digests]
     # Most ids are what they were: only where pixels of theirs were decided on under others it takes a closer look.
-    moved = any(d.digest in digests and not _stays(d, roster) for d in past.current if d.digest)
-    held = holding_of(roster, past).decisions if moved else _unmoved(past, roster)
+    if any(decision.digest in digests and not _stays(decision, roster) for decision in near if decision.digest):
+        held = holding_of(roster, past).decisions
+    else:
+        held = {roster.row_of[decision.id]: decision for decision in near if _stays(decision, roster)}
     return {roster.ids[row]: held[row] for row in rows if row in held}
 
 
@@ -171,7 +175,7 @@ def _check(scan: Scanned, proposals: Sequence[Proposal]) -> None:
         other = wanted.setdefault(proposal.id, proposal)
         if (other.action, other.label) != (proposal.action, proposal.label):
             raise DataError(
-                f"{proposal.id} is decided on twice: {in_words(other)}, and {in_words(proposal)}. Decide on it once."
+                f"{proposal.id} is decided on twice: {in_words(other)}; {in_words(proposal)}. Decide on it once."
             )
         if not roster.digests[roster.row_of[proposal.id]] and proposal.action != DROP:
             raise DataError(
@@ -182,8 +186,10 @@ def _check(scan: Scanned, proposals: Sequence[Proposal]) -> None:
 
 
 def in_words(decision: Decision | Proposal) -> str:
-    """ "drop", "relabel to monocyte", "not_copies"."""
-    return f"{RELABEL} to {decision.label}" if decision.action == RELABEL else decision.action
+    """ "drop 63", "relabel 63 to monocyte", "63, 93 are no copies of each other"."""
+    if decision.action == NOT_COPIES:
+        return f"{', '.join(decision.ids)} are no copies of each other"
+    return f"{decision.action} {decision.id}{f' to {decision.label}' if decision.action == RELABEL else ''}"
 
 
 def check_class(roster: Roster, name: str) -> None:
@@ -291,7 +297,8 @@ class Holding:
         held, same = len(self.rows), len(self.rows) - self.moved
         parts = [f"{counted(held, 'decision')} {'holds' if held == 1 else 'hold'}"] if held else []
         if self.moved:
-            parts[0] += f": {same:,} on the same ids, {self.moved:,} on images that have other ids now"
+            where = f": {same:,} on the same ids, {self.moved:,}" if same else ","
+            parts[0] += f"{where} on images that have other ids now"
         for lost, noun in ((self.gone, "image"), (self.unnamed, "class")):
             if lost:
                 parts.append(_told_of_lost(lost, noun, counting=not parts))
@@ -341,11 +348,6 @@ def holding_of(roster: Roster, history: History) -> Holding:
         moved += any(roster.ids[row] != name for row, name in zip(places, decision.ids, strict=False))
     ordered = sorted(gone, key=lambda decision: decision.line)
     return Holding(dict(sorted(decisions.items())), tuple(apart), rows, moved, tuple(ordered), tuple(unnamed))
-
-
-def _unmoved(history: History, roster: Roster) -> dict[int, Decision]:
-    """row -> the decision on it, of those on images that have the ids that they had."""
-    return {roster.row_of[d.id]: d for d in history.current if _stays(d, roster)}
 
 
 def _stays(decision: Decision, roster: Roster) -> bool:
@@ -427,7 +429,7 @@ def relabelled_in(text: str, roster: Roster) -> list[Proposal]:
         raise DataError(
             f"{text!r} relabels nothing. Needed is ID=CLASS, such as 63={next(iter(roster.classes), 'CLASS')}."
         )
-    readings = [(ids_in(ids, roster), label.strip()) for ids, label in cuts]
+    readings = [(ids_in(ids, roster), label if label in roster.classes else label.strip()) for ids, label in cuts]
     fits = [
         [bool(ids) and all(name in roster.row_of for name in ids), label in roster.classes] for ids, label in readings
     ]

@@ -8,13 +8,15 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
 from .findings import DROP, KEEP, REVIEW
 from .stage.errors import DataError, OutputError, UnknownName
+from .stage.lines import json_text
 from .stage.shortness import short_repr
 
 RELABEL, NOT_COPIES = "relabel", "not_copies"
@@ -85,8 +87,6 @@ class History:
     decisions  those that were not undone, in order
     whole      bytes up to the end of the last whole line;  lines  how many these are
     log        every line that says something, in order
-    current    the decisions on single images that no later one on the same image and pixels replaces, in order
-    standing   id -> the last decision on it;  apart  the decisions that tell images apart
     """
 
     decisions: list[Decision]
@@ -94,20 +94,30 @@ class History:
     lines: int
     notes: tuple[str, ...]
     log: tuple[Decision | Undoing, ...] = ()
-    current: list[Decision] = field(init=False)
-    standing: dict[str, Decision] = field(init=False)
-    apart: list[Decision] = field(init=False)
 
     __repr__ = short_repr
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def current(self) -> list[Decision]:
+        """The decisions on single images that no later one on the same image and pixels replaces, in order."""
         alone = [decision for decision in self.decisions if decision.action != NOT_COPIES]
         replaced = {decision.over for decision in alone}
         last = {(d.id, d.digest): d.line for d in alone}
-        current = [d for d in alone if last[d.id, d.digest] == d.line and d.line not in replaced]
-        object.__setattr__(self, "current", current)
-        object.__setattr__(self, "standing", {decision.id: decision for decision in current})
-        object.__setattr__(self, "apart", [d for d in self.decisions if d.action == NOT_COPIES])
+        lines = {*last.values()} - replaced
+        return [decision for decision in alone if decision.line in lines]
+
+    @cached_property
+    def standing(self) -> dict[str, Decision]:
+        """id -> the last decision on it."""
+        return {decision.id: decision for decision in self.current}
+
+    @cached_property
+    def apart(self) -> list[Decision]:
+        """The decisions that tell images apart."""
+        return [decision for decision in self.decisions if decision.action == NOT_COPIES]
+
+
+NOTHING = History([], 0, 0, ())
 
 
 def decisions_path(artifacts: Path) -> Path:
@@ -147,6 +157,11 @@ class _Parsed:
     decisions: Mapping[int, Decision] = field(default_factory=dict)
     log: tuple[Decision | Undoing, ...] = ()
 
+    @cached_property
+    def history(self) -> History:
+        """What a file that ends with these lines says."""
+        return History(list(self.decisions.values()), len(self.data), self.lines, (), self.log)
+
 
 _REMEMBERED = 4  # files whose lines are remembered
 _memory: dict[Path, _Parsed] = {}
@@ -159,6 +174,23 @@ def _parse(path: Path, data: bytes) -> History:
         before = _Parsed()
     lines = data[len(before.data) :].split(b"\n")
     rest = lines.pop()  # what follows the last line's end: nothing, unless a write was cut short
+    if lines:
+        before = _memory[path] = _continued(before, data[: len(data) - len(rest)], lines, path)
+        for oldest in list(_memory)[:-_REMEMBERED]:
+            _memory.pop(oldest, None)
+    if not rest.strip():
+        return before.history
+    decisions, number = dict(before.decisions), before.lines + 1
+    try:
+        entry = _taken(json.loads(rest), number, decisions)
+    except (ValueError, TypeError, RecursionError):
+        note = f"line {number} of {path.name} was cut short while it was written, and does not count"
+        return replace(before.history, notes=(note,))
+    return History(list(decisions.values()), len(data), number, (), (*before.log, entry))
+
+
+def _continued(before: _Parsed, data: bytes, lines: Sequence[bytes], path: Path) -> _Parsed:
+    """What a file says whose last lines are these. Raises DataError with the number of a malformed one."""
     decisions, log = dict(before.decisions), list(before.log)
     for number, text in enumerate(lines, before.lines + 1):
         try:
@@ -169,20 +201,7 @@ def _parse(path: Path, data: bytes) -> History:
                 f'{path}, line {number} is no decision: {error}. Needed is an object with "id" and "action" (keep, '
                 'drop, review, or relabel with "label"). Correct that line, or empty it.'
             ) from None
-    count, whole = before.lines + len(lines), len(data) - len(rest)
-    if len(lines):
-        for oldest in list(_memory)[: -_REMEMBERED + 1]:
-            _memory.pop(oldest, None)
-        _memory[path] = _Parsed(data[:whole], count, dict(decisions), tuple(log))
-    notes: tuple[str, ...] = ()
-    if rest.strip():
-        try:
-            log.append(_taken(json.loads(rest), count + 1, decisions))
-        except (ValueError, TypeError, RecursionError):
-            notes = (f"line {count + 1} of {path.name} was cut short while it was written, and does not count",)
-        else:
-            count, whole = count + 1, len(data)
-    return History(list(decisions.values()), whole, count, notes, tuple(log))
+    return _Parsed(data, before.lines + len(lines), decisions, tuple(log))
 
 
 def _taken(entry: object, number: int, decisions: dict[int, Decision]) -> Decision | Undoing:
@@ -237,7 +256,7 @@ def append_decisions(path: Path, entries: Callable[[History], Sequence[Mapping[s
             past = _parse(path, data)
             # A line cut short was never a decision; joined to the next it would spoil that one too.
             start = data[: past.whole]
-            added = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries(past))
+            added = "".join(json_text(entry, indent=None) + "\n" for entry in entries(past))
             if not added:
                 return past
             # A byte that is no UTF-8, typed in a reason, becomes the escape \udc.., which JSON reads back.
@@ -254,7 +273,7 @@ def append_decisions(path: Path, entries: Callable[[History], Sequence[Mapping[s
             after = _parse(path, start + new)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}. No decision was taken.") from error
-    return History(after.decisions, after.whole, after.lines, past.notes, after.log)
+    return replace(after, notes=past.notes) if past.notes else after
 
 
 def _lock_decisions(file: BinaryIO) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from .measuring.evidence import Evidence, Measured
 from .measuring.grouping import Copies, with_photographs
 from .measuring.neighbours import Neighbours, among, nearest, nearest_to, principal_features
 from .measuring.ownmodels import Opinion, own_probe
+from .measuring.parting import without_apart
 from .measuring.photographs import Gallery, find_photographs
 from .measuring.probe import Probe, folds_of, odds_of, probe_labels
 from .measuring.strangers import foreign_copies
@@ -31,10 +32,12 @@ def gather(
     workers: int,
     progress: Callable[[int], None] = lambda step: None,
     opinion: Opinion | None = None,
+    apart: Sequence[Sequence[int]] = (),
 ) -> Evidence:
     """What the measured set shows as a whole: its copies, its neighbours, and what its labels are worth.
 
     opinion  what a person's own model says of the labels, which replaces the label probe
+    apart    rows that are no copies of each other, as a person says
     """
     labels = images.labels
     first, picture = first_of_each(measured.digests), first_of_each(measured.canonical)
@@ -45,6 +48,7 @@ def gather(
     gallery, quality = Gallery(images, sides, workers), _quality(images, measured)
     copies = find_copies(first, picture, measured.prints, among_distinct, quality, gallery)
     copies = with_photographs(copies, find_photographs(gallery, copies, among_distinct))
+    copies = without_apart(copies, apart)
     progress(2)
     among_kept, position = _represented(copies, among_distinct, features)
     variants, shown = _variants(copies, among_kept, position, features)

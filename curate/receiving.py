@@ -1,4 +1,4 @@
-"""proposals_from(path, scan): decisions that were made elsewhere, for the images of a scan."""
+"""proposed, proposals_from: what the options of a command and files of decisions propose for the images of a scan."""
 
 from __future__ import annotations
 
@@ -6,15 +6,70 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from .deciding import holding_of, nearest_id
-from .decisions import NOT_COPIES, Decision, History, Proposal
+from .configs import DecideConfig
+from .deciding import holding_of, ids_in, nearest_id, relabelled_in
+from .decisions import NOT_COPIES, VERDICTS, Decision, History, Proposal
+from .findings import DROP, KEEP
 from .handing import atlas, cvat, fiftyone, labelstudio, spreadsheet  # noqa: F401  # each adds its reader
 from .proposals import READERS, Received
 from .scans import Scanned
-from .stage.errors import DataError
+from .sets.imageset import NO_GROUP
+from .stage.errors import DataError, UnknownName
 from .stage.lines import counted
 
 _HEAD = 1 << 16  # bytes by which a file is told
+
+
+def proposed(config: DecideConfig, scan: Scanned) -> Received:
+    """All that a person proposes, by ids, by groups and in files, and notes on these. Raises DataError, UnknownName."""
+    roster = scan.roster
+    UnknownName.check("decision", filter(None, [config.decision]), VERDICTS)
+    proposals = [
+        Proposal(action, name)
+        for action, texts in ((KEEP, config.keep_id), (DROP, config.drop_id))
+        for text in texts
+        for name in ids_in(text, roster)
+    ]
+    proposals += [proposal for text in config.relabel for proposal in relabelled_in(text, roster)]
+    proposals += [Proposal(NOT_COPIES, ids=tuple(ids_in(text, roster))) for text in config.not_copies]
+    for action, numbers in ((KEEP, config.keep_group), (DROP, config.drop_group)):
+        for number in numbers:
+            proposals += [Proposal(action, name) for name in _members(number, scan)]
+    proposals += [Proposal(NOT_COPIES, ids=_pictures(number, scan)) for number in config.not_copies_group]
+    notes: list[str] = []
+    for path in config.from_file:
+        received = proposals_from(Path(path), scan, config.decision)
+        proposals += received.proposals
+        notes += received.notes
+    return Received([replace(proposal, why=proposal.why or config.why) for proposal in proposals], tuple(notes))
+
+
+def _members(number: str, scan: Scanned) -> list[str]:
+    """The ids of a group, of copies or of what a check found as a group. Raises DataError where there is none."""
+    table, findings = scan.table, scan.findings
+    wanted = int(number) if number.strip().isdecimal() else NO_GROUP
+    rows = {*table.loc[table["group"] == wanted, "row"], *findings.loc[findings["group"] == wanted, "row"]} - {-1}
+    if wanted == NO_GROUP or not rows:
+        last = max(table["group"].max(), findings["group"].max()) if len(findings) else table["group"].max()
+        numbers = f"they run from 0 to {last}" if last >= 0 else "it has none"
+        raise DataError(
+            f"the scan in {scan.folder} has no group {number!r}. Groups are the column group of images.parquet and "
+            f"findings.parquet; {numbers}."
+        )
+    return [scan.roster.ids[row] for row in sorted(rows)]
+
+
+def _pictures(number: str, scan: Scanned) -> tuple[str, ...]:
+    """An id for each picture of a group of copies, equal pixels being one. Raises DataError where there is but one."""
+    roster = scan.roster
+    names = _members(number, scan)
+    first = {roster.digests[roster.row_of[name]]: name for name in reversed(names)}
+    if len(first) < 2:
+        raise DataError(
+            f"the images of group {number} have the same pixels, so that they are copies of each other in any case. To "
+            f"have them all in the clean set, keep them: `curate apply --keep-group {number}`."
+        )
+    return tuple(reversed(first.values()))
 
 
 def proposals_from(path: Path, scan: Scanned, decision: str = "") -> Received:

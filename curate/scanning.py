@@ -10,9 +10,9 @@ from threading import Thread
 import numpy as np
 
 from .checks import CHECKS
-from .configs import ScanConfig
-from .deciding import holding_of
-from .decisions import decisions_path, read_history, standing
+from .configs import ApplyConfig, ScanConfig
+from .deciding import Holding, holding_of
+from .decisions import NOTHING, decisions_path, read_history
 from .effect import cleaning_effect, unexplained_labels
 from .findings import CATALOGUE, Judgement
 from .gathering import STEPS, gather
@@ -27,13 +27,13 @@ from .measuring.ownmodels import Opinion, check_order, own_embedder, own_opinion
 from .measuring.probe import FEWEST
 from .measuring.seconding import TOO_MANY, labels_missed, seen_again
 from .notebooks.progress import onlooker
-from .scans import CleaningEffect, Roster, following, scan_draft, write_scan
+from .outcomes import Outcome, Tables, outcome_of
+from .scans import CleaningEffect, Roster, following, scan_draft, with_relabelled, write_scan
 from .sets.classes import joined_names
 from .sets.imageset import ImageSet, Source, described
 from .sets.reading import read_as
 from .sets.writing import clean_notes, clean_path
 from .stage.engine import cores, one_thread, small_algebra
-from .stage.options import elsewhere
 from .stage.progress import Advance, Reporter, Stopwatch
 from .stage.records import record_text
 from .verdicts import (
@@ -115,24 +115,29 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
     if config.backbone == AUTO and config.embeddings is None:
         embedder, measured = _seconded(images, measured, embedder, config, watch, reporter)
     with watch.stage("comparing"), reporter.stage("comparing", STEPS, "steps") as advance, small_algebra(len(images)):
-        evidence = gather(images, measured, config, workers, advance, opinion)
+        apart = _held(images, measured, config)[0].apart
+        evidence = gather(images, measured, config, workers, advance, opinion, apart)
     with watch.stage("judging"), small_algebra(len(images)):
         verdicts, effect = _judged(evidence, config, reporter)
     unchecked = not_checked(verdicts.judgements)
     places = _laid_out(evidence, config, watch, reporter)
     alarm = implausible_range(measured, images.source.decoding.scale)
+    table, pairs = images_table(evidence, verdicts, places), pairs_table(evidence)
+    held, damage = _held(images, measured, config)  # what was decided meanwhile included
+    outcome = _outcome(Tables(table, verdicts.findings, pairs, config.review), held, config)
     return Scan(
         images=images,
         config=config,
-        table=images_table(evidence, verdicts, places),
+        table=table if outcome is None else with_relabelled(table, outcome.relabelled),
         findings=verdicts.findings,
-        pairs=pairs_table(evidence),
+        pairs=pairs,
         embeddings=measured.embeddings,
         stories=verdicts.stories,
         balance=balance_table(images, verdicts.verdict),
         effect=effect,
         notes=(
             *_scan_notes(evidence, alarm, note, config),
+            *(damage + held.notes + (() if outcome is None else outcome.notes)),
             *_opinion_notes(opinion),
             *torn_note(images),
             *beyond_budget(verdicts.unreviewed, config),
@@ -146,7 +151,9 @@ def _scanned(images: ImageSet, config: ScanConfig, watch: Stopwatch, reporter: R
         timings=watch.seconds,
         alarm=alarm,
         not_checked=unchecked,
-        decided={} if config.artifacts is None else _decided(images, measured, Path(config.artifacts)),
+        decided=held.actions,
+        outcome=None if outcome is None else outcome.verdict,
+        told_apart=len(held.apart),
     )
 
 
@@ -214,11 +221,19 @@ def _name(source: str | Path | ImageSet) -> str:
     return source.source.name if isinstance(source, ImageSet) else Source("files", Path(source)).name
 
 
-def _decided(images: ImageSet, measured: Measured, artifacts: Path) -> dict[int, str]:
-    """Decisions of a person on its rows, which wait to be applied."""
+def _held(images: ImageSet, measured: Measured, config: ScanConfig) -> tuple[Holding, tuple[str, ...]]:
+    """(which of a person's decisions hold for the set; notes on their file)."""
     names = [images.label_name(row) for row in range(len(images))]
     roster = Roster(images.ids, measured.digests.tolist(), names, images.classes)
-    return holding_of(roster, read_history(decisions_path(artifacts))).actions
+    if config.artifacts is None:
+        return holding_of(roster, NOTHING), ()
+    history = read_history(decisions_path(Path(config.artifacts)))
+    return holding_of(roster, history), history.notes
+
+
+def _outcome(tables: Tables, held: Holding, config: ScanConfig) -> Outcome | None:
+    """What becomes of the rows once decisions count, None where there are none."""
+    return outcome_of(tables, held, ApplyConfig(strict=config.strict)) if held.rows else None
 
 
 def _judged(evidence: Evidence, config: ScanConfig, reporter: Reporter) -> tuple[Verdicts, CleaningEffect | None]:
@@ -281,11 +296,6 @@ def _scan_notes(evidence: Evidence, alarm: str, embedder: str, config: ScanConfi
         remarks.append("neighbours are searched exactly, which takes minutes; pip install 'trustset[ann]' for seconds")
     if config.artifacts is not None:
         remarks += clean_notes(evidence.images)
-    if config.artifacts is not None and standing(Path(config.artifacts)):
-        remarks.append(
-            "the clean set does not follow your earlier decisions yet; type "
-            f"`curate apply{elsewhere(config.artifacts)}` to apply them"
-        )
     return remarks
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,7 +25,7 @@ from .sets.writing import clean_path, draft_clean, place_clean
 from .stage.columns import INTEGER, NUMBER, TEXT, column_fault
 from .stage.drafts import scratch_of
 from .stage.errors import DataError, OutputError, gist
-from .stage.files import check_writable, refusals, write_npy, write_parquet, write_text
+from .stage.files import check_writable, put_in_place, refusals, room, write_npy, write_parquet, write_text
 from .stage.lines import counted
 from .stage.locks import holding
 from .stage.manifest import (
@@ -31,6 +33,7 @@ from .stage.manifest import (
     Manifest,
     Output,
     check_outputs,
+    file_digest,
     outputs_of,
     read_manifest,
     versions_in_use,
@@ -52,6 +55,7 @@ IMAGES = {
 FINDINGS = {
     "row": INTEGER, "id": TEXT, "check": TEXT, "score": NUMBER, "group": INTEGER, "action": TEXT, "because": TEXT,
 }  # fmt: skip
+RELABELLED = "relabelled_to"  # a TEXT of images.parquet, "" for none, where a person relabelled a row of the set
 # Columns of findings.parquet that earlier scans have not: type, and what stands for it there.
 LATER_COLUMNS: Mapping[str, tuple[str, object]] = {"chance": ("float32", math.nan), "suggested": ("str", "")}
 PAIRS = {"row_a": INTEGER, "row_b": INTEGER, "kind": TEXT, "distance": NUMBER}
@@ -95,7 +99,9 @@ class Scan:
     embedder    what embedded: "MobileNetV2-0.35 (ImageNet), 160 px, OpenVINO on the CPU";  embedder_digest  of it
     timings     seconds of each stage
     not_checked  check -> why it could not say anything: "no labels", "no splits"
-    decided     row -> keep, drop or review: decisions of a person in force, which the clean set does not follow yet
+    decided     row -> keep, drop, review or relabel: decisions of a person that hold, which the clean set follows
+    outcome     str (N,): keep, drop or review once they count; None where the verdicts of the table are the last word
+    told_apart  decisions that hold and say that images are no copies of each other
     alarm       what has to be known before all else, the first of the notes; "" where all is plausible
     probabilities_digest  of the file of a person's own probabilities, None where there is none
     """
@@ -115,6 +121,8 @@ class Scan:
     timings: Mapping[str, float]
     not_checked: Mapping[str, str] = field(default_factory=dict)
     decided: Mapping[int, str] = field(default_factory=dict)
+    outcome: np.ndarray | None = None
+    told_apart: int = 0
     alarm: str = ""
     probabilities_digest: str | None = None
 
@@ -133,6 +141,28 @@ class Scan:
     def folder(self) -> Path | None:
         """Where it was written: its tables, its report, its manifest; None where nothing was."""
         return None if self.config.artifacts is None else Path(self.config.artifacts, "scan")
+
+    @property
+    def clean(self) -> np.ndarray:
+        """bool (N,): rows of the clean set."""
+        verdict = self.table["verdict"].to_numpy() if self.outcome is None else self.outcome
+        keep = (verdict == KEEP) | ((verdict == REVIEW) & (not self.config.strict))
+        # What cannot be read cannot be kept, whatever was asked for.
+        return np.asarray(keep & (self.table["digest"] != "").to_numpy(), bool)
+
+    @property
+    def decisions(self) -> dict[str, int]:
+        """kind of decision -> how many hold."""
+        counts = Counter(self.decided.values())
+        counts["not_copies"] = self.told_apart
+        return {
+            action: counts[action] for action in ("keep", "drop", "review", "relabel", "not_copies") if counts[action]
+        }
+
+    @property
+    def relabelled(self) -> dict[int, int]:
+        """row -> index of the class that a person gave it."""
+        return {row: self.images.classes.index(name) for row, name in relabelled_of(self.table).items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,16 +242,11 @@ def _place(draft: Path, artifacts: Path) -> None:
 
 def in_clean_set(result: Scan) -> pd.DataFrame:
     """The rows of images.parquet that are in the clean set: what cannot be read is not, whatever was asked for."""
-    verdict = result.table["verdict"]
-    kept = (verdict == KEEP) | ((verdict == REVIEW) & (not result.config.strict))
-    return result.table[kept & (result.table["digest"] != "")]
+    return result.table[result.clean]
 
 
 def following(result: Scan, artifacts: Path) -> str | None:
-    """The command that follows a scan: decisions that wait come before all else; None where there are no two classes,
-    which a model could tell apart."""
-    if result.decided:
-        return f"curate apply{elsewhere(artifacts)}"
+    """The command that follows a scan; None where there are no two classes, which a model could tell apart."""
     kept = in_clean_set(result)
     labels, splits = kept["label"], set(kept["split"])
     if labels[labels >= 0].nunique() < 2:
@@ -238,7 +263,6 @@ def write_scan(
 
     documents  the texts of "overview", JSON, and of "report", HTML
     """
-    keep = result.table["row"].isin(in_clean_set(result)["row"]).to_numpy()
     tables = {"images": result.table, "findings": result.findings, "pairs": result.pairs}
     outputs = {name: draft / f"{name}.parquet" for name in tables}
     outputs |= {name: draft / file for name, file in _OTHERS.items()}
@@ -250,7 +274,7 @@ def write_scan(
         for name, text in documents.items():
             write_text(text, outputs[name])
         advance(len(outputs))
-        clean = draft_clean(result.images, keep, draft, artifacts)
+        clean = draft_clean(result.images, result.clean, draft, artifacts, result.relabelled)
         advance(len(outputs) + 1)
     write_manifest(_manifest_of(result, {**outputs_of(outputs), "clean": clean}, watch), draft)
 
@@ -337,11 +361,22 @@ class Scanned:
 
     @cached_property
     def roster(self) -> Roster:
-        """Its images; classes are those that an image has."""
+        """Its images, and its classes in the order of their numbers."""
         table = self.table
-        names = dict(sorted(set(zip(table["label"].tolist(), table["label_name"].tolist(), strict=True))))
-        classes = [name for code, name in names.items() if code != UNLABELLED]
+        classes = _class_names(table, self.folder)
         return Roster(table["id"].tolist(), table["digest"].tolist(), table["label_name"].tolist(), classes)
+
+
+def _class_names(table: pd.DataFrame, folder: Path) -> list[str]:
+    """The classes of a scan: those that an image has, and those without an image where its overview names them."""
+    labels = dict(sorted(set(zip(table["label"].tolist(), table["label_name"].tolist(), strict=True))))
+    present = [name for code, name in labels.items() if code != UNLABELLED]
+    try:
+        entries = json.loads((folder / "overview.json").read_text(encoding="utf-8"))["classes"]
+        named = [str(entry["name"]) for entry in entries][: None if UNLABELLED not in labels else -1]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):  # damaged, or of before there was one
+        return present
+    return named if {*present} <= {*named} else present
 
 
 def open_scan(folder: Path) -> Scanned:
@@ -354,6 +389,45 @@ def open_scan(folder: Path) -> Scanned:
             findings = findings.astype({name: kind})
     check_outputs(manifest, folder, _READ)
     return Scanned(folder, manifest, images, findings)
+
+
+def with_relabelled(table: pd.DataFrame, relabelled: Mapping[int, str]) -> pd.DataFrame:
+    """images.parquet with the classes that a person gave some rows, row -> name; without that column where none has."""
+    import pandas as pd
+
+    plain = table.drop(columns=RELABELLED, errors="ignore")
+    if not relabelled:
+        return plain
+    names = [relabelled.get(row, "") for row in range(len(table))]
+    return plain.assign(**{RELABELLED: pd.Series(names, dtype="str", index=table.index)})
+
+
+def relabelled_of(table: pd.DataFrame) -> dict[int, str]:
+    """row -> the name of the class that a person gave it, from images.parquet."""
+    if RELABELLED not in table:
+        return {}
+    return {row: name for row, name in enumerate(table[RELABELLED].tolist()) if name}
+
+
+def write_relabelled(scan: Scanned, relabelled: Mapping[int, str]) -> None:
+    """Write into images.parquet which rows a person relabelled, row -> name, whole or not at all.
+
+    Whoever reads the scan meanwhile, or after a kill in between, finds one table or the other. Raises OutputError.
+    """
+    if relabelled == relabelled_of(scan.table) and scan.manifest.replaced is None:
+        return
+    path = scan.folder / "images.parquet"
+    with room(path) as draft:
+        write_parquet(with_relabelled(scan.table, relabelled), draft / path.name)
+        outputs, before = dict(scan.manifest.outputs), file_digest(path)
+        if "images" not in outputs:  # of a scan of before there were digests of its tables
+            put_in_place(draft / path.name, path, draft / "before")
+            return
+        outputs["images"] = Output(path.name, file_digest(draft / path.name))
+        after = replace(scan.manifest, outputs=outputs, replaced=None)
+        write_manifest(replace(after, replaced={"images": before}), scan.folder)
+        put_in_place(draft / path.name, path, draft / "before")
+        write_manifest(after, scan.folder)
 
 
 def read_pairs(folder: Path) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from .sets.reading import read
 from .stage.engine import cores, threaded
 from .stage.errors import DataError
 from .stage.files import check_writable, write_text
+from .stage.lines import json_text
 from .stage.progress import Advance, Reporter
 from .stage.shortness import short_repr
 from .tallying import summary, tally, ways_of
@@ -425,7 +425,7 @@ def _document(result: Selftest, config: SelftestConfig) -> str:
         "notes": result.notes,
         "rows": _records(result.rows),
     }
-    return json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
+    return json_text(document, default=str) + "\n"
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, object]]:

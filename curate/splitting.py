@@ -8,6 +8,7 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,12 @@ import numpy as np
 
 from .assigning import NAMES, UNASSIGNED, assign_splits
 from .configs import SplitConfig
+from .deciding import holding_of
+from .decisions import decisions_path, read_history
 from .findings import DROP
 from .measuring.hashing import changed_pictures
-from .scans import Scanned, directed, open_scan, read_pairs
+from .outcomes import groups_apart
+from .scans import Scanned, directed, open_scan, read_pairs, relabelled_of
 from .sets.imageset import NO_GROUP, UNLABELLED, ImageSet, joined, torn_groups, whole_groups
 from .sets.reading import read_as
 from .sets.writing import check_clean, write_list
@@ -81,6 +85,7 @@ class Divided:
     pictures            int64 (N,): a number for each picture, equal where pixels are, turned or mirrored or not
     given               images that kept the split which the set came with
     digests  of each picture, as the scan read it;  scan_digest  of the scan's manifest
+    given_labels  of images that a person relabelled the class that the set gives them, else ""; None without such
     left_out  class -> how many images, of the classes that are in no split: their images have the split ""
     """
 
@@ -95,6 +100,7 @@ class Divided:
     notes: tuple[str, ...]
     digests: tuple[str, ...]
     scan_digest: str
+    given_labels: tuple[str, ...] | None = None
 
     __repr__ = short_repr
 
@@ -142,7 +148,7 @@ def divided(
     elif previous is not None:
         unused = [f"{previous} is not used: it does not give every image of the set a split; the set is split anew"]
     rows, notes = _rows_scanned(images, scan, config)
-    copies = rows["group"].to_numpy(np.int64)
+    copies, pictures = _copies(images, rows, scan)
     units = whole_groups(copies, images.groups)
     small = _small_classes(images, config.min_class)
     within = ~np.isin(images.labels, small)
@@ -166,13 +172,14 @@ def divided(
         names=names,
         copies=copies,
         set_groups=images.groups,
-        pictures=_pictures(images, scan),
+        pictures=pictures,
         given=0 if before is not None else int((fixed >= 0).sum()),
         per_class=per_class,
         left_out=left_out,
         notes=(*notes, *unused, *left_out_notes, *remarks, *balance_notes),
         digests=tuple(rows["digest"].tolist()),
         scan_digest=scan_digest,
+        given_labels=_given_labels(images, rows),
     )
 
 
@@ -259,6 +266,12 @@ def _rows_scanned(images: ImageSet, scan: Scanned, config: SplitConfig) -> tuple
     if dropped:
         were = "image that the scan would drop was" if dropped == 1 else "images that the scan would drop were"
         notes.append(f"{dropped:,} {were} split as well; the clean set leaves them out")
+    old = _relabelled(images, table)[1]
+    if old:
+        has = "image that you relabelled has" if len(old) == 1 else "images that you relabelled have"
+        notes.append(
+            f"{len(old):,} {has} the label of the set, such as {images.ids[old[0]]}; the clean set has the new one"
+        )
     return table, notes
 
 
@@ -301,11 +314,43 @@ def _left_out(
     return left_out, [f"classes {description} are left out: {listed}; images in them: {total:,}"]
 
 
-def _pictures(images: ImageSet, scan: Scanned) -> np.ndarray:
-    """int64 (N,): a number for each picture, from the digests and the pairs that are equal but for a turn, not from
-    groups; equal ones have the same."""
+def _given_labels(images: ImageSet, rows: pd.DataFrame) -> tuple[str, ...] | None:
+    """Of the images that have the class that a person gave them what the set gives them, else ""; None without such."""
+    as_given = rows["label_name"].tolist()
+    new = _relabelled(images, rows)[0]
+    return tuple(as_given[row] if row in new else "" for row in range(len(images))) if new else None
+
+
+def _relabelled(images: ImageSet, rows: pd.DataFrame) -> tuple[set[int], list[int]]:
+    """(images that have the class that a person gave them, those that have it not)."""
+    relabelled = relabelled_of(rows)
+    new = {row for row, name in relabelled.items() if images.label_name(row) == name}
+    return new, sorted(relabelled.keys() - new)
+
+
+def _copies(images: ImageSet, rows: pd.DataFrame, scan: Scanned) -> tuple[np.ndarray, np.ndarray]:
+    """(int64 (N,): groups of copies, without those that a person told apart, -1 none; see `_pictures`).
+
+    rows  the row of images.parquet of each image
+    """
+    held = holding_of(scan.roster, read_history(decisions_path(scan.folder.parent)))
     pairs = read_pairs(scan.folder)
+    group = groups_apart(scan.table, pairs, held)[rows["row"].to_numpy()]
+    return group, _pictures(images, scan, pairs, held.apart)
+
+
+def _pictures(images: ImageSet, scan: Scanned, pairs: pd.DataFrame, apart: Sequence[Sequence[int]] = ()) -> np.ndarray:
+    """int64 (N,): a number for each picture, from the digests and the pairs that are equal but for a turn, not from
+    groups; equal ones have the same.
+
+    apart  rows that are no copies of each other, however they are turned
+    """
     turned = pairs[(pairs["kind"] == "rotated") & (pairs["distance"] == 0)]
+    if apart:
+        barred = {frozenset(pair) for rows in apart for pair in combinations(scan.table["digest"].iloc[list(rows)], 2)}
+        digests = scan.table["digest"].to_numpy()
+        ends = turned[["row_a", "row_b"]].to_numpy(np.int64)
+        turned = turned[np.array([frozenset(digests[pair]) not in barred for pair in ends], bool)]
     _, of_digest = np.unique(scan.table["digest"].to_numpy(str), return_inverse=True)
     of_digest[(scan.table["digest"] == "").to_numpy()] = len(scan.table) + np.flatnonzero(scan.table["digest"] == "")
     links = of_digest[turned[["row_a", "row_b"]].to_numpy(np.int64)]

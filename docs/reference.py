@@ -262,11 +262,14 @@ def description(thing: object, name: str) -> Iterator[str]:
     documentation = docstring(thing)
     if isinstance(thing, type) and dataclasses.is_dataclass(thing):
         yield from documentation.paragraphs
-        yield table(("field", "type", "default", "meaning"), field_rows(thing, documentation.columns))
+        inherited = {key: text for base in thing.__mro__[:0:-1] for key, text in docstring(base).columns.items()}
+        yield table(("field", "type", "default", "meaning"), field_rows(thing, inherited | documentation.columns))
         names = {field.name for field in dataclasses.fields(thing)}
         yield from meanings(
             {key: text for key, text in documentation.columns.items() if not names.intersection(key.split(", "))}
         )
+        for method in methods(thing):
+            yield from (f"### {name}.{method.__name__}", *description(method, method.__name__))
     elif isinstance(thing, type):
         bases = ", ".join(base.__name__ for base in thing.__bases__)
         yield fenced(f"class {name}({bases})", "python")
@@ -278,6 +281,11 @@ def description(thing: object, name: str) -> Iterator[str]:
         yield from meanings(documentation.columns)
     else:
         yield fenced(f"{name} = {thing!r}", "python")
+
+
+def methods(kind: type) -> list[Callable[..., object]]:
+    """What a class can be asked to do: its own functions that are public."""
+    return [value for key, value in vars(kind).items() if inspect.isfunction(value) and key[0] != "_"]
 
 
 def meanings(columns: dict[str, str]) -> Iterator[str]:
@@ -321,6 +329,8 @@ def signature(function: Callable[..., object], name: str) -> str:
     declaration = inspect.signature(function)
     keyword_only = False
     for parameter in declaration.parameters.values():
+        if parameter.name == "self":
+            continue
         if parameter.kind is parameter.KEYWORD_ONLY and not keyword_only:
             parameters.append("*")
             keyword_only = True

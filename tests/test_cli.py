@@ -30,7 +30,7 @@ from augment.configs import BuildConfig
 from augment.corruptions.corruption import CORRUPTIONS
 from augment.policies import library
 from curate.cleaning import ApplyConfig
-from curate.configs import ScanConfig, SplitConfig
+from curate.configs import DecideConfig, ScanConfig, SplitConfig
 from curate.demo import DemoConfig, clean_cells
 from curate.findings import SEVERITY
 from curate.selftesting import SelftestConfig
@@ -120,7 +120,7 @@ def test_the_options_of_scan_are_the_fields_of_its_configuration():
 @pytest.mark.parametrize(
     ("command", "config", "beside", "instead"),
     [
-        ("apply", ApplyConfig, {"artifacts", "keep_id", "drop_id", "why"}, set()),
+        ("apply", ApplyConfig, {field.name for field in fields(DecideConfig)}, set()),
         ("split", SplitConfig, {"source"}, set()),
         ("export", ExportConfig, {"source"}, set()),
         ("selftest", SelftestConfig, None, None),
@@ -377,7 +377,7 @@ def test_json_is_all_there_is_on_stdout(data, tmp_path):
     assert found["checks"]["exact_duplicate"] == {"rows": 1, "likely_right": 1, "groups": 1, "drop": 1, "review": 0}
     assert set(found) == {
         "source", "images", "classes", "reading", "embedder", "verdicts", "checks", "stories", "effect", "notes",
-        "timings", "artifacts", "not_checked", "decided", "next",
+        "timings", "artifacts", "not_checked", "decided", "decisions", "next",
     }  # fmt: skip
     assert found["not_checked"]["leak"] == "no splits"
     assert (found["decided"], found["next"]) == (

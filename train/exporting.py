@@ -26,6 +26,7 @@ from curate.notebooks.progress import onlooker
 from curate.sets.scaling import Scales
 from curate.stage.errors import DataError, MissingExtra, OutputError, ToolkitError, UnknownName, WorkerLost, gist
 from curate.stage.files import drafting, python_text, write_text
+from curate.stage.lines import json_text
 from curate.stage.manifest import file_digest
 from curate.stage.progress import Reporter
 from curate.stage.records import document_of, record_of
@@ -146,7 +147,7 @@ def export(
             "largest_difference": report.worst,
             "load": target.load.strip().splitlines(),
         }
-        write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", draft / MARK)
+        write_text(json_text(record) + "\n", draft / MARK)
     files = sorted(file for file in path.rglob("*") if file.is_file())
     names = tuple(file.relative_to(path).as_posix() for file in files)
     size = sum(file.stat().st_size for file in files)

@@ -30,6 +30,7 @@ from curate.stage.documents import own_document, packaged_document
 from curate.stage.engine import small_algebra
 from curate.stage.errors import DataError, Diverged, MissingExtra, UnknownName, gist, telling
 from curate.stage.files import write_text
+from curate.stage.lines import json_text
 from curate.stage.manifest import file_digest
 from curate.stage.progress import Reporter
 from curate.stage.records import read_document
@@ -351,7 +352,7 @@ def _recorded_trials(folder: Path, identity: dict[str, object], space: Space) ->
                 "--name, or delete that folder."
             )
     else:
-        write_text(json.dumps(identity, indent=2, ensure_ascii=False) + "\n", path)
+        write_text(json_text(identity) + "\n", path)
     return _read_trials(folder / TRIALS, space)
 
 

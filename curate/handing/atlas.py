@@ -12,7 +12,7 @@ from ..decisions import Proposal
 from ..measuring.neighbours import EXACT_LIMIT, index_available, nearest, principal_features
 from ..proposals import READERS, Reader, Received
 from ..scans import Scanned, read_embeddings
-from ..sets.carrying import png_of, with_progress
+from ..sets.carrying import copy_of, with_progress
 from ..sets.exporting import Loading
 from ..sets.writing import pixels_of
 from ..stage.engine import chunks, cores, threaded
@@ -113,9 +113,9 @@ def _entry(handover: Handover, case: Case, picture: bytes) -> dict[str, object]:
 
 
 def _picture(handover: Handover, case: Case) -> bytes:
-    """A picture of at most SIDE pixels a side: PNG where it is as small as that, so that nothing of it is lost."""
-    pixels = pixels_of(handover.images, case.row)
-    return png_of(case.row, pixels).png if max(pixels.shape[:2]) <= SIDE else reduced_jpeg(pixels, SIDE)
+    """A picture of at most SIDE pixels a side: where it is as small as that its own file, or PNG, with nothing lost."""
+    copy = copy_of(handover.images, case.row)
+    return copy.data if max(copy.size) <= SIDE else reduced_jpeg(pixels_of(handover.images, case.row), SIDE)
 
 
 def _neighbours(vectors: np.ndarray) -> list[dict[str, list[float]]]:

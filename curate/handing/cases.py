@@ -14,6 +14,7 @@ from ..decisions import decisions_path, read_history
 from ..findings import SEVERITY, Finding
 from ..scans import Scanned
 from ..sets.imageset import ImageSet
+from ..stage.shortness import short_repr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,6 +102,8 @@ class Handover:
     scan: Scanned
     images: ImageSet
     cases: tuple[Case, ...]
+
+    __repr__ = short_repr
 
 
 def cases_of(scan: Scanned) -> list[Case]:

@@ -62,11 +62,11 @@ def write(handover: Handover, to: Path, advance: Advance) -> Loading:
         lambda path: "",
         steps=lambda path: {
             "open": (
-                f"cvat-cli task create trustset --labels @{shlex.quote(str(path / LABELS))} "
+                f"cvat-cli task create trustset --labels {shlex.quote(str(path / LABELS))} "
                 f"--annotation_path {shlex.quote(str(path / ANNOTATIONS))} --annotation_format 'CVAT 1.1' "
                 f"local {shlex.quote(str(path / IMAGES))}/*"
             ),
-            "back": "cvat-cli task export-dataset --format 'CVAT for images 1.1' --no-images TASK-ID decided.zip",
+            "back": "cvat-cli task export-dataset --format 'CVAT for images 1.1' TASK-ID decided.zip",
             "then": apply_line(handover, "decided.zip"),
         },
     )

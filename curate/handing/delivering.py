@@ -17,7 +17,7 @@ from ..sets.imageset import ImageSet
 from ..sets.outputs import EXPORT as MARK
 from ..stage.errors import DataError
 from ..stage.files import drafting, write_text
-from ..stage.lines import counted
+from ..stage.lines import counted, json_text
 from ..stage.manifest import FILE
 from ..stage.progress import Reporter, Silent
 from . import atlas, cvat, fiftyone, labelstudio, spreadsheet  # noqa: F401  # each adds its tool
@@ -81,7 +81,7 @@ def hand_over(folder: Path, config: ExportConfig, reporter: Reporter = Silent())
         check_unchanged(images)
         if draft.is_dir():
             record = {"format": 1, "to": config.to, "scan": str(folder), "images": len(cases)}
-            write_text(json.dumps(record, ensure_ascii=False, indent=2) + "\n", draft / MARK)
+            write_text(json_text(record) + "\n", draft / MARK)
     return exported(path, config.to, len(cases), loading, (*notes, *remarks))
 
 

@@ -236,6 +236,8 @@ def _read(path: Path, scan: Scanned) -> Received:
         samples = json.loads(file.read_text(encoding="utf-8"))["samples"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{file} is no dataset that FiftyOne exported: {gist(error)}.") from error
+    if not isinstance(samples, list):
+        raise DataError(f"{file} is no dataset that FiftyOne exported: it has no list of samples.")
     own = [sample for sample in samples if isinstance(sample, dict) and isinstance(sample.get("trustset_id"), str)]
     if not own:
         raise DataError(
@@ -248,7 +250,9 @@ def _read(path: Path, scan: Scanned) -> Received:
 def _answer(sample: Mapping[str, object]) -> Answer:
     texts = {name: unescaped(str(sample.get(name) or "")) for name in ("trustset_id", "digest", "given", "decision")}
     tags = sample.get("tags")
-    chosen = {tag for tag in (tags if isinstance(tags, list) else []) if tag in VERDICTS} - {sample.get("verdict")}
+    chosen = {
+        tag for tag in (tags if isinstance(tags, list) else []) if tag in VERDICTS and tag != sample.get("verdict")
+    }
     if len(chosen) > 1:
         raise DataError(f"{texts['trustset_id']} is tagged {' and '.join(sorted(chosen))}. Leave it one of these tags.")
     truth = sample.get("ground_truth")

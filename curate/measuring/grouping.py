@@ -140,10 +140,10 @@ def groups_of_copies(
                 for p, d in near.items():
                     distance[distinct[p]] = d
                 number += 1
-    return _numbered(group), kept, distance
+    return numbered(group), kept, distance
 
 
-def _numbered(group: np.ndarray) -> np.ndarray:
+def numbered(group: np.ndarray) -> np.ndarray:
     """Groups numbered by their first row, so that their numbers do not depend on how they were found."""
     grouped = np.flatnonzero(group != NO_GROUP)
     _, first, inverse = np.unique(group[grouped], return_index=True, return_inverse=True)
@@ -177,7 +177,7 @@ def with_photographs(copies: Copies, links: Sequence[Link]) -> Copies:
     return replace(
         copies,
         pairs=sorted([*copies.pairs, *pairs]),
-        group=_numbered(group),
+        group=numbered(group),
         kept=kept,
         distance=np.where(group == NO_GROUP, 0, distance).astype(np.float32),
         photograph=photograph,

@@ -243,25 +243,32 @@ def _bar(overview: Overview) -> Markup:
 
 def _checks(overview: Overview) -> Markup:
     """The table of what each check found, and a line on those that found nothing."""
-    rows = together(map(_check_row, overview.checks))
-    names = ("images", "likely right", "groups", "dropped", "for review", "kept")
-    heads = together(html('<th scope="col" class="number">{name}</th>', name=name) for name in names)
+    columns = {
+        name: numbers
+        for name, numbers in {
+            "images": [check.rows for check in overview.checks],
+            "likely right": [0 if check.right is None else round(check.right) for check in overview.checks],
+            "groups": [check.groups for check in overview.checks],
+            "dropped": [check.drop for check in overview.checks],
+            "for review": [check.review for check in overview.checks],
+            "kept": [check.keep for check in overview.checks],
+        }.items()
+        if any(numbers)
+    }
+    heads = together(html('<th scope="col" class="number">{name}</th>', name=name) for name in columns)
+    rows = together(map(_check_row, overview.checks, zip(*columns.values(), strict=True)))
     table = html(
         '<h4>Findings</h4><div class="wide" role="region" aria-label="findings of each check" tabindex="0">'
-        '<table><thead><tr><th scope="col">check</th>{heads}</tr></thead>'
-        "<tbody>{rows}</tbody></table></div>",
-        heads=heads, rows=rows,
-    ) if overview.checks else html("<h4>No check found anything</h4>")  # fmt: skip
+        '<table><thead><tr><th scope="col">check</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>',
+        heads=heads,
+        rows=rows,
+    )
     silent = ", ".join(overview.silent).lower()
     rest = html('<p class="quiet">Nothing found by: {silent}.</p>', silent=silent) if silent else Markup("")
-    return together([table, rest])
+    return together([table if overview.checks else html("<h4>No check found anything</h4>"), rest])
 
 
-def _check_row(check: CheckSummary) -> Markup:
-    right = "" if check.right is None else f"{check.right:,.0f}"
-    numbers = (f"{check.rows:,}", right, f"{check.groups:,}" if check.groups else "", *(
-        f"{number:,}" if number else "" for number in (check.drop, check.review, check.keep)
-    ))  # fmt: skip
+def _check_row(check: CheckSummary, numbers: Sequence[int]) -> Markup:
     return html(
         '<tr><th scope="row" title="{looks_for}"><span class="dot" style="background: {colour}"></span>{title} '
         "<code>{name}</code></th>{cells}</tr>",
@@ -269,7 +276,9 @@ def _check_row(check: CheckSummary) -> Markup:
         colour=check.colour,
         title=check.title,
         name=check.name,
-        cells=together(html('<td class="number">{number}</td>', number=number) for number in numbers),
+        cells=together(
+            html('<td class="number">{number}</td>', number=f"{number:,}" if number else "") for number in numbers
+        ),
     )
 
 

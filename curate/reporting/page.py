@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 PACKAGE = "curate.reporting"  # where the template, the style and the scripts of this page are
 # In the order in which they are put together, inside one function.
-SCRIPTS = ("base", "carriers", "decisions", "rows", "galleries", "closer", "points", "map", "selection", "main")
+SCRIPTS = (
+    "base", "carriers", "decisions", "rows", "comparing", "labelling", "galleries", "closer", "queue", "grid", "keys",
+    "points", "map", "selection", "main",
+)  # fmt: skip
 COLOURS_HERE = "/* the colours of the checks */"  # in the style, where those of the catalogue are put
 TOLD = 6  # stories told at once; more are folded away
 CLASSES_AT_ONCE = 30
@@ -56,8 +59,8 @@ def page(scan: Scan, overview: Overview) -> str:
         _carried(scan.table, findings),
     )
     queue = likeliest_first(findings)["row"].to_numpy(np.int64)
-    pictures = _pictures(scan, overview, columns, findings, queue)
     near = nearest_of_each(scan.embeddings, looks, columns.carried(queue[:WITH_NEIGHBOURS]), NEIGHBOURS)
+    pictures = _pictures(scan, overview, columns, findings, queue, chain.from_iterable(near.values()))
     data = {
         **_data(scan.table, findings, columns, pictures),
         "info": info_of(overview, columns, findings),
@@ -218,9 +221,12 @@ def _packed(digests: Sequence[str]) -> str:
 
 
 def _pictures(
-    scan: Scan, overview: Overview, columns: Columns, findings: pd.DataFrame, queue: np.ndarray
+    scan: Scan, overview: Overview, columns: Columns, findings: pd.DataFrame, queue: np.ndarray, near: Iterable[int]
 ) -> Thumbnails:
-    """Thumbnails of what stands beside sentences, of what awaits review, of other flagged rows, then of the rest."""
+    """Thumbnails of what stands beside sentences, awaits review, or was flagged; of what lies near; then of the rest.
+
+    near  rows that are shown beside those that await review
+    """
     beside = chain.from_iterable(chain.from_iterable(story.strip for story in (*overview.leading, *overview.stories)))
     typical = columns.values["typical"]
     shown = columns.rows[typical[typical >= 0]].tolist()
@@ -231,6 +237,8 @@ def _pictures(
     }
     for row in chain(shown, accused):
         sides.setdefault(int(row), FLAGGED_SIDE)
+    for row in near:
+        sides.setdefault(int(row), OTHER_SIDE)
     sides = dict(list(sides.items())[:WITH_PICTURES])
     rest = np.setdiff1d(columns.rows, np.array(list(sides), np.int64))
     rest = evenly(rest, max(0, WITH_PICTURES - len(sides)))

@@ -26,6 +26,7 @@ def contents_of(scan: Scanned, embeddings: np.ndarray, looks: np.ndarray) -> Con
     looks  of its rows (see looks_of_scan)
     """
     overview = read_overview(scan.folder)
+    _check_together(scan, overview)
     classes = classes_of(scan, overview)
     typical = typical_rows(embeddings, scan.table, scan.findings, len(classes), looks)
     columns = columns_of(scan.table, scan.findings, classes, typical, placed(scan.table, scan.findings))
@@ -40,6 +41,22 @@ def contents_of(scan: Scanned, embeddings: np.ndarray, looks: np.ndarray) -> Con
         classes=classes,
         details=_details(scan),
     )
+
+
+def _check_together(scan: Scanned, overview: Overview) -> None:
+    """Raise DataError where what a scan's files say cannot be of one scan: some of them was changed since."""
+    rows = scan.findings["row"].to_numpy()
+    counts = scan.findings["check"].value_counts().to_dict()
+    same = (
+        overview.images == len(scan.table)
+        and counts == {check.name: check.findings for check in overview.checks}
+        and bool(((rows >= -1) & (rows < len(scan.table))).all())
+    )
+    if not same:
+        raise DataError(
+            f"the tables in {scan.folder} are not those that its overview.json tells of. Run `curate scan` again: "
+            "decisions are kept."
+        )
 
 
 def _details(scan: Scanned) -> Callable[[Sequence[int]], list[dict[str, object]]]:

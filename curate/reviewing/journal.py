@@ -41,26 +41,35 @@ class Journal:
         with self._lock:
             return self._after(line)
 
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the decisions that there are: which were carried over, which do not hold.
+
+        Raises DataError where a line is none.
+        """
+        with self._lock:
+            history = read_history(self._path)
+        return (*history.notes, *holding_of(self._scan.roster, history).notes)
+
     def append(self, proposals: Sequence[Proposal], since: int | None) -> dict[str, object]:
         """Record decisions, all or none; what `after` says of the lines from `since` on, None for the new ones alone.
 
         Raises DataError, UnknownName, OutputError.
         """
         with self._lock:
-            before = read_history(self._path).lines
+            before = read_history(self._path).lines if since is None else since
             new = record(self._scan, proposals).made
             self.session.standing.update({decision.line: decision.action for decision in new})
-            return self._after(before if since is None else since)
+            return self._after(before)
 
     def take_back(self, lines: Sequence[int], since: int | None) -> dict[str, object]:
         """Take decisions back, all or none, by their lines. Raises DataError, OutputError."""
         with self._lock:
-            before = read_history(self._path).lines
+            before = read_history(self._path).lines if since is None else since
             take_back(self._scan, lines)
             for line in set(lines):
                 if self.session.standing.pop(line, None) is None:
                     self.session.taken_back += 1
-            return self._after(before if since is None else since)
+            return self._after(before)
 
     def _after(self, line: int) -> dict[str, object]:
         history = read_history(self._path)

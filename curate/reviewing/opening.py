@@ -30,10 +30,11 @@ class Review:
     """A review that is under way, until it is closed; as a context it is closed at the end.
 
     address  of the page, with a token in it: whoever has it, on this machine, can decide
+    notes    which earlier decisions were carried over, and which do not hold
     """
 
-    def __init__(self, address: str, answers: Answers, closing: ExitStack) -> None:
-        self.address = address
+    def __init__(self, address: str, notes: tuple[str, ...], answers: Answers, closing: ExitStack) -> None:
+        self.address, self.notes = address, notes
         self._answers, self._closing = answers, closing
         self._closed = Event()
 
@@ -73,8 +74,9 @@ def review(
     """Serve the page of the scan in artifacts/scan to this machine's own browser, with all findings and originals.
 
     Decisions that are taken in it go to artifacts/decisions.jsonl at once; the clean set follows with `apply`. It is
-    served from threads of this process, until the review is closed. Raises DataError where there is no finished scan
-    or it is being reviewed already, OutputError where the port is taken or nothing can be written.
+    served from threads of this process, until the review is closed. Raises DataError where there is no finished scan,
+    it is being reviewed already or decisions.jsonl is damaged, OutputError where the port is taken or nothing can be
+    written.
     """
     folder = Path(artifacts) / "scan"
     state = scan_state(folder)
@@ -89,12 +91,13 @@ def review(
         opened.callback(packs.close)
         likeness = Later(lambda: Likeness(embeddings, looks), "comparing all pictures", after=_AT_REST)
         answers = Answers(scan, contents, pictures, packs, likeness, state)
+        notes = answers.journal.notes()
         server = Server(answers, config.port)
         opened.callback(server.close)
         claim.tell(server.address)
         if config.browser:
             open_browser(server.address)
-        return Review(server.address, answers, opened.pop_all())
+        return Review(server.address, notes, answers, opened.pop_all())
 
 
 def open_browser(address: str) -> None:

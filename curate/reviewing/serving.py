@@ -16,8 +16,8 @@ from ..stage.errors import OutputError
 from .answers import JSON, Answer, Answers, refused
 from .guarding import HEADERS, HOST, NOTHING, Guard, new_token
 
-LARGEST_BODY = 4 << 20  # bytes of a POST: some 40,000 decisions
-_DRAINED = 16 << 20  # of a larger one are read all the same, so that its sender gets to read why it is refused
+LARGEST_BODY = 32 << 20  # bytes of a POST: some 300,000 decisions
+_DRAINED = 64 << 20  # of a larger one are read all the same, so that its sender gets to read why it is refused
 _PATIENCE = 120  # seconds after which a connection that says nothing is closed
 
 

@@ -23,6 +23,7 @@ from ..notebooks.progress import onlooker
 from ..stage.engine import cores, threaded
 from ..stage.errors import DataError, OutputError
 from ..stage.files import drafting, python_text, write_npz, write_text
+from ..stage.lines import json_text
 from ..stage.progress import Advance, Reporter
 from ..stage.registry import Registry
 from ..stage.shortness import short_repr
@@ -112,7 +113,7 @@ def export(source: str | Path | ImageSet, config: ExportConfig, reporter: Report
         loading = EXPORTS[config.to](images, draft, advance)
         check_unchanged(images)
         if draft.is_dir():
-            write_text(json.dumps(_export_record(images, config), ensure_ascii=False, indent=2) + "\n", draft / MARK)
+            write_text(json_text(_export_record(images, config)) + "\n", draft / MARK)
     return exported(path, config.to, len(images), loading, images.source.notes)
 
 

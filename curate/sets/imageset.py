@@ -266,6 +266,24 @@ def whole_groups(copies: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     return np.unique(units, return_inverse=True)[1].astype(np.int64)
 
 
+def relabelled(images: ImageSet, labels: Mapping[int, int]) -> ImageSet:
+    """The set with other labels for some rows.
+
+    labels  row -> index of its class
+    """
+    if not labels:
+        return images
+    rows = list(labels)
+    codes = images.labels.copy()
+    codes[rows] = list(labels.values())
+    soft = images.soft
+    if soft is not None:
+        soft = soft.copy()
+        soft[rows] = np.eye(len(images.classes), dtype=np.float32)[list(labels.values())]
+    conflicts = {row: names for row, names in images.conflicts.items() if row not in labels}
+    return replace(images, labels=codes, soft=soft, conflicts=conflicts)
+
+
 def of_classes(images: ImageSet, classes: Sequence[str]) -> ImageSet:
     """The set with some of its classes only, in its order: images of the others are there, without a label.
 

@@ -29,6 +29,8 @@ class ImageOrigin:
     copy                    0 for the source itself, then 1, 2 ...
     ops                     what was done to the source, as JSON (see augment.replay)
     attempt                 how often it was drawn again;  doubted  whether its label was not found even so
+    given_label             of an image that a person relabelled the name of the class that the set gives it, else "";
+                            a column where there are such
     """
 
     id: str
@@ -42,10 +44,13 @@ class ImageOrigin:
     seed: int
     attempt: int
     doubted: bool
+    given_label: str = ""
 
 
+GIVEN_LABEL = "given_label"
 _TYPES = {"str": TEXT, "int": INTEGER, "bool": FLAG}
-COLUMNS = {field.name: _TYPES[str(field.type)] for field in dataclasses.fields(ImageOrigin)}
+_KINDS = {field.name: _TYPES[str(field.type)] for field in dataclasses.fields(ImageOrigin)}
+COLUMNS = {name: kind for name, kind in _KINDS.items() if name != GIVEN_LABEL}
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +95,18 @@ class Provenance:
         """bool (n,)."""
         return np.asarray(self._column("doubted").to_numpy(zero_copy_only=False), bool)
 
+    @cached_property
+    def given_labels(self) -> list[str]:
+        """Of the images that a person relabelled the classes that they were given, of the others ""."""
+        import pyarrow.parquet as pq
+
+        has_column = self.path.is_file() and GIVEN_LABEL in pq.read_schema(self.path).names
+        return self._text(GIVEN_LABEL) if has_column else [""] * len(self.ids)
+
     def origin(self, number: int) -> ImageOrigin:
         """The row of one image."""
-        return ImageOrigin(**{name: self._column(name)[number].as_py() for name in COLUMNS})
+        values = {name: self._column(name)[number].as_py() for name in COLUMNS}
+        return ImageOrigin(**values, given_label=self.given_labels[number])
 
     def _text(self, name: str) -> list[str]:
         return list(self._column(name).to_pylist())
@@ -107,7 +121,7 @@ class Provenance:
 
         try:
             with pq.ParquetFile(self.path) as file:
-                fault = column_fault(file.schema_arrow, {name: COLUMNS[name]})
+                fault = column_fault(file.schema_arrow, {name: _KINDS[name]})
                 if not fault:
                     return file.read(columns=[name])[name]
         except (OSError, pa.ArrowException) as error:
@@ -115,14 +129,18 @@ class Provenance:
         raise DataError(f"{self.path} cannot be read ({fault}). Build the set again.")
 
 
-def write_provenance(origins: Sequence[ImageOrigin], path: Path) -> None:
-    """Write a rows.parquet: equal rows give equal bytes. Raises OutputError."""
+def write_provenance(origins: Sequence[ImageOrigin], path: Path, relabelled: bool = False) -> None:
+    """Write a rows.parquet: equal rows give equal bytes. Raises OutputError.
+
+    relabelled  whether a person relabelled images of the set, so that it says what they were
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     kinds = {TEXT: pa.string(), INTEGER: pa.int64(), FLAG: pa.bool_()}
     columns = {
-        name: pa.array([getattr(origin, name) for origin in origins], kinds[kind]) for name, kind in COLUMNS.items()
+        name: pa.array([getattr(origin, name) for origin in origins], kinds[kind])
+        for name, kind in (_KINDS if relabelled else COLUMNS).items()
     }
     with replacing(path) as file:
         pq.write_table(pa.table(columns), file, compression="zstd")

@@ -40,7 +40,7 @@ _PACKED = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
 # Excel's first line, "sep=;".
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[;,\t]*\r?\n?', re.IGNORECASE)
 # The first line of a list that this toolkit wrote: see writing.py.
-_OWN_HEADER = re.compile(r'"file"(,"label")?(,"split")?(,"group")?,"id"\r?\n?')
+_OWN_HEADER = re.compile(r'"file"(,"label")?(,"split")?(,"group")?(,"given_label")?,"id"\r?\n?')
 
 
 @dataclass(frozen=True, eq=False)

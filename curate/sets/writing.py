@@ -8,7 +8,7 @@ import io
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from .arrays import ArrayPictures
 from .changes import check_unchanged
 from .classes import CLASS_KEYS, as_strings, split_of_key
 from .decoding import FilePictures
-from .imageset import ImageSet, Unreadable
+from .imageset import ImageSet, Unreadable, relabelled
 
 # Bytes of what is no image that a clean set carries on, however small its images are.
 _EXTRA = 64 << 20
@@ -97,23 +97,28 @@ def clean_path(images: ImageSet, artifacts: Path) -> Path:
     return path
 
 
-def write_clean(images: ImageSet, keep: np.ndarray, artifacts: Path) -> Path:
+def write_clean(images: ImageSet, keep: np.ndarray, artifacts: Path, labels: Mapping[int, int] = {}) -> Path:
     """Write the rows that `keep` (bool, (N,)) names, and return the path of what was written.
+
+    labels  row -> index of its class, of rows that a person relabelled
 
     Of an archive: clean.npz with its keys, types and layouts; arrays of one entry per image are filtered.
     Added are `ids`, and `rows`, int64: each kept image's row in this set.
     Of a built set: clean.npz with images, labels (soft where they were), ids, class_names, splits, groups and `rows`.
-    Of files: clean.csv with columns file, label, split, group (as far as known) and id, which `read` takes.
+    Of files: clean.csv with columns file, label, split, group (as far as known), given_label (where some were
+    relabelled: what the set has) and id, which `read` takes.
     What cannot be decoded is not to be kept. Raises OutputError, and DataError where the input has changed.
     """
     path = clean_path(images, artifacts)
     with room(path) as draft:
-        draft_clean(images, keep, draft, artifacts)
+        draft_clean(images, keep, draft, artifacts, labels)
         place_clean(draft, artifacts)
     return path
 
 
-def draft_clean(images: ImageSet, keep: np.ndarray, draft: Path, artifacts: Path) -> Output:
+def draft_clean(
+    images: ImageSet, keep: np.ndarray, draft: Path, artifacts: Path, labels: Mapping[int, int] = {}
+) -> Output:
     """Write the clean set of `artifacts` into the folder `draft` (see write_clean), for `place_clean`."""
     keep = np.asarray(keep)
     if keep.dtype != bool or keep.shape != (len(images),):
@@ -121,12 +126,12 @@ def draft_clean(images: ImageSet, keep: np.ndarray, draft: Path, artifacts: Path
     path = draft / clean_path(images, artifacts).name
     check_unchanged(images)
     if images.source.kind == "npz":
-        _write_kept_arrays(images, keep, path)
+        _write_kept_arrays(images, keep, path, labels)
     elif images.source.kind == "shards":
         rows = np.flatnonzero(keep)
-        write_npz({**set_arrays(images, rows), "rows": rows}, path)
+        write_npz({**set_arrays(relabelled(images, labels), rows), "rows": rows}, path)
     else:
-        write_list(images, keep, path, artifacts)
+        write_list(relabelled(images, labels), keep, path, artifacts, images if labels else None)
     check_unchanged(images)  # what was written is of one state
     written = Output(path.name, file_digest(path))
     write_record(CleanRecord(clean=written), draft / RECORD)
@@ -175,7 +180,7 @@ def clean_as_written(artifacts: Path) -> Output | None:
     return Output(paths[0].name, file_digest(paths[0])) if paths else None
 
 
-def _write_kept_arrays(images: ImageSet, keep: np.ndarray, path: Path) -> None:
+def _write_kept_arrays(images: ImageSet, keep: np.ndarray, path: Path, labels: Mapping[int, int]) -> None:
     archive = Archive(images.source.path)
     members = [key for key, _ in images.source.members]
     if not all(key in archive for key in members) or sum(archive.members[key].shape[0] for key in members) != len(
@@ -185,6 +190,7 @@ def _write_kept_arrays(images: ImageSet, keep: np.ndarray, path: Path) -> None:
     parts = [(key, archive.members[key].shape[0]) for key in members]
     # Decompressed once already: what the set holds is used again.
     arrays = dict(zip(members, images.images.arrays, strict=True)) if isinstance(images.images, ArrayPictures) else {}
+    arrays |= _label_arrays(images, archive, parts, labels)
     left = _left_behind(archive, members)
     rows = np.flatnonzero(keep)
     kept_ids = [images.ids[row] for row in rows]
@@ -203,6 +209,55 @@ def _write_kept_arrays(images: ImageSet, keep: np.ndarray, path: Path) -> None:
                 write_array(stream, np.array(kept_ids, dtype=np.str_), False, np.arange(len(rows)))
         with archive_member(out, "rows") as stream:
             write_array(stream, rows.astype(np.int64), False, np.arange(len(rows)))
+
+
+def _label_arrays(
+    images: ImageSet, archive: Archive, parts: Sequence[tuple[str, int]], labels: Mapping[int, int]
+) -> dict[str, np.ndarray]:
+    """The arrays of labels in which some differ, by key: a class is written there as an image of it has it.
+
+    parts  see `_rows_of`;  labels  row -> index of its class
+    """
+    if not labels:
+        return {}
+    keys = [key for _, key in images.source.members]
+    starts = np.cumsum([0, *(size for _, size in parts)])
+    arrays = {key: np.array(archive.array(key)) for key in keys if key is not None}
+
+    def place(row: int) -> tuple[str, int]:
+        part = int(np.searchsorted(starts, row, side="right")) - 1
+        key = keys[part]
+        if key is None:
+            raise DataError(
+                f"{images.ids[row]} cannot be relabelled: {parts[part][0]} of {images.source.path} has no array of "
+                "labels beside it. Take that decision back: `curate undo`."
+            )
+        return key, row - int(starts[part])
+
+    entries: dict[int, np.ndarray] = {}
+    for row, label in labels.items():
+        if label not in entries:
+            models = np.flatnonzero(images.labels == label)
+            key, at = place(int(models[0]) if len(models) else row)
+            entries[label] = np.array(arrays[key][at])
+            if images.soft is not None or not len(models):
+                entries[label] = _as_written(label, images, entries[label])
+    for row, label in labels.items():
+        key, at = place(row)
+        if arrays[key].dtype.kind in "US":  # a longer name would be cut
+            arrays[key] = arrays[key].astype(np.promote_types(arrays[key].dtype, entries[label].dtype))
+        arrays[key][at] = entries[label]
+    return arrays
+
+
+def _as_written(label: int, images: ImageSet, entry: np.ndarray) -> np.ndarray:
+    """The entry of a class that no image has by itself, written as another entry is."""
+    if entry.size == len(images.classes) > 1:
+        row: np.ndarray = np.eye(len(images.classes), dtype=entry.dtype)[label]
+        return row.reshape(entry.shape)
+    if entry.dtype.kind in "US":
+        return np.full(entry.shape, images.classes[label])
+    return np.full(entry.shape, label, dtype=entry.dtype)
 
 
 def clean_notes(images: ImageSet) -> tuple[str, ...]:
@@ -260,10 +315,13 @@ def _group_names(groups: np.ndarray) -> Callable[[int], str]:
     return lambda row: str(groups[row]) if groups[row] >= 0 else ""
 
 
-def write_list(images: ImageSet, keep: np.ndarray, path: Path, folder: Path | None = None) -> None:
+def write_list(
+    images: ImageSet, keep: np.ndarray, path: Path, folder: Path | None = None, before: ImageSet | None = None
+) -> None:
     """Write the kept images as a list of files.
 
     folder  where the list is to lie, and from where its paths lead: that of `path` where it is None
+    before  the set with its labels as they were given, where some are others now
     """
     pictures = images.images
     root = images.source.root or images.source.path.parent
@@ -271,6 +329,7 @@ def write_list(images: ImageSet, keep: np.ndarray, path: Path, folder: Path | No
         "label": images.label_name if images.labelled else None,
         "split": images.splits.__getitem__ if images.splits is not None else None,
         "group": _group_names(images.groups) if images.groups is not None else None,
+        "given_label": before.label_name if before is not None else None,
         "id": images.ids.__getitem__,
     }
     fields = {name: value for name, value in columns.items() if value is not None}

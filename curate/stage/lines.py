@@ -5,8 +5,9 @@ Widths are in cells of a terminal: most letters take one, those of Chinese, Japa
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -46,6 +47,15 @@ def json_printable(text: str) -> str:
     True
     """
     return STEERING.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
+
+
+def json_text(document: object, indent: int | None = 2, default: Callable[[object], str] | None = None) -> str:
+    r"""A document as JSON that steers no screen on which its file is shown, and reads back as it was.
+
+    >>> json_text({"caf\xe9": "\x1b[31m"}, indent=None) == '{"caf\xe9": "\\u001b[31m"}'
+    True
+    """
+    return json_printable(json.dumps(document, ensure_ascii=False, indent=indent, default=default))
 
 
 def shortened(text: str, width: int) -> str:

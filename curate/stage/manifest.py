@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from .errors import DataError
-from .records import read_document, record_of, write_record
+from .records import OPTIONAL, read_document, record_of, write_record
 from .shortness import short_repr
 
 FORMAT = 1
@@ -39,6 +39,7 @@ class Manifest:
     outputs       name -> file
     counts        what was counted -> number;  timings  stage -> seconds
     versions      package -> version
+    replaced      output -> digest of the file that a new one is just being put in the place of: either may be there
     """
 
     COMMAND: ClassVar[str]
@@ -53,6 +54,7 @@ class Manifest:
     counts: Mapping[str, int]
     timings: Mapping[str, float]
     versions: Mapping[str, str]
+    replaced: Mapping[str, str] | None = field(default=None, metadata=OPTIONAL)
 
     __repr__ = short_repr
 
@@ -96,7 +98,7 @@ def check_outputs(manifest: Manifest, folder: Path, names: Iterable[str]) -> Non
         output = manifest.outputs.get(name)
         if output is None or not (path := folder / output.path).is_file():
             continue
-        if file_digest(path) != output.digest:
+        if file_digest(path) not in (output.digest, (manifest.replaced or {}).get(name)):
             raise DataError(
                 f"{path} is not what `{manifest.COMMAND}` wrote: its digest is not the one in {folder / FILE}. "
                 f"It was changed or damaged since. Run `{manifest.COMMAND}` again."

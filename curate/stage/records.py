@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 
 from .errors import DataError
 from .files import write_text
+from .lines import json_text
 from .options import OPTIONAL as OPTIONAL
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def document_of(value: object) -> object:
 
 def record_text(record: object) -> str:
     """The text of a record's file."""
-    return json.dumps(document_of(record), indent=2, ensure_ascii=False) + "\n"
+    return json_text(document_of(record)) + "\n"
 
 
 def write_record(record: object, path: Path) -> Path:

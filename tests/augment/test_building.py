@@ -24,8 +24,9 @@ from augment.corruptions.corruption import CORRUPTIONS, TEST, VALIDATION
 from augment.planning import plan
 from augment.replaying import replay
 from curate.builds import SPLITS, BuildManifest, ComposedSet, CorruptedSet
-from curate.cleaning import apply, decide, undo
+from curate.cleaning import apply, undo
 from curate.configs import ScanConfig
+from curate.deciding import decide
 from curate.scanning import scan
 from curate.sets.reading import read
 from curate.sets.scaling import INTEGERS, Decoding, Scale

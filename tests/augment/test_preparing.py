@@ -6,11 +6,15 @@ import pytest
 
 import augment.preparing
 from augment.configs import BuildConfig
-from augment.making import read_job
+from augment.making import make, read_job, tasks
 from augment.planning import plan
 from augment.preparing import identity
 from augment.preservation import open_label_probe
 from augment.statistics import lab_spread
+from curate.cleaning import apply
+from curate.deciding import decide
+from curate.decisions import Proposal
+from curate.sets.provenance import Provenance
 from curate.sets.reading import read
 from curate.stage.errors import DataError
 
@@ -133,6 +137,25 @@ def test_of_large_pictures_fewer_are_held_in_memory(prepared, monkeypatch):
 def test_groups_on_disk_are_those_that_were_split_by(prepared):
     plans, draft = prepared()
     assert np.array_equal(np.load(draft / "work" / "groups.npy"), plans.set.groups)
+
+
+def test_what_relabelled_images_were_given_is_kept_for_their_provenance(prepared, artifacts):
+    with np.load(artifacts / "clean.npz") as clean:
+        name, label = str(clean["ids"][0]), int(clean["labels"][0])
+        names = clean["class_names"].tolist()
+    decide(artifacts, [Proposal("relabel", name, label=names[label - 1])])
+    apply(artifacts)
+    plans, draft = prepared()
+    assert plans.set.label_name(0) == names[label - 1]
+    kept = np.load(draft / "work" / "given_labels.npy").tolist()
+    assert kept == [names[label], *[""] * (len(plans.set) - 1)]
+    job, lists = read_job(draft / "work")
+    origins = []
+    for task in tasks(job, lists, draft / "work", draft):
+        make(task)
+        rows = Provenance(task.provenance)
+        origins += zip(rows.source_ids, rows.given_labels, strict=True)
+    assert {(source, given) for source, given in origins if given or source == name} == {(name, names[label])}
 
 
 def test_whoever_judges_labels_is_kept_with_what_each_operation_does_to_them(prepared):

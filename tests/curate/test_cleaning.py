@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from curate import deciding
+from curate import deciding, scans
 from curate.cleaning import ApplyConfig, apply, undo
 from curate.deciding import Decisions
-from curate.decisions import VERDICTS, standing
+from curate.decisions import VERDICTS, Proposal, standing
 from curate.findings import Finding, findings_table
+from curate.scans import open_scan, relabelled_of
 from curate.sets.reading import read
 from curate.stage.errors import DataError, OutputError, UnknownName
 from curate.stage.files import write_parquet
@@ -538,3 +540,98 @@ def test_the_copy_that_takes_the_place_of_another_is_the_held_out_or_the_nearest
     decide(artifacts, "0", "drop")
     apply(artifacts)
     assert ids(artifacts)[0] == "3"
+
+
+# Other labels, and images told apart
+
+
+def say(artifacts: Path, *proposals: Proposal) -> Decisions:
+    return deciding.decide(artifacts, proposals)
+
+
+def test_a_relabelled_row_has_its_new_label_in_the_clean_set_and_images_parquet(artifacts):
+    folder = artifacts / "scan"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    say(artifacts, Proposal("relabel", "4", label="dog", why="ears"), Proposal("relabel", "5", label="dog"))
+    applied = apply(artifacts)
+    assert (applied.relabelled, applied.decided, applied.decisions) == (1, 2, {"relabel": 2})
+    clean = read(artifacts / "clean.npz")
+    assert [clean.label_name(clean.ids.index(name)) for name in ("4", "5", "6")] == ["dog", "dog", "cat"]
+    table = pd.read_parquet(folder / "images.parquet")
+    assert table["relabelled_to"].tolist() == ["", "", "", "", "dog", "", "", ""]
+    assert table["label_name"].tolist() == pd.read_parquet(BytesIO(before["images.parquet"]))["label_name"].tolist()
+    assert open_scan(folder).manifest.replaced is None
+    undo(artifacts, 2)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("stop", range(3))
+def test_killed_while_it_notes_the_labels_a_scan_is_whole_and_can_be_applied_again(artifacts, monkeypatch, stop):
+    say(artifacts, Proposal("relabel", "4", label="dog"))
+    moves = 0
+
+    def killed(call):
+        def step(*arguments):
+            nonlocal moves
+            if moves == stop:
+                raise KeyboardInterrupt
+            moves += 1
+            return call(*arguments)
+
+        return step
+
+    with monkeypatch.context() as patch:
+        patch.setattr("curate.scans.write_manifest", killed(scans.write_manifest))
+        patch.setattr("curate.scans.put_in_place", killed(scans.put_in_place))
+        with pytest.raises(KeyboardInterrupt):
+            apply(artifacts)
+    assert relabelled_of(open_scan(artifacts / "scan").table) in ({}, {4: "dog"})
+    apply(artifacts)
+    scan = open_scan(artifacts / "scan")
+    assert relabelled_of(scan.table) == {4: "dog"}
+    assert scan.manifest.replaced is None
+
+
+def test_a_list_of_files_tells_both_labels(folder, tmp_path):
+    artifacts = scanned(folder, tmp_path / "a", [])
+    say(artifacts, Proposal("relabel", "cat/b.png", label="dog"))
+    apply(artifacts)
+    clean = read(artifacts / "clean.csv")
+    assert [clean.label_name(row) for row in range(3)] == ["cat", "dog", "dog"]
+    with pytest.raises(DataError, match=r"dog/broken.png cannot be decoded, so that it can only be dropped"):
+        say(artifacts, Proposal("relabel", "dog/broken.png", label="cat"))
+
+
+def test_images_told_apart_stay_and_come_back_when_that_is_taken_back(source, tmp_path):
+    groups = [0, 0, -1, 0, -1, -1, -1, -1]
+    said = [(1, "near_duplicate", "drop"), (3, "near_duplicate", "drop")]
+    artifacts = scanned(source, tmp_path / "artifacts", said, groups)
+    pairs = pd.DataFrame([(0, 1, "near", 0.1), (1, 3, "near", 0.2)], columns=["row_a", "row_b", "kind", "distance"])
+    write_parquet(pairs.astype({"kind": "str", "distance": "float32"}), artifacts / "scan" / "pairs.parquet")
+    say(artifacts, Proposal("not_copies", ids=("0", "3")))
+    assert apply(artifacts).decisions == {"not_copies": 1}
+    assert ids(artifacts) == ("0", "2", "3", "4", "5", "6", "7")
+    undone = undo(artifacts)
+    assert [decision.ids for decision in undone.taken_back] == [("0", "3")]
+    assert undone.applied.notes == ()
+    assert ids(artifacts) == ("0", "2", "4", "5", "6", "7")
+
+
+def test_what_a_scan_has_apart_is_joined_by_another_scan_alone(artifacts):
+    say(artifacts, Proposal("not_copies", ids=("3", "4")))
+    assert undo(artifacts).applied.notes == (
+        "3 and 4 were told apart when the set was scanned: scan again to have them compared",
+    )
+
+
+def test_decisions_hold_for_a_set_in_another_order(source, tmp_path, artifacts):
+    say(artifacts, Proposal("drop", "3"), Proposal("relabel", "4", label="dog"))
+    with np.load(source) as arrays:
+        pixels, labels = arrays["images"][::-1], arrays["labels"][::-1]
+        np.savez(source, images=pixels, labels=labels, class_names=["cat", "dog"])
+    scanned(source, artifacts, [])
+    applied = apply(artifacts)
+    assert applied.notes == ("2 decisions hold, on images that have other ids now",)
+    clean = read(artifacts / "clean.npz")
+    assert clean.ids == ("0", "1", "2", "3", "5", "6", "7")
+    assert clean.label_name(clean.ids.index("3")) == "dog"

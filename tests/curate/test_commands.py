@@ -16,6 +16,7 @@ from curate.findings import SEVERITY
 from curate.scans import ScanManifest
 from curate.sets.exporting import EXPORTS
 from curate.sets.formats import FORMATS
+from curate.sets.reading import read
 from curate.sets.shards import write_shard
 from curate.stage.manifest import read_manifest
 
@@ -63,6 +64,53 @@ def test_decisions_and_what_becomes_of_them_are_told_as_json(artifacts):
     undone = document_of("undo", "--artifacts", artifacts)
     assert undone["taken_back"] == [{"id": "0", "action": "drop", "why": "it is blurred"}]
     assert undone["rows"] == applied["rows"] + 1
+
+
+def test_many_are_decided_at_once_by_ids_groups_and_files_and_told_line_by_line(artifacts, tmp_path):
+    place = ("--artifacts", artifacts)
+    table = pd.read_parquet(artifacts / "scan" / "images.parquet")
+    (group,) = table.loc[table["id"].isin(["3", "22"]), "group"].unique()
+    name = table["label_name"].iloc[0]
+    (tmp_path / "c.csv").write_text(f"ID, Action ,label\n7,Drop,\n8,,\n9,relabel,{name}\n99,keep,\n")
+    told = run(
+        "apply", *place, "--drop-id", "0,1", "--keep-id", "2", "--keep-group", group, "--from", tmp_path / "c.csv"
+    )
+    assert told.exit_code == 0, told.output
+    decided = [line.removeprefix("decided: ") for line in told.stdout.splitlines() if line.startswith("decided: ")]
+    assert decided == ["keep 2", "drop 0", "drop 1", "keep 3", "keep 22", "drop 7", f"relabel 9 to {name}"]
+    notes = [line.removeprefix("note    ") for line in told.stdout.splitlines() if line.startswith("note ")]
+    assert notes == [
+        "1 of 4 rows of c.csv have no action, and were skipped",
+        "1 of the 3 decisions of c.csv is not on an image of this scan, such as 99 (is 9 meant?)",
+    ]
+    clean = set(read(artifacts / "clean.npz").ids)
+    assert {"0", "1", "7"} & clean == set()
+    assert {"2", "3", "22", "9"} <= clean
+    again = document_of("apply", *place, "--drop-id", "0,1", "--from", tmp_path / "c.csv")
+    assert again["recorded"] == 0
+    assert "4 decisions hold already, and are not recorded again" in again["notes"]
+    undone = document_of("undo", *place)
+    assert undone["taken_back"] == [{"id": "9", "action": "relabel", "label": name, "why": ""}]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--drop-group", "77"), "has no group '77'"),
+        (("--not-copies", "3,22"), "3 and 22 have the same pixels"),
+        (("--not-copies", "3"), "takes two ids or more"),
+        (("--relabel", "3=owl"), "no class named 'owl'"),
+        (("--relabel", "owl=cat"), "has the id 'owl'"),
+        (("--from", "nowhere.csv"), "nowhere.csv does not exist"),
+        (("--drop-id", "3,owl"), "has the id 'owl'"),
+        (("--drop-id", "3", "--decision", "burn"), "no decision named 'burn'"),
+    ],
+)
+def test_what_cannot_be_decided_is_told_and_nothing_is_written(artifacts, options, message):
+    result = run("apply", "--artifacts", artifacts, *options)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+    assert not (artifacts / "decisions.jsonl").exists() or not (artifacts / "decisions.jsonl").read_text()
 
 
 def test_splits_are_told_as_json(artifacts):
@@ -154,6 +202,12 @@ def test_no_name_steers_the_terminal_whatever_the_command(hostile, tmp_path):
         ("split", *place),
         ("diff", tmp_path / "a" / "scan", tmp_path / "a" / "scan"),
         ("export", hostile, "--to", "csv", "--out", tmp_path / "out\x1b[1m"),
+        ("apply", *place, "--relabel", f"{one}={HOSTILE[1]}", "--not-copies", f"{one},{one.replace('3', '5')}"),
+        ("apply", *place, "--from", tmp_path / "a" / "decisions.jsonl"),
+        ("undo", *place, "2"),
+        ("apply", *place, "--relabel", f"{one}=\x1b[2J"),
+        ("apply", *place, "--not-copies", f"{one},{one.replace('3', '30')}"),
+        ("apply", *place, "--from", "\x1b[2J"),
         ("apply", *place, "--drop-id", "\x1b[2Jnobody", "-v"),
         ("scan", "\x1b[2Jnowhere", *place),
         ("scan", hostile, "--map", "\x1b[2J"),
@@ -211,13 +265,15 @@ def test_the_next_command_splits_anew_what_came_without_a_train(names, fresh, da
     assert ("--fresh" in document["next"]) == fresh
 
 
-def test_where_decisions_wait_the_next_command_applies_them(artifacts, data):
+def test_a_scan_follows_the_decisions_that_hold_and_says_so(artifacts, data):
     scan = ("scan", data, "--backbone", "builtin", "--map", "none", "--artifacts", artifacts)
     run("apply", "--artifacts", artifacts, "--drop-id", "0", "--keep-id", "1")
     told = document_of(*scan)
-    assert (told["decided"], told["next"]) == (2, f"curate apply --artifacts {artifacts}")
+    assert (told["decided"], told["decisions"]) == (2, {"keep": 1, "drop": 1})
+    assert told["next"] == f"augment build --policy heavy --artifacts {artifacts}"
+    assert {"0", "1"} & set(read(artifacts / "clean.npz").ids) == {"1"}
     lines = run(*scan).stdout.splitlines()
-    assert lines[-1].startswith(f"next    curate apply --artifacts {artifacts}    ")
+    assert any(line.startswith("your 2 decisions included (1 keep, 1 drop): ") for line in lines)
     html = (artifacts / "scan" / "report.html").read_text()
     assert "2 images were decided on by a person before" in html
 
@@ -316,5 +372,5 @@ def test_a_level_that_is_not_there_ends_with_one_line(patients):
 def test_an_id_is_not_kept_and_dropped_at_once(artifacts):
     result = run("apply", "--artifacts", artifacts, "--keep-id", "0", "--drop-id", "0")
     assert result.exit_code == 2
-    assert "0 is to be kept and dropped" in result.stderr
+    assert "0 is decided on twice: keep 0; drop 0" in result.stderr
     assert not (artifacts / "decisions.jsonl").exists()

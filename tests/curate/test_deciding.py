@@ -76,8 +76,12 @@ def test_what_holds_already_is_not_said_twice_but_for_another_reason(scan):
     [
         ([Proposal("drop", "0"), Proposal("keep", "x")], DataError, r"has the id 'x'"),
         ([Proposal("drop", "0"), Proposal(RELABEL, "1", label="dgo")], UnknownName, r"no class named 'dgo'.*'dog'"),
-        ([Proposal("drop", "0"), Proposal("keep", "0")], DataError, r"0 is decided on twice: drop, and keep"),
-        ([Proposal(RELABEL, "0", label="dog"), Proposal(RELABEL, "0", label="cat")], DataError, r"relabel to dog, and"),
+        ([Proposal("drop", "0"), Proposal("keep", "0")], DataError, r"0 is decided on twice: drop 0; keep 0"),
+        (
+            [Proposal(RELABEL, "0", label="dog"), Proposal(RELABEL, "0", label="cat")],
+            DataError,
+            r"twice: relabel 0 to dog; relabel",
+        ),
         (
             [Proposal("drop", "1"), Proposal(NOT_COPIES, ids=("0", "2"))],
             DataError,
@@ -99,6 +103,15 @@ def test_without_labels_nothing_can_be_relabelled(tmp_path):
     artifacts = scanned(tmp_path / "d.npz", tmp_path / "a", [])
     with pytest.raises(DataError, match=r"the set has no labels, so that nothing can be relabelled to 'cat'"):
         decide(artifacts, [Proposal(RELABEL, "1", label="cat")])
+
+
+def test_a_class_that_has_no_image_yet_is_a_class_where_the_scan_names_it(scan):
+    proposal = Proposal(RELABEL, "1", label="owl")
+    with pytest.raises(UnknownName, match=r"no class named 'owl'"):
+        record(scan, [proposal])
+    entries = [{"name": name} for name in ("cat", "dog", "owl")]
+    (scan.folder / "overview.json").write_text(json.dumps({"classes": entries}))
+    assert [decision.label for decision in record(open_scan(scan.folder), [proposal]).made] == ["owl"]
 
 
 def test_lines_are_taken_back_by_number_and_once(scan):

@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.decisions import append_decisions, decisions_path, read_history, standing
+from curate.decisions import (
+    NOT_COPIES,
+    RELABEL,
+    VERDICTS,
+    _memory,
+    append_decisions,
+    decisions_path,
+    proposal,
+    read_history,
+    standing,
+)
 from curate.stage.errors import DataError
 
 
@@ -52,3 +62,47 @@ def test_a_line_that_is_no_decision_is_named_by_its_number(tmp_path):
     decisions_path(tmp_path).write_text("\n".join(lines))
     with pytest.raises(DataError, match=r"line 3 is no decision: its action is 'burn'"):
         standing(tmp_path)
+
+
+TEXT = st.text(max_size=12)
+ENTRY = st.one_of(
+    st.builds(
+        lambda name, action, why, digest: {"id": name, "action": action, "why": why, "digest": digest},
+        TEXT, st.sampled_from(VERDICTS), TEXT, TEXT,
+    ),
+    st.builds(
+        lambda name, label, given: {"id": name, "action": RELABEL, "label": label, "given": given},
+        TEXT, st.text(min_size=1, max_size=12), TEXT,
+    ),
+    st.builds(
+        lambda ids, why: {"action": NOT_COPIES, "ids": ids, "digests": ids, "why": why},
+        st.lists(TEXT, min_size=2, max_size=4), TEXT,
+    ),
+)  # fmt: skip
+
+
+@given(rounds=st.lists(st.one_of(st.lists(ENTRY, max_size=3), st.just("undo"), st.just("edited")), max_size=8))
+@settings(max_examples=60, deadline=None)
+def test_what_is_written_is_read_however_much_of_it_was_read_before(tmp_path_factory, rounds):
+    path = decisions_path(tmp_path_factory.mktemp("a"))
+    said: list[tuple[object, ...]] = []
+    for step in rounds:
+        if step == "undo":
+            append_decisions(path, lambda history: [{"undo": d.line} for d in history.decisions[-1:]])
+            del said[-1:]
+        elif step == "edited" and path.exists():
+            if b'"undo"' in path.read_bytes():  # which names a line by its number
+                continue
+            path.write_bytes(b"\n" + path.read_bytes())
+        elif step != "edited":
+            append_decisions(path, lambda history, entries=step: entries)
+            said += [
+                (entry.get("id", ""), entry["action"], entry.get("why", ""), entry.get("digest", ""),
+                 entry.get("label", ""), entry.get("given", ""), tuple(entry.get("ids", ())))
+                for entry in step
+            ]  # fmt: skip
+        history = read_history(path)
+        assert [(d.id, d.action, d.why, d.digest, d.label, d.given, d.ids) for d in history.decisions] == said
+        _memory.clear()
+        assert read_history(path) == history
+        assert [proposal(d).label for d in history.decisions] == [label for *_, label, _, _ in said]

@@ -17,6 +17,8 @@ from PIL import Image
 
 import curate.scanning
 from curate.configs import ScanConfig
+from curate.deciding import decide
+from curate.decisions import Proposal
 from curate.findings import SEVERITY
 from curate.measuring.embedding import builtin
 from curate.measuring.storage import cache_folder
@@ -913,3 +915,73 @@ def test_a_network_asked_for_by_name_looks_alone(monkeypatch, small):
     monkeypatch.setattr(curate.scanning, "load_embedder", load)
     monkeypatch.setattr(curate.scanning, "labels_missed", lambda *_: pytest.fail("it was asked for"))
     assert quick(small, backbone="MobileNetV2-0.35").embeddings.shape[1] == builtin().dimensions
+
+
+# What a person decided
+
+
+@pytest.fixture(scope="module")
+def copied(cells, tmp_path_factory) -> Path:
+    """Cells and four near copies, the last two under another label; ids are the rows."""
+    images, labels = cells[0][:60], cells[1][:60]
+    near = np.clip(images[:4].astype(int) + 5, 0, 255).astype(np.uint8)
+    path = tmp_path_factory.mktemp("copied") / "data.npz"
+    names = np.array(["lobed", "round", "kidney", "granular"])
+    other = np.where(np.arange(4) < 2, labels[:4], (labels[:4] + 1) % 4)
+    np.savez(path, images=np.concatenate([images, near]), labels=np.append(labels, other), class_names=names)
+    return path
+
+
+def test_decisions_hold_in_a_scan_of_a_set_that_was_reordered_and_has_grown(copied, tmp_path):
+    config = replace(QUICK, artifacts=str(tmp_path / "a"))
+    first = scan(copied, config)
+    assert {60, 61, 62, 63} <= {*rows_of(first, "near_duplicate")}
+    assert {2, 3, 62, 63} <= {*rows_of(first, "label_conflict")}
+    name = first.table["label_name"]
+    decide(
+        tmp_path / "a",
+        [
+            Proposal("drop", "20"),
+            Proposal("relabel", "21", label=name[22] if name[22] != name[21] else name[23]),
+            Proposal("relabel", "62", label=name[2]),
+            Proposal("not_copies", ids=("0", "60")),
+            Proposal("not_copies", ids=("3", "63")),
+        ],
+    )
+    order = np.arange(64)[::-1]
+    with np.load(copied) as arrays:
+        images, labels = arrays["images"][order], arrays["labels"][order]
+        grown = np.concatenate([255 - images[:1], images])
+        np.savez(
+            tmp_path / "e.npz", images=grown, labels=np.append(labels[:1], labels), class_names=arrays["class_names"]
+        )
+    place = {int(row): at for at, row in enumerate(order, 1)}
+    found = scan(tmp_path / "e.npz", config)
+    assert found.decided == {place[20]: "drop", place[21]: "relabel", place[62]: "relabel"}
+    assert found.decisions == {"drop": 1, "relabel": 2, "not_copies": 2}
+    assert "5 decisions hold, on images that have other ids now" in found.notes
+    group = found.table["group"].to_numpy()
+    for a, b in ((0, 60), (3, 63)):
+        assert group[place[a]] != group[place[b]] or group[place[a]] == -1
+        assert not {place[a], place[b]} & {*rows_of(found, "near_duplicate"), *rows_of(found, "label_conflict")}
+        assert found.clean[[place[a], place[b]]].all()
+    assert not found.clean[place[20]]
+    # Of the picture whose conflict was settled the relabelled copy stays.
+    assert found.clean[[place[2], place[62]]].tolist() == [False, True]
+    clean = read(tmp_path / "a" / "clean.npz")
+    rows = np.flatnonzero(found.clean)
+    assert clean.ids == tuple(map(str, rows))
+    assert clean.label_name(list(rows).index(place[62])) == name[2]
+    assert found.table["relabelled_to"][place[21]] != found.table["label_name"][place[21]] == name[21]
+    written = pd.read_parquet(tmp_path / "a" / "scan" / "images.parquet")
+    assert written["relabelled_to"].tolist() == found.table["relabelled_to"].tolist()
+    assert read_manifest(ScanManifest, tmp_path / "a" / "scan").outputs["images"].digest == file_digest(
+        tmp_path / "a" / "scan" / "images.parquet"
+    )
+
+
+def test_without_decisions_there_is_no_column_of_them(copied):
+    found = quick(copied)
+    assert found.decisions == {}
+    assert found.outcome is None
+    assert "relabelled_to" not in found.table

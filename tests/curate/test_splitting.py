@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from curate.assigning import NAMES
 from curate.configs import ScanConfig, SplitConfig
 from curate.findings import findings_table
 from curate.measuring.hashing import digest
+from curate.scans import with_relabelled
 from curate.sets.imageset import whole_groups
 from curate.sets.reading import read
 from curate.sets.writing import write_clean
@@ -462,3 +464,43 @@ def test_a_scan_without_a_row_is_of_another_set(home, monkeypatch):
     monkeypatch.setattr(splitting, "open_scan", lambda folder: replace(whole, table=whole.table.iloc[:0]))
     with pytest.raises(DataError, match=rf"is not what was scanned into .*: {N} of its {N} images are not in it"):
         divided()
+
+
+# What a person decided
+
+
+def decided(artifacts: Path, *entries: dict[str, object]) -> None:
+    path = artifacts / "decisions.jsonl"
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+
+
+def test_images_that_a_person_told_apart_need_not_stay_together(home):
+    images = np.random.default_rng(0).integers(0, 256, (N, 6, 6, 3), dtype=np.uint8)
+    images[1] = np.rot90(images[0])
+    artifacts = scanned(saved(home / "d.npz", images=images), home / "artifacts", COPIES)
+    pairs = pd.DataFrame(
+        [(0, 1, "rotated", 0.0), (2, 3, "near", 0.1), (3, 4, "near", 0.2)],
+        columns=["row_a", "row_b", "kind", "distance"],
+    ).astype({"kind": "str", "distance": "float32"})
+    write_parquet(pairs, artifacts / "scan" / "pairs.parquet")
+    assert divided(home / "d.npz").copies[:5].tolist() == [0, 0, 1, 1, 1]
+    decided(artifacts, {"action": "not_copies", "ids": ["0", "1"]}, {"action": "not_copies", "ids": ["2", "4"]})
+    division = divided(home / "d.npz")
+    assert division.copies[:5].tolist() == [-1, -1, 1, 1, -1]
+    assert division.pictures[0] != division.pictures[1]
+    assert split(home / "d.npz").proof.crossings == 0
+
+
+def test_what_a_relabelled_image_was_given_is_known_and_told_where_it_still_has_it(home):
+    artifacts = scanned(saved(home / "d.npz"), home / "artifacts", [-1] * N)
+    path = artifacts / "scan" / "images.parquet"
+    write_parquet(with_relabelled(pd.read_parquet(path), {4: "γ"}), path)
+    division = divided(home / "d.npz")
+    assert division.given_labels is None
+    note = "1 image that you relabelled has the label of the set, such as 4; the clean set has the new one"
+    assert note in division.notes
+    images = read(home / "d.npz")
+    write_clean(images, np.ones(N, bool), artifacts, {4: 2})
+    division = divided()
+    assert division.given_labels == tuple("β" if row == 4 else "" for row in range(N))
+    assert note not in division.notes

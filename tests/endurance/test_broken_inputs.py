@@ -11,6 +11,8 @@ import json
 import os
 import shutil
 import stat
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -488,3 +490,44 @@ def test_broken_files_of_earlier_stages_are_told(bench, stages, part):
             sign_again(bench.folder / "artifacts", path)
             broken += ", signed"
         bench.try_out(broken, *one_of(rng, OPENED[part]), given="set.npz")
+
+
+PLACES = (
+    "", "info", "columns/label", "columns/queue", "details?rows=0,1,11", "thumbnails?rows=0,1,2,11", "original/0",
+    "original/5", "neighbours/0", "search?q=p", "decisions",
+)  # fmt: skip
+
+
+def test_a_review_of_a_broken_scan_is_refused_or_answers_in_words(stages, tmp_path, tally):
+    from curate.configs import ReviewConfig
+    from curate.reviewing.opening import review
+    from curate.stage.errors import ToolkitError
+
+    for rng in draws("review", 2):
+        artifacts = tmp_path / "artifacts"
+        shutil.rmtree(artifacts, ignore_errors=True)
+        shutil.copytree(stages / "artifacts", artifacts, ignore=shutil.ignore_patterns("built", "runs"))
+        path = one_of(rng, [*sorted((artifacts / "scan").iterdir()), artifacts / "decisions.jsonl"])
+        broken = f"{path.name}: {break_stage(path, rng)}"
+        if rng.random() < 0.6:
+            sign_again(artifacts, path)
+        tally.counts["inputs"] += 1
+        try:
+            with review(artifacts, ReviewConfig(browser=False)) as opened:
+                statuses = {place: status_of(opened.address + place) for place in PLACES}
+        except ToolkitError:
+            tally.counts["clear errors"] += 1
+            continue
+        tally.counts["accepted"] += 1
+        tally.wrong += [f"[{broken}] {place}: {status}" for place, status in statuses.items() if status == 500]
+        assert not (artifacts / ".review").exists()
+
+
+def status_of(address: str) -> int:
+    """The status that an address answers with."""
+    try:
+        with urllib.request.urlopen(address, timeout=60) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code

@@ -53,7 +53,7 @@ def scanned(
     write_parquet(table, folder / "images.parquet")
     write_parquet(findings, folder / "findings.parquet")
     keep = (table["verdict"] != "drop").to_numpy()
-    outputs = outputs_of({"clean": write_clean(images, keep, artifacts)})
+    outputs = outputs_of({"images": folder / "images.parquet", "clean": write_clean(images, keep, artifacts)})
     config = ScanConfig(artifacts=str(artifacts), **options)
     finish_scan(folder, config, source=str(source.resolve()), outputs=outputs)
     return artifacts

@@ -27,8 +27,9 @@ import numpy as np
 from augment import making
 from augment.building import build
 from augment.configs import BuildConfig
-from curate.cleaning import apply, decide
+from curate.cleaning import apply
 from curate.configs import ScanConfig, SplitConfig
+from curate.deciding import decide
 from curate.demo import DemoConfig, clean_cells
 from curate.scanning import scan
 from curate.scans import ScanManifest, open_scan

@@ -38,6 +38,12 @@ function inlinedCarrier() {
     return [...digests.subarray(16 * row, 16 * row + 16)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   }
 
+  const places = new Map();  // id -> row, made when it is first asked for
+  function rowOf(id) {
+    if (!places.size) data.ids.forEach((name, row) => places.set(name, row));
+    return places.get(id);
+  }
+
   const carrier = {
     served: false,
     info,
@@ -69,7 +75,7 @@ function inlinedCarrier() {
       const wanted = text.toLowerCase();
       return new Set(lowered.flatMap((id, row) => (id.includes(wanted) ? [row] : [])));
     },
-    decisions: keptDecisions(info),
+    decisions: keptDecisions(info, rowOf),
   };
   return carrier;
 }
@@ -126,25 +132,33 @@ async function servedCarrier() {
   }
 }
 
-// Decisions of a page that nobody serves are kept by the browser, and saved as a file.
-function keptDecisions(info) {
+// Decisions of a page that nobody serves are kept by the browser, and saved as a file. What another tab wrote is read
+// before every write; rows are found by their ids, so that what is kept outlives the page that it was decided on.
+function keptDecisions(info, rowOf) {
   const key = `trustset decisions ${info.scan}`;
-  let lines = [];
+  let lines = [], kept = true;
   const read = () => {
-    try { lines = JSON.parse(localStorage.getItem(key) ?? "[]"); } catch { /* a browser that keeps nothing */ }
+    if (!kept) return;  // the browser has less than this page
+    try { lines = JSON.parse(localStorage.getItem(key) ?? "[]"); } catch { kept = false; }
   };
-  const after = (since) => ({ line: lines.length, entries: lines.slice(since).map((entry, i) => ({ line: since + i + 1, ...entry })) });
+  const known = (entry) => {
+    if (entry.undo !== undefined) return entry;
+    const rows = (entry.ids ?? [entry.id]).map(rowOf).filter((row) => row !== undefined);
+    return { ...entry, rows, label: entry.label === undefined ? -1 : info.classes.indexOf(entry.label) };
+  };
+  const after = (since) => ({ line: lines.length, entries: lines.slice(since).map((entry, i) => ({ line: since + i + 1, ...known(entry) })) });
   const write = (entries, since) => {
-    read();  // another tab may have written
-    lines = lines.concat(entries);
-    let kept = true;
-    try { localStorage.setItem(key, JSON.stringify(lines)); } catch { kept = false; }
-    return { ...after(since), kept };
+    read();
+    const when = new Date().toISOString().replace(/\.\d+Z$/, "+00:00");
+    lines = lines.concat(entries.map((entry) => ({ ...entry, why: "", when, by: "person" })));
+    try { if (kept) localStorage.setItem(key, JSON.stringify(lines)); } catch { kept = false; }
+    if (!kept) setTimeout(() => complain(new Error("Your browser keeps no more: save decisions.jsonl before you close this page.")));
+    return after(since);
   };
   return {
     load: async (since) => { read(); return after(since); },
     append: async (entries, since) => write(entries, since),
     undo: async (undone, since) => write(undone.map((line) => ({ undo: line })), since),
-    changed: (act) => addEventListener("storage", (event) => { if (event.key === key) act(); }),
+    changed: (act) => addEventListener("storage", (event) => { if (event.key === key || event.key === null) act(); }),
   };
 }

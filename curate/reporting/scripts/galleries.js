@@ -59,6 +59,11 @@ function galleriesOf(set, show, known, decisions, look) {
 
   // Groups of copies are those of the set; other checks number groups of their own.
   const ofCopies = (unit) => columns.group[rowOf(unit.findings[0])] === unit.group;
+  // What has the same pixels is a copy in any case.
+  const mayBeApart = (unit) => {
+    const members = set.membersOf(unit.group);
+    return ofCopies(unit) && (decisions.distinct(members).length > 1 || !members.every(known.digest));
+  };
   const worseFirst = (a, b) => columns.finding_score[b] - columns.finding_score[a] || rowOf(a) - rowOf(b);
   const first = (unit) => unit.findings[0];
   const byName = (name) => (a, b) => name(a).localeCompare(name(b)) || order.likely(a, b);
@@ -122,7 +127,7 @@ function galleriesOf(set, show, known, decisions, look) {
     const rows = unit.findings.map(rowOf);
     const decide = (action) => () => decisions.decide([{ rows, action }]).catch(complain);
     const tools = make("span", { className: "tools" }, button("keep all", decide("keep")), button("drop all", decide("drop")),
-      ofCopies(unit) ? button("not copies", () => decisions.decide([{ rows: set.membersOf(unit.group), action: "not_copies" }]).catch(complain)) : null,
+      mayBeApart(unit) ? button("not copies", () => decisions.decide([{ rows: set.membersOf(unit.group), action: "not_copies" }]).catch(complain)) : null,
       button("look through", () => lookThrough(unit.group, rows)));
     node.append(make("div", { className: "head" }, make("h4", {}, `Group ${unit.group}`, make("small", {}, plural(unit.findings.length, "finding"))), tools));
     node.append(make("div", { className: "members" },
@@ -271,10 +276,10 @@ function galleriesOf(set, show, known, decisions, look) {
   }
 
   // What was decided changes tags and, under a filter of verdicts, which findings are shown.
-  decisions.subscribe(() => {
+  decisions.subscribe(whenSeen(() => {
     if (wanted.verdict) drawAll();
     else refresh();
-  });
+  }));
 
   function refresh() {
     for (const node of all("[data-gallery] [data-row]")) {
@@ -287,5 +292,11 @@ function galleriesOf(set, show, known, decisions, look) {
     }
   }
 
-  return { drawAll, goTo, search, whenLookedThrough(act) { lookThrough = act; } };
+  // Rows that a gallery shows or would show if it had no limit, in its order.
+  function rowsOf(node) {
+    const gallery = galleries.find((other) => other.node === node);
+    return [...new Set(unitsOf(gallery).flatMap((unit) => unit.findings).filter(matches).map(rowOf))].filter((row) => row >= 0);
+  }
+
+  return { drawAll, goTo, search, rowsOf, whenLookedThrough(act) { lookThrough = act; } };
 }

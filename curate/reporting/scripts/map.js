@@ -13,9 +13,8 @@ async function makeMap(node, source, actions = {}) {
   // --- Its parts
 
   const canvas = make("canvas", { aria: { hidden: "true" } });
-  const over = make("canvas", { aria: { hidden: "true" } });
   const stage = make("div", { className: "map-stage", tabIndex: 0, aria: { role: "application", roledescription: "map of points",
-    label: `Map of ${count(index.rows.length)} images. Arrow keys go from point to point, Enter shows one, space selects it, plus and minus zoom, 0 shows all.` } }, canvas, over);
+    label: `Map of ${count(index.rows.length)} images. Arrow keys go from point to point, Enter shows one, space selects it, plus and minus zoom, 0 shows all.` } }, canvas);
   const said = make("p", { className: "map-said", aria: { live: "polite" } });
   const legend = make("div", { className: "map-legend", aria: { role: "group", label: "Legend: what is shown" } });
   const choice = make("select", { className: "map-by" });
@@ -123,7 +122,7 @@ async function makeMap(node, source, actions = {}) {
   const home = { k: 1, x: 0, y: 0 }, view = { k: 1, x: 0, y: 0 };
   let ratio = 1, width = 0, height = 0, stretch = { x: 1, y: 1 }, bounds = null;
   let context = null, image = null, pixels = null, stride = 0, margin = 0;
-  let waiting = 0, settling = 0, costly = false, hasMoved = false;
+  let waiting = 0, settling = 0, costly = false, hasMoved = false, perPoint = 0;
 
   const toX = (at) => at * view.k * stretch.x + view.x;
   const toY = (at) => view.y - at * view.k * stretch.y;
@@ -158,9 +157,9 @@ async function makeMap(node, source, actions = {}) {
     if (!box.width || !box.height) return;
     [width, height, ratio] = [box.width, box.height, Math.min(2, window.devicePixelRatio || 1)];
     margin = Math.ceil(36 * ratio);
-    for (const each of [canvas, over]) [each.width, each.height] = [Math.round(width * ratio), Math.round(height * ratio)];
+    [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
     stride = canvas.width + 2 * margin;
-    context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+    context = canvas.getContext("2d", { alpha: false });
     image = context.createImageData(stride, canvas.height + 2 * margin);
     pixels = new Uint32Array(image.data.buffer);
     sprites = [];
@@ -185,10 +184,13 @@ async function makeMap(node, source, actions = {}) {
     if (!pixels || !colouring) return;
     const wanted = radius();
     if (wanted !== spriteRadius) [spriteRadius, sprites] = [wanted, []];
-    paintPoints(soft);
-    context.putImageData(image, -margin, -margin);
+    // While a great many points move, some of those beneath are left out; at rest all are drawn.
+    const every = soft ? 1 : Math.max(1, Math.min(12, Math.ceil((drawn * perPoint) / 12)));
+    const some = paintPoints(soft, every);
+    const took = performance.now() - began;
+    if (soft) costly = took > 9;
+    perPoint = took / Math.max(1, some);
     paintOver();
-    if (soft) costly = performance.now() - began > 9;
     if (hasMoved && !soft) {
       clearTimeout(settling);
       settling = setTimeout(ask, 140);
@@ -196,14 +198,15 @@ async function makeMap(node, source, actions = {}) {
     hasMoved = false;
   }
 
-  function paintPoints(soft) {
+  function paintPoints(soft, every) {
     const kx = view.k * stretch.x * ratio, ky = view.k * stretch.y * ratio, ox = view.x * ratio + margin, oy = view.y * ratio + margin;
     const target = pixels, background = packed(paper);
     // Of a point that lies beyond the edge its rim may still be in sight; half of the margin is room for that rim.
     const beyond = Math.min(margin >> 1, Math.ceil(1.3 * spriteRadius * 2 ** (biggest / 4)) + 1);
     const low = margin - beyond, right = stride - low, bottom = image.height - low, xs = drawnX, ys = drawnY, styles = drawnStyle;
     target.fill(background);
-    for (let i = 0; i < drawn; i++) {
+    const onTop = every === 1 ? 0 : Math.max(0, drawn - 20000);
+    for (let i = 0; i < drawn; i += i < onTop ? every : 1) {
       const px = xs[i] * kx + ox, py = oy - ys[i] * ky;
       if (px < low || py < low || px >= right || py >= bottom) continue;
       const style = styles[i], look = sprites[style] ?? sprite(style), at = (py | 0) * stride + (px | 0);
@@ -221,14 +224,16 @@ async function makeMap(node, source, actions = {}) {
         target[to] = 0xff000000 | redBlue | green;
       }
     }
+    return Math.ceil(onTop / every) + drawn - onTop;
   }
 
   let path = null;  // of a lasso or a box that is being drawn, in pixels of the stage
   function paintOver() {
-    const pen = over.getContext("2d"), ink = forced.matches ? "CanvasText" : token("--ink"), link = forced.matches ? "Highlight" : token("--link");
+    const pen = context, ink = forced.matches ? "CanvasText" : token("--ink"), link = forced.matches ? "Highlight" : token("--link");
+    if (!pen) return;
+    pen.putImageData(image, -margin, -margin);
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    pen.clearRect(0, 0, width, height);
-    if (info.apart !== undefined && info.apart !== null) paintAmake(pen);
+    if (info.apart !== undefined && info.apart !== null) paintApart(pen);
     const ring = (row, reach, colour, dashes) => {
       if (row < 0 || x[row] === NOWHERE) return;
       const own = (spriteRadius / ratio) * 2 ** (sizeOf(row) / 4);
@@ -258,7 +263,7 @@ async function makeMap(node, source, actions = {}) {
   }
 
   // The strip beside the map in which foreign groups lie.
-  function paintAmake(pen) {
+  function paintApart(pen) {
     const at = toX(info.apart), muted = forced.matches ? "CanvasText" : token("--muted");
     if (at < 0 || at > width) return;
     pen.beginPath();

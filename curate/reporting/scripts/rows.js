@@ -3,7 +3,7 @@
 const TYPICAL = 3;  // pictures that show a class
 
 // What is known of rows in words, asked for once.
-function knowledgeOf(source) {
+function knowledgeOf(source, labels) {
   const AT_ONCE = 500;
   const known = new Map();
   return {
@@ -15,15 +15,25 @@ function knowledgeOf(source) {
     },
     id: (row) => known.get(row)?.id ?? "",
     digest: (row) => known.get(row)?.digest ?? "",
+    given: (row) => source.info.classes[labels[row]] ?? "",
     because: (row, finding) => (row < 0 ? source.info.because[finding] : known.get(row)?.because[finding]) ?? "",
   };
 }
 
 // Thumbnails, asked for in packs: of all that come up in one turn one pack.
 function thumbnailsOf(source) {
-  const known = new Map();   // row -> promise of {url, width, height} | null | undefined
+  const known = new Map();   // row and side -> promise of {url, width, height} | null | undefined
   const waiting = new Map(); // side -> [[row, resolve]]
-  const PACK = 60;
+  const PACK = 60, HELD = 6000;
+
+  // The oldest make room: whoever looks through a large set would fill the memory.
+  function makeRoom() {
+    while (known.size > HELD) {
+      const [key, picture] = known.entries().next().value;
+      known.delete(key);
+      picture.then((old) => { if (old?.url.startsWith("blob:")) URL.revokeObjectURL(old.url); });
+    }
+  }
 
   async function fetchPack(side) {
     const wanted = waiting.get(side);
@@ -39,6 +49,7 @@ function thumbnailsOf(source) {
   return (row, side = 96) => {
     const key = `${row} ${side}`;
     if (!known.has(key)) {
+      makeRoom();
       known.set(key, new Promise((resolve) => {
         if (!waiting.has(side)) { waiting.set(side, []); setTimeout(() => fetchPack(side), 0); }
         waiting.get(side).push([row, resolve]);

@@ -3,11 +3,12 @@
 const SELECTED = 60;     // pictures of a selection shown before "show more"
 const NEIGHBOURS = 8;    // pictures beside one that was picked
 
-async function mapOf(set, show, known, decisions, look) {
+// The map is made when someone comes near it, or `begin` is called: of a large set it takes a moment.
+function mapOf(set, show, known, decisions, look, actions) {
   const place = one("#map .map");
   if (!place) return null;
   const tip = one(".tip"), beside = make("div", { className: "map-picked", aria: { live: "polite" } });
-  const selected = make("div", { className: "selection", hidden: true }), node = make("div");
+  const selected = make("div", { className: "selection", hidden: true }), node = make("div", { className: "map" });
   place.replaceWith(make("div", { className: "map-beside" }, node, beside), selected);
   beside.append(make("p", { className: "small hint" }, "Point at a dot to see its picture. Click it to see it larger, with its nearest neighbours. ",
     "Draw a lasso or a box to decide on many."));
@@ -66,7 +67,8 @@ async function mapOf(set, show, known, decisions, look) {
       ...set.info.classes.map((name, label) => make("option", { value: label }, spelled(name))));
     classes.addEventListener("change", () => { if (classes.value !== "") decide("relabel", +classes.value); });
     const tools = make("p", { className: "tools" }, button("drop all", () => decide("drop")), button("keep all", () => decide("keep")),
-      set.info.classes.length ? classes : null, button("clear", () => map.clearSelection()));
+      set.info.classes.length ? classes : null, button("look through", () => actions.lookThrough(`Selection of ${plural(drawn.length, "picture")}`, drawn)),
+      button("review these", () => actions.review(drawn)), button("clear", () => map.clearSelection()));
     const pictures = make("div", { className: "pinned members" }, ...shown.map((row) =>
       make("figure", {}, show.picture(row, look, 96), make("figcaption", { dir: "auto" }, show.labelOf(row), " ", show.tag(show.verdictOf(row)), " ", show.decided(row) ?? ""))));
     selected.replaceChildren(make("h3", {}, `${plural(drawn.length, "picture")} selected`), tools, pictures);
@@ -76,25 +78,36 @@ async function mapOf(set, show, known, decisions, look) {
     }
   }
 
-  const map = await makeMap(node, set.source, {
+  let map = null, making = null;
+  const begin = () => (making ??= makeMap(node, set.source, {
     hover,
     pick: (row) => pick(row).catch(complain),
     select: (chosen) => select(chosen).catch(complain),
-  });
+  }).then((made) => {
+    map = made;
+    if (decisions.standing.size) redraw();
+  }));
+  const near = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    near.disconnect();
+    begin().catch(complain);
+  }, { rootMargin: "400px" });
+  near.observe(node);
 
   // What was decided is drawn as it will be.
   function redraw() {
+    if (!map) return;
     const verdict = set.columns.verdict.slice();
     for (const row of decisions.standing.keys()) verdict[row] = set.info.verdicts.indexOf(show.verdictNow(row));
     map.update({ verdict });
     if (rows.length) drawSelection().catch(complain);
   }
-  decisions.subscribe(redraw);
-  if (decisions.standing.size) redraw();
+  decisions.subscribe(whenSeen(redraw));
 
   return {
-    map,
-    showOnMap(row) {
+    begin,
+    async showOnMap(row) {
+      await begin();
       map.ring(row);
       map.element.scrollIntoView({ block: "center" });
       map.element.focus({ preventScroll: true });

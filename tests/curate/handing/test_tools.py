@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +15,12 @@ from disks import files_of_at_most
 
 from curate.handing.delivering import export
 from curate.handing.tools import TOOLS
+from curate.receiving import proposals_from
+from curate.scans import open_scan
 from curate.sets.exporting import MARK
 from curate.sets.formats import FORMATS, ExportConfig
 from curate.sets.formats import TOOLS as NAMES
-from curate.stage.errors import OutputError
+from curate.stage.errors import OutputError, ToolkitError
 from curate.stage.options import field_options
 
 ROOT = Path(__file__).parents[3]
@@ -124,3 +128,72 @@ def test_a_stopped_export_leaves_what_was_there(hostile, tmp_path, to):
     with pytest.raises(KeyboardInterrupt):
         export(hostile, ExportConfig(to, force=True, all_images=True), Impatient())
     assert bytes_of(tmp_path) == before
+
+
+# Back
+
+ODD = (None, 3, 1.5, True, "x", [], {}, [1], {"a": 1}, "\ud800", "drop", [None])
+
+
+def mutated(rng: random.Random, value: object) -> object:
+    """A document of which some values are others, and some keys gone."""
+    if rng.random() < 0.03:
+        return rng.choice(ODD)
+    if isinstance(value, dict):
+        return {key: mutated(rng, inner) for key, inner in value.items() if rng.random() > 0.015}
+    return [mutated(rng, inner) for inner in value] if isinstance(value, list) else value
+
+
+def spoiled(rng: random.Random, data: bytes) -> bytes:
+    """Bytes of which some are others, and the end may be gone."""
+    broken = bytearray(data)
+    for _ in range(rng.choice((1, 3, 30))):
+        broken[rng.randrange(len(broken))] = rng.randrange(256)
+    return bytes(broken[: rng.randrange(len(broken))] if rng.random() < 0.3 else broken)
+
+
+def as_annotated(task: dict[str, object]) -> dict[str, object]:
+    """A task as Label Studio exports it once its prediction was submitted."""
+    annotation = {
+        "id": 1,
+        "was_cancelled": False,
+        "updated_at": "2026-01-01",
+        "result": task["predictions"][0]["result"],
+    }
+    return {"id": 1, "annotations": [annotation], **task}
+
+
+@EACH
+def test_what_was_broken_on_the_way_back_is_read_or_told(hostile, tmp_path, to):
+    done = export(hostile, ExportConfig(to)).path
+    scan = open_scan(hostile / "scan")
+    (tmp_path / "back").mkdir()
+    # What the tool gives back: for most as it was given, or near it.
+    name = {"fiftyone": "samples.json", "label-studio": "tasks-1.json", "cvat": "annotations.xml"}.get(to, "")
+    original = done / name if name else done
+    outcomes = set()
+    for seed in range(60):
+        rng = random.Random(seed)
+        path = tmp_path / "back" / original.name
+        if name.endswith(".json") and seed % 4:
+            document = json.loads(original.read_text(encoding="utf-8"))
+            if to == "label-studio":
+                document = [as_annotated(task) for task in document]
+            path.write_text(json.dumps(mutated(rng, document)))
+        else:
+            path.write_bytes(spoiled(rng, original.read_bytes()))
+        try:
+            proposals_from(path, scan, "drop")
+            outcomes.add("read")
+        except ToolkitError:
+            outcomes.add("told")
+    assert outcomes == {"told", "read"}
+
+
+@pytest.mark.parametrize("to", ["label-studio", "cvat", "embedding-atlas"])
+def test_the_line_that_opens_it_names_files_that_are_there_whatever_they_are_called(hostile, tmp_path, to):
+    done = export(hostile, ExportConfig(to, str(tmp_path / "my $(touch x) 'out'; \"")))
+    words = shlex.split(done.steps["open"])
+    paths = [word.removesuffix("/*") for word in words if word.startswith(str(tmp_path))]
+    assert len(paths) == (3 if to == "cvat" else 1)
+    assert all(Path(path).exists() for path in paths)

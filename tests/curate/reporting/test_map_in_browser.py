@@ -57,7 +57,10 @@ PIXEL = """([row, right]) => {
   const [x, y] = map.place(row), box = map.element.getBoundingClientRect();
   const canvas = map.element.querySelector("canvas"), ratio = canvas.width / box.width;
   const at = [(x - box.left + right) * ratio, (y - box.top) * ratio];
-  return [...canvas.getContext("2d").getImageData(...at, 1, 1).data];
+  const one = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
+  const copy = one.getContext("2d", { willReadFrequently: true });
+  copy.drawImage(canvas, ...at.map((place) => -Math.floor(place)));
+  return [...copy.getImageData(0, 0, 1, 1).data];
 }"""
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,6 +67,19 @@ def test_a_scan_of_before_there_was_an_overview_is_refused(scan):
     (scan.folder / "overview.json").unlink()
     with pytest.raises(DataError, match=r"overview\.json is missing: .* Run `curate scan` again: decisions are kept"):
         contents_of(scan, read_embeddings(scan), looks_of_scan(scan))
+
+
+@pytest.mark.parametrize("change", ["fewer findings", "no such row", "fewer images"])
+def test_tables_that_are_not_of_one_scan_are_refused(scan, change):
+    parts = {"table": scan.table, "findings": scan.findings}
+    if change == "fewer findings":
+        parts["findings"] = scan.findings.iloc[1:]
+    elif change == "no such row":
+        parts["findings"] = scan.findings.assign(row=10**6)
+    else:
+        parts["table"] = scan.table.iloc[:-1]
+    with pytest.raises(DataError, match=r"are not those that its overview\.json tells of"):
+        contents_of(replace(scan, **parts), read_embeddings(scan), looks_of_scan(scan))
 
 
 def test_embeddings_that_are_missing_damaged_or_of_another_set_are_refused(scan):

@@ -90,6 +90,18 @@ def test_what_is_no_finished_scan_of_this_version_is_refused_and_nothing_stays(t
     assert not (artifacts / FILE).exists()
 
 
+def test_decisions_that_are_damaged_are_refused_and_those_of_another_set_told(artifacts):
+    line = {"id": "gone.jpg", "action": "drop", "digest": "0" * 32}
+    (artifacts / "decisions.jsonl").write_text(json.dumps(line) + "\n")
+    with review(artifacts, QUIET) as opened:
+        assert opened.notes == ("1 decision does not hold: its image is no longer in the set, such as gone.jpg",)
+        assert json.loads(ask(opened.address, "decisions")[1])["entries"][0]["rows"] == []
+    (artifacts / "decisions.jsonl").write_text("nonsense\n")
+    with pytest.raises(DataError, match="line 1 is no decision"):
+        review(artifacts, QUIET)
+    assert not (artifacts / FILE).exists()
+
+
 def test_a_port_that_is_taken_is_refused_and_nothing_stays(tmp_path, artifacts):
     with review(artifacts, QUIET) as opened:
         port = int(opened.address.split(":")[2].split("/")[0])

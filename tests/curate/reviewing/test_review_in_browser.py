@@ -9,8 +9,11 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from reviewed import scanned_for_real
 
+from curate.configs import ReviewConfig
 from curate.decisions import read_history
+from curate.reviewing.opening import review
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -86,6 +89,27 @@ def test_its_page_runs_no_script_but_its_own(client, page):
     )
     page.wait_for_timeout(300)
     assert page.evaluate("() => window.bad") is None
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_the_page_of_a_scan_asks_its_own_server_alone_and_has_nothing_to_complain_of(tmp_path, page, gone):
+    artifacts = scanned_for_real(tmp_path)
+    if gone:
+        shutil.rmtree(tmp_path / "set")
+    complaints, requests = [], []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    with review(artifacts, ReviewConfig(browser=False)) as opened:
+        page.goto(opened.address)
+        page.wait_for_selector("html[data-ready=yes]")
+        page.evaluate("() => scrollTo(0, document.body.scrollHeight)")
+        page.wait_for_timeout(500)
+        shown = page.evaluate("() => [...document.images].filter((image) => image.naturalWidth > 0).length")
+        assert shown > 0
+        assert complaints == []
+        assert all(url.startswith((opened.address, "blob:", "data:")) for url in requests)
+        page.close()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

@@ -22,7 +22,7 @@ def path(tmp_path):
 
 
 def test_columns_are_the_fields_of_an_origin_in_their_order(path):
-    assert list(COLUMNS) == [field.name for field in fields(ImageOrigin)]
+    assert [*COLUMNS, "given_label"] == [field.name for field in fields(ImageOrigin)]
     assert list(pd.read_parquet(path).columns) == list(COLUMNS)
 
 
@@ -67,3 +67,15 @@ def test_a_file_that_is_no_table_is_refused_in_a_line(tmp_path, data):
     (tmp_path / "rows.parquet").write_bytes(data)
     with pytest.raises(DataError, match=r"rows\.parquet cannot be read \(.+\)\. Build the set again\.$"):
         Provenance(tmp_path / "rows.parquet").ids  # noqa: B018
+
+
+def test_the_labels_that_were_given_are_a_column_only_where_some_are_others_now(path):
+    write_provenance(ORIGINS, path)
+    assert Provenance(path).given_labels == [""] * 3
+    plain = path.read_bytes()
+    relabelled = [replace(ORIGINS[0], given_label="ant"), *ORIGINS[1:]]
+    write_provenance(relabelled, path, relabelled=True)
+    assert Provenance(path).given_labels == ["ant", "", ""]
+    assert Provenance(path).origin(0) == relabelled[0]
+    write_provenance(ORIGINS, path)
+    assert path.read_bytes() == plain

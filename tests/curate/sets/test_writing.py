@@ -327,3 +327,81 @@ def test_an_array_of_more_nothings_than_can_be_counted_takes_no_time(tmp_path, p
     np.savez(tmp_path / "d.npz", images=pets, nothing=np.zeros((2**50, 0)))
     with np.load(write_clean(read(tmp_path / "d.npz"), np.ones(6, bool), tmp_path)) as clean:
         assert clean["nothing"].shape == (2**50, 0)
+
+
+# Labels that a person gave
+
+
+@pytest.mark.parametrize(
+    ("labels", "more"),
+    [
+        (np.array([0, 1, 2, 0, 1, 2]), {"class_names": ["ant", "bee", "cat"]}),
+        (np.array([[0], [1], [2], [0], [1], [2]], np.uint8), {"class_names": ["ant", "bee", "cat"]}),
+        (np.array(["ant", "bee", "a much longer one"] * 2), {}),
+        (np.array([b"ant", b"bee", b"cat"] * 2), {}),
+        (np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 2]], {"class_names": ["ant", "bee", "cat"]}),
+        (np.array([0.0, 1.0, np.nan, 0.0, 1.0, 2.0]), {}),
+        (np.array([-1, 1, 1, -1, 1, -1]), {}),
+        (np.array([[0.7, 0.3], [0.2, 0.8], [0, 1], [1, 0], [0.5, 0.5], [0, 1]]), {"class_names": ["ant", "bee"]}),
+    ],
+    ids=["numbers", "column", "names", "bytes", "one-hot", "floats", "svm", "soft"],
+)
+def test_a_relabelled_row_is_written_as_others_of_its_class_are(tmp_path, labels, more):
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 5, 5, 3), dtype=np.uint8)
+    np.savez(tmp_path / "d.npz", images=pixels, labels=labels, **more)
+    images = read(tmp_path / "d.npz")
+    before = digest(tmp_path / "d.npz")
+    last = len(images.classes) - 1
+    path = write_clean(images, np.array([True] * 5 + [False]), tmp_path / "a", {0: last, 2: 0})
+    clean = read(path)
+    assert clean.classes == images.classes
+    assert clean.labels.tolist() == [last, images.labels[1], 0, *images.labels[3:5]]
+    with np.load(path) as arrays:
+        assert arrays["labels"].shape[1:] == labels.shape[1:]
+        assert arrays["labels"].dtype.kind == labels.dtype.kind
+    assert digest(tmp_path / "d.npz") == before
+
+
+@pytest.mark.parametrize("labels", [np.array([0, 1, 0]), np.eye(3)[[0, 1, 0]]], ids=["numbers", "one-hot"])
+def test_a_class_that_no_image_had_is_written_too(tmp_path, labels):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 5, 5, 3), dtype=np.uint8)
+    np.savez(tmp_path / "d.npz", images=pixels, labels=labels, class_names=["ant", "bee", "cat"])
+    clean = read(write_clean(read(tmp_path / "d.npz"), np.ones(3, bool), tmp_path / "a", {2: 2}))
+    assert [clean.label_name(row) for row in range(3)] == ["ant", "bee", "cat"]
+
+
+def test_in_an_archive_of_splits_a_label_is_written_into_that_of_its_row(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), dtype=np.uint8)
+    np.savez(
+        tmp_path / "d.npz", train_images=pixels[:3], train_labels=["ant", "bee", "ant"], test_images=pixels[3:],
+        test_labels=["a wide name", "ant"],
+    )  # fmt: skip
+    images = read(tmp_path / "d.npz")
+    wide = images.classes.index("a wide name")
+    clean = read(write_clean(images, np.ones(5, bool), tmp_path / "a", {1: wide, 4: images.classes.index("bee")}))
+    assert [clean.label_name(row) for row in range(5)] == ["ant", "a wide name", "ant", "a wide name", "bee"]
+
+
+def test_where_a_split_has_no_labels_nothing_of_it_is_relabelled(tmp_path):
+    pixels = np.zeros((2, 4, 4, 3), np.uint8)
+    np.savez(tmp_path / "d.npz", train_images=pixels, train_labels=["ant", "bee"], test_images=pixels + 9)
+    images = read(tmp_path / "d.npz")
+    with pytest.raises(DataError, match=r"test/0 cannot be relabelled: test_images of .* has no array of labels"):
+        write_clean(images, np.ones(4, bool), tmp_path / "a", {2: 0})
+    assert not (tmp_path / "a" / "clean.npz").exists()
+
+
+def test_a_list_has_the_label_that_was_given_beside_the_new_one(tmp_path):
+    root = folder(tmp_path / "set", "ant/1.png", "ant/2.png", "bee/1.png")
+    images = read(root)
+    path = write_clean(images, np.ones(3, bool), tmp_path / "a", {1: 1})
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["id"], row["label"], row["given_label"]) for row in rows] == [
+        ("ant/1.png", "ant", "ant"),
+        ("ant/2.png", "bee", "ant"),
+        ("bee/1.png", "bee", "bee"),
+    ]
+    clean = read(path)
+    assert (clean.ids, clean.classes, clean.labels.tolist()) == (images.ids, images.classes, [0, 1, 1])
+    assert "given_label" not in write_clean(images, np.ones(3, bool), tmp_path / "b").read_text(encoding="utf-8")
