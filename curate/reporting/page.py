@@ -41,7 +41,7 @@ CLASSES_AT_ONCE = 30
 ROWS = 60_000  # of a larger set the page carries those that are flagged, then an even sample of the others
 WITH_PICTURES = 6_000  # rows that get a thumbnail
 LOOKED_AT, FLAGGED_SIDE, OTHER_SIDE = 192, 96, 64  # pixels: what awaits review deserves the largest
-PICTURE_BYTES = 4_000_000
+PICTURE_BYTES = 6_000_000
 NEIGHBOURS = 5  # of the first that await review
 WITH_NEIGHBOURS = 500
 
