@@ -643,8 +643,8 @@ def _wrong(plans):
 def test_a_group_that_came_out_in_two_splits_is_found(plain, artifacts, monkeypatch):
     write = making.write_provenance
 
-    def confused(origins, path):
-        write([replace(origin, source_row=0, source_id="0", group=0) for origin in origins], path)
+    def confused(origins, path, relabelled=False):
+        write([replace(origin, source_row=0, source_id="0", group=0) for origin in origins], path, relabelled)
 
     monkeypatch.setattr(making, "write_provenance", confused)
     with pytest.raises(OutputError, match="0 came out in train and in val; build again"):

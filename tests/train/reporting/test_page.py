@@ -120,7 +120,8 @@ def test_nothing_is_fetched_from_anywhere_and_nothing_runs(run: RunReport) -> No
     html = page(run)
     assert "default-src 'none'" in html
     assert not re.search(r"https?:|url\(|@import", html)
-    assert not re.search(r"<(link|iframe|source|script|object)\b", html)
+    assert re.findall(r"<link\b[^>]*>", html) == ['<link rel="icon" href="data:,">']  # no request for an icon
+    assert not re.search(r"<(iframe|source|script|object)\b", html)
     assert all(str(image["src"]).startswith("data:image/jpeg;base64,") for image in Outline(html).all("img"))
 
 
