@@ -76,7 +76,7 @@ def refused_in_a_line(said):
 
 def contents(folder):
     """The bytes of every file but those that have the time in them."""
-    dated = ("manifest.json", "report.html")
+    dated = ("manifest.json", "overview.json", "report.html")
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))

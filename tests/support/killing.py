@@ -42,7 +42,7 @@ from curate.stage.manifest import file_digest, read_manifest
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 # Of these the time is part of the content.
-_DATED = ("manifest.json", "report.html")
+_DATED = ("manifest.json", "overview.json", "report.html")
 
 
 @dataclass
