@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .measuring.neighbours import principal_axes
+from .sets.imageset import evenly
 from .stage.engine import chunks
 
 TYPICAL = 3  # pictures of each class
@@ -36,7 +37,7 @@ class Likeness:
         self._rows = self._rows[np.sort(first)]
         self._axes: np.ndarray | None = None
         if len(self._rows) > _ONE_BY_ONE:
-            self._centre, axes = principal_axes(embeddings, _spread(self._rows, _LOOKED_AT // 4))
+            self._centre, axes = principal_axes(embeddings, self._rows[evenly(len(self._rows), _LOOKED_AT // 4)])
             self._axes = axes[:, :_AXES]
             self._points = np.empty((len(self._rows), self._axes.shape[1]), np.float32)
             for piece in chunks(len(self._rows), _PIECE):
@@ -144,14 +145,10 @@ def typical(
     ends = np.searchsorted(labels[usable], np.arange(classes + 1))
     for number in range(classes):
         own = usable[ends[number] : ends[number + 1]]
-        own = _spread(own[np.sort(np.unique(looks[own], return_index=True)[1])], most)
+        own = own[np.sort(np.unique(looks[own], return_index=True)[1])]
+        own = own[evenly(len(own), most)]
         if len(own):
             vectors = np.asarray(embeddings[own]).astype(np.float32)
             order = np.lexsort((own, -(vectors @ vectors.mean(axis=0))))[:count]
             rows[number, : len(order)] = own[order]
     return rows
-
-
-def _spread(rows: np.ndarray, most: int) -> np.ndarray:
-    """At most so many of some rows, in even steps."""
-    return rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(np.int64)]

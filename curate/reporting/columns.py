@@ -39,10 +39,6 @@ class Columns:
 
     __repr__ = short_repr
 
-    def carried(self, rows: np.ndarray) -> np.ndarray:
-        """Those of some rows of the scan that are carried."""
-        return np.asarray(rows[np.isin(rows, self.rows)])
-
     def place(self, rows: Sequence[int]) -> list[int]:
         """Where some rows of the scan are among those that are carried, without those that are not."""
         at = np.searchsorted(self.rows, rows)

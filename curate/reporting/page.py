@@ -5,9 +5,10 @@ Pictures, script and style are all inside; the page makes no request. The same s
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,9 +59,9 @@ def page(scan: Scan, overview: Overview) -> str:
         placed(scan.table, findings),
         _carried(scan.table, findings),
     )
-    queue = likeliest_first(findings)["row"].to_numpy(np.int64)
-    near = nearest_of_each(scan.embeddings, looks, columns.carried(queue[:WITH_NEIGHBOURS]), NEIGHBOURS)
-    pictures = _pictures(scan, overview, columns, findings, queue, chain.from_iterable(near.values()))
+    queue = columns.rows[columns.values["queue"]]
+    near = nearest_of_each(scan.embeddings, looks, queue[:WITH_NEIGHBOURS], NEIGHBOURS)
+    pictures = _pictures(scan, overview, columns, chain.from_iterable(near.values()))
     data = {
         **_data(scan.table, findings, columns, pictures),
         "info": info_of(overview, columns, findings),
@@ -134,7 +135,6 @@ def _content(overview: Overview, columns: Columns, findings: pd.DataFrame) -> di
         "meaning": meaning(overview.effect) if overview.effect else "",
         "largest": max([1, *(entry.images for entry in overview.classes)]),
         "classes_at_once": CLASSES_AT_ONCE,
-        "drawn": "",
         "applied_by": f"curate apply{elsewhere(artifacts) if artifacts not in ('', 'none') else ''}",
     }
 
@@ -212,34 +212,31 @@ def _data(table: pd.DataFrame, findings: pd.DataFrame, columns: Columns, picture
 
 def _packed(digests: Sequence[str]) -> str:
     """Digests as bytes in base64, zeros for those that are not there; "" where they are of another kind."""
-    import base64
-
     width = 32  # hexadecimal digits
     if any(len(digest) not in (0, width) for digest in digests):
         return ""
     return base64.b64encode(bytes.fromhex("".join(digest or "0" * width for digest in digests))).decode("ascii")
 
 
-def _pictures(
-    scan: Scan, overview: Overview, columns: Columns, findings: pd.DataFrame, queue: np.ndarray, near: Iterable[int]
-) -> Thumbnails:
+def _pictures(scan: Scan, overview: Overview, columns: Columns, near: Iterable[int]) -> Thumbnails:
     """Thumbnails of what stands beside sentences, awaits review, or was flagged; of what lies near; then of the rest.
+
+    Only rows that the page carries have one.
 
     near  rows that are shown beside those that await review
     """
     beside = chain.from_iterable(chain.from_iterable(story.strip for story in (*overview.leading, *overview.stories)))
-    typical = columns.values["typical"]
-    shown = columns.rows[typical[typical >= 0]].tolist()
-    accused = findings.loc[findings["row"] >= 0, "row"].tolist()
+    queue, typical, accused = (columns.values[name] for name in ("queue", "typical", "finding_row"))
     sides = {
         **dict.fromkeys(beside, FLAGGED_SIDE),
-        **dict.fromkeys(queue.tolist(), LOOKED_AT),
+        **dict.fromkeys(columns.rows[queue].tolist(), LOOKED_AT),
     }
-    for row in chain(shown, accused):
-        sides.setdefault(int(row), FLAGGED_SIDE)
+    for row in chain(columns.rows[typical[typical >= 0]].tolist(), columns.rows[accused[accused >= 0]].tolist()):
+        sides.setdefault(row, FLAGGED_SIDE)
     for row in near:
-        sides.setdefault(int(row), OTHER_SIDE)
-    sides = dict(list(sides.items())[:WITH_PICTURES])
+        sides.setdefault(row, OTHER_SIDE)
+    carried = set(columns.rows.tolist())
+    sides = dict(islice(((row, side) for row, side in sides.items() if row in carried), WITH_PICTURES))
     rest = np.setdiff1d(columns.rows, np.array(list(sides), np.int64))
     rest = evenly(rest, max(0, WITH_PICTURES - len(sides)))
     # Shuffled, so that where room runs out the pictures that are left still come from everywhere.
