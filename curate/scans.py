@@ -438,13 +438,18 @@ def read_pairs(folder: Path) -> pd.DataFrame:
     return _read_table(path, PAIRS) if path.exists() else pd.DataFrame(columns=list(PAIRS))
 
 
-def read_embeddings(folder: Path) -> np.ndarray:
-    """float16 (N, D): the embeddings of a scan's folder, L2-normalised, mapped. Raises DataError where it has none."""
-    path = folder / "embeddings.npy"
+def read_embeddings(scan: Scanned) -> np.ndarray:
+    """(N, D) of a scan, mapped into memory. Raises DataError where they are missing or those of another set."""
+    path, remedy = scan.folder / "embeddings.npy", "Run `curate scan` again: decisions are kept."
     try:
-        return np.asarray(np.load(path, mmap_mode="r"))
+        embeddings: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing. {remedy}") from error
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({gist(error)}). Run `curate scan` again.") from error
+        raise DataError(f"{path} cannot be read ({gist(error)}). {remedy}") from error
+    if embeddings.ndim != 2 or len(embeddings) != len(scan.table):
+        raise DataError(f"{path} has the shape {embeddings.shape} for {len(scan.table):,} images. {remedy}")
+    return embeddings
 
 
 _READ = {"images": IMAGES, "findings": FINDINGS}

@@ -27,18 +27,25 @@ def found_by_scan(artifacts: Path, scan_digest: str | None) -> tuple[dict[str, s
     Images in a group of copies come under "in_group". Only the scan that the set was built from is believed, which its
     digest tells: ids of another one may be other images.
     """
+    folder, note = _scan_folder(artifacts, scan_digest)
+    if folder is None:
+        return {}, note
     import pandas as pd
 
-    folder = artifacts / "scan"
-    tables = [folder / name for name in ("manifest.json", "findings.parquet", "images.parquet")]
-    if not all(path.is_file() for path in tables):
-        return {}, f"{folder} holds no finished scan: accuracy by finding is left out"
-    if scan_digest != file_digest(tables[0]):
-        return {}, f"{folder} is not the scan that the set was built from: accuracy by finding is left out"
-    findings = pd.read_parquet(tables[1], columns=["row", "id", "check"])
-    images = pd.read_parquet(tables[2], columns=["id", "group"])
+    findings = pd.read_parquet(folder / "findings.parquet", columns=["row", "id", "check"])
+    images = pd.read_parquet(folder / "images.parquet", columns=["id", "group"])
     flagged = {str(check): set(rows["id"]) for check, rows in findings[findings["row"] >= 0].groupby("check")}
     return flagged | {IN_GROUP: set(images.loc[images["group"] >= 0, "id"])}, ""
+
+
+def _scan_folder(artifacts: Path, scan_digest: str | None) -> tuple[Path | None, str]:
+    """(the folder of the scan of that digest, None where it is not there; a note on why not)."""
+    folder = artifacts / "scan"
+    if not all((folder / name).is_file() for name in ("manifest.json", "findings.parquet", "images.parquet")):
+        return None, f"{folder} holds no finished scan: accuracy by finding is left out"
+    if scan_digest != file_digest(folder / "manifest.json"):
+        return None, f"{folder} is not the scan that the set was built from: accuracy by finding is left out"
+    return folder, ""
 
 
 @dataclass(frozen=True)
@@ -53,9 +60,8 @@ def words_of_scan(artifacts: Path, scan_digest: str | None, ids: Sequence[str]) 
     """id -> what the scan that the set was built from says of some of its images; {} where that is not there."""
     import pandas as pd
 
-    folder = artifacts / "scan"
-    flagged, _ = found_by_scan(artifacts, scan_digest)
-    if not flagged:
+    folder, _ = _scan_folder(artifacts, scan_digest)
+    if folder is None:
         return {}
     images = pd.read_parquet(folder / "images.parquet", columns=["id", "verdict"])
     findings = pd.read_parquet(folder / "findings.parquet", columns=["id", "check", "because"])

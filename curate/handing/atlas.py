@@ -40,7 +40,7 @@ def write(handover: Handover, to: Path, advance: Advance) -> Loading:
     import pyarrow.parquet as pq
 
     rows = np.array([case.row for case in handover.cases], np.int64)
-    vectors = read_embeddings(handover.scan.folder)[rows]
+    vectors = read_embeddings(handover.scan)[rows]
     mapped = all(np.isfinite((case.x, case.y)).all() for case in handover.cases)
     near = _neighbours(vectors)
     schema = _schema(mapped, bool(near))

@@ -14,7 +14,7 @@ from ..reporting.page import script, served_page, style, typical_rows
 from ..reporting.placing import placed
 from ..scans import Scanned
 from ..sets.imageset import UNLABELLED
-from ..stage.errors import DataError, gist
+from ..stage.errors import DataError
 from .answers import HTML, Contents
 
 CSS, JAVASCRIPT = "text/css; charset=utf-8", "text/javascript; charset=utf-8"
@@ -79,20 +79,6 @@ def classes_of(scan: Scanned, overview: Overview) -> list[str]:
     names = [entry.name for entry in overview.classes]
     unlabelled = bool((scan.table["label"] == UNLABELLED).any())
     return names[:-1] if unlabelled else names
-
-
-def read_embeddings(scan: Scanned) -> np.ndarray:
-    """(N, D) of a scan, mapped into memory. Raises DataError where they are missing or those of another set."""
-    path, remedy = scan.folder / "embeddings.npy", "Run `curate scan` again: decisions are kept."
-    try:
-        embeddings: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing. {remedy}") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({gist(error)}). {remedy}") from error
-    if embeddings.ndim != 2 or len(embeddings) != len(scan.table):
-        raise DataError(f"{path} has the shape {embeddings.shape} for {len(scan.table):,} images. {remedy}")
-    return embeddings
 
 
 def looks_of_scan(scan: Scanned) -> np.ndarray:

@@ -12,12 +12,12 @@ from threading import Event, Thread
 
 from ..configs import ReviewConfig
 from ..likeness import Likeness
-from ..scans import open_scan
+from ..scans import open_scan, read_embeddings
 from ..stage.options import ARTIFACTS
 from ..stage.progress import Reporter, Silent
 from .answers import Answers, scan_state
 from .claims import Claim
-from .contents import contents_of, looks_of_scan, read_embeddings
+from .contents import contents_of, looks_of_scan
 from .leftovers import Leftovers
 from .packs import Packs
 from .pictures import Later, pictures_of

@@ -8,8 +8,8 @@ import pytest
 from reviewed import CLASSES, scanned_for_real
 
 from curate.reporting.overviews import read_overview
-from curate.reviewing.contents import classes_of, contents_of, looks_of_scan, read_embeddings
-from curate.scans import open_scan
+from curate.reviewing.contents import classes_of, contents_of, looks_of_scan
+from curate.scans import open_scan, read_embeddings
 from curate.stage.errors import DataError
 
 
