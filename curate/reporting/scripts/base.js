@@ -28,6 +28,14 @@ function button(text, act, properties = {}) {
 // What may wait until the frame that is being made is out.
 const afterPaint = (act) => requestAnimationFrame(() => setTimeout(act, 0));
 
+// Makes buttons that show their key, one after the other in a toolbar.
+const keyedButtons = (tools) => (key, text, act, name) => {
+  const node = button("", act, { className: `act ${name}` });
+  node.append(make("span", {}, text), make("kbd", { aria: { hidden: "true" } }, key));
+  tools.append(node);
+  return node;
+};
+
 function choose(chosen) {
   for (const other of all("button", chosen.parentNode)) other.setAttribute("aria-pressed", other === chosen);
 }

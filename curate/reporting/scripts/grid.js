@@ -29,12 +29,7 @@ function gridOf(set, show, known, decisions, closer, comparing, keys) {
     make("header", {}, heading, said, make("span", { className: "settings" }, which, order, slider, button("close", () => closeDialog(dialog), { className: "away", title: "Esc" }))),
     view, foot, make("p", { className: "announcements offstage", aria: { live: "polite" } }));
 
-  const tool = (key, text, act, name) => {
-    const node = button("", act, { className: `act ${name}` });
-    node.append(make("span", {}, text), make("kbd", { aria: { hidden: "true" } }, key));
-    tools.append(node);
-    return node;
-  };
+  const tool = keyedButtons(tools);
   const buttons = {
     drop: tool("d", "drop marked", () => decide("drop"), "drop"),
     keep: tool("k", "keep marked", () => decide("keep"), "keep"),

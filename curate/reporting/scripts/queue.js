@@ -39,12 +39,7 @@ function queueOf(set, show, known, decisions, closer, comparing, keys, actions) 
       button("close", () => closeDialog(dialog), { className: "away", title: "Esc" })), progress),
     main, foot, make("p", { className: "announcements offstage", aria: { live: "polite" } }));
 
-  const tool = (key, text, act, name) => {
-    const node = button("", act, { className: `act ${name}` });
-    node.append(make("span", {}, text), make("kbd", { aria: { hidden: "true" } }, key));
-    tools.append(node);
-    return node;
-  };
+  const tool = keyedButtons(tools);
   const buttons = {
     drop: tool("d", "drop", () => decide("drop"), "drop"),
     keep: tool("k", "keep", () => decide("keep"), "keep"),

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from browsing import IN_BROWSER, chromium, ready
 from playwright.sync_api import expect
 
 from curate.configs import ScanConfig
@@ -18,23 +18,15 @@ from curate.scans import Scan
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LONG = 50
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
-]
+pytestmark = IN_BROWSER
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -53,10 +45,6 @@ def opened(browser: Browser, scan: Scan, tmp_path: Path) -> Iterator[Page]:
     yield page
     context.close()
     assert complaints == []
-
-
-def ready(page: Page) -> None:
-    page.wait_for_selector("html[data-ready=yes]", state="attached")
 
 
 def shown(page: Page) -> int:

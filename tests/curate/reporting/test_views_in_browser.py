@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from browsing import IN_BROWSER, chromium
 
 from curate.reporting.notebooks import Gallery, findings_view, rows_view, scan_view
 from curate.scans import Scan
@@ -14,7 +14,6 @@ from curate.scans import Scan
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # What JupyterLab says of tables and texts, and its colours.
 HOST = """<!doctype html><html lang="en"><title>notebook</title><style>
 body {{ background: {paper}; --jp-content-font-color1: {ink}; color: {ink}; }}
@@ -25,20 +24,13 @@ body {{ background: {paper}; --jp-content-font-color1: {ink}; color: {ink}; }}
 COLOURS = {"light": ("#ffffff", "rgba(0,0,0,.87)"), "dark": ("#111111", "rgba(255,255,255,.87)")}
 OF_MINE = "[...document.querySelectorAll('main > h3, main > table, main > table td')].map(e => JSON.stringify(Object.fromEntries([...getComputedStyle(e)].map(k => [k, getComputedStyle(e)[k]]))))"  # noqa: E501
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
-]
+pytestmark = IN_BROWSER
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(params=["light", "dark"])
