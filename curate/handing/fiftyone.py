@@ -58,17 +58,14 @@ def write(handover: Handover, to: Path, advance: Advance) -> Loading:
 def _samples(handover: Handover, to: Path) -> Iterator[Document]:
     """The documents of samples.json; pictures that are in no plain file are written on the way."""
 
-    def carried(case: Case) -> tuple[str, tuple[int, int]]:
-        copy = copy_of(handover.images, case.row)
-        plain = Path(copy.path).absolute() if copy.path else None
-        if plain is not None and str(plain) == escaped(str(plain)):
-            return str(plain), copy.size
-        name = f"data/{case.row:08d}{copy.suffix}"
-        (to / name).write_bytes(copy.data)
-        return name, copy.size
-
-    for case, (path, size) in zip(handover.cases, threaded(carried, handover.cases, cores()), strict=True):
-        yield _sample(handover, case, path, size)
+    # Files are written here alone: a thread that still writes would keep a draft from going when it is given up.
+    copies = threaded(lambda case: copy_of(handover.images, case.row), handover.cases, cores())
+    for case, copy in zip(handover.cases, copies, strict=True):
+        path = str(Path(copy.path).absolute()) if copy.path else ""
+        if not path or path != escaped(path):
+            path = f"data/{case.row:08d}{copy.suffix}"
+            (to / path).write_bytes(copy.data)
+        yield _sample(handover, case, path, copy.size)
 
 
 def _sample(handover: Handover, case: Case, path: str, size: tuple[int, int]) -> Document:
