@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from manifests import finish_scan, images_table
+from manifests import finish_scan, table_of
 
 from curate.configs import ScanConfig
 from curate.findings import Finding, findings_table
-from curate.measuring.hashing import digest
-from curate.sets.imageset import Unreadable
 from curate.sets.reading import read
 from curate.sets.writing import write_clean
 from curate.stage.files import write_parquet
@@ -25,26 +23,16 @@ def scanned(
 ) -> Path:
     """Artifacts as a scan of `source` leaves them, made by hand."""
     images = read(source)
-    digests = []
-    for row in range(len(images)):
-        try:
-            digests.append(digest(images.images[row].raw))
-        except Unreadable:
-            digests.append("")
     verdict = ["keep"] * len(images)
     for row, _, action in sorted(said, key=lambda s: s[2], reverse=True):
         verdict[row] = action
-    table = images_table(
+    table = table_of(
+        images,
         {
-            "row": range(len(images)),
-            "id": images.ids,
-            "label": images.labels,
-            "label_name": [images.label_name(row) for row in range(len(images))],
-            "digest": digests,
             "split": splits,
             "group": groups,
             "verdict": verdict,
-        }
+        },
     )
     findings = findings_table(
         Finding(row, images.ids[row], check, scores.get(row, 1.0), -1, action, "so") for row, check, action in said

@@ -12,7 +12,9 @@ import pandas as pd
 from augment.configs import BuildConfig
 from curate.builds import BuildManifest
 from curate.configs import ScanConfig
+from curate.measuring.hashing import digest
 from curate.scans import IMAGES, ScanManifest
+from curate.sets.imageset import ImageSet, Unreadable
 from curate.stage.columns import INTEGER, NUMBER, TEXT
 from curate.stage.manifest import outputs_of, versions_in_use, write_manifest
 from train.configs import RunConfig
@@ -33,6 +35,26 @@ def images_table(columns: Mapping[str, object]) -> pd.DataFrame:
     empty = {TEXT: "", INTEGER: -1, NUMBER: np.float32(np.nan)}
     rest = {name: empty[kind] for name, kind in IMAGES.items() if name not in table}
     return table.assign(**rest).astype({name: "float32" for name in rest if IMAGES[name] == NUMBER})
+
+
+def table_of(images: ImageSet, columns: Mapping[str, object]) -> pd.DataFrame:
+    """images.parquet of a scan of some images, as it would be but for these columns."""
+    digests = []
+    for row in range(len(images)):
+        try:
+            digests.append(digest(images.images[row].raw))
+        except Unreadable:
+            digests.append("")
+    return images_table(
+        {
+            "row": range(len(images)),
+            "id": images.ids,
+            "label": images.labels,
+            "label_name": [images.label_name(row) for row in range(len(images))],
+            "digest": digests,
+            **columns,
+        }
+    )
 
 
 def finish_build(folder: Path, config: BuildConfig, paths: Mapping[str, Path] = {}, **facts: object) -> Path:

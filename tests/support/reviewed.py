@@ -9,19 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from manifests import finish_scan, images_table
+from manifests import finish_scan, table_of
 from PIL import Image
 
 from curate.configs import ScanConfig
 from curate.findings import Finding, findings_table
 from curate.likeness import Likeness, looks_of
-from curate.measuring.hashing import digest
 from curate.reviewing.answers import HTML, Answers, Contents
 from curate.reviewing.packs import Packs
 from curate.reviewing.pictures import Later, pictures_of
 from curate.reviewing.serving import Server
 from curate.scans import open_scan
-from curate.sets.imageset import Unreadable
 from curate.sets.reading import read
 from curate.stage.files import write_npy, write_parquet
 
@@ -41,21 +39,11 @@ def draw(folder: Path, count: int = 6) -> Path:
 def scanned(source: Path, artifacts: Path, **options: object) -> Path:
     """Artifacts as a scan of a source leaves them, made by hand: the first two rows await review."""
     images = read(source)
-    digests = []
-    for row in range(len(images)):
-        try:
-            digests.append(digest(images.images[row].raw))
-        except Unreadable:
-            digests.append("")
-    table = images_table(
+    table = table_of(
+        images,
         {
-            "row": range(len(images)),
-            "id": images.ids,
-            "label": images.labels,
-            "label_name": [images.label_name(row) for row in range(len(images))],
-            "digest": digests,
             "verdict": ["review", "review", *["keep"] * (len(images) - 2)],
-        }
+        },
     )
     findings = findings_table(Finding(row, images.ids[row], "label_error", 0.9, -1, "review", "so") for row in (0, 1))
     folder = artifacts / "scan"

@@ -9,12 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from manifests import finish_scan, images_table
+from manifests import finish_scan, table_of
 
 from curate.configs import ScanConfig
 from curate.findings import Finding, findings_table
-from curate.measuring.hashing import digest
-from curate.sets.imageset import Unreadable
 from curate.sets.reading import read
 from curate.stage.files import write_npy, write_parquet
 from curate.stage.manifest import outputs_of
@@ -33,30 +31,20 @@ def scan_of(
 ) -> Path:
     """Artifacts as a scan of `source` leaves them, with these findings."""
     images = read(source)
-    digests = []
-    for row in range(len(images)):
-        try:
-            digests.append(digest(images.images[row].raw))
-        except Unreadable:
-            digests.append("")
     verdict = ["keep"] * len(images)
     for finding in sorted(findings, key=lambda finding: finding.action, reverse=True):
         if finding.row >= 0:
             verdict[finding.row] = finding.action
     rng = np.random.default_rng(0)
     place = rng.normal(size=(len(images), 2)).astype(np.float32) if mapped else np.full((len(images), 2), np.nan)
-    table = images_table(
+    table = table_of(
+        images,
         {
-            "row": range(len(images)),
-            "id": images.ids,
-            "label": images.labels,
-            "label_name": [images.label_name(row) for row in range(len(images))],
-            "digest": digests,
             "split": splits,
             "verdict": verdict,
             "x": place[:, 0].astype(np.float32),
             "y": place[:, 1].astype(np.float32),
-        }
+        },
     )
     folder = artifacts / "scan"
     write_parquet(table, folder / "images.parquet")
